@@ -1,0 +1,147 @@
+//! Address and port of an endpoint: network mode × port request × where the task runs, as one table.
+//!
+//! | network mode | address | a container port, or the first TCP mapping |
+//! |---|---|---|
+//! | `awsvpc` | the container's or the task's interface | as it is; without a mapping 80 |
+//! | `host` | the host | as it is; without a mapping 80 |
+//! | `bridge`, `default` | the host | the host port it is published at |
+//! | `none` | none | |
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::conventions::environment::PortRequest;
+use crate::finding::{Problem, Reason};
+use crate::inventory::{Placement, TaskView};
+use crate::model::{
+    Container, ContainerDefinition, Host, NetworkBinding, NetworkMode, PortRange, Protocol, TaskDefinition,
+};
+
+/// What is scraped when neither a variable nor a mapping names a port.
+const DEFAULT_PORT: u16 = 80;
+
+/// Where an endpoint is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) address: SocketAddr,
+    /// The container's side of the port, where one was looked up.
+    pub(crate) container_port: Option<u16>,
+}
+
+/// One container with what its address depends on.
+#[derive(Clone, Copy)]
+pub(crate) struct Reachable<'a> {
+    pub(crate) task: &'a TaskView<'a>,
+    pub(crate) definition: &'a TaskDefinition,
+    pub(crate) container_definition: &'a ContainerDefinition,
+    pub(crate) container: &'a Container,
+}
+
+impl Reachable<'_> {
+    /// The address and port of one endpoint.
+    pub(crate) fn reach(&self, request: PortRequest) -> Result<Reached, Problem> {
+        let (ip, published) = match &self.definition.network_mode {
+            NetworkMode::Awsvpc => (self.interface()?, false),
+            NetworkMode::Host => (self.host()?, false),
+            NetworkMode::Bridge | NetworkMode::Default => (self.host()?, true),
+            NetworkMode::None => {
+                return Err(Problem::new(
+                    Reason::NetworkModeNone,
+                    "its network mode none gives it no network; use awsvpc, bridge or host",
+                ));
+            }
+            NetworkMode::Other(mode) => {
+                return Err(Problem::new(
+                    Reason::NoAddress,
+                    format!("its network mode {mode:?} is not known here"),
+                ));
+            }
+        };
+        let (port, container_port) = match request {
+            PortRequest::Verbatim(port) => (port, None),
+            PortRequest::Container(port) if published => (self.host_port(port)?, Some(port)),
+            PortRequest::Container(port) => (port, Some(port)),
+            PortRequest::First if published => {
+                let port = self.first_port().ok_or_else(|| {
+                    let detail =
+                        "its definition maps no TCP port; add a port mapping, or set PROMETHEUS_PORT";
+                    Problem::new(Reason::PortNotPublished, detail)
+                })?;
+                (self.host_port(port)?, Some(port))
+            }
+            PortRequest::First => {
+                let port = self.first_port().unwrap_or(DEFAULT_PORT);
+                (port, Some(port))
+            }
+        };
+        Ok(Reached { address: SocketAddr::new(ip, port), container_port })
+    }
+
+    /// IPv4 of the container's interface, else of the task's attachment, else IPv6.
+    fn interface(&self) -> Result<IpAddr, Problem> {
+        let attached = || self.task.task.network_interface.as_ref()?.private_ipv4;
+        let ipv4 = self.container.private_ipv4.or_else(attached).map(IpAddr::from);
+        ipv4.or_else(|| self.container.ipv6.map(IpAddr::from))
+            .ok_or_else(|| Problem::new(Reason::NoAddress, "AWS names no address of its network interface"))
+    }
+
+    fn host(&self) -> Result<IpAddr, Problem> {
+        let host: &Host = match &self.task.placement {
+            Placement::Host(host) => host,
+            Placement::Nowhere => {
+                return Err(Problem::new(
+                    Reason::HostUnknown,
+                    "AWS names no container instance that it runs on",
+                ));
+            }
+            Placement::ContainerInstance { arn, instance, problem } => {
+                let thing = instance.map_or_else(|| arn.to_string(), ToString::to_string);
+                let problem =
+                    problem.map_or_else(|| "AWS knows no such instance".to_owned(), ToString::to_string);
+                return Err(Problem::new(
+                    Reason::HostUnknown,
+                    format!("its host {thing} is unknown: {problem}"),
+                ));
+            }
+        };
+        host.private_ipv4.map(IpAddr::from).ok_or_else(|| {
+            Problem::new(
+                Reason::NoAddress,
+                format!("AWS names no private IPv4 address of its host {}", host.id),
+            )
+        })
+    }
+
+    /// The first TCP port mapping's container port.
+    fn first_port(&self) -> Option<u16> {
+        let mut mappings = self.container_definition.port_mappings.iter();
+        mappings
+            .find(|mapping| mapping.protocol == Protocol::Tcp)
+            .map(|mapping| mapping.container_ports.first)
+    }
+
+    /// The host port at which Docker published a container port: TCP before UDP, IPv4 before IPv6.
+    fn host_port(&self, container_port: u16) -> Result<u16, Problem> {
+        let bindings = self.container.network_bindings.iter();
+        bindings
+            .filter_map(|binding| Some((preference(binding), published_at(binding, container_port)?)))
+            .min()
+            .map(|(_, host_port)| host_port)
+            .ok_or_else(|| {
+                let detail =
+                    format!("its container port {container_port} is not published on the host; map it");
+                Problem::new(Reason::PortNotPublished, detail)
+            })
+    }
+}
+
+fn preference(binding: &NetworkBinding) -> (Protocol, bool) {
+    (binding.protocol, binding.bind_ip.is_some_and(|ip| ip.is_ipv6()))
+}
+
+/// The host port of a container port inside a binding; ranges map one to one, in order.
+fn published_at(binding: &NetworkBinding, container_port: u16) -> Option<u16> {
+    let PortRange { first, last } = binding.container_ports;
+    (first..=last)
+        .contains(&container_port)
+        .then(|| binding.host_ports.first.checked_add(container_port - first))?
+}

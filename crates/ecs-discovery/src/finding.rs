@@ -1,0 +1,119 @@
+//! Why an opted-in container is not scraped, and what else its owner should know.
+
+use std::fmt;
+
+use crate::arn::TaskArn;
+
+/// Why a container that opted in yields no target. The list is closed: logs, metrics and explanations use these words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// `PROMETHEUS` says no.
+    OptedOut,
+    /// The task is not RUNNING, or not meant to be.
+    TaskNotRunning,
+    /// The container is not RUNNING.
+    ContainerNotRunning,
+    /// AWS names no address for it.
+    NoAddress,
+    /// Its network mode gives it no network.
+    NetworkModeNone,
+    /// The instance behind its container instance could not be found.
+    HostUnknown,
+    /// Its task definition could not be read.
+    DefinitionUnavailable,
+    /// It belongs to an ECS managed daemon, which cannot be reached by address.
+    ManagedDaemon,
+    /// The port it asks for is not published on the host.
+    PortNotPublished,
+    /// The port it asks for is no port.
+    InvalidPort,
+    /// Its endpoint cannot be scraped as written.
+    InvalidEndpoint,
+    /// Another container of its task is scraped at the same address, port and path.
+    DuplicateEndpoint,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 12] = [
+        Self::OptedOut,
+        Self::TaskNotRunning,
+        Self::ContainerNotRunning,
+        Self::NoAddress,
+        Self::NetworkModeNone,
+        Self::HostUnknown,
+        Self::DefinitionUnavailable,
+        Self::ManagedDaemon,
+        Self::PortNotPublished,
+        Self::InvalidPort,
+        Self::InvalidEndpoint,
+        Self::DuplicateEndpoint,
+    ];
+
+    /// The words that name it everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OptedOut => "opted out",
+            Self::TaskNotRunning => "task not running",
+            Self::ContainerNotRunning => "container not running",
+            Self::NoAddress => "no address",
+            Self::NetworkModeNone => "network mode none",
+            Self::HostUnknown => "host unknown",
+            Self::DefinitionUnavailable => "definition unavailable",
+            Self::ManagedDaemon => "managed daemon",
+            Self::PortNotPublished => "port not published",
+            Self::InvalidPort => "invalid port",
+            Self::InvalidEndpoint => "invalid endpoint",
+            Self::DuplicateEndpoint => "duplicate endpoint",
+        }
+    }
+
+    /// Whether the reason is the normal course of things, and no one need act.
+    pub fn is_expected(self) -> bool {
+        matches!(
+            self,
+            Self::OptedOut | Self::TaskNotRunning | Self::ContainerNotRunning | Self::ManagedDaemon
+        )
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A reason with what it was in this case: which value, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The reason.
+    pub reason: Reason,
+    /// One sentence for the container's owner.
+    pub detail: String,
+}
+
+impl Problem {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// What was found about one container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The task.
+    pub task: TaskArn,
+    /// The container's name; empty where the definition that would name it is unknown.
+    pub container: Box<str>,
+    /// What it comes to.
+    pub verdict: Verdict,
+}
+
+/// What a finding comes to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// No target at all. A container has at most one such finding.
+    NotScraped(Problem),
+    /// It is scraped, but not quite as its owner wrote.
+    Warning(String),
+}

@@ -1,0 +1,269 @@
+//! What AWS said about one source, by thing: the incremental cache of a whole account and region.
+//!
+//! Facts come in through a [`Refresh`](plan::Refresh); tasks joined with their definition and host go out
+//! through [`Inventory::tasks`]. A fact stays until AWS says otherwise, or until nothing has used it for a
+//! while. Nothing here is published: that is for whoever concludes a refresh.
+
+pub mod plan;
+pub mod question;
+pub mod selection;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Status, Task, TaskDefinition};
+use question::{Failure, FailureKind};
+
+/// How long a definition, container instance or host that no task uses is kept: a job that runs every half
+/// hour finds its definition still known.
+const KEPT_UNUSED: Duration = Duration::from_secs(3600);
+
+/// After how long AWS is asked again for a definition it said it does not know: such calls take one definition each.
+const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
+
+/// All facts of one source. Times are durations since any fixed moment.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    scopes: BTreeMap<ClusterArn, ScopeFacts>,
+    definitions: Facts<TaskDefinitionArn, TaskDefinition>,
+    container_instances: Facts<ContainerInstanceArn, ContainerInstance>,
+    hosts: Facts<InstanceId, Host>,
+    /// The refresh that is on, or was last.
+    refresh: u64,
+    /// When unused facts were last looked for.
+    collected: Duration,
+}
+
+/// What is known of one cluster.
+#[derive(Debug)]
+struct ScopeFacts {
+    cluster: Cluster,
+    /// Whether DescribeClusters has answered for it, so that its tags are known.
+    described: bool,
+    tasks: BTreeMap<TaskArn, KnownTask>,
+    /// Settled tasks that are due to be described again, in tasks; grows with time.
+    recheck_debt: f64,
+    refreshed: Option<Duration>,
+    /// Whether some task lacked a fact when the scope was last concluded, or it was held since: what came in
+    /// meanwhile was not looked at.
+    lacking: bool,
+}
+
+#[derive(Debug)]
+struct KnownTask {
+    task: Box<Task>,
+    settled: bool,
+    described: Duration,
+    /// The refresh in which a listing last had it.
+    listed: u64,
+}
+
+impl ScopeFacts {
+    fn new(arn: ClusterArn) -> Self {
+        Self {
+            cluster: Cluster { arn, tags: Vec::new() },
+            described: false,
+            tasks: BTreeMap::new(),
+            recheck_debt: 0.0,
+            refreshed: None,
+            lacking: false,
+        }
+    }
+}
+
+/// A task that runs and whose answer lacks nothing that its address depends on; it is not asked for at every refresh.
+fn is_settled(task: &Task) -> bool {
+    let starting = |status: &Status| {
+        matches!(status, Status::Provisioning | Status::Pending | Status::Activating | Status::Other(_))
+    };
+    let addressed = || {
+        task.containers.iter().any(|container| container.private_ipv4.is_some() || container.ipv6.is_some())
+    };
+    let placed = match &task.network_interface {
+        // On a container instance, too, an interface may still be without its address.
+        Some(interface) => interface.private_ipv4.is_some() || addressed(),
+        None => task.container_instance.is_some() || addressed(),
+    };
+    task.desired_status == Status::Running
+        && task.last_status == Status::Running
+        && placed
+        && !task.containers.is_empty()
+        && !task.containers.iter().any(|container| starting(&container.last_status))
+}
+
+/// A task that is over, or told to end.
+fn is_over(task: &Task) -> bool {
+    task.desired_status == Status::Stopped || task.last_status == Status::Stopped
+}
+
+/// Facts of one kind, and the failures to get one.
+#[derive(Debug)]
+struct Facts<K, V> {
+    known: BTreeMap<K, Fact<V>>,
+    failed: BTreeMap<K, (Failure, Duration)>,
+}
+
+#[derive(Debug)]
+struct Fact<V> {
+    value: V,
+    used: Duration,
+}
+
+impl<K, V> Default for Facts<K, V> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), failed: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Clone, V> Facts<K, V> {
+    fn value(&self, key: &K) -> Option<&V> {
+        self.known.get(key).map(|fact| &fact.value)
+    }
+
+    fn failure(&self, key: &K) -> Option<&Failure> {
+        self.failed.get(key).map(|(failure, _)| failure)
+    }
+
+    /// Whether AWS should be asked; for what it said it does not know, only after `patience`.
+    fn is_wanted(&self, key: &K, now: Duration, patience: Duration) -> bool {
+        let refused = |(failure, when): &(Failure, Duration)| {
+            failure.kind == FailureKind::NotFound && now.saturating_sub(*when) < patience
+        };
+        !self.known.contains_key(key) && !self.failed.get(key).is_some_and(refused)
+    }
+
+    fn learn(&mut self, key: K, value: V, now: Duration) {
+        self.failed.remove(&key);
+        self.known.insert(key, Fact { value, used: now });
+    }
+
+    fn fail(&mut self, key: K, failure: Failure, now: Duration) {
+        self.failed.insert(key, (failure, now));
+    }
+
+    fn mark_used(&mut self, key: &K, now: Duration) {
+        if let Some(fact) = self.known.get_mut(key) {
+            fact.used = now;
+        }
+    }
+
+    fn forget_unused(&mut self, now: Duration) {
+        self.known.retain(|_, fact| now.saturating_sub(fact.used) < KEPT_UNUSED);
+        self.failed.retain(|_, (_, when)| now.saturating_sub(*when) < KEPT_UNUSED);
+    }
+}
+
+/// A task with everything its targets depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskView<'a> {
+    /// Its cluster.
+    pub cluster: &'a Cluster,
+    /// The task.
+    pub task: &'a Task,
+    /// Its definition.
+    pub definition: Definition<'a>,
+    /// Where it runs.
+    pub placement: Placement<'a>,
+}
+
+/// A task's definition, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub enum Definition<'a> {
+    /// It was read.
+    Known(&'a TaskDefinition),
+    /// It was not, and why if that was tried.
+    Unavailable(Option<&'a Failure>),
+}
+
+/// Where a task runs, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub enum Placement<'a> {
+    /// On Fargate, or not placed yet.
+    Nowhere,
+    /// On a container instance whose machine is not known.
+    ContainerInstance {
+        /// The container instance.
+        arn: &'a ContainerInstanceArn,
+        /// Its machine's id, if that much is known.
+        instance: Option<&'a InstanceId>,
+        /// Why no more is known.
+        problem: Option<&'a Failure>,
+    },
+    /// On this machine.
+    Host(&'a Host),
+}
+
+impl<'a> Placement<'a> {
+    /// The id of the machine.
+    pub fn instance(&self) -> Option<&'a InstanceId> {
+        match self {
+            Self::Nowhere => None,
+            Self::ContainerInstance { instance, .. } => *instance,
+            Self::Host(host) => Some(&host.id),
+        }
+    }
+}
+
+impl Inventory {
+    /// The clusters that are known.
+    pub fn clusters(&self) -> impl Iterator<Item = &ClusterArn> {
+        self.scopes.keys()
+    }
+
+    /// How many definitions, container instances and hosts are known.
+    pub fn cached(&self) -> [usize; 3] {
+        [self.definitions.known.len(), self.container_instances.known.len(), self.hosts.known.len()]
+    }
+
+    /// The known tasks of a cluster, joined, by ARN.
+    pub fn tasks(&self, cluster: &ClusterArn) -> impl Iterator<Item = TaskView<'_>> {
+        self.scopes
+            .get(cluster)
+            .into_iter()
+            .flat_map(|scope| scope.tasks.values().map(|known| self.view(&scope.cluster, &known.task)))
+    }
+
+    fn view<'a>(&'a self, cluster: &'a Cluster, task: &'a Task) -> TaskView<'a> {
+        let definition = self.definitions.value(&task.definition);
+        let definition = definition.map_or_else(
+            || Definition::Unavailable(self.definitions.failure(&task.definition)),
+            Definition::Known,
+        );
+        TaskView { cluster, task, definition, placement: self.placement(task) }
+    }
+
+    fn placement<'a>(&'a self, task: &'a Task) -> Placement<'a> {
+        let Some(arn) = &task.container_instance else { return Placement::Nowhere };
+        let instance = self.container_instances.value(arn).and_then(|known| known.instance.as_ref());
+        let problem = self.container_instances.failure(arn);
+        let Some(id) = instance else { return Placement::ContainerInstance { arn, instance, problem } };
+        match self.hosts.value(id) {
+            Some(host) => Placement::Host(host),
+            None => Placement::ContainerInstance { arn, instance, problem: self.hosts.failure(id) },
+        }
+    }
+}
+
+impl TaskView<'_> {
+    /// Whether a fact that this task's targets depend on is not known.
+    fn is_lacking(&self) -> bool {
+        !self.task.definition.is_managed_daemon()
+            && match (self.definition, self.placement) {
+                (Definition::Unavailable(_), _) | (_, Placement::ContainerInstance { .. }) => true,
+                (Definition::Known(definition), Placement::Host(host)) => {
+                    host.private_ipv4.is_none() && definition.network_mode.is_at_the_host()
+                }
+                (Definition::Known(_), Placement::Nowhere) => false,
+            }
+    }
+
+    /// Why such a fact is not known.
+    fn failure(&self) -> Option<&Failure> {
+        match (self.definition, self.placement) {
+            (Definition::Unavailable(Some(failure)), _) => Some(failure),
+            (_, Placement::ContainerInstance { problem, .. }) => problem,
+            _ => None,
+        }
+    }
+}

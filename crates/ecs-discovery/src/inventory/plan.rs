@@ -1,0 +1,269 @@
+//! One refresh of one source, as a list of questions: what must be asked now, what an answer makes askable
+//! next, and what it all comes to.
+//!
+//! Whoever drives a [`Refresh`] asks the [`questions`](Refresh::questions) in any order and number at a time,
+//! and hands in every [answer](Refresh::answered) or [failure](Refresh::failed). A failure touches only what
+//! was asked; a scope whose tasks could not be heard in full is held by [`Refresh::finish`].
+
+mod conclude;
+mod hear;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use crate::inventory::question::{Failure, Question};
+use crate::inventory::selection::{ClusterPattern, ClusterSelection};
+use crate::inventory::{DEFINITION_ASKED_AGAIN, Inventory, ScopeFacts};
+use crate::model::{InstanceId, Task};
+
+pub use conclude::Conclusion;
+
+/// A listing that has not ended after so many pages, 100 entries each, is taken for one that never ends.
+const MAX_PAGES: usize = 10_000;
+
+/// One refresh in progress; it owns the source's facts meanwhile.
+#[derive(Debug)]
+pub struct Refresh {
+    inventory: Inventory,
+    now: Duration,
+    recheck_interval: Duration,
+    selection: ClusterSelection,
+    ready: VecDeque<Question>,
+    /// Questions taken and not yet answered, but those for hosts.
+    open: usize,
+    /// Why the listing of clusters, or the look-up of named ones, failed.
+    clusters_failed: Option<Failure>,
+    cluster_pages: BTreeSet<String>,
+    clusters_listed: BTreeSet<ClusterArn>,
+    scopes: BTreeMap<ClusterArn, ScopeRefresh>,
+    /// What was asked for in this refresh, so that it is asked once.
+    definitions: BTreeSet<TaskDefinitionArn>,
+    instances: BTreeSet<ContainerInstanceArn>,
+    hosts: BTreeSet<InstanceId>,
+    waiting_hosts: BTreeSet<InstanceId>,
+    /// Whether a definition, container instance, host or cluster's tags became known.
+    learned: bool,
+}
+
+/// One cluster's part of a refresh.
+#[derive(Debug, Default)]
+struct ScopeRefresh {
+    pages: BTreeSet<String>,
+    listed: bool,
+    to_describe: Vec<TaskArn>,
+    /// What was ever in `to_describe`.
+    described: BTreeSet<TaskArn>,
+    describing: usize,
+    instances: BTreeSet<ContainerInstanceArn>,
+    changed: bool,
+    failure: Option<Failure>,
+    gone: bool,
+}
+
+impl ScopeRefresh {
+    fn describe(&mut self, task: &TaskArn) {
+        if self.described.insert(task.clone()) {
+            self.to_describe.push(task.clone());
+        }
+    }
+}
+
+/// What a task's targets depend on.
+struct Around {
+    definition: TaskDefinitionArn,
+    container_instance: Option<ContainerInstanceArn>,
+}
+
+impl Around {
+    fn of(task: &Task) -> Self {
+        Self { definition: task.definition.clone(), container_instance: task.container_instance.clone() }
+    }
+}
+
+impl Refresh {
+    /// Begins a refresh. `now` is a duration since any fixed moment and never goes back; every settled task is
+    /// described again within `recheck_interval`.
+    pub fn begin(
+        mut inventory: Inventory,
+        selection: ClusterSelection,
+        now: Duration,
+        recheck_interval: Duration,
+    ) -> Self {
+        inventory.refresh += 1;
+        let mut refresh = Self {
+            inventory,
+            now,
+            recheck_interval,
+            selection,
+            ready: VecDeque::new(),
+            open: 0,
+            clusters_failed: None,
+            cluster_pages: BTreeSet::new(),
+            clusters_listed: BTreeSet::new(),
+            scopes: BTreeMap::new(),
+            definitions: BTreeSet::new(),
+            instances: BTreeSet::new(),
+            hosts: BTreeSet::new(),
+            waiting_hosts: BTreeSet::new(),
+            learned: false,
+        };
+        match refresh.selection.named() {
+            None => refresh.ask(Question::Clusters { page: None }),
+            Some(named) => {
+                let is_known =
+                    |pattern: &ClusterPattern| refresh.inventory.clusters().any(|arn| pattern.matches(arn));
+                let unknown = named.iter().filter(|pattern| !is_known(pattern));
+                let unknown: Vec<Box<str>> = unknown.map(|pattern| pattern.as_str().into()).collect();
+                refresh.ask_cluster_details(&unknown);
+                refresh.begin_known_scopes();
+            }
+        }
+        refresh
+    }
+
+    /// The questions that can be asked now and have not been given out yet.
+    pub fn questions(&mut self) -> Vec<Question> {
+        if self.open == 0 && self.ready.is_empty() {
+            // Nothing else can add a host: what is waiting is as full a batch as it gets.
+            self.ask_hosts(1);
+        }
+        let questions: Vec<_> = self.ready.drain(..).collect();
+        self.open += questions.iter().filter(|question| !is_of_hosts(question)).count();
+        questions
+    }
+
+    fn ask(&mut self, question: Question) {
+        // Pages of a listing come one after the other, so they must not wait behind the batches.
+        match question {
+            Question::Clusters { .. } | Question::Tasks { .. } => self.ready.push_front(question),
+            _ => self.ready.push_back(question),
+        }
+    }
+
+    fn begin_known_scopes(&mut self) {
+        let known: Vec<_> = self.inventory.clusters().cloned().collect();
+        for cluster in known {
+            self.begin_scope(cluster);
+        }
+    }
+
+    fn begin_scope(&mut self, cluster: ClusterArn) {
+        if self.scopes.contains_key(&cluster) {
+            return;
+        }
+        self.inventory.scopes.entry(cluster.clone()).or_insert_with(|| ScopeFacts::new(cluster.clone()));
+        self.scopes.insert(cluster.clone(), ScopeRefresh::default());
+        self.ask(Question::Tasks { cluster, page: None });
+    }
+
+    fn ask_cluster_details(&mut self, clusters: &[Box<str>]) {
+        for batch in clusters.chunks(Question::CLUSTERS) {
+            self.ask(Question::ClusterDetails { clusters: batch.to_vec() });
+        }
+    }
+
+    /// Asks for tasks of a cluster in full batches, and with `rest` for what remains too.
+    fn ask_task_details(&mut self, cluster: &ClusterArn, rest: bool) {
+        let Some(scope) = self.scopes.get_mut(cluster) else { return };
+        while scope.to_describe.len() >= Question::TASKS || (rest && !scope.to_describe.is_empty()) {
+            let batch = scope.to_describe.len().min(Question::TASKS);
+            let tasks = scope.to_describe.drain(..batch).collect();
+            scope.describing += 1;
+            self.ready.push_back(Question::TaskDetails { cluster: cluster.clone(), tasks });
+        }
+    }
+
+    /// Asks for what a task's targets depend on and is not known yet.
+    fn ask_around(&mut self, cluster: &ClusterArn, around: &Around) {
+        let (definition, now) = (&around.definition, self.now);
+        if !definition.is_managed_daemon()
+            && self.inventory.definitions.is_wanted(definition, now, DEFINITION_ASKED_AGAIN)
+            && self.definitions.insert(definition.clone())
+        {
+            self.ask(Question::TaskDefinition { definition: definition.clone() });
+        }
+        let Some(arn) = &around.container_instance else { return };
+        // One that has not registered its machine yet is not known well enough.
+        let known = self.inventory.container_instances.value(arn);
+        if known.is_none_or(|known| known.instance.is_none()) {
+            if self.instances.insert(arn.clone())
+                && let Some(scope) = self.scopes.get_mut(cluster)
+            {
+                scope.instances.insert(arn.clone());
+                self.ask_container_instances(cluster, Question::CONTAINER_INSTANCES);
+            }
+        } else {
+            self.ask_host_of(arn);
+        }
+    }
+
+    /// Asks for a cluster's waiting container instances in full batches, as long as there are `least`.
+    fn ask_container_instances(&mut self, cluster: &ClusterArn, least: usize) {
+        let Some(scope) = self.scopes.get_mut(cluster) else { return };
+        while scope.instances.len() >= least {
+            let instances = take(&mut scope.instances, Question::CONTAINER_INSTANCES);
+            self.ready.push_back(Question::ContainerInstances { cluster: cluster.clone(), instances });
+        }
+    }
+
+    fn ask_host_of(&mut self, arn: &ContainerInstanceArn) {
+        let known = self.inventory.container_instances.value(arn);
+        let Some(id) = known.and_then(|known| known.instance.clone()) else { return };
+        let host = self.inventory.hosts.value(&id);
+        if host.is_none_or(|host| host.private_ipv4.is_none()) && self.hosts.insert(id.clone()) {
+            self.waiting_hosts.insert(id);
+            self.ask_hosts(Question::EC2_INSTANCES);
+        }
+    }
+
+    /// Asks for waiting hosts in full batches, as long as there are `least` of a kind.
+    fn ask_hosts(&mut self, least: usize) {
+        let (mut external, mut ec2): (BTreeSet<_>, BTreeSet<_>) =
+            std::mem::take(&mut self.waiting_hosts).into_iter().partition(InstanceId::is_external);
+        while ec2.len() >= least {
+            let instances = take(&mut ec2, Question::EC2_INSTANCES);
+            self.ready.push_back(Question::Ec2Instances { instances });
+        }
+        while external.len() >= least.min(Question::EXTERNAL_INSTANCES) {
+            let instances = take(&mut external, Question::EXTERNAL_INSTANCES);
+            self.ready.push_back(Question::ExternalInstances { instances });
+        }
+        self.waiting_hosts = ec2;
+        self.waiting_hosts.append(&mut external);
+    }
+
+    /// Which settled tasks to describe again now: the longest not described, in full batches, at such a rate
+    /// that all have their turn within the recheck interval.
+    fn recheck(&mut self, cluster: &ClusterArn) -> Vec<TaskArn> {
+        let (now, recheck_interval, refresh) = (self.now, self.recheck_interval, self.inventory.refresh);
+        let Some(scope) = self.inventory.scopes.get_mut(cluster) else { return Vec::new() };
+        let mut settled: Vec<_> = scope
+            .tasks
+            .iter()
+            .filter(|(_, known)| known.settled && known.listed == refresh)
+            .map(|(arn, known)| (known.described, arn))
+            .collect();
+        let elapsed = scope.refreshed.map_or(Duration::ZERO, |refreshed| now.saturating_sub(refreshed));
+        let share = elapsed.as_secs_f64() / recheck_interval.as_secs_f64();
+        let batch = settled.len().min(Question::TASKS);
+        // A last batch that is not full takes its turn as a full one, or some tasks would wait for two rounds.
+        let round = settled.len().next_multiple_of(batch.max(1));
+        let due = scope.recheck_debt + round as f64 * share.min(1.0);
+        // The small constant keeps sums of fractions from falling just short of a whole batch.
+        let batches = if batch == 0 { 0 } else { ((due + 1e-6) / batch as f64) as usize };
+        scope.recheck_debt = due - (batches * batch) as f64;
+        settled.sort();
+        settled.into_iter().take(batches * batch).map(|(_, arn)| arn.clone()).collect()
+    }
+}
+
+fn is_of_hosts(question: &Question) -> bool {
+    matches!(question, Question::Ec2Instances { .. } | Question::ExternalInstances { .. })
+}
+
+fn take<T: Ord + Clone>(set: &mut BTreeSet<T>, count: usize) -> Vec<T> {
+    let rest = set.iter().nth(count).cloned();
+    let rest = rest.map_or_else(BTreeSet::new, |first| set.split_off(&first));
+    std::mem::replace(set, rest).into_iter().collect()
+}

@@ -1,0 +1,130 @@
+//! What a refresh comes to: each scope is derived anew, left as it was, held, or gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::arn::ClusterArn;
+use crate::derive::{Rules, derive};
+use crate::inventory::question::Failure;
+use crate::inventory::{Inventory, TaskView};
+use crate::snapshot::{Scope, Standing};
+
+use super::{Refresh, ScopeRefresh};
+
+/// How often facts that nothing uses are looked for.
+const COLLECTED_EVERY: Duration = Duration::from_secs(600);
+
+/// The end of a refresh.
+#[derive(Debug)]
+pub struct Conclusion {
+    /// The facts, for the next refresh.
+    pub inventory: Inventory,
+    /// The source's part of the snapshot.
+    pub scopes: BTreeMap<ClusterArn, Scope>,
+    /// Why the clusters could not be listed or looked up, if so: there may be more than are known.
+    pub failure: Option<Failure>,
+}
+
+impl Conclusion {
+    /// Whether every scope was heard.
+    pub fn is_complete(&self) -> bool {
+        self.failure.is_none() && self.scopes.values().all(|scope| scope.standing == Standing::Heard)
+    }
+}
+
+impl Refresh {
+    /// Ends the refresh, all its questions being answered or failed. `before` is what the source came to last time.
+    pub fn finish(mut self, rules: &Rules, before: &BTreeMap<ClusterArn, Scope>) -> Conclusion {
+        let mut refreshed = std::mem::take(&mut self.scopes);
+        let mut scopes = BTreeMap::new();
+        let clusters: Vec<_> = self.inventory.clusters().cloned().collect();
+        for cluster in clusters {
+            let earlier = before.get(&cluster);
+            let refresh = refreshed.remove(&cluster).unwrap_or_default();
+            if refresh.gone {
+                self.inventory.scopes.remove(&cluster);
+                continue;
+            }
+            let scope = match self.why_held(&refresh) {
+                Some(why) => {
+                    self.inventory.scopes.entry(cluster.clone()).and_modify(|facts| facts.lacking = true);
+                    earlier.map_or_else(|| Scope::unheard(why.clone()), |scope| scope.held(why.clone()))
+                }
+                None => self.concluded(&cluster, &refresh, rules, earlier),
+            };
+            scopes.insert(cluster, scope);
+        }
+        self.inventory.collect(self.now);
+        Conclusion { inventory: self.inventory, scopes, failure: self.clusters_failed }
+    }
+
+    fn why_held(&self, refresh: &ScopeRefresh) -> Option<String> {
+        if let Some(failure) = &refresh.failure {
+            return Some(failure.message.clone());
+        }
+        let heard = refresh.listed && refresh.describing == 0 && refresh.to_describe.is_empty();
+        let unheard =
+            || self.clusters_failed.as_ref().map_or("it was not asked for", |failure| &failure.message);
+        (!heard).then(|| unheard().to_owned())
+    }
+
+    fn concluded(
+        &mut self,
+        cluster: &ClusterArn,
+        refresh: &ScopeRefresh,
+        rules: &Rules,
+        earlier: Option<&Scope>,
+    ) -> Scope {
+        let heard = earlier.filter(|scope| scope.is_known());
+        let lacked = self.inventory.scopes.get(cluster).is_some_and(|scope| scope.lacking);
+        if let Some(scope) = heard
+            && !(refresh.changed || lacked || self.learned)
+        {
+            return Scope { derived: scope.derived.clone(), standing: Standing::Heard };
+        }
+        let derived = derive(self.inventory.tasks(cluster), rules);
+        let lacking = self.inventory.tasks(cluster).any(|task| task.is_lacking());
+        let failure =
+            self.inventory.tasks(cluster).find_map(|task| task.lacking_failure().map(ToString::to_string));
+        if let Some(scope) = self.inventory.scopes.get_mut(cluster) {
+            scope.lacking = lacking;
+        }
+        match (heard, failure) {
+            // A first look that yields nothing because calls failed has seen nothing.
+            (None, Some(why)) if derived.targets.is_empty() => Scope::unheard(why),
+            (Some(scope), _) if *scope.derived == derived => {
+                Scope { derived: scope.derived.clone(), standing: Standing::Heard }
+            }
+            _ => Scope { derived: Arc::new(derived), standing: Standing::Heard },
+        }
+    }
+}
+
+impl Inventory {
+    /// Forgets, now and then, what no task has used for long.
+    fn collect(&mut self, now: Duration) {
+        if now.saturating_sub(self.collected) < COLLECTED_EVERY {
+            return;
+        }
+        self.collected = now;
+        for task in self.scopes.values().flat_map(|scope| scope.tasks.values()).map(|known| &known.task) {
+            self.definitions.mark_used(&task.definition, now);
+            let Some(arn) = &task.container_instance else { continue };
+            self.container_instances.mark_used(arn, now);
+            if let Some(id) = self.container_instances.value(arn).and_then(|known| known.instance.as_ref()) {
+                self.hosts.mark_used(id, now);
+            }
+        }
+        self.definitions.forget_unused(now);
+        self.container_instances.forget_unused(now);
+        self.hosts.forget_unused(now);
+    }
+}
+
+impl TaskView<'_> {
+    /// Why a fact is lacking, if it is because a call failed rather than because AWS knows no such thing.
+    fn lacking_failure(&self) -> Option<&Failure> {
+        self.failure().filter(|failure| !failure.is_answer())
+    }
+}

@@ -1,0 +1,295 @@
+//! What an answer, or a failure, does to a refresh.
+
+use crate::arn::{ClusterArn, TaskArn};
+use crate::inventory::question::{Answer, Failure, FailureKind, Question};
+use crate::inventory::{KnownTask, is_over, is_settled};
+use crate::model::{Cluster, Host, InstanceId, Task};
+use std::collections::BTreeSet;
+
+use super::{Around, MAX_PAGES, Refresh, is_of_hosts};
+
+impl Refresh {
+    /// Takes in the answer to a question; one that does not fit its question counts as a failure.
+    pub fn answered(&mut self, question: Question, answer: Answer) {
+        let of_hosts = is_of_hosts(&question);
+        match (question, answer) {
+            (Question::Clusters { .. }, Answer::Clusters { clusters, next }) => {
+                self.clusters_heard(clusters, next)
+            }
+            (Question::ClusterDetails { .. }, Answer::ClusterDetails { active, gone }) => {
+                active.into_iter().for_each(|cluster| self.cluster_described(cluster));
+                gone.iter().for_each(|name| self.cluster_gone(name));
+            }
+            (Question::Tasks { cluster, .. }, Answer::Tasks { tasks, next }) => {
+                self.tasks_heard(&cluster, &tasks, next);
+            }
+            (Question::TaskDetails { cluster, .. }, Answer::TaskDetails { tasks, missing }) => {
+                missing.iter().for_each(|task| self.task_missing(&cluster, task));
+                tasks.into_iter().for_each(|task| self.task_described(&cluster, task));
+                self.batch_heard(&cluster);
+            }
+            (Question::TaskDefinition { definition }, Answer::TaskDefinition(answer)) => {
+                self.inventory.definitions.learn(definition, answer, self.now);
+                self.learned = true;
+            }
+            (Question::ContainerInstances { instances, .. }, Answer::ContainerInstances(heard)) => {
+                for instance in heard {
+                    let arn = instance.arn.clone();
+                    self.inventory.container_instances.learn(arn.clone(), instance, self.now);
+                    self.ask_host_of(&arn);
+                }
+                for arn in instances {
+                    if self.inventory.container_instances.value(&arn).is_none() {
+                        let failure = not_known("ECS", "container instance");
+                        self.inventory.container_instances.fail(arn, failure, self.now);
+                    }
+                }
+                self.learned = true;
+            }
+            (Question::Ec2Instances { instances }, Answer::Hosts(hosts)) => {
+                self.hosts_heard("EC2", instances, hosts)
+            }
+            (Question::ExternalInstances { instances }, Answer::Hosts(hosts)) => {
+                self.hosts_heard("Systems Manager", instances, hosts);
+            }
+            (question, _) => {
+                let message = format!("the answer is not one to {}", question.operation());
+                return self.failed(question, Failure { kind: FailureKind::Unavailable, message });
+            }
+        }
+        self.close_one_of(of_hosts);
+    }
+
+    /// Takes in that a question has no answer.
+    pub fn failed(&mut self, question: Question, failure: Failure) {
+        let of_hosts = is_of_hosts(&question);
+        match question {
+            Question::Clusters { .. } => self.listing_of_clusters_failed(failure),
+            Question::ClusterDetails { clusters } => self.cluster_details_failed(&clusters, &failure),
+            Question::Tasks { cluster, .. } => {
+                if failure.kind == FailureKind::NotFound {
+                    self.ask_cluster_details(&[cluster.as_str().into()]);
+                }
+                self.scope_failed(&cluster, failure);
+            }
+            Question::TaskDetails { cluster, .. } => {
+                self.scope_failed(&cluster, failure);
+                self.batch_heard(&cluster);
+            }
+            Question::TaskDefinition { definition } => {
+                self.inventory.definitions.fail(definition, failure, self.now)
+            }
+            Question::ContainerInstances { instances, .. } => {
+                for arn in instances {
+                    self.inventory.container_instances.fail(arn, failure.clone(), self.now);
+                }
+            }
+            Question::Ec2Instances { instances } | Question::ExternalInstances { instances } => {
+                for id in instances {
+                    self.inventory.hosts.fail(id, failure.clone(), self.now);
+                }
+            }
+        }
+        self.close_one_of(of_hosts);
+    }
+
+    fn close_one_of(&mut self, of_hosts: bool) {
+        self.open -= usize::from(!of_hosts);
+    }
+
+    fn clusters_heard(&mut self, clusters: Vec<ClusterArn>, next: Option<String>) {
+        let selected = clusters.into_iter().filter(|cluster| self.selection.selects(cluster));
+        self.clusters_listed.extend(selected);
+        let Some(page) = next else { return self.all_clusters_heard() };
+        match continued(&mut self.cluster_pages, &page) {
+            Ok(()) => self.ask(Question::Clusters { page: Some(page) }),
+            Err(failure) => self.listing_of_clusters_failed(failure),
+        }
+    }
+
+    fn all_clusters_heard(&mut self) {
+        let listed = std::mem::take(&mut self.clusters_listed);
+        let is_described =
+            |cluster: &ClusterArn| self.inventory.scopes.get(cluster).is_some_and(|one| one.described);
+        let new = listed.iter().filter(|cluster| !is_described(cluster));
+        // A cluster that the listing lacks is gone only once AWS says so of that cluster.
+        let unlisted = self.inventory.clusters().filter(|cluster| !listed.contains(cluster));
+        let to_describe: Vec<Box<str>> = new.chain(unlisted).map(|cluster| cluster.as_str().into()).collect();
+        self.ask_cluster_details(&to_describe);
+        for cluster in listed {
+            self.begin_scope(cluster);
+        }
+    }
+
+    /// What is known goes on being followed; only without credentials there is no use in asking.
+    fn listing_of_clusters_failed(&mut self, failure: Failure) {
+        if failure.kind != FailureKind::NoCredentials {
+            self.begin_known_scopes();
+        }
+        self.clusters_failed = Some(failure);
+    }
+
+    fn cluster_described(&mut self, cluster: Cluster) {
+        if !self.selection.selects(&cluster.arn) {
+            return;
+        }
+        self.begin_scope(cluster.arn.clone());
+        let Some(facts) = self.inventory.scopes.get_mut(&cluster.arn) else { return };
+        self.learned |= facts.cluster != cluster;
+        facts.described = true;
+        facts.cluster = cluster;
+    }
+
+    fn cluster_gone(&mut self, name: &str) {
+        let is_it = |cluster: &&ClusterArn| cluster.as_str() == name || cluster.last_part() == name;
+        let Some(cluster) = self.inventory.clusters().find(is_it).cloned() else { return };
+        self.scopes.entry(cluster).or_default().gone = true;
+    }
+
+    /// Clusters that only lack their tags go on without; one that was to be confirmed is held.
+    fn cluster_details_failed(&mut self, clusters: &[Box<str>], failure: &Failure) {
+        let is_it = |cluster: &&ClusterArn| clusters.iter().any(|name| **name == *cluster.as_str());
+        let held: Vec<_> = self.inventory.clusters().filter(is_it).cloned().collect();
+        for cluster in held {
+            if !self.scopes.contains_key(&cluster) {
+                self.scope_failed(&cluster, failure.clone());
+            }
+        }
+        // Of clusters that are named and were never seen nothing is known at all.
+        if self.selection.named().is_some() && self.clusters_failed.is_none() {
+            self.clusters_failed = Some(failure.clone());
+        }
+    }
+
+    fn scope_failed(&mut self, cluster: &ClusterArn, failure: Failure) {
+        self.scopes.entry(cluster.clone()).or_default().failure.get_or_insert(failure);
+    }
+
+    fn tasks_heard(&mut self, cluster: &ClusterArn, tasks: &[TaskArn], next: Option<String>) {
+        let refresh = self.inventory.refresh;
+        let (Some(facts), Some(scope)) =
+            (self.inventory.scopes.get_mut(cluster), self.scopes.get_mut(cluster))
+        else {
+            return;
+        };
+        for task in tasks {
+            let settled = facts.tasks.get_mut(task).is_some_and(|known| {
+                known.listed = refresh;
+                known.settled
+            });
+            if !settled {
+                scope.describe(task);
+            }
+        }
+        match next {
+            None => {
+                self.all_tasks_heard(cluster);
+                self.ask_task_details(cluster, true);
+                self.batches_heard(cluster);
+            }
+            Some(page) => {
+                self.ask_task_details(cluster, false);
+                match continued(&mut self.scopes.entry(cluster.clone()).or_default().pages, &page) {
+                    Ok(()) => self.ask(Question::Tasks { cluster: cluster.clone(), page: Some(page) }),
+                    Err(failure) => self.scope_failed(cluster, failure),
+                }
+            }
+        }
+    }
+
+    /// The listing is complete: what it lacks is described before it goes, and a slice of the rest for news.
+    fn all_tasks_heard(&mut self, cluster: &ClusterArn) {
+        let rechecked = self.recheck(cluster);
+        let (Some(facts), Some(scope)) =
+            (self.inventory.scopes.get_mut(cluster), self.scopes.get_mut(cluster))
+        else {
+            return;
+        };
+        facts.refreshed = Some(self.now);
+        scope.listed = true;
+        let refresh = self.inventory.refresh;
+        let unlisted = facts.tasks.iter().filter(|(_, known)| known.listed != refresh).map(|(arn, _)| arn);
+        rechecked.iter().chain(unlisted).for_each(|task| scope.describe(task));
+        if facts.lacking {
+            let around: Vec<_> = facts.tasks.values().map(|known| Around::of(&known.task)).collect();
+            around.iter().for_each(|around| self.ask_around(cluster, around));
+        }
+    }
+
+    fn task_described(&mut self, cluster: &ClusterArn, task: Task) {
+        if is_over(&task) {
+            return self.task_over(cluster, &task.arn);
+        }
+        self.ask_around(cluster, &Around::of(&task));
+        let refresh = self.inventory.refresh;
+        let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
+        let settled = is_settled(&task);
+        let earlier = facts.tasks.get(&task.arn);
+        let changed = earlier.is_none_or(|known| *known.task != task);
+        let listed = earlier.map_or(refresh, |known| known.listed);
+        let arn = task.arn.clone();
+        facts.tasks.insert(arn, KnownTask { task: Box::new(task), settled, described: self.now, listed });
+        self.mark_changed(cluster, changed);
+    }
+
+    /// A task that this refresh's listing has is not gone for one answer that says so.
+    fn task_missing(&mut self, cluster: &ClusterArn, task: &TaskArn) {
+        let known = self.inventory.scopes.get(cluster).and_then(|facts| facts.tasks.get(task));
+        if known.is_some_and(|known| known.listed != self.inventory.refresh) {
+            self.task_over(cluster, task);
+        }
+    }
+
+    fn task_over(&mut self, cluster: &ClusterArn, task: &TaskArn) {
+        let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
+        let changed = facts.tasks.remove(task).is_some();
+        self.mark_changed(cluster, changed);
+    }
+
+    fn mark_changed(&mut self, cluster: &ClusterArn, changed: bool) {
+        if let Some(scope) = self.scopes.get_mut(cluster) {
+            scope.changed |= changed;
+        }
+    }
+
+    fn batch_heard(&mut self, cluster: &ClusterArn) {
+        if let Some(scope) = self.scopes.get_mut(cluster) {
+            scope.describing -= 1;
+        }
+        self.batches_heard(cluster);
+    }
+
+    /// Once every batch of tasks is in, the container instances they wait for are as full a batch as they get.
+    fn batches_heard(&mut self, cluster: &ClusterArn) {
+        if self.scopes.get(cluster).is_some_and(|scope| scope.listed && scope.describing == 0) {
+            self.ask_container_instances(cluster, 1);
+        }
+    }
+
+    fn hosts_heard(&mut self, service: &str, asked: Vec<InstanceId>, hosts: Vec<Host>) {
+        let heard: BTreeSet<_> = hosts.iter().map(|host| host.id.clone()).collect();
+        for host in hosts {
+            self.inventory.hosts.learn(host.id.clone(), host, self.now);
+        }
+        for id in asked.into_iter().filter(|id| !heard.contains(id)) {
+            self.inventory.hosts.fail(id, not_known(service, "instance"), self.now);
+        }
+        self.learned = true;
+    }
+}
+
+fn not_known(service: &str, thing: &str) -> Failure {
+    Failure { kind: FailureKind::NotFound, message: format!("{service} knows no such {thing}") }
+}
+
+/// Notes the token of a next page; a token that came before, or one too many, never ends.
+fn continued(pages: &mut BTreeSet<String>, page: &str) -> Result<(), Failure> {
+    let message = if pages.len() >= MAX_PAGES {
+        format!("the listing has not ended after {MAX_PAGES} pages")
+    } else if pages.insert(page.to_owned()) {
+        return Ok(());
+    } else {
+        "the listing repeats a page token and would never end".to_owned()
+    };
+    Err(Failure { kind: FailureKind::Unavailable, message })
+}

@@ -1,0 +1,160 @@
+//! The questions that AWS can be asked, one call each and never larger than AWS accepts, and their answers.
+
+use std::fmt;
+
+use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefinition};
+
+/// One call. A batch is never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// ListClusters, one page.
+    Clusters {
+        /// The token the page before ended with.
+        page: Option<String>,
+    },
+    /// DescribeClusters with tags, for at most [`Question::CLUSTERS`] names or ARNs.
+    ClusterDetails {
+        /// Names or ARNs.
+        clusters: Vec<Box<str>>,
+    },
+    /// ListTasks of one cluster, one page, whatever the launch type.
+    Tasks {
+        /// The cluster.
+        cluster: ClusterArn,
+        /// The token the page before ended with.
+        page: Option<String>,
+    },
+    /// DescribeTasks with tags, for at most [`Question::TASKS`] tasks.
+    TaskDetails {
+        /// The cluster of all the tasks.
+        cluster: ClusterArn,
+        /// The tasks.
+        tasks: Vec<TaskArn>,
+    },
+    /// DescribeTaskDefinition with tags.
+    TaskDefinition {
+        /// The definition.
+        definition: TaskDefinitionArn,
+    },
+    /// DescribeContainerInstances, for at most [`Question::CONTAINER_INSTANCES`] of them.
+    ContainerInstances {
+        /// The cluster of all the container instances.
+        cluster: ClusterArn,
+        /// The container instances.
+        instances: Vec<ContainerInstanceArn>,
+    },
+    /// EC2 DescribeInstances by filter, for at most [`Question::EC2_INSTANCES`] ids, all pages.
+    Ec2Instances {
+        /// `i-…` ids.
+        instances: Vec<InstanceId>,
+    },
+    /// SSM DescribeInstanceInformation, for at most [`Question::EXTERNAL_INSTANCES`] ids, all pages.
+    ExternalInstances {
+        /// `mi-…` ids.
+        instances: Vec<InstanceId>,
+    },
+}
+
+impl Question {
+    /// DescribeClusters accepts as many.
+    pub const CLUSTERS: usize = 100;
+    /// DescribeTasks accepts as many.
+    pub const TASKS: usize = 100;
+    /// DescribeContainerInstances accepts as many.
+    pub const CONTAINER_INSTANCES: usize = 100;
+    /// A filter of EC2 accepts as many values.
+    pub const EC2_INSTANCES: usize = 200;
+    /// A filter of SSM's DescribeInstanceInformation accepts as many values.
+    pub const EXTERNAL_INSTANCES: usize = 100;
+
+    /// AWS's name of the operation that answers.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Clusters { .. } => "ListClusters",
+            Self::ClusterDetails { .. } => "DescribeClusters",
+            Self::Tasks { .. } => "ListTasks",
+            Self::TaskDetails { .. } => "DescribeTasks",
+            Self::TaskDefinition { .. } => "DescribeTaskDefinition",
+            Self::ContainerInstances { .. } => "DescribeContainerInstances",
+            Self::Ec2Instances { .. } => "DescribeInstances",
+            Self::ExternalInstances { .. } => "DescribeInstanceInformation",
+        }
+    }
+}
+
+/// What AWS said. An id that was asked for and is in neither list of an answer was not spoken of: it stays as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::Clusters`].
+    Clusters {
+        /// Clusters of this page.
+        clusters: Vec<ClusterArn>,
+        /// Where the next page begins; `None` ends the listing.
+        next: Option<String>,
+    },
+    /// To [`Question::ClusterDetails`].
+    ClusterDetails {
+        /// Those that are ACTIVE (or on their way there).
+        active: Vec<Cluster>,
+        /// Those that are INACTIVE or MISSING, as they were asked for: names or ARNs.
+        gone: Vec<Box<str>>,
+    },
+    /// To [`Question::Tasks`].
+    Tasks {
+        /// Tasks of this page.
+        tasks: Vec<TaskArn>,
+        /// Where the next page begins; `None` ends the listing.
+        next: Option<String>,
+    },
+    /// To [`Question::TaskDetails`].
+    TaskDetails {
+        /// The tasks as they are.
+        tasks: Vec<Task>,
+        /// Those that AWS calls MISSING.
+        missing: Vec<TaskArn>,
+    },
+    /// To [`Question::TaskDefinition`].
+    TaskDefinition(TaskDefinition),
+    /// To [`Question::ContainerInstances`].
+    ContainerInstances(Vec<ContainerInstance>),
+    /// To [`Question::Ec2Instances`] and [`Question::ExternalInstances`]: the hosts that are known there.
+    Hosts(Vec<Host>),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What a caller decides by.
+    pub kind: FailureKind,
+    /// What happened, for people: AWS's code and message, or the transport's.
+    pub message: String,
+}
+
+/// What a failure means for those who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// AWS knows no such thing (`ClusterNotFoundException`, `ClientException` of a definition): asking again is no use.
+    NotFound,
+    /// The credentials do not allow it.
+    Denied,
+    /// There are no usable credentials.
+    NoCredentials,
+    /// Too many requests.
+    Throttled,
+    /// Everything else: server errors, time-outs, connections, answers that cannot be read.
+    Unavailable,
+}
+
+impl Failure {
+    /// Whether AWS did answer, namely that it knows no such thing.
+    pub fn is_answer(&self) -> bool {
+        self.kind == FailureKind::NotFound
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

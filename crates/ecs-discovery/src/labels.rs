@@ -1,0 +1,216 @@
+//! Every label that is published: its name, what it means, and how any text becomes a label name.
+//!
+//! Prometheus 2 refuses a whole document for one malformed label name, and acts on labels such as
+//! `__address__`; so a name that comes from a tag, a docker label or a query always begins with one of
+//! the prefixes here, and its other characters are those that every Prometheus accepts.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A label, or with a trailing `_` the prefix of a family of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The name, or the prefix.
+    pub name: &'static str,
+    /// What its value is; the documentation's table is checked against it.
+    pub meaning: &'static str,
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $meaning:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $meaning, ".")]
+            pub const $constant: Label = Label { name: $name, meaning: $meaning };
+        )*
+        /// All of them, in the documentation's order.
+        pub const ALL: &[Label] = &[$($constant),*];
+    };
+}
+
+labels! {
+    INSTANCE = "instance", "`address:port`; the job name under `PROMETHEUS_NOLABELS`";
+    JOB = "job", "the task definition's family";
+    METRICS_PATH = "metrics_path", "the path";
+    TAGS = "tags", "`PROMETHEUS_TAGS`, verbatim, if set";
+    ECS_CLUSTER = "ecs_cluster", "the cluster's name";
+    ECS_TASK_ID = "ecs_task_id", "the task's id";
+    ECS_TASK_VERSION = "ecs_task_version", "the task definition's revision";
+    ECS_CONTAINER_ID = "ecs_container_id", "the container's id in its ARN, on a container instance";
+    INSTANCE_ID = "instance_id", "the EC2 (`i-…`) or ECS Anywhere (`mi-…`) instance, on a container instance";
+    CONTROL_PATH = "__metrics_path__", "the path that Prometheus asks for";
+    CONTROL_SCHEME = "__scheme__", "`https`, if that was asked for";
+    PARAM = "__param_", "one query parameter of the endpoint each";
+    META_CLUSTER = "__meta_ecs_cluster", "the cluster's name";
+    META_CLUSTER_ARN = "__meta_ecs_cluster_arn", "the cluster's ARN";
+    META_SERVICE = "__meta_ecs_service", "the service's name, from the task's group";
+    META_TASK_GROUP = "__meta_ecs_task_group", "the task's group, such as `service:web`";
+    META_TASK_ARN = "__meta_ecs_task_arn", "the task's ARN";
+    META_TASK_DEFINITION = "__meta_ecs_task_definition", "the task definition's ARN";
+    META_REGION = "__meta_ecs_region", "the region";
+    META_AVAILABILITY_ZONE = "__meta_ecs_availability_zone", "the availability zone";
+    META_SUBNET_ID = "__meta_ecs_subnet_id", "the subnet of the task's interface, else of its host";
+    META_IP_ADDRESS = "__meta_ecs_ip_address", "the address without the port";
+    META_PUBLIC_IP = "__meta_ecs_public_ip", "the host's public IPv4 address, in `bridge` and `host` mode";
+    META_LAUNCH_TYPE = "__meta_ecs_launch_type", "`EC2`, `FARGATE`, `EXTERNAL` or `MANAGED_INSTANCES`";
+    META_DESIRED_STATUS = "__meta_ecs_desired_status", "the status ECS is working towards";
+    META_LAST_STATUS = "__meta_ecs_last_status", "the task's last status";
+    META_HEALTH_STATUS = "__meta_ecs_health_status", "the task's health: `HEALTHY`, `UNHEALTHY`, `UNKNOWN`";
+    META_PLATFORM_FAMILY = "__meta_ecs_platform_family", "the operating system, on Fargate";
+    META_PLATFORM_VERSION = "__meta_ecs_platform_version", "the platform version, on Fargate";
+    META_NETWORK_MODE = "__meta_ecs_network_mode", "`awsvpc`, `bridge`, `host` or (Windows) `default`";
+    META_CONTAINER_INSTANCE_ARN = "__meta_ecs_container_instance_arn", "the container instance's ARN";
+    META_EC2_INSTANCE_ID = "__meta_ecs_ec2_instance_id", "the instance's id, as `instance_id`";
+    META_EC2_INSTANCE_TYPE = "__meta_ecs_ec2_instance_type", "the instance's type";
+    META_EC2_INSTANCE_PRIVATE_IP = "__meta_ecs_ec2_instance_private_ip", "the instance's private IPv4 address";
+    META_EC2_INSTANCE_PUBLIC_IP = "__meta_ecs_ec2_instance_public_ip", "the instance's public IPv4 address";
+    META_TAG_TASK = "__meta_ecs_tag_task_", "one tag of the task each";
+    META_TAG_CLUSTER = "__meta_ecs_tag_cluster_", "one tag of the cluster each, as first seen";
+    META_TAG_EC2 = "__meta_ecs_tag_ec2_", "one tag of the instance each, as first seen";
+    META_TAG = "__meta_ecs_tag_", "one tag of the definition, overlaid by the task's, each: see `--tags-to-labels`";
+    META_ACCOUNT_ID = "__meta_ecs_account_id", "the AWS account";
+    META_TASK_ID = "__meta_ecs_task_id", "the task's id";
+    META_TASK_DEFINITION_FAMILY = "__meta_ecs_task_definition_family", "the task definition's family";
+    META_TASK_DEFINITION_REVISION = "__meta_ecs_task_definition_revision", "the task definition's revision";
+    META_TASK_STARTED_BY = "__meta_ecs_task_started_by", "the deployment, or what RunTask was told";
+    META_CAPACITY_PROVIDER = "__meta_ecs_capacity_provider", "the capacity provider";
+    META_CONTAINER_NAME = "__meta_ecs_container_name", "the container's name";
+    META_CONTAINER_ARN = "__meta_ecs_container_arn", "the container's ARN";
+    META_CONTAINER_IMAGE = "__meta_ecs_container_image", "the container's image";
+    META_CONTAINER_RUNTIME_ID = "__meta_ecs_container_runtime_id", "the container runtime's id";
+    META_CONTAINER_HEALTH_STATUS = "__meta_ecs_container_health_status", "the container's health, as the task's";
+    META_CONTAINER_PORT = "__meta_ecs_container_port", "the container port, where one was looked up";
+    META_CONTAINER_LABEL = "__meta_ecs_container_label_", "one docker label each";
+}
+
+/// Whether every Prometheus accepts the name: `[A-Za-z_][A-Za-z0-9_]*`.
+pub fn is_label_name(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(word) && name.chars().next().is_some_and(|first| !first.is_ascii_digit())
+}
+
+/// Turns each character outside `[A-Za-z0-9_]` into `_`; the result is for use behind a prefix.
+pub fn sanitized(key: &str) -> Cow<'_, str> {
+    let foreign = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    if key.contains(foreign) { key.replace(foreign, "_").into() } else { key.into() }
+}
+
+/// The labels of one target: sorted by name, each name once, no empty value; compact, since there are many.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// Names and values behind each other.
+    text: Box<str>,
+    /// Where each of them ends in `text`.
+    ends: Box<[u32]>,
+}
+
+impl Labels {
+    /// In ascending order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        (0..self.ends.len()).step_by(2).map(|at| (self.piece(at), self.piece(at + 1)))
+    }
+
+    /// The value of a label.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    fn piece(&self, at: usize) -> &str {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        &self.text[start..self.ends[at] as usize]
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Collects labels; of two with one name, the first stays.
+#[derive(Default)]
+pub(crate) struct LabelsBuilder<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> LabelsBuilder<'a> {
+    pub(crate) fn set(&mut self, label: Label, value: impl Into<Cow<'a, str>>) {
+        self.pairs.push((label.name.into(), value.into()));
+    }
+
+    pub(crate) fn set_if_some(&mut self, label: Label, value: Option<impl Into<Cow<'a, str>>>) {
+        if let Some(value) = value {
+            self.set(label, value);
+        }
+    }
+
+    /// One label a key, named by the prefix and the sanitised key; keys must come in byte order.
+    pub(crate) fn set_each(&mut self, prefix: Label, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let named = |(key, value): (&'a str, &'a str)| {
+            (Cow::Owned(format!("{}{}", prefix.name, sanitized(key))), Cow::Borrowed(value))
+        };
+        self.pairs.extend(pairs.into_iter().map(named));
+    }
+
+    pub(crate) fn build(mut self) -> Labels {
+        // The sort is stable: equal names keep the order they were set in.
+        self.pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.pairs.dedup_by(|(later, _), (first, _)| later == first);
+        self.pairs.retain(|(_, value)| !value.is_empty());
+        let length = self.pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let mut text = String::with_capacity(length);
+        let mut ends = Vec::with_capacity(self.pairs.len() * 2);
+        for piece in self.pairs.iter().flat_map(|(name, value)| [name, value]) {
+            text.push_str(piece);
+            ends.push(u32::try_from(text.len()).expect("AWS bounds a task to far less than 4 GiB"));
+        }
+        Labels { text: text.into(), ends: ends.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(pairs: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
+        let mut builder = LabelsBuilder::default();
+        builder.set_each(META_TAG_TASK, pairs.iter().copied());
+        builder.build().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn any_key_becomes_a_label_name_behind_its_prefix() {
+        for (key, name) in [
+            ("team", "team"),
+            ("cost-center", "cost_center"),
+            ("aws:ecs:serviceName", "aws_ecs_serviceName"),
+            ("9lives", "9lives"),
+            ("Größe", "Gr__e"),
+            ("", ""),
+            ("a b\n\"", "a_b__"),
+        ] {
+            assert_eq!(sanitized(key), name);
+            assert!(is_label_name(&format!("{}{name}", META_TAG_TASK.name)));
+        }
+    }
+
+    #[test]
+    fn of_two_keys_that_meet_the_first_in_byte_order_stays() {
+        let labels = built(&[("a-b", "dash"), ("a.b", "dot"), ("a_b", "underscore")]);
+        assert_eq!(labels, [("__meta_ecs_tag_task_a_b".to_owned(), "dash".to_owned())]);
+    }
+
+    #[test]
+    fn a_label_without_a_value_is_left_out() {
+        assert_eq!(
+            built(&[("empty", ""), ("set", "x")]),
+            [("__meta_ecs_tag_task_set".to_owned(), "x".to_owned())]
+        );
+    }
+
+    #[test]
+    fn all_names_are_label_names() {
+        for label in ALL {
+            assert!(is_label_name(label.name), "{}", label.name);
+        }
+    }
+}

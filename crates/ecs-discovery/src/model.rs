@@ -1,0 +1,425 @@
+//! What AWS said, as plain data: one type a thing, optional fields settled where the answer was read.
+//!
+//! Every value here is immutable once made. Environment values are limited to the convention's
+//! [variables](crate::conventions::Variable): [`Settings`] cannot hold another, since task definitions
+//! keep secrets in their environment.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use crate::conventions::Variable;
+
+/// Names and values as AWS gave them, sorted by name in byte order.
+pub type Tags = Vec<(Box<str>, Box<str>)>;
+
+/// A cluster; its tags are those it had when it was first described.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// The cluster's ARN.
+    pub arn: ClusterArn,
+    /// The cluster's tags.
+    pub tags: Tags,
+}
+
+/// A task as DescribeTasks answers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The task's ARN.
+    pub arn: TaskArn,
+    /// The definition it was started from.
+    pub definition: TaskDefinitionArn,
+    /// What it runs on; `None` where the answer does not say.
+    pub launch_type: Option<LaunchType>,
+    /// The capacity provider that placed it.
+    pub capacity_provider: Option<Box<str>>,
+    /// `service:NAME` for a service's task, `family:NAME` for others, or any text the caller of RunTask chose.
+    pub group: Option<Box<str>>,
+    /// The deployment, or the text the caller of RunTask chose.
+    pub started_by: Option<Box<str>>,
+    /// The availability zone.
+    pub availability_zone: Option<Box<str>>,
+    /// The status ECS is working towards.
+    pub desired_status: Status,
+    /// The status last seen.
+    pub last_status: Status,
+    /// `HEALTHY`, `UNHEALTHY`, or `UNKNOWN` where the definition names no health check.
+    pub health_status: Option<Box<str>>,
+    /// `Linux`, `Windows_Server_2022_Core`, …
+    pub platform_family: Option<Box<str>>,
+    /// Fargate's platform version.
+    pub platform_version: Option<Box<str>>,
+    /// Where it runs; `None` on Fargate and until it is placed.
+    pub container_instance: Option<ContainerInstanceArn>,
+    /// The network interface of an `awsvpc` task.
+    pub network_interface: Option<NetworkInterface>,
+    /// Its containers, among them those that ECS adds and no definition names.
+    pub containers: Vec<Container>,
+    /// Settings of RunTask's container overrides, by container name.
+    pub overrides: Vec<(Box<str>, Settings)>,
+    /// The task's tags.
+    pub tags: Tags,
+}
+
+/// The `ElasticNetworkInterface` attachment of a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkInterface {
+    /// Detail `subnetId`.
+    pub subnet_id: Option<Box<str>>,
+    /// Detail `privateIPv4Address`.
+    pub private_ipv4: Option<Ipv4Addr>,
+}
+
+/// A running, or no longer running, container of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Its name in the definition.
+    pub name: Box<str>,
+    /// Its ARN, where AWS gives one of that form.
+    pub arn: Option<ContainerArn>,
+    /// The image as the definition names it.
+    pub image: Option<Box<str>>,
+    /// The container runtime's id.
+    pub runtime_id: Option<Box<str>>,
+    /// The status last seen.
+    pub last_status: Status,
+    /// As [`Task::health_status`].
+    pub health_status: Option<Box<str>>,
+    /// The address of its interface, in `awsvpc` mode.
+    pub private_ipv4: Option<Ipv4Addr>,
+    /// The IPv6 address of its interface, in `awsvpc` mode.
+    pub ipv6: Option<Ipv6Addr>,
+    /// The ports Docker published; always empty in `awsvpc` and `host` mode.
+    pub network_bindings: Vec<NetworkBinding>,
+}
+
+/// A container port, or range of them, and the host port it is reached at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkBinding {
+    /// The address bound on the host, `0.0.0.0` or `::` as a rule.
+    pub bind_ip: Option<IpAddr>,
+    /// TCP unless AWS says otherwise.
+    pub protocol: Protocol,
+    /// The container's side.
+    pub container_ports: PortRange,
+    /// The host's side, as long as the container's.
+    pub host_ports: PortRange,
+}
+
+/// Ports `first` to `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first port.
+    pub first: u16,
+    /// The last port, not below the first.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// The range of one port.
+    pub fn one(port: u16) -> Self {
+        Self { first: port, last: port }
+    }
+
+    /// Reads `8080-8090`, or `8080`; `None` for anything else and for port 0.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        (1 <= first && first <= last).then_some(Self { first, last })
+    }
+}
+
+/// The transport of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// What AWS means where it names none.
+    Tcp,
+    /// Never scraped unless it is all there is for a port.
+    Udp,
+}
+
+/// A task definition's immutable content, and the tags it had when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskDefinition {
+    /// The definition's ARN.
+    pub arn: TaskDefinitionArn,
+    /// How its containers are reached.
+    pub network_mode: NetworkMode,
+    /// In the definition's order, which decides between duplicates.
+    pub containers: Vec<ContainerDefinition>,
+    /// The definition's tags.
+    pub tags: Tags,
+}
+
+/// One container of a task definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerDefinition {
+    /// Its name, unique in the definition.
+    pub name: Box<str>,
+    /// The convention's variables from `environment`.
+    pub environment: Settings,
+    /// The convention's variables that come from `secrets`: their values cannot be read.
+    pub secrets: Vec<Variable>,
+    /// `dockerLabels`.
+    pub docker_labels: Tags,
+    /// `portMappings` in their order.
+    pub port_mappings: Vec<PortMapping>,
+}
+
+/// One entry of `portMappings`; which host port serves it is the running container's to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortMapping {
+    /// `containerPort`, or `containerPortRange`.
+    pub container_ports: PortRange,
+    /// TCP unless the definition says otherwise.
+    pub protocol: Protocol,
+}
+
+/// A task definition's `networkMode`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// Every task has a network interface of its own.
+    Awsvpc,
+    /// Docker's bridge; also what an absent mode means.
+    Bridge,
+    /// The host's own network.
+    Host,
+    /// No network.
+    None,
+    /// Windows' NAT, which publishes ports as `bridge` does.
+    Default,
+    /// A mode that did not exist when this was written.
+    Other(Box<str>),
+}
+
+impl NetworkMode {
+    /// AWS's spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Awsvpc => "awsvpc",
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::None => "none",
+            Self::Default => "default",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether a task's address is its host's.
+    pub(crate) fn is_at_the_host(&self) -> bool {
+        matches!(self, Self::Bridge | Self::Default | Self::Host)
+    }
+}
+
+impl From<&str> for NetworkMode {
+    fn from(name: &str) -> Self {
+        match name {
+            "awsvpc" => Self::Awsvpc,
+            "bridge" | "" => Self::Bridge,
+            "host" => Self::Host,
+            "none" => Self::None,
+            "default" => Self::Default,
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+/// What a task runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaunchType {
+    /// The account's own EC2 instances.
+    Ec2,
+    /// Fargate.
+    Fargate,
+    /// ECS Anywhere.
+    External,
+    /// EC2 instances that ECS manages.
+    ManagedInstances,
+    /// A launch type that did not exist when this was written.
+    Other(Box<str>),
+}
+
+impl LaunchType {
+    /// AWS's spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Ec2 => "EC2",
+            Self::Fargate => "FARGATE",
+            Self::External => "EXTERNAL",
+            Self::ManagedInstances => "MANAGED_INSTANCES",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Reads AWS's spelling; an empty text says nothing.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "" => return None,
+            "EC2" => Self::Ec2,
+            "FARGATE" => Self::Fargate,
+            "EXTERNAL" => Self::External,
+            "MANAGED_INSTANCES" => Self::ManagedInstances,
+            other => Self::Other(other.into()),
+        })
+    }
+}
+
+/// A step of a task's or container's life, in the order of
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html>.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The answer has none, or one that did not exist when this was written.
+    Other(Box<str>),
+    /// Its network interface is being made.
+    Provisioning,
+    /// Waiting for resources, or for its image.
+    Pending,
+    /// Started, being registered.
+    Activating,
+    /// Running.
+    Running,
+    /// Being deregistered.
+    Deactivating,
+    /// Told to stop.
+    Stopping,
+    /// Its network interface is being removed.
+    Deprovisioning,
+    /// Over.
+    Stopped,
+}
+
+impl Status {
+    /// AWS's spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Other(name) => name,
+            Self::Provisioning => "PROVISIONING",
+            Self::Pending => "PENDING",
+            Self::Activating => "ACTIVATING",
+            Self::Running => "RUNNING",
+            Self::Deactivating => "DEACTIVATING",
+            Self::Stopping => "STOPPING",
+            Self::Deprovisioning => "DEPROVISIONING",
+            Self::Stopped => "STOPPED",
+        }
+    }
+}
+
+impl From<&str> for Status {
+    fn from(name: &str) -> Self {
+        match name {
+            "PROVISIONING" => Self::Provisioning,
+            "PENDING" => Self::Pending,
+            "ACTIVATING" => Self::Activating,
+            "RUNNING" => Self::Running,
+            "DEACTIVATING" => Self::Deactivating,
+            "STOPPING" => Self::Stopping,
+            "DEPROVISIONING" => Self::Deprovisioning,
+            "STOPPED" => Self::Stopped,
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+/// The id of an EC2 instance (`i-…`), or of a host of ECS Anywhere (`mi-…`).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(Arc<str>);
+
+impl InstanceId {
+    /// Any text: AWS made it.
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether Systems Manager knows this host, and EC2 does not.
+    pub fn is_external(&self) -> bool {
+        self.0.starts_with("mi-")
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A container instance: which host it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerInstance {
+    /// The container instance's ARN.
+    pub arn: ContainerInstanceArn,
+    /// Its host, once it has registered one.
+    pub instance: Option<InstanceId>,
+}
+
+/// The machine behind a container instance, from EC2 or Systems Manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The instance's id.
+    pub id: InstanceId,
+    /// Its primary private IPv4 address.
+    pub private_ipv4: Option<Ipv4Addr>,
+    /// Its public IPv4 address.
+    pub public_ipv4: Option<Ipv4Addr>,
+    /// `m5.large`, …; EC2 only.
+    pub instance_type: Option<Box<str>>,
+    /// EC2 only.
+    pub subnet_id: Option<Box<str>>,
+    /// EC2 only.
+    pub availability_zone: Option<Box<str>>,
+    /// EC2 only.
+    pub tags: Tags,
+}
+
+/// Values of the convention's variables, and of no others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings(Vec<(Variable, Box<str>)>);
+
+impl Settings {
+    /// Keeps the pairs whose name is one of the convention's variables; of two with one name, the later.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut settings = Self::default();
+        for (name, value) in pairs {
+            if let Some(variable) = Variable::named(name) {
+                settings.set(variable, value);
+            }
+        }
+        settings
+    }
+
+    /// The value of a variable, if it is set; it may be empty.
+    pub fn value(&self, variable: Variable) -> Option<&str> {
+        self.0.iter().find(|(name, _)| *name == variable).map(|(_, value)| &**value)
+    }
+
+    /// Whether no variable is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Lays `over` on top of this, name by name.
+    pub fn overlay(&mut self, over: &Self) {
+        for (variable, value) in &over.0 {
+            self.set(*variable, value);
+        }
+    }
+
+    fn set(&mut self, variable: Variable, value: &str) {
+        match self.0.iter_mut().find(|(name, _)| *name == variable) {
+            Some((_, old)) => *old = value.into(),
+            None => self.0.push((variable, value.into())),
+        }
+    }
+}

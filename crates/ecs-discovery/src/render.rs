@@ -1,0 +1,3 @@
+//! Snapshot → bytes. Equal snapshots give equal bytes.
+
+pub mod file_sd;

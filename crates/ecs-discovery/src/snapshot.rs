@@ -1,0 +1,136 @@
+//! The one current result: what every scope last came to, how it stands, and what changed since the one before.
+//!
+//! A snapshot never changes. A scope that could not be heard keeps what it last came to and says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::arn::ClusterArn;
+use crate::derive::Derived;
+use crate::finding::{Finding, Verdict};
+use crate::target::Target;
+
+/// What all scopes came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// By cluster.
+    pub scopes: BTreeMap<ClusterArn, Scope>,
+}
+
+/// One cluster's part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// What it came to when it was last heard; empty if it never was.
+    pub derived: Arc<Derived>,
+    /// How far that can be trusted.
+    pub standing: Standing,
+}
+
+/// Whether a scope could be heard at the last refresh, or why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In full.
+    Heard,
+    /// No; it keeps what it came to before.
+    Held(String),
+    /// No, and never before.
+    Unheard(String),
+}
+
+impl Scope {
+    /// The scope when it cannot be heard: what it came to stays.
+    pub fn held(&self, why: String) -> Self {
+        let standing = match self.standing {
+            Standing::Unheard(_) => Standing::Unheard(why),
+            Standing::Heard | Standing::Held(_) => Standing::Held(why),
+        };
+        Self { derived: self.derived.clone(), standing }
+    }
+
+    /// A scope that could not be heard the first time.
+    pub fn unheard(why: String) -> Self {
+        Self { derived: Arc::default(), standing: Standing::Unheard(why) }
+    }
+
+    /// Whether it was ever heard.
+    pub fn is_known(&self) -> bool {
+        !matches!(self.standing, Standing::Unheard(_))
+    }
+}
+
+impl Snapshot {
+    /// Every target, in order of publication.
+    pub fn targets(&self) -> Vec<&Target> {
+        let mut targets: Vec<_> = self.scopes.values().flat_map(|scope| &scope.derived.targets).collect();
+        targets.sort_by(|one, other| one.in_order(other));
+        targets
+    }
+
+    /// Every finding, by task and container.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.scopes.values().flat_map(|scope| &scope.derived.findings)
+    }
+
+    /// How many containers opted in and are not scraped.
+    pub fn not_scraped(&self) -> usize {
+        self.findings().filter(|finding| matches!(finding.verdict, Verdict::NotScraped(_))).count()
+    }
+
+    /// How many scopes were not heard at their last refresh.
+    pub fn held(&self) -> usize {
+        self.scopes.values().filter(|scope| scope.standing != Standing::Heard).count()
+    }
+
+    /// What became different since `before`.
+    pub fn since<'a>(&'a self, before: &'a Self) -> Changes<'a> {
+        let mut changes = Changes::default();
+        // What both share by reference is equal; a refresh without news costs nothing here.
+        let unshared = |one: &'a Self, other: &'a Self| {
+            one.scopes.iter().filter_map(move |(cluster, scope)| {
+                let twin = other.scopes.get(cluster);
+                (!twin.is_some_and(|twin| Arc::ptr_eq(&twin.derived, &scope.derived)))
+                    .then_some(&*scope.derived)
+            })
+        };
+        let (old, new): (Vec<_>, Vec<_>) =
+            (unshared(before, self).collect(), unshared(self, before).collect());
+        let index = |parts: &[&'a Derived]| -> BTreeMap<_, &'a Target> {
+            let targets = parts.iter().flat_map(|derived| &derived.targets);
+            targets.map(|target| ((&target.task, &target.container, &target.endpoint), target)).collect()
+        };
+        let (old_targets, new_targets) = (index(&old), index(&new));
+        for (key, target) in &new_targets {
+            match old_targets.get(key) {
+                None => changes.appeared.push(target),
+                Some(earlier) if earlier != target => changes.changed.push((earlier, target)),
+                Some(_) => {}
+            }
+        }
+        let gone = old_targets.iter().filter(|(key, _)| !new_targets.contains_key(*key));
+        changes.gone.extend(gone.map(|(_, target)| *target));
+        let known: BTreeSet<_> = old.iter().flat_map(|derived| &derived.findings).collect();
+        let findings = new.iter().flat_map(|derived| &derived.findings);
+        changes.findings.extend(findings.filter(|finding| !known.contains(*finding)));
+        changes
+    }
+}
+
+/// The difference between two snapshots, each list in a fixed order.
+#[derive(Debug, Default)]
+pub struct Changes<'a> {
+    /// New targets.
+    pub appeared: Vec<&'a Target>,
+    /// Targets whose interval or labels differ, before and now.
+    pub changed: Vec<(&'a Target, &'a Target)>,
+    /// Targets that are no more.
+    pub gone: Vec<&'a Target>,
+    /// Findings that are new or say something new.
+    pub findings: Vec<&'a Finding>,
+}
+
+impl Changes<'_> {
+    /// Whether any target differs.
+    pub fn any_target(&self) -> bool {
+        !(self.appeared.is_empty() && self.changed.is_empty() && self.gone.is_empty())
+    }
+}
