@@ -1,0 +1,134 @@
+//! The handle on a simulated AWS: its world, its hooks and its ledger behind one lock each. It understands a request,
+//! lets faults have their say, asks the world otherwise, and writes the call down.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::time::Duration;
+
+use crate::call::{Call, Ledger, Outcome, Record};
+use crate::http::{Delivery, Request, Response};
+use crate::wire;
+use crate::world::World;
+
+/// A simulated AWS. Clones share one world.
+#[derive(Clone)]
+pub struct Aws {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    world: Mutex<World>,
+    record: Mutex<Record>,
+    hooks: RwLock<Hooks>,
+}
+
+type Fault = Arc<dyn Fn(&Call) -> Option<Response> + Send + Sync>;
+type Edit = Arc<dyn Fn(&Call, &mut Response) + Send + Sync>;
+
+#[derive(Clone, Default)]
+struct Hooks {
+    latency: Duration,
+    fault: Option<Fault>,
+    edit: Option<Edit>,
+}
+
+impl Aws {
+    /// An AWS that answers from this world, at once and without faults.
+    pub fn new(world: World) -> Self {
+        let shared = Shared { world: Mutex::new(world), record: Mutex::default(), hooks: RwLock::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Looks at the world or changes it; no call is answered meanwhile.
+    pub fn change<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
+        change(&mut self.world())
+    }
+
+    /// Answers one request: bytes in, bytes out.
+    pub fn answer(&self, request: &Request) -> Response {
+        let (mut call, refusal) = wire::understand(request, &self.world());
+        let hooks = self.hooks();
+        let mut response = match (hooks.fault.and_then(|fault| fault(&call)), refusal) {
+            (Some(response), _) => response,
+            (None, Some(refusal)) => refusal,
+            (None, None) => wire::answer(&call, &self.world()),
+        };
+        if let Some(edit) = hooks.edit {
+            edit(&call, &mut response);
+        }
+        call.outcome = outcome(&response);
+        self.record().add(call);
+        response
+    }
+
+    /// Lets time pass before each answer of the connector and the server, by tokio's clock.
+    pub fn set_latency(&self, latency: Duration) {
+        self.change_hooks(|hooks| hooks.latency = latency);
+    }
+
+    /// Lets `fault` see each call first and answer it instead of the world. Replaces the fault before it.
+    pub fn on_call(&self, fault: impl Fn(&Call) -> Option<Response> + Send + Sync + 'static) {
+        self.change_hooks(|hooks| hooks.fault = Some(Arc::new(fault)));
+    }
+
+    /// Lets `edit` change each answer before it leaves. Replaces the edit before it.
+    pub fn on_answer(&self, edit: impl Fn(&Call, &mut Response) + Send + Sync + 'static) {
+        self.change_hooks(|hooks| hooks.edit = Some(Arc::new(edit)));
+    }
+
+    /// Removes the fault and the edit.
+    pub fn heal(&self) {
+        self.change_hooks(|hooks| (hooks.fault, hooks.edit) = (None, None));
+    }
+
+    /// The calls since the last take, the first 100,000 of them, and forgets them and their sums.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.record()).calls
+    }
+
+    /// The sums of the calls since the last take, and forgets them and the calls.
+    pub fn take_ledger(&self) -> Ledger {
+        std::mem::take(&mut *self.record()).ledger
+    }
+
+    /// The sums of the calls since the last take.
+    pub fn calls(&self) -> Ledger {
+        self.record().ledger.clone()
+    }
+
+    pub(crate) fn latency(&self) -> Duration {
+        self.hooks().latency
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.shared.world.lock().expect("no change of the world panicked half-way")
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.shared.record.lock().expect("adding a call does not panic")
+    }
+
+    fn hooks(&self) -> Hooks {
+        self.shared.hooks.read().expect("setting a hook does not panic").clone()
+    }
+
+    fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
+        change(&mut self.shared.hooks.write().expect("setting a hook does not panic"));
+    }
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws").field("calls", &self.calls().total()).finish_non_exhaustive()
+    }
+}
+
+fn outcome(response: &Response) -> Outcome {
+    match response.delivery {
+        Delivery::Refused => Outcome::Refused("connection refused".to_owned()),
+        Delivery::Reset => Outcome::Refused("connection reset".to_owned()),
+        Delivery::Stalled => Outcome::Refused("stalled".to_owned()),
+        Delivery::Whole if response.status < 300 => Outcome::Answered,
+        Delivery::Whole => Outcome::Refused(wire::error_code(response)),
+    }
+}
