@@ -1,0 +1,152 @@
+//! Asks AWS the core's [questions](Question): credentials, endpoints, requests, retries, errors.
+//!
+//! This is the only place that names a type of the AWS SDK. It decides nothing about targets, keeps no
+//! answer, and limits no rate but by the SDK's retries: one question is one operation.
+//!
+//! ECS and STS are called through their SDK crates. EC2 and Systems Manager, of which one operation each
+//! is wanted, go through the same Smithy runtime with requests and answers of our own (`operation`):
+//! compiling `aws-sdk-ec2` takes 8 GB of memory, and several times as long as everything else.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use ecs_discovery::arn::RoleArn;
+#[cfg(doc)]
+use ecs_discovery::inventory::question::Question;
+
+mod body;
+mod convert;
+mod ec2;
+mod endpoint;
+mod failure;
+mod operation;
+mod pages;
+#[cfg(test)]
+mod simulated;
+mod source;
+mod ssm;
+
+pub use source::Source;
+
+/// What AWS's logs of our calls show: the role session's name and the user agent's application.
+const APPLICATION: &str = "prometheus-ecs-sd";
+
+/// The SDK's own default, written down because a setting of ours replaces all of its timeouts: the
+/// first retransmission of a lost SYN comes after 1 s, the second after 3 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
+
+/// For one attempt, credentials included. A page of a hundred tasks takes well under a second; AWS
+/// itself gives up on its own back ends after some seconds, and what takes longer is lost.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For all attempts and the pauses between them: room for two of the longest and a third, and half of the
+/// usual refresh interval.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The SDK's standard number. More only adds load to an AWS that is in trouble: the next refresh is the better retry.
+const ATTEMPTS: u32 = 3;
+
+/// One account in one region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSpec {
+    /// The role to assume; `None` uses the credentials found in the environment as they are.
+    pub role: Option<RoleArn>,
+    /// What the role's trust policy asks for as `sts:ExternalId`.
+    pub external_id: Option<String>,
+    /// Where the clusters are, and the STS that is asked for the role.
+    pub region: String,
+}
+
+/// What all sources share: settings, base credentials and the HTTP client with its connections.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    config: SdkConfig,
+}
+
+impl Aws {
+    /// Reads the environment and the configuration files as every AWS program does: profiles, SSO,
+    /// `credential_process`, web identity, the task's role, the instance's role.
+    ///
+    /// Without `http` the SDK's own client is used, which honours the proxy variables.
+    pub async fn load(http: Option<SharedHttpClient>) -> Self {
+        let config = aws_config::defaults(behavior())
+            .http_client(http.unwrap_or_else(https_client))
+            .retry_config(retries())
+            .timeout_config(timeouts())
+            .load()
+            .await;
+        let config = match config.app_name() {
+            Some(_) => config,
+            None => {
+                config.into_builder().app_name(AppName::new(APPLICATION).expect("the name is valid")).build()
+            }
+        };
+        Self { config }
+    }
+
+    /// Reads nothing of the machine's: `http` answers for all of AWS, to the owner of this access key.
+    pub fn isolated(http: SharedHttpClient, region: &str, access_key: &str, secret_key: &str) -> Self {
+        let credentials = Credentials::new(access_key, secret_key, None, None, "isolated");
+        let config = SdkConfig::builder()
+            .behavior_version(behavior())
+            .http_client(http)
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .retry_config(retries())
+            .timeout_config(timeouts())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+            .build();
+        Self { config }
+    }
+
+    /// The region that the environment names.
+    pub fn default_region(&self) -> Option<&str> {
+        self.config.region().map(AsRef::as_ref)
+    }
+
+    /// Prepares to ask one account in one region; nothing is sent yet.
+    pub async fn source(&self, spec: SourceSpec) -> Source {
+        Source::new(&self.config, spec).await
+    }
+}
+
+/// Pinned, because a later version may change retries, timeouts or the order of credentials.
+fn behavior() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(ATTEMPT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
+}
+
+/// The SDK's client over rustls. The SDK honours the proxy variables only in the client it builds when
+/// it is compiled with its default TLS, so the connectors are made here.
+fn https_client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    })
+}

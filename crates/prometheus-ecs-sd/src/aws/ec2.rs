@@ -1,0 +1,292 @@
+//! EC2's DescribeInstances: addresses, type and tags of the instances behind container instances.
+//!
+//! Instances are named by a filter, not by `InstanceId`: a named id that EC2 does not know fails the whole
+//! call, and the call draws on a smaller bucket. `IncludeManagedResources` shows the hosts of ECS
+//! Managed Instances, which EC2 hides otherwise
+//! (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedResourceVisibilitySettings.html>).
+
+use std::fmt::Write as _;
+
+use aws_config::SdkConfig;
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime::client::retries::RetryPartition;
+use aws_smithy_runtime_api::box_error::BoxError;
+use ecs_discovery::arn::RoleArn;
+use ecs_discovery::inventory::question::Failure;
+use ecs_discovery::model::{Host, InstanceId};
+use serde::Deserialize;
+
+use super::convert::{exact, present, sorted_tags};
+use super::failure::failure;
+use super::operation::{Call, Refusal, operation};
+use super::pages::Pages;
+
+const CALL: Call = Call {
+    service: "EC2",
+    host: "ec2",
+    operation: "DescribeInstances",
+    content_type: "application/x-www-form-urlencoded",
+    target: None,
+};
+
+/// The most a page can hold. AWS may give fewer and a token.
+const MAX_RESULTS: usize = 1000;
+
+/// EC2 in one source.
+pub(super) struct Ec2 {
+    describe_instances: Operation<String, Page, Refusal>,
+}
+
+impl Ec2 {
+    pub(super) fn new(config: &SdkConfig, quota: RetryPartition) -> Self {
+        Self { describe_instances: operation(config, quota, CALL, page) }
+    }
+
+    /// Those of the `instances` that EC2 knows.
+    pub(super) async fn hosts(
+        &self,
+        instances: &[InstanceId],
+        role: Option<&RoleArn>,
+    ) -> Result<Vec<Host>, Failure> {
+        let mut hosts = Vec::new();
+        let mut pages = Pages::new(CALL.operation);
+        loop {
+            let body = request(instances, pages.token());
+            let page = self.describe_instances.invoke(body).await;
+            let page = page.map_err(|error| failure(CALL.operation, role, &error))?;
+            hosts.extend(page.hosts);
+            if pages.turn(page.next)?.is_none() {
+                return Ok(exact(hosts));
+            }
+        }
+    }
+}
+
+fn request(instances: &[InstanceId], token: Option<&str>) -> String {
+    let mut body = format!(
+        "Action=DescribeInstances&Version=2016-11-15&IncludeManagedResources=true\
+         &MaxResults={MAX_RESULTS}&Filter.1.Name=instance-id"
+    );
+    for (id, number) in instances.iter().zip(1..) {
+        parameter(&mut body, &format!("Filter.1.Value.{number}"), id.as_str());
+    }
+    if let Some(token) = token {
+        parameter(&mut body, "NextToken", token);
+    }
+    body
+}
+
+fn parameter(body: &mut String, name: &str, value: &str) {
+    body.push('&');
+    body.push_str(name);
+    body.push('=');
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => body.push(byte.into()),
+            other => write!(body, "%{other:02X}").expect("a string takes all"),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Page {
+    hosts: Vec<Host>,
+    next: Option<String>,
+}
+
+fn page(body: &[u8]) -> Result<Page, BoxError> {
+    let answer: DescribeInstancesResponse = quick_xml::de::from_reader(body)?;
+    let instances =
+        answer.reservation_set.item.into_iter().flat_map(|reservation| reservation.instances_set.item);
+    Ok(Page { hosts: instances.filter_map(Instance::host).collect(), next: answer.next_token })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DescribeInstancesResponse {
+    /// Present even when empty; a document without it is something else.
+    reservation_set: Set<Reservation>,
+    next_token: Option<String>,
+}
+
+/// `<xSet><item>…</item>…</xSet>`
+#[derive(Deserialize)]
+struct Set<T> {
+    #[serde(default = "Vec::new")]
+    item: Vec<T>,
+}
+
+impl<T> Default for Set<T> {
+    fn default() -> Self {
+        Self { item: Vec::new() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reservation {
+    #[serde(default)]
+    instances_set: Set<Instance>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Instance {
+    instance_id: Option<String>,
+    private_ip_address: Option<String>,
+    /// The public one.
+    ip_address: Option<String>,
+    instance_type: Option<String>,
+    subnet_id: Option<String>,
+    #[serde(default)]
+    placement: Placement,
+    #[serde(default)]
+    tag_set: Set<Tag>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Placement {
+    availability_zone: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    key: Option<String>,
+    value: Option<String>,
+}
+
+impl Instance {
+    fn host(self) -> Option<Host> {
+        Some(Host {
+            id: InstanceId::new(&present(self.instance_id)?),
+            private_ipv4: self.private_ip_address.and_then(|address| address.parse().ok()),
+            public_ipv4: self.ip_address.and_then(|address| address.parse().ok()),
+            instance_type: present(self.instance_type),
+            subnet_id: present(self.subnet_id),
+            availability_zone: present(self.placement.availability_zone),
+            tags: sorted_tags(self.tag_set.item.into_iter().map(|tag| (tag.key, tag.value))),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After the sample answer of
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html>.
+    const SAMPLE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+    <requestId>8f7724cf-496f-496e-8fe3-example</requestId>
+    <reservationSet>
+        <item>
+            <reservationId>r-1234567890abcdef0</reservationId>
+            <ownerId>123456789012</ownerId>
+            <groupSet/>
+            <instancesSet>
+                <item>
+                    <instanceId>i-1234567890abcdef0</instanceId>
+                    <imageId>ami-bff32ccc</imageId>
+                    <instanceState><code>16</code><name>running</name></instanceState>
+                    <privateDnsName>ip-192-168-1-88.eu-west-1.compute.internal</privateDnsName>
+                    <dnsName>ec2-54-194-252-215.eu-west-1.compute.amazonaws.com</dnsName>
+                    <reason/>
+                    <productCodes/>
+                    <instanceType>t2.micro</instanceType>
+                    <launchTime>2018-05-08T16:46:19.000Z</launchTime>
+                    <placement>
+                        <availabilityZone>eu-west-1c</availabilityZone>
+                        <groupName/>
+                        <tenancy>default</tenancy>
+                    </placement>
+                    <monitoring><state>disabled</state></monitoring>
+                    <subnetId>subnet-56f5f633</subnetId>
+                    <vpcId>vpc-11112222</vpcId>
+                    <privateIpAddress>192.168.1.88</privateIpAddress>
+                    <ipAddress>54.194.252.215</ipAddress>
+                    <blockDeviceMapping>
+                        <item><deviceName>/dev/xvda</deviceName><ebs><volumeId>vol-1</volumeId></ebs></item>
+                    </blockDeviceMapping>
+                    <tagSet>
+                        <item><key>Name</key><value>R&amp;D</value></item>
+                        <item><key>Empty</key><value/></item>
+                        <item><value>keyless</value></item>
+                    </tagSet>
+                    <networkInterfaceSet>
+                        <item>
+                            <networkInterfaceId>eni-551ba033</networkInterfaceId>
+                            <subnetId>subnet-other</subnetId>
+                            <privateIpAddress>192.168.1.99</privateIpAddress>
+                            <tagSet><item><key>not</key><value>this</value></item></tagSet>
+                        </item>
+                    </networkInterfaceSet>
+                    <somethingNew><item><deep>er</deep></item></somethingNew>
+                </item>
+                <item>
+                    <instanceId>i-bare</instanceId>
+                    <privateIpAddress>not an address</privateIpAddress>
+                </item>
+            </instancesSet>
+        </item>
+        <item>
+            <reservationId>r-2</reservationId>
+            <instancesSet>
+                <item><privateIpAddress>10.0.0.1</privateIpAddress></item>
+                <item><instanceId>i-second</instanceId><privateIpAddress>10.0.0.2</privateIpAddress></item>
+            </instancesSet>
+        </item>
+        <item/>
+    </reservationSet>
+    <nextToken>more+/=</nextToken>
+</DescribeInstancesResponse>"#;
+
+    fn bare(id: &str) -> Host {
+        Host {
+            id: InstanceId::new(id),
+            private_ipv4: None,
+            public_ipv4: None,
+            instance_type: None,
+            subnet_id: None,
+            availability_zone: None,
+            tags: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_needed_fields_of_every_reservation_are_read_and_the_rest_is_skipped() {
+        let page = page(SAMPLE.as_bytes()).expect("the sample is an answer");
+        let first = Host {
+            private_ipv4: Some([192, 168, 1, 88].into()),
+            public_ipv4: Some([54, 194, 252, 215].into()),
+            instance_type: Some("t2.micro".into()),
+            subnet_id: Some("subnet-56f5f633".into()),
+            availability_zone: Some("eu-west-1c".into()),
+            tags: vec![("Empty".into(), "".into()), ("Name".into(), "R&D".into())],
+            ..bare("i-1234567890abcdef0")
+        };
+        let second = Host { private_ipv4: Some([10, 0, 0, 2].into()), ..bare("i-second") };
+        assert_eq!(page.hosts, [first, bare("i-bare"), second]);
+        assert_eq!(page.next.as_deref(), Some("more+/="));
+    }
+
+    #[test]
+    fn an_answer_may_be_empty_but_not_cut_or_something_else() {
+        let empty = page(b"<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>");
+        assert_eq!(empty.expect("an answer").hosts, []);
+        assert!(page(&SAMPLE.as_bytes()[..SAMPLE.len() / 2]).is_err());
+        assert!(page(b"").is_err());
+        assert!(page(b"{}").is_err());
+        assert!(page(b"<html><body>Sign in to this network</body></html>").is_err());
+    }
+
+    #[test]
+    fn the_request_names_instances_by_filter_and_escapes_what_it_is_given() {
+        let ids = [InstanceId::new("i-1"), InstanceId::new("i 2&x=")];
+        assert_eq!(
+            request(&ids, Some("a+/=")),
+            "Action=DescribeInstances&Version=2016-11-15&IncludeManagedResources=true&MaxResults=1000\
+             &Filter.1.Name=instance-id&Filter.1.Value.1=i-1&Filter.1.Value.2=i%202%26x%3D&NextToken=a%2B%2F%3D"
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! What went wrong, as a caller must know it and as a person can read it.
+//!
+//! A message is one line that names the operation, AWS's code and message, or the causes of a broken
+//! connection from the outside in. It never holds a credential: of a message of AWS only the first line is
+//! taken, since a refused signature is explained by the whole request, session token included.
+
+use std::error::Error;
+use std::iter::successors;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_runtime::retries::classifiers::THROTTLING_ERRORS;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::ErrorMetadata;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use ecs_discovery::arn::RoleArn;
+use ecs_discovery::inventory::question::{Failure, FailureKind};
+
+use super::body;
+
+/// Some of AWS's messages carry kilobytes of encoded policy decisions.
+const MESSAGE_LIMIT: usize = 400;
+
+/// What the SDK and its connector call an error that is better told by its cause.
+const EMPTY_WORDS: [&str; 8] = [
+    "an error occurred while loading credentials",
+    "dispatch failure",
+    "failed to construct request",
+    "io error",
+    "other",
+    "request has timed out",
+    "response error",
+    "service error",
+];
+
+/// AWS does not know the access key or the token, or there is none.
+const BAD_CREDENTIALS: [&str; 8] = [
+    "AuthFailure",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "UnrecognizedClientException",
+];
+
+const HOW_TO_GET_CREDENTIALS: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+     or run with a task role or an instance role";
+
+/// What an error of the SDK means; `role` is the one whose credentials were used.
+pub(super) fn failure<E>(
+    operation: &str,
+    role: Option<&RoleArn>,
+    error: &SdkError<E, HttpResponse>,
+) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let Some(response) = error.raw_response() {
+        return match error {
+            SdkError::ServiceError(service) if service.err().code().is_some() => {
+                refused(operation, response, service.err().meta())
+            }
+            _ if response.status().is_success() => unreadable(operation, &causes(error)),
+            _ => refused(operation, response, &body::error(response.body().bytes().unwrap_or_default())),
+        };
+    }
+    match cause::<CredentialsError>(error) {
+        Some(credentials) => without_credentials(operation, role, credentials),
+        None => {
+            Failure { kind: FailureKind::Unavailable, message: format!("{operation}: {}", causes(error)) }
+        }
+    }
+}
+
+/// An answer that came but makes no sense.
+pub(super) fn unreadable(operation: &str, why: &str) -> Failure {
+    Failure {
+        kind: FailureKind::Unavailable,
+        message: format!("{operation}: the answer cannot be used: {why}"),
+    }
+}
+
+fn refused(operation: &str, response: &HttpResponse, error: &ErrorMetadata) -> Failure {
+    let status = response.status().as_u16();
+    let kind = match error.code() {
+        Some(code) => kind(operation, code, status),
+        None => kind_of_status(status),
+    };
+    let mut message = format!("{operation}: ");
+    match error.code() {
+        Some(code) => message.push_str(&first_line(code)),
+        None => message.push_str(&format!("HTTP status {status}")),
+    }
+    // The sentences about a signature quote what was signed.
+    let quotes = error.code().is_some_and(|code| code.contains("Signature"));
+    if let Some(text) = error.message().map(first_line).filter(|text| !text.is_empty() && !quotes) {
+        message.push_str(": ");
+        message.push_str(&text);
+    }
+    if kind == FailureKind::NoCredentials {
+        message.push_str(&format!(
+            " (wrong or expired credentials, or a wrong clock: {HOW_TO_GET_CREDENTIALS})"
+        ));
+    }
+    Failure { kind, message }
+}
+
+fn kind(operation: &str, code: &str, status: u16) -> FailureKind {
+    match code {
+        "ClusterNotFoundException" => FailureKind::NotFound,
+        "ClientException" if operation == "DescribeTaskDefinition" => FailureKind::NotFound,
+        _ if THROTTLING_ERRORS.contains(&code) => FailureKind::Throttled,
+        _ if code.starts_with("AccessDenied") => FailureKind::Denied,
+        "UnauthorizedOperation" | "NotAuthorized" | "OptInRequired" => FailureKind::Denied,
+        _ if code.starts_with("ExpiredToken") || code.contains("Signature") => FailureKind::NoCredentials,
+        _ if BAD_CREDENTIALS.contains(&code) => FailureKind::NoCredentials,
+        _ => kind_of_status(status),
+    }
+}
+
+fn kind_of_status(status: u16) -> FailureKind {
+    match status {
+        401 => FailureKind::NoCredentials,
+        403 => FailureKind::Denied,
+        429 => FailureKind::Throttled,
+        _ => FailureKind::Unavailable,
+    }
+}
+
+fn without_credentials(operation: &str, role: Option<&RoleArn>, error: &CredentialsError) -> Failure {
+    if let Some(refusal) = cause::<SdkError<AssumeRoleError, HttpResponse>>(error) {
+        let inner = failure("sts:AssumeRole", None, refusal);
+        let role = role.map_or("of the profile", RoleArn::as_str);
+        let mut message = format!("{operation}: cannot assume the role {role}: {}", inner.message);
+        if inner.kind == FailureKind::Denied {
+            message.push_str(" (the role's trust policy and the caller's own policy must both allow it)");
+        }
+        return Failure { kind: inner.kind, message };
+    }
+    let message = match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            format!("{operation}: no AWS credentials were found: {HOW_TO_GET_CREDENTIALS}")
+        }
+        _ => format!(
+            "{operation}: the AWS credentials cannot be loaded: {} ({HOW_TO_GET_CREDENTIALS})",
+            causes(error)
+        ),
+    };
+    Failure { kind: FailureKind::NoCredentials, message }
+}
+
+/// The first error of type `T` among an error and its causes.
+fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// An error and its causes from the outside in, each said once.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for error in chain(error) {
+        let text = first_line(&error.to_string());
+        // Many an error quotes its cause.
+        let repeats = said.iter().any(|earlier| earlier.contains(&text));
+        if !repeats && !EMPTY_WORDS.contains(&text.as_str()) {
+            said.push(text);
+        }
+    }
+    if said.is_empty() { "failed for an unknown reason".to_owned() } else { first_line(&said.join(": ")) }
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |error| (*error).source())
+}
+
+/// The first line, shortened to what a log line bears.
+fn first_line(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default().trim_end();
+    match line.char_indices().nth(MESSAGE_LIMIT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::body::SdkBody;
+    use std::fmt;
+
+    type EcsError = aws_sdk_ecs::operation::describe_tasks::DescribeTasksError;
+
+    fn response(status: u16, body: &str) -> HttpResponse {
+        HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body))
+    }
+
+    fn refusal(operation: &str, code: &str, status: u16) -> Failure {
+        let metadata = ErrorMetadata::builder().code(code).message("Why not.").build();
+        let error = SdkError::service_error(EcsError::generic(metadata), response(status, ""));
+        failure(operation, None, &error)
+    }
+
+    #[test]
+    fn codes_decide_the_kind() {
+        use FailureKind::{Denied, NoCredentials, NotFound, Throttled, Unavailable};
+        for (operation, code, status, expected) in [
+            ("ListTasks", "ClusterNotFoundException", 400, NotFound),
+            ("DescribeTaskDefinition", "ClientException", 400, NotFound),
+            ("DescribeTasks", "ClientException", 400, Unavailable),
+            ("DescribeTasks", "AccessDeniedException", 400, Denied),
+            ("DescribeInstances", "UnauthorizedOperation", 403, Denied),
+            ("DescribeInstances", "RequestLimitExceeded", 503, Throttled),
+            ("DescribeInstanceInformation", "ThrottlingException", 400, Throttled),
+            ("DescribeTasks", "Throttling", 400, Throttled),
+            ("DescribeTasks", "ExpiredTokenException", 400, NoCredentials),
+            ("GetCallerIdentity", "ExpiredToken", 403, NoCredentials),
+            ("DescribeTasks", "UnrecognizedClientException", 400, NoCredentials),
+            ("GetCallerIdentity", "InvalidClientTokenId", 403, NoCredentials),
+            ("DescribeInstances", "AuthFailure", 401, NoCredentials),
+            ("DescribeTasks", "ServerException", 500, Unavailable),
+            ("DescribeTasks", "SomethingNew", 403, Denied),
+            ("DescribeTasks", "SomethingNew", 400, Unavailable),
+        ] {
+            let failure = refusal(operation, code, status);
+            assert_eq!(failure.kind, expected, "{operation} {code} {status}");
+            assert!(failure.message.starts_with(&format!("{operation}: {code}: Why not.")), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_refused_signature_does_not_repeat_what_was_signed() {
+        let failure = refusal("DescribeTasks", "SignatureDoesNotMatch", 403);
+        assert_eq!(failure.kind, FailureKind::NoCredentials);
+        assert!(!failure.message.contains("Why not"), "{failure}");
+        let leak =
+            "Bad token.\n\nThe Canonical String should have been\n'POST\nx-amz-security-token:hunter2'";
+        let metadata = ErrorMetadata::builder().code("InvalidToken").message(leak).build();
+        let error = SdkError::service_error(EcsError::generic(metadata), response(403, ""));
+        let failure = super::failure("DescribeTasks", None, &error);
+        assert!(failure.message.contains("Bad token.") && !failure.message.contains("hunter2"), "{failure}");
+    }
+
+    #[test]
+    fn a_body_that_the_sdk_cannot_read_is_told_by_its_text_or_status() {
+        use FailureKind::{Denied, Throttled, Unavailable};
+        let xml = "<Response><Errors><Error><Code>AccessDenied</Code><Message>No.</Message></Error></Errors></Response>";
+        for (status, body, kind, message) in [
+            (403, xml, Denied, "DescribeTasks: AccessDenied: No."),
+            (403, "Forbidden", Denied, "DescribeTasks: HTTP status 403"),
+            (429, "", Throttled, "DescribeTasks: HTTP status 429"),
+            (502, "<html>Bad gateway</html>", Unavailable, "DescribeTasks: HTTP status 502"),
+            (200, "<html>", Unavailable, "DescribeTasks: the answer cannot be used: expected `{`"),
+        ] {
+            let error = SdkError::<EcsError, _>::response_error("expected `{`", response(status, body));
+            assert_eq!(failure("DescribeTasks", None, &error), Failure { kind, message: message.into() });
+        }
+    }
+
+    #[derive(Debug)]
+    struct Layer(&'static str, Option<Box<Layer>>);
+
+    impl fmt::Display for Layer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Layer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as _)
+        }
+    }
+
+    #[test]
+    fn a_broken_connection_is_told_by_its_causes_each_once() {
+        let refused = Layer("Connection refused (os error 111)", None);
+        let tcp = Layer("tcp connect error: Connection refused (os error 111)", Some(Box::new(refused)));
+        let client = Layer("client error (Connect)", Some(Box::new(tcp)));
+        let error = SdkError::<EcsError, _>::dispatch_failure(ConnectorError::io(client.into()));
+        assert_eq!(
+            failure("ListTasks", None, &error),
+            Failure {
+                kind: FailureKind::Unavailable,
+                message:
+                    "ListTasks: client error (Connect): tcp connect error: Connection refused (os error 111)"
+                        .into(),
+            }
+        );
+    }
+
+    fn without(error: CredentialsError, role: Option<&RoleArn>) -> Failure {
+        let error = SdkError::<EcsError, _>::dispatch_failure(ConnectorError::other(error.into(), None));
+        failure("ListClusters", role, &error)
+    }
+
+    #[test]
+    fn missing_credentials_are_told_with_what_to_set() {
+        let failure = without(CredentialsError::not_loaded("no providers in chain"), None);
+        assert_eq!(failure.kind, FailureKind::NoCredentials);
+        assert_eq!(
+            failure.message,
+            "ListClusters: no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY, or run with a task role or an instance role"
+        );
+        let failure = without(CredentialsError::provider_error("the SSO session has expired"), None);
+        assert_eq!(failure.kind, FailureKind::NoCredentials);
+        let expected =
+            "ListClusters: the AWS credentials cannot be loaded: the SSO session has expired (set AWS_";
+        assert!(failure.message.starts_with(expected), "{failure}");
+    }
+
+    #[test]
+    fn a_role_that_cannot_be_assumed_is_named() {
+        let role = RoleArn::parse("arn:aws:iam::210987654321:role/reader").expect("a role");
+        for (code, status, kind) in [
+            ("AccessDenied", 403, FailureKind::Denied),
+            ("Throttling", 400, FailureKind::Throttled),
+            ("ExpiredToken", 403, FailureKind::NoCredentials),
+            ("InternalFailure", 500, FailureKind::Unavailable),
+        ] {
+            let metadata = ErrorMetadata::builder().code(code).message("Because.").build();
+            let refusal = SdkError::service_error(AssumeRoleError::generic(metadata), response(status, ""));
+            let failure = without(CredentialsError::provider_error(refusal), Some(&role));
+            assert_eq!(failure.kind, kind, "{failure}");
+            let expected =
+                format!("ListClusters: cannot assume the role {role}: sts:AssumeRole: {code}: Because.");
+            assert!(failure.message.starts_with(&expected), "{failure}");
+        }
+        let nothing = CredentialsError::not_loaded("no providers in chain");
+        let inner = ConnectorError::other(nothing.into(), None);
+        let inner = SdkError::<AssumeRoleError, HttpResponse>::dispatch_failure(inner);
+        let failure = without(CredentialsError::provider_error(inner), Some(&role));
+        assert_eq!(failure.kind, FailureKind::NoCredentials);
+        assert!(
+            failure.message.contains(role.as_str()) && failure.message.contains("AWS_PROFILE"),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! Paging of answers that are read whole: bounded, and never in a circle.
+
+use ecs_discovery::inventory::question::Failure;
+
+use super::failure::unreadable;
+
+/// The largest question fits into four pages of the smallest size AWS documents for full pages; AWS may
+/// give shorter ones, but not so short.
+const MAX_PAGES: usize = 20;
+
+/// Where one listing stands.
+#[derive(Debug)]
+pub(super) struct Pages {
+    operation: &'static str,
+    tokens: Vec<String>,
+}
+
+impl Pages {
+    /// Before the first page.
+    pub(super) fn new(operation: &'static str) -> Self {
+        Self { operation, tokens: Vec::new() }
+    }
+
+    /// What to ask the next page with; `None` for the first.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.tokens.last().map(String::as_str)
+    }
+
+    /// Takes the token that a page ended with, and gives it back unless that page was the last.
+    pub(super) fn turn(&mut self, next: Option<String>) -> Result<Option<&str>, Failure> {
+        let Some(next) = next.filter(|token| !token.is_empty()) else { return Ok(None) };
+        if self.tokens.contains(&next) {
+            return Err(unreadable(self.operation, "it repeats a page token"));
+        }
+        if self.tokens.len() + 1 >= MAX_PAGES {
+            return Err(unreadable(self.operation, &format!("it has more than {MAX_PAGES} pages")));
+        }
+        self.tokens.push(next);
+        Ok(self.token())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_or_empty_token_ends_the_listing() {
+        let mut pages = Pages::new("DescribeInstances");
+        assert_eq!(pages.token(), None);
+        assert_eq!(pages.turn(Some("a".into())), Ok(Some("a")));
+        assert_eq!(pages.token(), Some("a"));
+        assert_eq!(pages.turn(Some(String::new())), Ok(None));
+        assert_eq!(pages.turn(None), Ok(None));
+    }
+
+    #[test]
+    fn a_circle_and_an_endless_listing_are_failures() {
+        let mut pages = Pages::new("DescribeInstances");
+        pages.turn(Some("a".into())).expect("a second page");
+        pages.turn(Some("b".into())).expect("a third page");
+        let failure = pages.turn(Some("a".into())).expect_err("a circle");
+        assert_eq!(failure.message, "DescribeInstances: the answer cannot be used: it repeats a page token");
+        let mut pages = Pages::new("DescribeInstances");
+        let read = (0..).take_while(|page| pages.turn(Some(page.to_string())).is_ok()).count();
+        assert_eq!(read + 1, MAX_PAGES);
+    }
+}

@@ -1,0 +1,187 @@
+//! One set of credentials in one region, and the questions put to it.
+//!
+//! A source shares connections with the others and nothing else: its credentials and its retry quotas
+//! are its own, so that one account's trouble is not another's. (The SDK's default quota is one per
+//! service and region for the whole process, and its credential cache holds 64 providers.)
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ecs::types::{ClusterField, TaskDefinitionField, TaskField};
+use aws_smithy_runtime::client::identity::IdentityCache;
+use aws_smithy_runtime::client::retries::RetryPartition;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, RoleArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::inventory::question::{Answer, Failure, Question};
+
+use super::ec2::Ec2;
+use super::failure::{self, unreadable};
+use super::ssm::Ssm;
+use super::{APPLICATION, SourceSpec, convert};
+
+/// ListTasks and ListClusters give no more a page.
+const PAGE: i32 = 100;
+
+/// One account in one region, ready to be asked. A clone is the same source.
+#[derive(Clone)]
+pub struct Source {
+    clients: Arc<Clients>,
+}
+
+struct Clients {
+    role: Option<RoleArn>,
+    region: String,
+    ecs: aws_sdk_ecs::Client,
+    sts: aws_sdk_sts::Client,
+    ec2: Ec2,
+    ssm: Ssm,
+}
+
+impl Source {
+    pub(super) async fn new(shared: &SdkConfig, spec: SourceSpec) -> Self {
+        let SourceSpec { role, external_id, region } = spec;
+        let config = shared
+            .to_builder()
+            .region(Region::new(region.clone()))
+            .identity_cache(IdentityCache::lazy().build())
+            .build();
+        let config = match &role {
+            None => config,
+            Some(role) => {
+                let credentials = assumed(&config, role, external_id).await;
+                config.into_builder().credentials_provider(credentials).build()
+            }
+        };
+        let quota = |service: &str| {
+            let role = role.as_ref().map_or("", RoleArn::as_str);
+            RetryPartition::custom(format!("{service} {region} {role}")).build()
+        };
+        let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs")).build();
+        let sts = aws_sdk_sts::config::Builder::from(&config).retry_partition(quota("sts")).build();
+        let (ec2, ssm) = (Ec2::new(&config, quota("ec2")), Ssm::new(&config, quota("ssm")));
+        let (ecs, sts) = (aws_sdk_ecs::Client::from_conf(ecs), aws_sdk_sts::Client::from_conf(sts));
+        Self { clients: Arc::new(Clients { role, region, ecs, sts, ec2, ssm }) }
+    }
+
+    /// The region that is asked.
+    pub fn region(&self) -> &str {
+        &self.clients.region
+    }
+
+    /// Asks AWS once, with the SDK's retries; questions about hosts read all pages of the answer.
+    pub async fn ask(&self, question: &Question) -> Result<Answer, Failure> {
+        let answer = match question {
+            Question::Clusters { page } => self.clusters(page.clone()).await?,
+            Question::ClusterDetails { clusters } => self.cluster_details(clusters).await?,
+            Question::Tasks { cluster, page } => self.tasks(cluster, page.clone()).await?,
+            Question::TaskDetails { cluster, tasks } => self.task_details(cluster, tasks).await?,
+            Question::TaskDefinition { definition } => self.definition(definition).await?,
+            Question::ContainerInstances { cluster, instances } => {
+                self.container_instances(cluster, instances).await?
+            }
+            Question::Ec2Instances { instances } => {
+                Some(Answer::Hosts(self.clients.ec2.hosts(instances, self.role()).await?))
+            }
+            Question::ExternalInstances { instances } => {
+                Some(Answer::Hosts(self.clients.ssm.hosts(instances, self.role()).await?))
+            }
+        };
+        answer.ok_or_else(|| unreadable(question.operation(), "it lacks what was asked for"))
+    }
+
+    /// The account's id: the role's, or what STS says about the credentials.
+    pub async fn account(&self) -> Result<String, Failure> {
+        if let Some(role) = self.role() {
+            return Ok(role.account().to_owned());
+        }
+        let operation = "GetCallerIdentity";
+        let identity = self.clients.sts.get_caller_identity().send().await;
+        let identity = identity.map_err(|error| self.failure(operation, &error))?;
+        identity.account.ok_or_else(|| unreadable(operation, "it names no account"))
+    }
+
+    async fn clusters(&self, page: Option<String>) -> Result<Option<Answer>, Failure> {
+        let call = self.clients.ecs.list_clusters().max_results(PAGE).set_next_token(page);
+        let output = call.send().await.map_err(|error| self.failure("ListClusters", &error))?;
+        Ok(convert::clusters(output))
+    }
+
+    async fn cluster_details(&self, asked: &[Box<str>]) -> Result<Option<Answer>, Failure> {
+        let names = asked.iter().map(|name| name.to_string()).collect();
+        let call = self.clients.ecs.describe_clusters().set_clusters(Some(names)).include(ClusterField::Tags);
+        let output = call.send().await.map_err(|error| self.failure("DescribeClusters", &error))?;
+        Ok(convert::cluster_details(output, asked))
+    }
+
+    async fn tasks(&self, cluster: &ClusterArn, page: Option<String>) -> Result<Option<Answer>, Failure> {
+        let call =
+            self.clients.ecs.list_tasks().cluster(cluster.as_str()).max_results(PAGE).set_next_token(page);
+        let output = call.send().await.map_err(|error| self.failure("ListTasks", &error))?;
+        Ok(convert::tasks(output))
+    }
+
+    async fn task_details(&self, cluster: &ClusterArn, asked: &[TaskArn]) -> Result<Option<Answer>, Failure> {
+        let arns = asked.iter().map(TaskArn::to_string).collect();
+        let call = self.clients.ecs.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
+        let output = call.include(TaskField::Tags).send().await;
+        let output = output.map_err(|error| self.failure("DescribeTasks", &error))?;
+        Ok(convert::task_details(output, asked))
+    }
+
+    async fn definition(&self, asked: &TaskDefinitionArn) -> Result<Option<Answer>, Failure> {
+        let call = self.clients.ecs.describe_task_definition().task_definition(asked.as_str());
+        let output = call.include(TaskDefinitionField::Tags).send().await;
+        let output = output.map_err(|error| self.failure("DescribeTaskDefinition", &error))?;
+        Ok(convert::definition(output, asked))
+    }
+
+    async fn container_instances(
+        &self,
+        cluster: &ClusterArn,
+        asked: &[ContainerInstanceArn],
+    ) -> Result<Option<Answer>, Failure> {
+        let arns = asked.iter().map(ContainerInstanceArn::to_string).collect();
+        let call = self.clients.ecs.describe_container_instances().cluster(cluster.as_str());
+        let output = call.set_container_instances(Some(arns)).send().await;
+        let output = output.map_err(|error| self.failure("DescribeContainerInstances", &error))?;
+        Ok(convert::container_instances(output, asked))
+    }
+
+    fn role(&self) -> Option<&RoleArn> {
+        self.clients.role.as_ref()
+    }
+
+    fn failure<E>(&self, operation: &'static str, error: &SdkError<E, HttpResponse>) -> Failure
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        failure::failure(operation, self.role(), error)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("role", &self.role())
+            .field("region", &self.region())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The role's credentials; the source's cache asks for new ones shortly before they expire.
+async fn assumed(
+    config: &SdkConfig,
+    role: &RoleArn,
+    external_id: Option<String>,
+) -> SharedCredentialsProvider {
+    let mut builder = AssumeRoleProvider::builder(role.as_str()).configure(config).session_name(APPLICATION);
+    if let Some(id) = external_id {
+        builder = builder.external_id(id);
+    }
+    SharedCredentialsProvider::new(builder.build().await)
+}

@@ -1,0 +1,3 @@
+//! The program: everything of prometheus-ecs-sd that touches the world.
+
+pub mod aws;

@@ -1,0 +1,3 @@
+//! Prometheus service discovery for containers on Amazon ECS.
+
+fn main() {}
