@@ -1,3 +1,15 @@
 //! The program: everything of prometheus-ecs-sd that touches the world.
+//!
+//! The data's way: [`config`] → [`aws`] sources → questions ([`poller`]) → facts and targets (the
+//! `ecs-discovery` crate) → [`publisher`] → [`sinks`].
 
 pub mod aws;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod discovery;
+pub mod poller;
+pub mod publisher;
+pub mod shutdown;
+pub mod sinks;
+pub mod telemetry;

@@ -1,0 +1,276 @@
+//! The command line. One command a file in `cli/`; what the options mean together is [`config`](crate::config)'s.
+
+mod demo;
+mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+/// Bad usage or configuration.
+const EXIT_USAGE: u8 = 2;
+/// Files were written, but some scope failed.
+const EXIT_INCOMPLETE: u8 = 3;
+
+/// Nearly all time is spent waiting for AWS; a second worker keeps signals and sinks going while a big answer is read.
+const WORKERS: usize = 2;
+
+const ENVIRONMENT_HELP: &str = "\
+Every option also reads an environment variable: --directory reads PROMETHEUS_ECS_SD_DIRECTORY, and
+so on; several values are separated by commas. AWS credentials, region and endpoints come from where
+the AWS CLI takes them: AWS_PROFILE=x just works.
+
+Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 written but some cluster failed";
+
+/// Prometheus service discovery for containers on Amazon ECS
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = ENVIRONMENT_HELP,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try it without an AWS account: a simulated fleet, with tasks that answer real scrapes
+    Demo(DemoArgs),
+}
+
+/// What the discovery of a real account takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Where the target files go; must exist and be writable
+    #[arg(long, value_name = "DIR", required = true, help_heading = "Output")]
+    pub directory: Option<std::path::PathBuf>,
+
+    /// Refresh once and exit: 0 complete, 3 written but some cluster failed
+    #[arg(long, help_heading = "Output")]
+    pub once: bool,
+
+    /// Time between refreshes: seconds, or 90s, 2m
+    #[arg(long, value_name = "T", default_value = "60", help_heading = "Output")]
+    pub interval: String,
+
+    /// Time within which each running task is described again for its health and tags
+    #[arg(long, value_name = "T", default_value = "10m", help_heading = "Output")]
+    pub recheck_interval: String,
+
+    /// Also discover the accounts of these roles
+    #[arg(
+        long,
+        visible_alias = "roles",
+        value_name = "ARN",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Where to look"
+    )]
+    pub role: Vec<String>,
+
+    /// External id for assuming the roles
+    #[arg(long, value_name = "ID", help_heading = "Where to look")]
+    pub external_id: Option<String>,
+
+    /// Leave out the account of the credentials, look only at those of the roles
+    #[arg(long, help_heading = "Where to look")]
+    pub no_own_account: bool,
+
+    /// Regions [default: the AWS configuration's]
+    #[arg(
+        long,
+        value_name = "R",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Where to look"
+    )]
+    pub region: Vec<String>,
+
+    /// Only these clusters: names, ARNs, or globs such as 'prod-*' [default: all]
+    #[arg(
+        long,
+        visible_alias = "cluster-arns",
+        value_name = "C",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Where to look"
+    )]
+    pub cluster: Vec<String>,
+
+    /// Scrape intervals that containers can ask for, one file each
+    #[arg(
+        long,
+        value_name = "T",
+        num_args = 1..,
+        value_delimiter = ',',
+        default_values = ecs_discovery::interval::Intervals::OFFERED,
+        help_heading = "Targets"
+    )]
+    pub scrape_intervals: Vec<String>,
+
+    /// Scrape interval of containers that ask for none
+    #[arg(
+        long,
+        value_name = "T",
+        default_value = ecs_discovery::interval::Intervals::DEFAULT,
+        help_heading = "Targets"
+    )]
+    pub default_scrape_interval_prefix: String,
+
+    /// Publish these tags of task definitions and tasks as __meta_ecs_tag_…; '*' for all
+    #[arg(
+        long,
+        value_name = "K",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Targets"
+    )]
+    pub tags_to_labels: Vec<String>,
+
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What the demo takes.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Where the target files and prometheus.yml go [default: a new directory for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<std::path::PathBuf>,
+
+    /// Time between refreshes: seconds, or 90s, 2m
+    #[arg(long, value_name = "T", default_value = "5")]
+    pub interval: String,
+
+    /// Time between one task's end and the next one's
+    #[arg(long, value_name = "T", default_value = "20")]
+    pub churn: String,
+
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// How to log, on standard error.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct LogArgs {
+    /// The least important messages to log
+    #[arg(long, value_name = "LEVEL", value_enum, default_value = "info", help_heading = "Logs")]
+    pub log_level: LogLevel,
+
+    /// The form of messages on standard error
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", help_heading = "Logs")]
+    pub log_format: LogFormat,
+}
+
+/// The least important messages to log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum LogLevel {
+    /// What stops the program.
+    Error,
+    /// Where an operator should act.
+    Warn,
+    /// Each change.
+    #[default]
+    Info,
+    /// Each refresh and each failed request.
+    Debug,
+    /// Everything, the AWS SDK's messages included.
+    Trace,
+}
+
+/// The form of log messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Parses the command line, runs what it says until that ends, and tells the exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = command().try_get_matches_from(arguments);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Not `exit()`: it would skip what follows in a test, and `--help` is no error.
+            let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match cli.command {
+        None => run::run(&cli.run),
+        Some(Command::Demo(arguments)) => demo::run(&arguments),
+    }
+}
+
+/// Runs a command to its end, in a runtime that does not wait for what is still going on then: requests in
+/// flight, a write to a pipe that nobody reads.
+fn runtime(command: impl Future<Output = std::io::Result<ExitCode>>) -> ExitCode {
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return failure(&error),
+        };
+    let code = runtime.block_on(command).unwrap_or_else(|error| failure(&error));
+    runtime.shutdown_background();
+    code
+}
+
+fn failure(error: &std::io::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+/// The command line with an environment variable for every option. The demo takes only those for its log: what
+/// is set for a real account's files must not reach it.
+fn command() -> clap::Command {
+    fn with_variable(option: Arg) -> Arg {
+        match option.get_long() {
+            Some("help" | "version") | None => option,
+            Some(long) => {
+                let name = format!("PROMETHEUS_ECS_SD_{}", long.to_uppercase().replace('-', "_"));
+                option.env(name).hide_env(true)
+            }
+        }
+    }
+    let for_log = |option: Arg| {
+        if option.get_long().is_some_and(|long| long.starts_with("log-")) {
+            with_variable(option)
+        } else {
+            option
+        }
+    };
+    // One form of help, the short one: `--help` would otherwise describe each log level on a line of its own.
+    let help = || {
+        Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help").global(true)
+    };
+    Cli::command()
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .mut_args(with_variable)
+        .mut_subcommands(|command| command.mut_args(for_log).disable_help_flag(true))
+        .arg(help())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn the_options_are_consistent() {
+        command().debug_assert();
+    }
+}

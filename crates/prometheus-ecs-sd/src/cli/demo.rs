@@ -1,0 +1,108 @@
+//! Discover a simulated fleet: the program as it always runs, on another connector.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecs_discovery::derive::Rules;
+use ecs_discovery::inventory::selection::ClusterSelection;
+use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
+
+use crate::aws::Aws;
+use crate::cli::{DemoArgs, EXIT_USAGE, runtime};
+use crate::config::{Accounts, Config, Mistakes, duration, usable_directory};
+use crate::demo::{containers, fleet};
+use crate::discovery::Discovery;
+use crate::poller::Progress;
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+
+/// The configuration that the README shows, and the directory that it names.
+const PROMETHEUS_YML: &str = include_str!("../../../../examples/prometheus.yml");
+const EXAMPLE_DIRECTORY: &str = "/opt/prometheus-ecs";
+
+/// How long a task that was told to stop still answers: for this many refreshes, so that no scrape finds it dead.
+const GRACE_REFRESHES: u32 = 3;
+
+pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
+    telemetry::init(arguments.log);
+    let (config, churn) = match config(arguments) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("error: {mistakes}\n\nFor more information, try 'demo --help'.");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    runtime(async {
+        let mut shutdown = Shutdown::new()?;
+        tokio::select! {
+            () = shutdown.requested() => Ok(ExitCode::SUCCESS),
+            result = demonstrate(&config, churn) => result.map(|()| ExitCode::SUCCESS),
+        }
+    })
+}
+
+fn config(arguments: &DemoArgs) -> Result<(Config, Duration), Mistakes> {
+    let mistake = |option: &str, problem: String| Mistakes(vec![format!("--{option}: {problem}")]);
+    let interval = duration(&arguments.interval).map_err(|problem| mistake("interval", problem))?;
+    let churn = duration(&arguments.churn).map_err(|problem| mistake("churn", problem))?;
+    let directory = match &arguments.directory {
+        Some(directory) => {
+            std::path::absolute(directory).map_err(|error| mistake("directory", error.to_string()))?
+        }
+        None => temporary().map_err(|error| mistake("directory", error.to_string()))?,
+    };
+    usable_directory(&directory).map_err(|problem| mistake("directory", problem))?;
+    let config = Config {
+        directory,
+        once: false,
+        interval,
+        recheck_interval: interval * 10,
+        accounts: Accounts { own: true, ..Accounts::default() },
+        clusters: ClusterSelection::All,
+        rules: Rules::default(),
+    };
+    Ok((config, churn))
+}
+
+/// A directory that Prometheus can read whichever user it runs as.
+fn temporary() -> io::Result<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = std::fs::Permissions::from_mode(0o755);
+    let directory =
+        tempfile::Builder::new().prefix("prometheus-ecs-sd-demo-").permissions(permissions).tempdir()?;
+    Ok(directory.keep())
+}
+
+async fn demonstrate(config: &Config, churn: Duration) -> io::Result<()> {
+    let fleet = fleet::Fleet::start();
+    let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
+    introduce(&config.directory)?;
+    let discovery = Discovery::new(config, &aws, Arc::new(Progress::default()), io::stdout()).await;
+    let discovery = discovery.map_err(io::Error::other)?;
+    let containers = containers::answer(fleet.aws().clone());
+    tokio::select! {
+        result = containers => result,
+        () = fleet.churn(churn, config.interval * GRACE_REFRESHES) => Ok(()),
+        () = discovery.run() => Ok(()),
+    }
+}
+
+fn introduce(directory: &Path) -> io::Result<()> {
+    let shown = directory.display();
+    let configuration = directory.join("prometheus.yml");
+    std::fs::write(&configuration, PROMETHEUS_YML.replace(EXAMPLE_DIRECTORY, &shown.to_string()))?;
+    // Nobody may be reading.
+    let _ = writeln!(
+        io::stdout(),
+        "A simulated fleet on ECS, with tasks that come and go. Nothing here talks to AWS.\n\
+         \n  target files    {shown}/*-tasks.json\
+         \n  configuration   {shown}/prometheus.yml\n\
+         \nSee every target up in a real Prometheus:\n\
+         \n  prometheus --config.file={shown}/prometheus.yml --storage.tsdb.path={shown}/data\n\
+         \nand open http://localhost:9090/targets. Ctrl-C ends the demo.\n"
+    );
+    Ok(())
+}

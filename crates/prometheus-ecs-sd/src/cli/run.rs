@@ -1,0 +1,61 @@
+//! Discover real accounts; the program without a command.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tracing::info;
+
+use crate::aws::Aws;
+use crate::cli::{EXIT_INCOMPLETE, EXIT_USAGE, RunArgs, runtime};
+use crate::config::Config;
+use crate::discovery::{Discovery, Outcome};
+use crate::poller::Progress;
+use crate::shutdown::Shutdown;
+use crate::sinks::progress;
+use crate::telemetry;
+
+pub(super) fn run(arguments: &RunArgs) -> ExitCode {
+    telemetry::init(arguments.log);
+    let config = match Config::new(arguments) {
+        Ok(config) => config,
+        Err(mistakes) => return usage(&mistakes.0),
+    };
+    runtime(async {
+        let mut shutdown = Shutdown::new()?;
+        tokio::select! {
+            () = shutdown.requested() => Ok(ExitCode::SUCCESS),
+            code = discover(&config) => Ok(code),
+        }
+    })
+}
+
+async fn discover(config: &Config) -> ExitCode {
+    let aws = Aws::load(None).await;
+    let progress = Arc::new(Progress::default());
+    let discovery = match Discovery::new(config, &aws, progress.clone(), io::stdout()).await {
+        Ok(discovery) => discovery,
+        Err(mistake) => return usage(&[mistake.to_string()]),
+    };
+    info!(directory = %config.directory.display(), interval = ?config.interval, "discovery begins");
+    if io::stderr().is_terminal() {
+        tokio::spawn(progress::show(progress, discovery.subscribe()));
+    }
+    if !config.once {
+        discovery.run().await;
+        return ExitCode::SUCCESS;
+    }
+    match discovery.once().await {
+        Outcome::Complete => ExitCode::SUCCESS,
+        Outcome::Incomplete => ExitCode::from(EXIT_INCOMPLETE),
+        Outcome::Nothing => ExitCode::FAILURE,
+    }
+}
+
+fn usage(mistakes: &[String]) -> ExitCode {
+    for mistake in mistakes {
+        eprintln!("error: {mistake}");
+    }
+    eprintln!("\nFor more information, try '--help'.");
+    ExitCode::from(EXIT_USAGE)
+}

@@ -1,0 +1,203 @@
+//! The fleet: services in every network mode and on every launch type, some of whose tasks are replaced now
+//! and then. Hosts and network interfaces have addresses of 127.0.0.0/8, so that each can be listened at.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ecs_simulator::{
+    Aws, ContainerDefinition, Host, HostKind, Placement, PortMapping, Region, Run, TaskDefinition, World,
+};
+use tokio::time::sleep;
+
+/// Where the fleet runs.
+pub const REGION: &str = "eu-central-1";
+
+const PRODUCTION: &str = "production";
+const EDGE: &str = "edge";
+
+/// How long a task stays at each status of its start.
+const STEP: Duration = Duration::from_secs(1);
+
+/// A service whose tasks are replaced.
+#[derive(Clone, Debug)]
+struct Service {
+    name: &'static str,
+    definition: String,
+    placements: Vec<Placement>,
+    tasks: Vec<String>,
+}
+
+/// The fleet, and what it takes to change it.
+#[derive(Debug)]
+pub struct Fleet {
+    aws: Aws,
+    services: Vec<Service>,
+    addresses: Addresses,
+    turn: usize,
+}
+
+/// Gives out addresses of network interfaces, each once.
+#[derive(Debug)]
+struct Addresses(u16);
+
+impl Addresses {
+    fn next(&mut self) -> String {
+        self.0 = self.0.checked_add(1).unwrap_or(1);
+        let [high, low] = self.0.to_be_bytes();
+        Ipv4Addr::new(127, 20, high, low).to_string()
+    }
+}
+
+impl Fleet {
+    /// Starts it: every task is RUNNING.
+    pub fn start() -> Self {
+        let mut world = World::new(1);
+        let mut addresses = Addresses(0);
+        let services = populate(world.own(REGION), &mut addresses);
+        Self { aws: Aws::new(world), services, addresses, turn: 0 }
+    }
+
+    /// The AWS that it runs on.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// Replaces one task every `period`, for ever. An old task still answers for `grace` after it was told to stop.
+    pub async fn churn(mut self, period: Duration, grace: Duration) {
+        loop {
+            sleep(period).await;
+            self.replace_one(grace).await;
+        }
+    }
+
+    async fn replace_one(&mut self, grace: Duration) {
+        let count = self.services.len();
+        let service = &mut self.services[self.turn % count];
+        let position = self.turn / count % service.tasks.len();
+        self.turn += 1;
+        let placement = service.placements[position % service.placements.len()].clone();
+        let run = task_of(service.name, &service.definition, placement, &mut self.addresses);
+        let new = self.aws.change(|world| world.own(REGION).start(run));
+        while self.aws.change(|world| world.own(REGION).task(&new).last_status != "RUNNING") {
+            sleep(STEP).await;
+            self.aws.change(|world| world.own(REGION).advance(&new));
+        }
+        let old = std::mem::replace(&mut service.tasks[position], new);
+        self.aws.change(|world| world.own(REGION).begin_stop(&old));
+        sleep(grace).await;
+        self.aws.change(|world| {
+            world.own(REGION).stop(&old);
+            world.own(REGION).expire(&old);
+        });
+    }
+}
+
+fn task_of(service: &str, definition: &str, placement: Placement, addresses: &mut Addresses) -> Run {
+    Run::new(PRODUCTION, definition, placement).service(service).ipv4(&addresses.next()).tag("team", service)
+}
+
+/// Builds everything; returns the services whose tasks are replaced.
+fn populate(region: &mut Region, addresses: &mut Addresses) -> Vec<Service> {
+    let host = |region: &mut Region, cluster: &str, kind, address: &str| {
+        region.launch(Host::new(cluster, kind).private_ip(address).tag("Name", address))
+    };
+    let hosts: Vec<_> = ["127.10.0.1", "127.10.0.2"]
+        .map(|address| Placement::On(host(region, PRODUCTION, HostKind::Ec2, address)))
+        .into();
+    let external = Placement::On(host(region, EDGE, HostKind::External, "127.30.0.1"));
+    let managed = Placement::On(host(region, EDGE, HostKind::ManagedInstances, "127.40.0.1"));
+
+    let mut replaced = Vec::new();
+    for (name, definition, placements) in [
+        ("web", web(), vec![Placement::Fargate; 3]),
+        ("checkout", checkout(), hosts.clone()),
+        ("billing", billing(), vec![hosts[0].clone()]),
+    ] {
+        let definition = region.register(definition);
+        let tasks = placements
+            .iter()
+            .map(|placement| region.run_with(task_of(name, &definition, placement.clone(), addresses)))
+            .collect();
+        replaced.push(Service { name, definition, placements, tasks });
+    }
+    for (cluster, definition, placements) in [
+        (PRODUCTION, node_exporter(), hosts.clone()),
+        (PRODUCTION, blackbox_exporter(), vec![hosts[1].clone()]),
+        (PRODUCTION, report(), vec![hosts[1].clone()]),
+        (PRODUCTION, legacy(), vec![hosts[0].clone()]),
+        (EDGE, sensor(), vec![external]),
+        (EDGE, cache(), vec![managed]),
+    ] {
+        let service = definition.family.clone();
+        let definition = region.register(definition);
+        for placement in placements {
+            region.run_with(Run::new(cluster, &definition, placement).service(&service));
+        }
+    }
+    replaced
+}
+
+fn app(name: &str, endpoint: &str) -> ContainerDefinition {
+    ContainerDefinition::new("app", &format!("demo/{name}:1"))
+        .env("PROMETHEUS", "true")
+        .env("PROMETHEUS_ENDPOINT", endpoint)
+}
+
+/// `awsvpc` on Fargate, two endpoints in one container.
+fn web() -> TaskDefinition {
+    let app = app("web", "15s:/metrics,1m:9102/admin/metrics");
+    TaskDefinition::new("web").fargate().container(app.port(8080).port(9102)).tag("stage", "demo")
+}
+
+/// `bridge` with ports that Docker chooses.
+fn checkout() -> TaskDefinition {
+    let app = app("checkout", "30s:/metrics").env("PROMETHEUS_CONTAINER_PORT", "9090").port(8080).port(9090);
+    let sidecar =
+        ContainerDefinition::new("sidecar", "demo/sidecar:1").label("PROMETHEUS", "true").port(9200);
+    TaskDefinition::new("checkout").network_mode("bridge").container(app).container(sidecar)
+}
+
+/// `awsvpc` on an EC2 host, default endpoint.
+fn billing() -> TaskDefinition {
+    let app = ContainerDefinition::new("app", "demo/billing:1").env("PROMETHEUS", "true");
+    TaskDefinition::new("billing")
+        .network_mode("awsvpc")
+        .container(app.env("PROMETHEUS_TAGS", ",team=billing,").port(8080))
+}
+
+/// `host`, the same port on each host.
+fn node_exporter() -> TaskDefinition {
+    TaskDefinition::new("node-exporter")
+        .network_mode("host")
+        .container(app("node-exporter", "30s:/metrics").port(9100))
+}
+
+/// One that publishes no labels of ECS.
+fn blackbox_exporter() -> TaskDefinition {
+    let app = app("blackbox-exporter", "5m:/probe?module=http_2xx&target=example.test")
+        .env("PROMETHEUS_NOLABELS", "true");
+    TaskDefinition::new("blackbox-exporter")
+        .network_mode("bridge")
+        .container(app.mapping(PortMapping::tcp(9115).on_host(9115)))
+}
+
+/// Opted in, but nothing can reach it.
+fn report() -> TaskDefinition {
+    TaskDefinition::new("report").network_mode("none").container(app("report", "5m:/metrics"))
+}
+
+/// Opted in, with a port that it does not map.
+fn legacy() -> TaskDefinition {
+    let app = app("legacy", "/metrics").env("PROMETHEUS_CONTAINER_PORT", "9999").port(8080);
+    TaskDefinition::new("legacy").network_mode("bridge").container(app)
+}
+
+/// `bridge` on a machine of one's own, by ECS Anywhere.
+fn sensor() -> TaskDefinition {
+    TaskDefinition::new("sensor").network_mode("bridge").container(app("sensor", "5m:/metrics").port(8080))
+}
+
+/// `host` on an ECS managed instance.
+fn cache() -> TaskDefinition {
+    TaskDefinition::new("cache").network_mode("host").container(app("cache", "15s:/metrics").port(6379))
+}

@@ -1,0 +1,152 @@
+//! The one owner of the current snapshot: puts the sources' parts together and hands the whole to the sinks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecs_discovery::inventory::question::FailureKind;
+use ecs_discovery::inventory::selection::ClusterSelection;
+use ecs_discovery::snapshot::{Scope, Snapshot};
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::poller::Heard;
+
+/// What the sinks read.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    /// What all scopes came to; never changed, only replaced.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether every scope was heard at its last refresh.
+    pub complete: bool,
+    /// Counts the publications; 0 before the first.
+    pub number: u64,
+    /// How long the slowest of the refreshes took that this is the result of.
+    pub took: Duration,
+}
+
+/// Collects what the sources came to.
+#[derive(Debug)]
+pub struct Publisher {
+    parts: Vec<Part>,
+    clusters: ClusterSelection,
+    /// Names of clusters, and clusters of two sources, that were warned of.
+    warned: BTreeSet<String>,
+    /// The longest refresh since the last publication.
+    took: Duration,
+    current: watch::Sender<Published>,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    heard: Option<Heard>,
+    overdue: bool,
+}
+
+impl Part {
+    fn is_complete(&self) -> bool {
+        !self.overdue && self.heard.as_ref().is_some_and(|heard| heard.complete)
+    }
+}
+
+impl Publisher {
+    /// For so many sources; nothing is published yet.
+    pub fn new(sources: usize, clusters: ClusterSelection) -> Self {
+        Self {
+            parts: std::iter::repeat_with(Part::default).take(sources).collect(),
+            clusters,
+            warned: BTreeSet::new(),
+            took: Duration::ZERO,
+            current: watch::Sender::default(),
+        }
+    }
+
+    /// A sink's view; the newest snapshot replaces one that was not looked at.
+    pub fn subscribe(&self) -> watch::Receiver<Published> {
+        self.current.subscribe()
+    }
+
+    /// Takes in what one source came to.
+    pub fn hear(&mut self, source: usize, heard: Heard) {
+        self.took = self.took.max(heard.took);
+        self.parts[source] = Part { heard: Some(heard), overdue: false };
+    }
+
+    /// Notes that a source was not done when its next turn came.
+    pub fn overdue(&mut self, source: usize) {
+        self.parts[source].overdue = true;
+    }
+
+    /// Publishes what all sources came to, once each has been heard or has failed, and unless nothing is known
+    /// at all: that must not empty a file which an earlier run has left.
+    pub fn publish(&mut self) {
+        if self.parts.iter().any(|part| part.heard.is_none()) {
+            return;
+        }
+        let snapshot = self.put_together();
+        let any_scope = snapshot.scopes.values().any(Scope::is_known);
+        let any_source = self.heard().any(|heard| heard.failure.is_none() && heard.scopes.is_empty());
+        if !any_scope && !any_source {
+            return self.warn_of_nothing();
+        }
+        let complete = self.parts.iter().all(Part::is_complete);
+        if complete {
+            self.warn_of_unmatched(&snapshot);
+        }
+        let took = std::mem::take(&mut self.took);
+        self.current.send_modify(|published| {
+            *published =
+                Published { snapshot: Arc::new(snapshot), complete, number: published.number + 1, took };
+        });
+    }
+
+    fn heard(&self) -> impl Iterator<Item = &Heard> {
+        self.parts.iter().filter_map(|part| part.heard.as_ref())
+    }
+
+    /// Two roles of one account see the same clusters; the first source that knows one speaks for it.
+    fn put_together(&mut self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let mut doubled = Vec::new();
+        for (cluster, scope) in self.heard().flat_map(|heard| &heard.scopes) {
+            match snapshot.scopes.get(cluster) {
+                Some(first) if first.is_known() => doubled.push(cluster.clone()),
+                _ => {
+                    snapshot.scopes.insert(cluster.clone(), scope.clone());
+                }
+            }
+        }
+        for cluster in doubled {
+            if self.warned.insert(cluster.to_string()) {
+                warn!(%cluster, "cluster is seen through two roles; one of them is enough");
+            }
+        }
+        snapshot
+    }
+
+    fn warn_of_unmatched(&mut self, snapshot: &Snapshot) {
+        for pattern in self.clusters.patterns() {
+            let matched = snapshot.scopes.keys().any(|cluster| pattern.matches(cluster));
+            if !matched && self.warned.insert(pattern.as_str().to_owned()) {
+                let cluster = pattern.as_str();
+                warn!(
+                    cluster,
+                    "no such cluster in any account and region that is looked at; check --cluster and --region"
+                );
+            }
+        }
+    }
+
+    fn warn_of_nothing(&mut self) {
+        let no_credentials = self.heard().filter_map(|heard| heard.failure.as_ref());
+        let no_credentials =
+            no_credentials.map(|failure| failure.kind).all(|kind| kind == FailureKind::NoCredentials);
+        let what = if no_credentials { "no credentials" } else { "no cluster could be read" };
+        if self.warned.insert(what.to_owned()) {
+            warn!(
+                reason = what,
+                "nothing is published yet, files stay as they are; trying again at each interval"
+            );
+        }
+    }
+}

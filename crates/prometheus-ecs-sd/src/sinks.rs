@@ -1,0 +1,5 @@
+//! Readers of the published snapshot. They are blind to each other, and never wait for AWS.
+
+pub mod changes;
+pub mod file_sd;
+pub mod progress;

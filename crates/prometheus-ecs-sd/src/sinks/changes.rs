@@ -1,0 +1,162 @@
+//! What changed, for people: a line for each target on standard output, and the log for what operators should know.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use ecs_discovery::finding::{Finding, Verdict};
+use ecs_discovery::labels::Labels;
+use ecs_discovery::snapshot::{Snapshot, Standing};
+use ecs_discovery::target::Target;
+use tracing::{debug, info, warn};
+
+use crate::publisher::Published;
+
+/// Tells the changes from one snapshot to the next.
+#[derive(Debug)]
+pub struct Changes<W> {
+    out: W,
+    before: Arc<Snapshot>,
+}
+
+impl<W: Write> Changes<W> {
+    /// Writes to `out` from the first snapshot on.
+    pub fn new(out: W) -> Self {
+        Self { out, before: Arc::default() }
+    }
+
+    /// Tells what changed since the snapshot before. That nobody reads the output is no reason to stop discovery.
+    pub fn tell(&mut self, published: &Published) {
+        let before = std::mem::replace(&mut self.before, published.snapshot.clone());
+        if let Err(error) = self.print(&before, published) {
+            debug!(%error, "changes could not be written to standard output");
+        }
+        log_standings(&before, &published.snapshot);
+        for finding in published.snapshot.since(&before).findings {
+            log_finding(finding);
+        }
+    }
+
+    fn print(&mut self, before: &Snapshot, published: &Published) -> io::Result<()> {
+        let snapshot = &published.snapshot;
+        let changes = snapshot.since(before);
+        if !changes.any_target() && published.number > 1 {
+            return Ok(());
+        }
+        let mut out = io::BufWriter::new(&mut self.out);
+        for target in &changes.appeared {
+            writeln!(out, "+ {}", Line(target))?;
+        }
+        for (earlier, target) in &changes.changed {
+            writeln!(out, "~ {} {}", Line(target), Difference(earlier, target))?;
+        }
+        for target in &changes.gone {
+            writeln!(out, "- {}", Line(target))?;
+        }
+        let targets: usize = snapshot.scopes.values().map(|scope| scope.derived.targets.len()).sum();
+        writeln!(
+            out,
+            "{targets} targets (+{} ~{} -{}) in {} clusters, {} containers not scraped, {} clusters not heard; {:.1} s",
+            changes.appeared.len(),
+            changes.changed.len(),
+            changes.gone.len(),
+            snapshot.scopes.len(),
+            snapshot.not_scraped(),
+            snapshot.held(),
+            published.took.as_secs_f64(),
+        )?;
+        out.flush()
+    }
+}
+
+/// A target in one line.
+struct Line<'a>(&'a Target);
+
+impl std::fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Target { endpoint, task, container, interval, labels } = self.0;
+        let job = labels.value("job").unwrap_or_default();
+        let cluster = labels.value("ecs_cluster").unwrap_or("-");
+        let line = format!("{endpoint} {interval} {cluster} {job} {container} {}", task.last_part());
+        f.write_str(&printable(&line))
+    }
+}
+
+/// The labels in which two versions of a target differ, as far as a line goes.
+struct Difference<'a>(&'a Target, &'a Target);
+
+/// Further labels are only counted.
+const SHOWN_LABELS: usize = 3;
+
+impl std::fmt::Display for Difference<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        fn sorted(labels: &Labels) -> BTreeMap<&str, &str> {
+            labels.iter().collect()
+        }
+        let (before, now) = (sorted(&self.0.labels), sorted(&self.1.labels));
+        let names: std::collections::BTreeSet<_> = before.keys().chain(now.keys()).collect();
+        let value = |labels: &BTreeMap<&str, &str>, name: &str| {
+            labels.get(name).map_or("-".to_owned(), |value| printable(value))
+        };
+        let differing: Vec<_> =
+            names.into_iter().filter(|name| before.get(**name) != now.get(**name)).collect();
+        if self.0.interval != self.1.interval {
+            write!(f, "({} → {}) ", self.0.interval, self.1.interval)?;
+        }
+        for name in differing.iter().take(SHOWN_LABELS) {
+            write!(f, "{name}: {} → {} ", value(&before, name), value(&now, name))?;
+        }
+        if differing.len() > SHOWN_LABELS {
+            write!(f, "and {} more", differing.len() - SHOWN_LABELS)?;
+        }
+        Ok(())
+    }
+}
+
+/// Text from a task definition must not be able to write to the terminal.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+fn log_standings(before: &Snapshot, now: &Snapshot) {
+    for (cluster, scope) in &now.scopes {
+        let earlier = before.scopes.get(cluster).map(|scope| &scope.standing);
+        if earlier == Some(&scope.standing) {
+            continue;
+        }
+        let name = cluster.last_part();
+        let (account, region) = (cluster.account(), cluster.region());
+        match (&scope.standing, earlier) {
+            (Standing::Heard, Some(_)) => info!(cluster = name, account, region, "cluster is heard again"),
+            (Standing::Heard, None) => debug!(cluster = name, account, region, "cluster is new"),
+            (Standing::Held(error), _) => {
+                warn!(cluster = name, account, region, %error, "cluster could not be read; its targets stay as they were");
+            }
+            (Standing::Unheard(error), _) => {
+                warn!(cluster = name, account, region, %error, "cluster could not be read yet; trying again");
+            }
+        }
+    }
+    for cluster in before.scopes.keys().filter(|cluster| !now.scopes.contains_key(*cluster)) {
+        info!(
+            cluster = cluster.last_part(),
+            account = cluster.account(),
+            region = cluster.region(),
+            "cluster is gone"
+        );
+    }
+}
+
+fn log_finding(Finding { task, container, verdict }: &Finding) {
+    match verdict {
+        Verdict::NotScraped(problem) if problem.reason.is_expected() => {
+            debug!(%task, %container, reason = %problem.reason, detail = problem.detail, "container is not scraped");
+        }
+        Verdict::NotScraped(problem) => {
+            warn!(%task, %container, reason = %problem.reason, detail = problem.detail, "container is not scraped");
+        }
+        Verdict::Warning(detail) => {
+            warn!(%task, %container, detail, "container is not scraped quite as asked")
+        }
+    }
+}

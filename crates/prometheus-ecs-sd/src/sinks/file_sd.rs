@@ -1,0 +1,228 @@
+//! The target files for Prometheus' `file_sd_configs`, one a scrape interval.
+//!
+//! A file is replaced whole or not at all. It is made in a sub-directory, because Prometheus reads every file
+//! of a directory again at any event in it, temporary files included. A file that would not change is not
+//! written: its modification time is set instead, which is what `prometheus_sd_file_mtime_seconds` shows.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ecs_discovery::interval::{Interval, Intervals};
+use ecs_discovery::render;
+use ecs_discovery::snapshot::Snapshot;
+use ecs_discovery::target::Target;
+use tracing::{debug, error, info, warn};
+
+/// Where files are made; in the target directory, so that they can be renamed into place.
+const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
+/// What the files being made there begin with.
+const WORK_PREFIX: &str = "tasks-";
+/// What a target file's name ends in, after its interval.
+const SUFFIX: &str = "-tasks.json";
+/// Readable for Prometheus, whichever user it runs as, unless the umask forbids it.
+const MODE: u32 = 0o644;
+
+/// Makes the work directory, tries it, and removes what a killed run has left there.
+pub fn prepare(directory: &Path) -> io::Result<()> {
+    let work = directory.join(WORK_DIRECTORY);
+    match fs::create_dir(&work) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    tempfile::Builder::new().prefix(WORK_PREFIX).tempfile_in(&work)?;
+    for entry in fs::read_dir(&work)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The files of one directory, and what is known of them.
+#[derive(Debug)]
+pub struct FileSd {
+    directory: PathBuf,
+    files: Vec<TargetFile>,
+    /// What all files hold, if the last write succeeded.
+    written: Option<Arc<Snapshot>>,
+}
+
+#[derive(Debug)]
+struct TargetFile {
+    interval: Interval,
+    path: PathBuf,
+    /// What the file looked like when this program last left it.
+    left: Option<Stamp>,
+    failed: bool,
+}
+
+/// Tells whether a file is still the one that was left.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: (u64, u64),
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: (metadata.dev(), metadata.ino()),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+impl FileSd {
+    /// The files of a directory that was [prepared](prepare), one for each offered interval.
+    pub fn new(directory: &Path, intervals: &Intervals) -> Self {
+        let file = |interval: &Interval| TargetFile {
+            interval: interval.clone(),
+            path: directory.join(format!("{interval}{SUFFIX}")),
+            left: None,
+            failed: false,
+        };
+        let files: Vec<_> = intervals.offered().iter().map(file).collect();
+        warn_of_strangers(directory, &files);
+        Self { directory: directory.to_owned(), files, written: None }
+    }
+
+    /// Makes the files say what the snapshot says. With `complete`, every scope was just heard, and files that
+    /// stay as they are get a new modification time. A file that cannot be written stays as it was, is
+    /// reported, and is tried again next time. Returns whether all could be written.
+    pub fn write(&mut self, snapshot: &Arc<Snapshot>, complete: bool) -> bool {
+        let unchanged = self.written.as_ref().is_some_and(|written| shares_all(written, snapshot));
+        let mut targets = None;
+        let mut succeeded = true;
+        for file in &mut self.files {
+            let result = if unchanged && file.is_as_left() {
+                Ok(())
+            } else {
+                let targets = targets.get_or_insert_with(|| snapshot.targets());
+                let interval = file.interval.clone();
+                let own = targets.iter().copied().filter(|target| target.interval == interval);
+                file.replace(&self.directory, own)
+            };
+            let result = result.and_then(|()| if complete { file.touch() } else { Ok(()) });
+            succeeded &= result.is_ok();
+            file.report(result);
+        }
+        self.written = succeeded.then(|| snapshot.clone());
+        succeeded
+    }
+}
+
+/// Whether two snapshots hold the very same results, so that nothing need be rendered to know that the bytes are equal.
+fn shares_all(one: &Snapshot, other: &Snapshot) -> bool {
+    one.scopes.len() == other.scopes.len()
+        && one.scopes.iter().all(|(cluster, scope)| {
+            other.scopes.get(cluster).is_some_and(|twin| Arc::ptr_eq(&scope.derived, &twin.derived))
+        })
+}
+
+impl TargetFile {
+    fn is_as_left(&self) -> bool {
+        let found = fs::symlink_metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
+        self.left.is_some() && found == self.left
+    }
+
+    /// Replaces the file, unless it holds the same bytes already.
+    fn replace<'a>(
+        &mut self,
+        directory: &Path,
+        targets: impl Iterator<Item = &'a Target> + Clone,
+    ) -> io::Result<()> {
+        if self.holds(targets.clone()) {
+            debug!(file = %self.path.display(), "file is up to date");
+            self.left = Some(Stamp::of(&fs::symlink_metadata(&self.path)?));
+            return Ok(());
+        }
+        self.left = None;
+        let work = directory.join(WORK_DIRECTORY);
+        let permissions = Permissions::from_mode(MODE);
+        let new = tempfile::Builder::new().prefix(WORK_PREFIX).permissions(permissions).tempfile_in(&work)?;
+        let mut out = BufWriter::new(new.as_file());
+        render::file_sd::write(&mut out, targets)?;
+        out.flush()?;
+        drop(out);
+        new.as_file().sync_all()?;
+        let file = new.persist(&self.path).map_err(|error| error.error)?;
+        self.left = Some(Stamp::of(&file.metadata()?));
+        // Only this makes the renaming itself survive a power cut.
+        File::open(directory)?.sync_all()
+    }
+
+    /// Whether the file holds just what would be written; stops at the first difference.
+    fn holds<'a>(&self, targets: impl Iterator<Item = &'a Target>) -> bool {
+        // A link or a pipe is not ours to read: it is replaced.
+        if !fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
+            return false;
+        }
+        let Ok(file) = File::open(&self.path) else { return false };
+        let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
+        let same = render::file_sd::write(&mut BufWriter::new(&mut comparison), targets).is_ok();
+        same && comparison.is_at_end()
+    }
+
+    fn touch(&mut self) -> io::Result<()> {
+        // Opened for reading only: setting the time needs no write access, and must not follow a link.
+        let file = File::open(&self.path)?;
+        file.set_modified(SystemTime::now())?;
+        self.left = Some(Stamp::of(&file.metadata()?));
+        Ok(())
+    }
+
+    fn report(&mut self, result: io::Result<()>) {
+        let file = self.path.display();
+        match result {
+            Ok(()) if std::mem::take(&mut self.failed) => info!(%file, "file can be written again"),
+            Ok(()) => {}
+            Err(error) => {
+                self.failed = true;
+                self.left = None;
+                error!(%file, %error, "file could not be written; it stays as it was, and is tried again");
+            }
+        }
+    }
+}
+
+/// A writer that compares with a file instead of writing, and fails at the first difference.
+struct Comparison {
+    file: BufReader<File>,
+    piece: Vec<u8>,
+}
+
+impl Write for Comparison {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.resize(bytes.len(), 0);
+        self.file.read_exact(&mut self.piece)?;
+        if self.piece == bytes { Ok(bytes.len()) } else { Err(io::Error::other("the file differs")) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Comparison {
+    fn is_at_end(&mut self) -> bool {
+        matches!(self.file.read(&mut [0]), Ok(0))
+    }
+}
+
+/// A file of an interval that is not offered any more keeps its targets for ever, and Prometheus scrapes them.
+fn warn_of_strangers(directory: &Path, files: &[TargetFile]) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_target_file = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX));
+        if is_target_file && !files.iter().any(|file| file.path == path) {
+            let file = path.display();
+            warn!(%file, "this file is of no scrape interval that is offered and is not updated; delete it");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Logging on standard error.
+
+use std::io::{self, IsTerminal};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::cli::{LogArgs, LogFormat, LogLevel};
+
+/// Sends log messages to standard error from now on. The libraries' own are left out until `trace`: what they
+/// warn of reaches this program as an error that it words itself.
+pub fn init(arguments: LogArgs) {
+    let level = match arguments.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let others = if level == LevelFilter::TRACE { LevelFilter::TRACE } else { LevelFilter::OFF };
+    let filter = Targets::new().with_default(others).with_target("prometheus_ecs_sd", level);
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    match arguments.log_format {
+        LogFormat::Text => {
+            let colours =
+                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+            registry.with(layer.with_ansi(colours).with_target(false)).init();
+        }
+        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_target(false)).init(),
+    }
+}
