@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{Reachable, Reached};
-use crate::conventions::environment::{Endpoint, Request, Scrape, read};
+use crate::conventions::environment::{Endpoint, Request, Scrape, Variable, read};
 use crate::finding::{Finding, Problem, Reason, Verdict};
 use crate::interval::Intervals;
 use crate::inventory::{Definition, Placement, TaskView};
@@ -74,6 +74,10 @@ impl Derived {
         for container in &definition.containers {
             let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
             match read(container, overrides.map(|(_, settings)| settings), &rules.intervals) {
+                Request::None if container.secrets.contains(&Variable::Prometheus) => {
+                    let detail = "PROMETHEUS comes from secrets, which cannot be read; set it in environment";
+                    self.find(view.task, &container.name, Verdict::Warning(detail.to_owned()));
+                }
                 Request::None => {}
                 Request::OptedOut => {
                     let problem = Problem::new(Reason::OptedOut, "PROMETHEUS says no");

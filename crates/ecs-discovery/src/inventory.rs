@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Status, Task, TaskDefinition};
-use question::{Failure, FailureKind};
+use question::Failure;
 
 /// How long a definition, container instance or host that no task uses is kept: a job that runs every half
 /// hour finds its definition still known.
@@ -125,10 +125,10 @@ impl<K: Ord + Clone, V> Facts<K, V> {
         self.failed.get(key).map(|(failure, _)| failure)
     }
 
-    /// Whether AWS should be asked; for what it said it does not know, only after `patience`.
-    fn is_wanted(&self, key: &K, now: Duration, patience: Duration) -> bool {
+    /// Whether AWS should be asked; for what it said it does not know, only after a while.
+    fn is_wanted(&self, key: &K, now: Duration) -> bool {
         let refused = |(failure, when): &(Failure, Duration)| {
-            failure.kind == FailureKind::NotFound && now.saturating_sub(*when) < patience
+            failure.is_answer() && now.saturating_sub(*when) < DEFINITION_ASKED_AGAIN
         };
         !self.known.contains_key(key) && !self.failed.get(key).is_some_and(refused)
     }

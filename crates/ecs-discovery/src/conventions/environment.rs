@@ -278,10 +278,11 @@ fn scheme(settings: &Settings) -> Result<Scheme, Problem> {
 fn parameters(query: &str) -> Result<BTreeMap<Box<str>, Box<str>>, Problem> {
     let mut parameters = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if name.is_empty() || !is_label_name(&format!("__param_{name}")) {
-            let detail = format!(
-                "the query of PROMETHEUS_ENDPOINT has the parameter {name:?}, which no label can carry"
-            );
+        // An empty value is the same to Prometheus as no label at all.
+        if name.is_empty() || value.is_empty() || !is_label_name(&format!("__param_{name}")) {
+            let parameter = format!("{name}={value}");
+            let detail =
+                format!("the query of PROMETHEUS_ENDPOINT has {parameter:?}, which no label can carry");
             return Err(Problem::new(Reason::InvalidEndpoint, detail));
         }
         if parameters.insert(Box::from(&*name), Box::from(&*value)).is_some() {

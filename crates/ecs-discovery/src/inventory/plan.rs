@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::inventory::question::{Failure, Question};
 use crate::inventory::selection::{ClusterPattern, ClusterSelection};
-use crate::inventory::{DEFINITION_ASKED_AGAIN, Inventory, ScopeFacts};
+use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{InstanceId, Task};
 
 pub use conclude::Conclusion;
@@ -44,6 +44,8 @@ pub struct Refresh {
     waiting_hosts: BTreeSet<InstanceId>,
     /// Whether a definition, container instance, host or cluster's tags became known.
     learned: bool,
+    /// Whether a call for one of these failed in a way that may pass: what is published may lack a target.
+    partial: bool,
 }
 
 /// One cluster's part of a refresh.
@@ -107,6 +109,7 @@ impl Refresh {
             hosts: BTreeSet::new(),
             waiting_hosts: BTreeSet::new(),
             learned: false,
+            partial: false,
         };
         match refresh.selection.named() {
             None => refresh.ask(Question::Clusters { page: None }),
@@ -178,7 +181,7 @@ impl Refresh {
     fn ask_around(&mut self, cluster: &ClusterArn, around: &Around) {
         let (definition, now) = (&around.definition, self.now);
         if !definition.is_managed_daemon()
-            && self.inventory.definitions.is_wanted(definition, now, DEFINITION_ASKED_AGAIN)
+            && self.inventory.definitions.is_wanted(definition, now)
             && self.definitions.insert(definition.clone())
         {
             self.ask(Question::TaskDefinition { definition: definition.clone() });

@@ -147,6 +147,14 @@ pub enum FailureKind {
 }
 
 impl Failure {
+    /// Whether it may be over at the next refresh, without anyone doing anything.
+    pub fn may_pass(&self) -> bool {
+        match self.kind {
+            FailureKind::NotFound | FailureKind::Denied => false,
+            FailureKind::NoCredentials | FailureKind::Throttled | FailureKind::Unavailable => true,
+        }
+    }
+
     /// Whether AWS did answer, namely that it knows no such thing.
     pub fn is_answer(&self) -> bool {
         self.kind == FailureKind::NotFound

@@ -24,12 +24,16 @@ pub struct Conclusion {
     pub scopes: BTreeMap<ClusterArn, Scope>,
     /// Why the clusters could not be listed or looked up, if so: there may be more than are known.
     pub failure: Option<Failure>,
+    /// Whether a definition or host could not be read for a reason that may pass, so that a target may be missing.
+    pub partial: bool,
 }
 
 impl Conclusion {
-    /// Whether every scope was heard.
+    /// Whether every scope was heard, with all that its targets depend on.
     pub fn is_complete(&self) -> bool {
-        self.failure.is_none() && self.scopes.values().all(|scope| scope.standing == Standing::Heard)
+        self.failure.is_none()
+            && !self.partial
+            && self.scopes.values().all(|scope| scope.standing == Standing::Heard)
     }
 }
 
@@ -56,7 +60,7 @@ impl Refresh {
             scopes.insert(cluster, scope);
         }
         self.inventory.collect(self.now);
-        Conclusion { inventory: self.inventory, scopes, failure: self.clusters_failed }
+        Conclusion { inventory: self.inventory, scopes, failure: self.clusters_failed, partial: self.partial }
     }
 
     fn why_held(&self, refresh: &ScopeRefresh) -> Option<String> {

@@ -63,6 +63,8 @@ impl Refresh {
     /// Takes in that a question has no answer.
     pub fn failed(&mut self, question: Question, failure: Failure) {
         let of_hosts = is_of_hosts(&question);
+        let of_tasks = matches!(question, Question::TaskDefinition { .. } | Question::ContainerInstances { .. });
+        self.partial |= (of_hosts || of_tasks) && failure.may_pass();
         match question {
             Question::Clusters { .. } => self.listing_of_clusters_failed(failure),
             Question::ClusterDetails { clusters } => self.cluster_details_failed(&clusters, &failure),
@@ -77,7 +79,7 @@ impl Refresh {
                 self.batch_heard(&cluster);
             }
             Question::TaskDefinition { definition } => {
-                self.inventory.definitions.fail(definition, failure, self.now)
+                self.inventory.definitions.fail(definition, failure, self.now);
             }
             Question::ContainerInstances { instances, .. } => {
                 for arn in instances {
@@ -143,7 +145,12 @@ impl Refresh {
     fn cluster_gone(&mut self, name: &str) {
         let is_it = |cluster: &&ClusterArn| cluster.as_str() == name || cluster.last_part() == name;
         let Some(cluster) = self.inventory.clusters().find(is_it).cloned() else { return };
-        self.scopes.entry(cluster).or_default().gone = true;
+        let is_refused = |failure: &Failure| failure.kind == FailureKind::NotFound;
+        match self.scopes.get(&cluster) {
+            // A cluster that this refresh's listing has is not gone unless its tasks cannot be listed either.
+            Some(scope) if !scope.failure.as_ref().is_some_and(is_refused) => {}
+            _ => self.scopes.entry(cluster).or_default().gone = true,
+        }
     }
 
     /// Clusters that only lack their tags go on without; one that was to be confirmed is held.
@@ -268,13 +275,13 @@ impl Refresh {
 
     fn hosts_heard(&mut self, service: &str, asked: Vec<InstanceId>, hosts: Vec<Host>) {
         let heard: BTreeSet<_> = hosts.iter().map(|host| host.id.clone()).collect();
+        self.learned |= !heard.is_empty();
         for host in hosts {
             self.inventory.hosts.learn(host.id.clone(), host, self.now);
         }
         for id in asked.into_iter().filter(|id| !heard.contains(id)) {
             self.inventory.hosts.fail(id, not_known(service, "instance"), self.now);
         }
-        self.learned = true;
     }
 }
 

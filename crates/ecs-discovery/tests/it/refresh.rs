@@ -1,0 +1,5 @@
+//! What a refresh asks, what it makes of failures, and when a target leaves.
+
+mod asking;
+mod failing;
+mod leaving;

@@ -1,0 +1,134 @@
+//! A driver of refreshes: it asks a world, or a test, every question and notes what was asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::derive::Rules;
+use ecs_discovery::inventory::Inventory;
+use ecs_discovery::inventory::plan::Refresh;
+use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
+use ecs_discovery::snapshot::{Scope, Snapshot};
+
+use crate::fixture::{World, cluster_arn, failure};
+
+/// More questions than any world here could lead to.
+const TOO_MANY: usize = 5_000;
+
+/// One source, refresh after refresh.
+#[derive(Default)]
+pub(crate) struct Source {
+    inventory: Inventory,
+    selection: ClusterSelection,
+    rules: Rules,
+    pub(crate) snapshot: Snapshot,
+    /// Why the clusters could not be listed, at the last refresh.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) complete: bool,
+    pub(crate) now: Duration,
+}
+
+impl Source {
+    pub(crate) const INTERVAL: Duration = Duration::from_secs(60);
+    pub(crate) const RECHECK: Duration = Duration::from_secs(600);
+
+    pub(crate) fn of_clusters(patterns: &[&str]) -> Self {
+        let patterns = patterns.iter().map(|text| ClusterPattern::parse(text).unwrap()).collect();
+        Self { selection: ClusterSelection::new(patterns), ..Self::default() }
+    }
+
+    pub(crate) fn with_rules(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    /// Begins a refresh for a test that answers by itself.
+    pub(crate) fn begin(&mut self) -> Refresh {
+        let inventory = std::mem::take(&mut self.inventory);
+        Refresh::begin(inventory, self.selection.clone(), self.now, Self::RECHECK)
+    }
+
+    pub(crate) fn finish(&mut self, refresh: Refresh) {
+        let conclusion = refresh.finish(&self.rules, &self.snapshot.scopes);
+        self.complete = conclusion.is_complete();
+        self.inventory = conclusion.inventory;
+        self.snapshot = Snapshot { scopes: conclusion.scopes };
+        self.failure = conclusion.failure;
+        self.now += Self::INTERVAL;
+    }
+
+    /// One refresh that a world answers in full; the questions in the order they were answered.
+    pub(crate) fn refresh(&mut self, world: &World) -> Vec<Question> {
+        self.refresh_with(|question| world.answer(question))
+    }
+
+    /// One refresh in which AWS answers but for the questions that `is_hit`.
+    pub(crate) fn refresh_failing(
+        &mut self,
+        world: &World,
+        kind: FailureKind,
+        is_hit: impl Fn(&Question) -> bool,
+    ) -> Vec<Question> {
+        self.refresh_with(
+            |question| if is_hit(question) { Err(failure(kind)) } else { world.answer(question) },
+        )
+    }
+
+    pub(crate) fn refresh_with(
+        &mut self,
+        answer: impl FnMut(&Question) -> Result<Answer, Failure>,
+    ) -> Vec<Question> {
+        self.refresh_in_order(answer, |_| 0)
+    }
+
+    /// `pick` says which of so many open questions is answered next.
+    pub(crate) fn refresh_in_order(
+        &mut self,
+        mut answer: impl FnMut(&Question) -> Result<Answer, Failure>,
+        mut pick: impl FnMut(usize) -> usize,
+    ) -> Vec<Question> {
+        let mut refresh = self.begin();
+        let mut asked = Vec::new();
+        let mut open = refresh.questions();
+        while !open.is_empty() {
+            assert!(asked.len() < TOO_MANY, "the refresh does not end");
+            let question = open.remove(pick(open.len()));
+            assert_accepted(&question);
+            match answer(&question) {
+                Ok(answer) => refresh.answered(question.clone(), answer),
+                Err(failure) => refresh.failed(question.clone(), failure),
+            }
+            asked.push(question);
+            open.extend(refresh.questions());
+        }
+        self.finish(refresh);
+        asked
+    }
+
+    pub(crate) fn scope(&self, cluster: &str) -> &Scope {
+        &self.snapshot.scopes[&cluster_arn(cluster)]
+    }
+
+    pub(crate) fn scopes(&self) -> &BTreeMap<ClusterArn, Scope> {
+        &self.snapshot.scopes
+    }
+}
+
+/// AWS refuses an empty batch, one that is too large, and ids of a kind the operation does not know.
+fn assert_accepted(question: &Question) {
+    let (size, limit) = match question {
+        Question::Clusters { .. } | Question::Tasks { .. } | Question::TaskDefinition { .. } => return,
+        Question::ClusterDetails { clusters } => (clusters.len(), 100),
+        Question::TaskDetails { tasks, .. } => (tasks.len(), 100),
+        Question::ContainerInstances { instances, .. } => (instances.len(), 100),
+        Question::Ec2Instances { instances } => {
+            assert!(instances.iter().all(|id| !id.as_str().starts_with("mi-")), "{instances:?}");
+            (instances.len(), 200)
+        }
+        Question::ExternalInstances { instances } => {
+            assert!(instances.iter().all(|id| id.as_str().starts_with("mi-")), "{instances:?}");
+            (instances.len(), 100)
+        }
+    };
+    assert!((1..=limit).contains(&size), "{} of {size}", question.operation());
+}

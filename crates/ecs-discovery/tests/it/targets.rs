@@ -1,0 +1,8 @@
+//! What becomes a target: a table of fixtures for each rule.
+
+mod address;
+mod endpoints;
+mod files;
+mod labels;
+mod opting_in;
+mod when;
