@@ -101,7 +101,7 @@ impl Config {
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
     seconds
-        .or_else(|| parse_duration(text))
+        .or_else(|| parse_duration(text).filter(|length| !length.is_zero()))
         .ok_or_else(|| format!("{text:?} is not a length of time; use seconds such as 60, or 90s, 2m"))
 }
 

@@ -286,7 +286,7 @@ impl Turn {
     async fn heard(&self, known: &mut Known, account: Option<&str>) -> Heard {
         let conclusion = self.ask_everything(known, account).await;
         let complete = conclusion.is_complete();
-        let Conclusion { inventory, scopes, failure } = conclusion;
+        let Conclusion { inventory, scopes, failure, .. } = conclusion;
         known.inventory = inventory;
         Heard { scopes, complete, failure, took: Duration::ZERO }
     }

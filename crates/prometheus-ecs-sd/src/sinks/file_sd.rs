@@ -28,11 +28,7 @@ const MODE: u32 = 0o644;
 
 /// Makes the work directory, tries it, and removes what a killed run has left there.
 pub fn prepare(directory: &Path) -> io::Result<()> {
-    let work = directory.join(WORK_DIRECTORY);
-    match fs::create_dir(&work) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    let work = work_directory(directory)?;
     tempfile::Builder::new().prefix(WORK_PREFIX).tempfile_in(&work)?;
     for entry in fs::read_dir(&work)?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
@@ -40,6 +36,15 @@ pub fn prepare(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where files are made; made itself if someone has removed it.
+fn work_directory(directory: &Path) -> io::Result<PathBuf> {
+    let work = directory.join(WORK_DIRECTORY);
+    match fs::create_dir(&work) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(work),
+    }
 }
 
 /// The files of one directory, and what is known of them.
@@ -143,7 +148,7 @@ impl TargetFile {
             return Ok(());
         }
         self.left = None;
-        let work = directory.join(WORK_DIRECTORY);
+        let work = work_directory(directory)?;
         let permissions = Permissions::from_mode(MODE);
         let new = tempfile::Builder::new().prefix(WORK_PREFIX).permissions(permissions).tempfile_in(&work)?;
         let mut out = BufWriter::new(new.as_file());
@@ -165,7 +170,10 @@ impl TargetFile {
         }
         let Ok(file) = File::open(&self.path) else { return false };
         let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
-        let same = render::file_sd::write(&mut BufWriter::new(&mut comparison), targets).is_ok();
+        let mut out = BufWriter::new(&mut comparison);
+        let same = render::file_sd::write(&mut out, targets).and_then(|()| out.flush()).is_ok();
+        // Parts: dropping the writer whole would try to write once more.
+        drop(out.into_parts());
         same && comparison.is_at_end()
     }
 

@@ -1,0 +1,295 @@
+//! The binary as people run it: exit codes, messages, signals.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ecs_simulator::{Aws, Delivery, OWN_ACCESS_KEY, OWN_SECRET_KEY, Response, World};
+use insta::assert_snapshot;
+
+use crate::simulated::fleet;
+
+/// A directory for the files, and the binary with nothing of this machine's AWS configuration.
+struct Program {
+    directory: tempfile::TempDir,
+    command: Command,
+}
+
+impl Program {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prometheus-ecs-sd"));
+        command.env_clear().env("HOME", directory.path()).env("AWS_EC2_METADATA_DISABLED", "true");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { directory, command }
+    }
+
+    /// Points it at a simulated AWS and at the directory.
+    fn on(aws: &Aws) -> Self {
+        let mut program = Self::new();
+        let directory = program.directory.path().to_owned();
+        program
+            .command
+            .env("AWS_ENDPOINT_URL", serve(aws.clone()))
+            .env("AWS_ACCESS_KEY_ID", OWN_ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", OWN_SECRET_KEY)
+            .env("AWS_REGION", "eu-central-1")
+            .arg("--directory")
+            .arg(directory);
+        program
+    }
+
+    fn args(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The exit code and standard error, with times and the directory's name left out.
+    fn failed(mut self) -> String {
+        let Output { status, stderr, .. } = self.command.output().unwrap();
+        let stderr = String::from_utf8(stderr).unwrap().replace(self.path().to_str().unwrap(), "DIR");
+        format!("exit {}\n{stderr}", status.code().unwrap())
+    }
+
+    fn exit_code(mut self) -> Option<i32> {
+        self.command.output().unwrap().status.code()
+    }
+}
+
+/// Serves a simulated AWS on loopback for as long as this process lives; returns its URL.
+fn serve(aws: Aws) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            aws.serve(tokio::net::TcpListener::from_std(listener).unwrap()).await.unwrap()
+        });
+    });
+    url
+}
+
+#[test]
+fn a_mistyped_option_is_named_and_corrected() {
+    assert_snapshot!(Program::new().args(&["--directry", "/tmp"]).failed(), @r"
+    exit 2
+    error: unexpected argument '--directry' found
+
+      tip: a similar argument exists: '--directory'
+
+    Usage: prometheus-ecs-sd --directory <DIR>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_missing_directory_says_what_to_do() {
+    let program = Program::new();
+    let missing = program.path().join("missing");
+    assert_snapshot!(program.args(&["--directory", missing.to_str().unwrap()]).failed(), @r"
+    exit 2
+    error: --directory: DIR/missing does not exist; create it, for example with mkdir -p DIR/missing
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_says_so() {
+    // Root may write to any directory but those of the kernel.
+    assert_snapshot!(Program::new().args(&["--directory", "/proc"]).failed(), @r"
+    exit 2
+    error: --directory: /proc cannot be written to (No such file or directory (os error 2)); make it writable for the user that this program runs as, or name another directory
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn an_unknown_interval_and_a_malformed_role_are_named_together() {
+    let arguments = ["--default-scrape-interval-prefix", "2m", "--role", "arn:aws:iam::1:role/x"];
+    assert_snapshot!(Program::on(&Aws::new(World::new(1))).args(&arguments).failed(), @r#"
+    exit 2
+    error: --role: "arn:aws:iam::1:role/x" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
+    error: --scrape-intervals: the default scrape interval "2m" is not among the offered; add it to --scrape-intervals
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn options_come_from_the_environment_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::new()
+        .env("PROMETHEUS_ECS_SD_DIRECTORY", directory.path().to_str().unwrap())
+        .env("PROMETHEUS_ECS_SD_ROLE", "one,two");
+    assert_snapshot!(program.failed(), @r#"
+    exit 2
+    error: --role: "one" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
+    error: --role: "two" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn no_region_is_bad_configuration() {
+    let program = Program::new();
+    let directory = program.path().to_str().unwrap().to_owned();
+    let failed = program.args(&["--directory", &directory]).failed();
+    assert_snapshot!(failed, @r"
+    exit 2
+    error: --region: no region is named; add --region, or set AWS_REGION or the profile's region
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn once_tells_complete_incomplete_and_nothing_apart() {
+    let aws = Aws::new(fleet(&[("bad", 1), ("good", 1)]));
+    assert_eq!(Program::on(&aws).args(&["--once"]).exit_code(), Some(0));
+
+    let bad =
+        |call: &ecs_simulator::Call| call.cluster.as_deref().is_some_and(|cluster| cluster.ends_with("bad"));
+    aws.on_call(move |call| bad(call).then(|| Response::denied(call)));
+    let mut program = Program::on(&aws).args(&["--once"]);
+    let output = program.command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        std::fs::read_to_string(program.path().join("1m-tasks.json")).unwrap().contains("__meta_ecs_cluster")
+    );
+
+    aws.on_call(|call| Some(Response::denied(call)));
+    let mut program = Program::on(&aws).args(&["--once"]);
+    assert_eq!(program.command.output().unwrap().status.code(), Some(1));
+    assert!(!program.path().join("1m-tasks.json").exists());
+}
+
+#[test]
+fn no_credentials_are_told_in_words_and_empty_no_file() {
+    let mut program = Program::new().env("AWS_REGION", "eu-central-1");
+    let directory = program.path().to_owned();
+    std::fs::write(directory.join("1m-tasks.json"), "of the run before").unwrap();
+    let output = program.command.arg("--once").arg("--directory").arg(&directory).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("no AWS credentials were found: set AWS_PROFILE"), "{log}");
+    assert!(log.contains("nothing is published yet, files stay as they are"), "{log}");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(directory.join("1m-tasks.json")).unwrap(), "of the run before");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    assert_eq!(Program::new().args(&["--help"]).exit_code(), Some(0));
+    assert_eq!(Program::new().args(&["--version"]).exit_code(), Some(0));
+    assert_eq!(Program::new().args(&["demo", "--help"]).exit_code(), Some(0));
+}
+
+/// Starts the program, sends it a signal once `ready` says so, and expects an exit with 0 within a second.
+fn stops_at_once(program: &mut Program, signal: &str, mut ready: impl FnMut(&mut Child) -> bool) {
+    let mut child = Running(program.command.spawn().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !ready(&mut child.0) {
+        assert!(Instant::now() < deadline, "the program did not get that far");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = Instant::now();
+    assert!(Command::new("kill").args([signal, &child.0.id().to_string()]).status().unwrap().success());
+    let status = child.0.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(sent.elapsed() < Duration::from_secs(1), "it took {:?}", sent.elapsed());
+}
+
+/// Ends with the test, whichever way that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn signals_stop_it_between_refreshes_and_leave_the_files() {
+    for signal in ["-INT", "-TERM"] {
+        let mut program = Program::on(&Aws::new(fleet(&[("prod", 1)])));
+        let last = program.path().join("5m-tasks.json");
+        stops_at_once(&mut program, signal, |_| last.exists());
+        assert!(
+            std::fs::read_to_string(program.path().join("1m-tasks.json")).unwrap().contains("10.0.0.4:8080")
+        );
+    }
+}
+
+#[test]
+fn a_signal_stops_it_while_aws_does_not_answer() {
+    let aws = Aws::new(fleet(&[("prod", 1)]));
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = asked.clone();
+    aws.on_call(move |call| {
+        seen.store(true, Ordering::Relaxed);
+        let mut response = Response::unavailable(call);
+        response.delivery = Delivery::Stalled;
+        Some(response)
+    });
+    stops_at_once(&mut Program::on(&aws), "-TERM", |_| asked.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_signal_stops_it_while_nobody_reads_its_output() {
+    // More lines than a pipe holds.
+    let mut program = Program::on(&Aws::new(fleet(&[("prod", 2_000)])));
+    let last = program.path().join("5m-tasks.json");
+    stops_at_once(&mut program, "-TERM", |_| last.exists());
+}
+
+#[test]
+fn a_signal_stops_it_without_credentials() {
+    let program = Program::new().env("AWS_REGION", "eu-central-1");
+    let directory = program.path().to_str().unwrap().to_owned();
+    stops_at_once(&mut program.args(&["--directory", &directory]), "-TERM", |child| {
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("nothing is published yet") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the log ended");
+        }
+        true
+    });
+}
+
+#[test]
+fn every_target_appears_changes_or_goes_in_a_line() {
+    let mut program = Program::on(&Aws::new(fleet(&[("prod", 1)]))).args(&["--once"]);
+    let output = program.command.output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines[0], "+ http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136");
+    assert!(lines[1].starts_with("1 targets (+1 ~0 -0) in 1 clusters"), "{}", lines[1]);
+}
+
+#[test]
+fn logs_can_be_json() {
+    let mut program = Program::on(&Aws::new(fleet(&[("prod", 1)]))).args(&["--once", "--log-format", "json"]);
+    let output = program.command.output().unwrap();
+    let line: serde_json::Value =
+        serde_json::from_slice(output.stderr.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"discovery begins".into()));
+}

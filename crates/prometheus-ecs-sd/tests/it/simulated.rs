@@ -1,0 +1,172 @@
+//! The program in this process, on the simulated AWS, under paused time.
+
+mod budget;
+mod faults;
+mod files;
+mod selection;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ecs_discovery::arn::RoleArn;
+use ecs_discovery::derive::{Rules, TagSelection};
+use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
+use ecs_simulator::{
+    ContainerDefinition, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Region, TaskDefinition, World,
+};
+use prometheus_ecs_sd::aws::Aws;
+use prometheus_ecs_sd::config::{Accounts, Config};
+use prometheus_ecs_sd::discovery::{Discovery, Outcome};
+use prometheus_ecs_sd::publisher::Published;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+pub(crate) const REGION: &str = "eu-central-1";
+
+/// A simulated AWS, a directory, and a configuration to run the program with.
+pub(crate) struct Stage {
+    pub(crate) simulator: ecs_simulator::Aws,
+    pub(crate) config: Config,
+    output: Output,
+    directory: tempfile::TempDir,
+}
+
+impl Stage {
+    pub(crate) fn new(world: World) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        prometheus_ecs_sd::sinks::file_sd::prepare(directory.path()).unwrap();
+        let config = Config {
+            directory: directory.path().to_owned(),
+            once: false,
+            interval: Duration::from_secs(60),
+            recheck_interval: Duration::from_secs(600),
+            accounts: Accounts { own: true, ..Accounts::default() },
+            clusters: ClusterSelection::All,
+            rules: Rules { tags_to_labels: TagSelection::All, ..Rules::default() },
+        };
+        Self { simulator: ecs_simulator::Aws::new(world), config, output: Output::default(), directory }
+    }
+
+    pub(crate) fn regions(mut self, regions: &[&str]) -> Self {
+        self.config.accounts.regions = regions.iter().map(|region| (*region).to_owned()).collect();
+        self
+    }
+
+    pub(crate) fn role(mut self, arn: &str, external_id: Option<&str>) -> Self {
+        self.config.accounts.roles.push(RoleArn::parse_strictly(arn).unwrap());
+        self.config.accounts.external_id = external_id.map(str::to_owned);
+        self
+    }
+
+    pub(crate) fn clusters(mut self, patterns: &[&str]) -> Self {
+        let patterns = patterns.iter().map(|text| ClusterPattern::parse(text).unwrap()).collect();
+        self.config.clusters = ClusterSelection::new(patterns);
+        self
+    }
+
+    /// Looks at or changes the own account's usual region.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Region) -> R) -> R {
+        self.simulator.change(|world| change(world.own(REGION)))
+    }
+
+    async fn discovery(&self) -> Discovery {
+        let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
+        Discovery::new(&self.config, &aws, Arc::default(), self.output.clone()).await.unwrap()
+    }
+
+    /// Refreshes once, as `--once` does.
+    pub(crate) async fn once(&self) -> Outcome {
+        self.discovery().await.once().await
+    }
+
+    /// Begins to refresh for ever.
+    pub(crate) async fn run(&self) -> Running {
+        let discovery = self.discovery().await;
+        let published = discovery.subscribe();
+        Running { published, task: tokio::spawn(discovery.run()).abort_handle() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The text of the file of one interval.
+    pub(crate) fn file(&self, interval: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{interval}-tasks.json"))).unwrap()
+    }
+
+    /// The addresses in the file of one interval.
+    pub(crate) fn targets(&self, interval: &str) -> Vec<String> {
+        let groups: Vec<serde_json::Value> = serde_json::from_str(&self.file(interval)).unwrap();
+        groups.iter().map(|group| group["targets"][0].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What was printed since this was last asked.
+    pub(crate) fn printed(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.output.0.lock().unwrap())).unwrap()
+    }
+
+    /// The calls since this was last asked, as a table.
+    pub(crate) fn asked(&self) -> String {
+        self.simulator.take_ledger().to_string()
+    }
+}
+
+/// A discovery that goes on until it is dropped.
+pub(crate) struct Running {
+    published: watch::Receiver<Published>,
+    task: AbortHandle,
+}
+
+impl Running {
+    /// Waits for the next publication; paused time passes as it must. Everything that the one before led to is
+    /// written by then, since time does not pass while a file is being written.
+    pub(crate) async fn next(&mut self) -> Published {
+        self.published.changed().await.unwrap();
+        let published = self.published.borrow_and_update().clone();
+        // Lets the sinks of this publication begin, and time stand still until they are done.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        published
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A definition of one container that opts in and listens at 8080.
+pub(crate) fn opted_in(family: &str) -> TaskDefinition {
+    let app = ContainerDefinition::new("app", "shop/app:1").env("PROMETHEUS", "true").port(8080);
+    TaskDefinition::new(family).network_mode("awsvpc").container(app)
+}
+
+/// So many Fargate tasks of one definition in each of these clusters.
+pub(crate) fn fleet(clusters: &[(&str, usize)]) -> World {
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    let definition = region.register(opted_in("web"));
+    for (cluster, tasks) in clusters {
+        region.cluster(cluster);
+        for _ in 0..*tasks {
+            region.run(cluster, &definition, Placement::Fargate);
+        }
+    }
+    world
+}

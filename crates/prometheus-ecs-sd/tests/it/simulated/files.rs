@@ -1,0 +1,123 @@
+//! What stands in the files, and when they are written.
+
+use std::os::unix::fs::MetadataExt;
+
+use ecs_simulator::{Clock, Placement, worlds};
+use insta::assert_snapshot;
+use prometheus_ecs_sd::discovery::Outcome;
+
+use super::{Stage, fleet, opted_in};
+
+fn every_case() -> Stage {
+    let mut world = worlds::every_case();
+    world.clock = Clock::Fixed(1_800_000_000);
+    Stage::new(world)
+        .regions(&["eu-central-1", "us-east-1"])
+        .role(worlds::PARTNER_ROLE, Some(worlds::PARTNER_EXTERNAL_ID))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_four_files_of_a_fixed_world_stay_as_they_are() {
+    let stage = every_case();
+    assert_eq!(stage.once().await, Outcome::Complete);
+    for interval in ["15s", "30s", "1m", "5m"] {
+        assert_snapshot!(format!("{interval}-tasks.json"), stage.file(interval));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_runs_over_one_world_give_equal_bytes() {
+    let (one, other) = (every_case(), every_case());
+    assert_eq!((one.once().await, other.once().await), (Outcome::Complete, Outcome::Complete));
+    for interval in ["15s", "30s", "1m", "5m"] {
+        assert!(!one.targets(interval).is_empty());
+        assert_eq!(one.file(interval), other.file(interval));
+    }
+    assert_eq!(one.printed(), other.printed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_is_told() {
+    let stage = Stage::new(fleet(&[("prod", 1)]));
+    let mut running = stage.run().await;
+    running.next().await;
+    assert_snapshot!(stage.printed(), @r"
+    + http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136
+    1 targets (+1 ~0 -0) in 1 clusters, 0 containers not scraped, 0 clusters not heard; 0.0 s
+    ");
+    running.next().await;
+    assert_eq!(stage.printed(), "");
+    stage.change(|region| {
+        let task = region.clusters["prod"].tasks.values().next().unwrap().task_arn.clone();
+        region.stop(&task);
+        let definition = region.task_definitions.keys().next().unwrap().clone();
+        region.run("prod", &definition, Placement::Fargate);
+    });
+    running.next().await;
+    assert_snapshot!(stage.printed(), @r"
+    + http://10.0.0.5:8080/metrics 1m prod web app 6d541ff6826e5e35df3182bf060d17e2
+    - http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136
+    1 targets (+1 ~0 -1) in 1 clusters, 0 containers not scraped, 0 clusters not heard; 0.0 s
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_stays_as_it_is_is_not_written_but_its_time_is_set() {
+    let stage = Stage::new(fleet(&[("prod", 2)]));
+    let mut running = stage.run().await;
+    let mut look = async |path: &str| {
+        running.next().await;
+        let metadata = std::fs::metadata(stage.path(path)).unwrap();
+        (metadata.ino(), metadata.modified().unwrap())
+    };
+    let (first, second) = (look("1m-tasks.json").await, look("1m-tasks.json").await);
+    assert_eq!(first.0, second.0);
+    assert!(first.1 < second.1);
+    stage.change(|region| {
+        let definition = region.register(opted_in("other"));
+        region.run("prod", &definition, Placement::Fargate);
+    });
+    let third = look("1m-tasks.json").await;
+    assert_ne!(second.0, third.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_someone_changed_or_removed_is_restored() {
+    let stage = Stage::new(fleet(&[("prod", 2)]));
+    let mut running = stage.run().await;
+    running.next().await;
+    let expected = stage.file("1m");
+    std::fs::write(stage.path("1m-tasks.json"), "[]").unwrap();
+    std::fs::remove_file(stage.path("5m-tasks.json")).unwrap();
+    running.next().await;
+    assert_eq!((stage.file("1m"), stage.file("5m")), (expected, "[]\n".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_files_are_readable_and_nothing_else_is_left() {
+    let stage = Stage::new(fleet(&[("prod", 1)]));
+    std::fs::write(stage.path(".prometheus-ecs-sd/tasks-left-by-a-killed-run"), "x").unwrap();
+    prometheus_ecs_sd::sinks::file_sd::prepare(&stage.config.directory).unwrap();
+    assert_eq!(stage.once().await, Outcome::Complete);
+    let mut names: Vec<_> =
+        std::fs::read_dir(stage.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [".prometheus-ecs-sd", "15s-tasks.json", "1m-tasks.json", "30s-tasks.json", "5m-tasks.json"]
+    );
+    assert_eq!(std::fs::read_dir(stage.path(".prometheus-ecs-sd")).unwrap().count(), 0);
+    assert_eq!(std::fs::metadata(stage.path("1m-tasks.json")).unwrap().mode() & 0o777, 0o644);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_goes_away_is_no_end() {
+    let stage = Stage::new(fleet(&[("prod", 1)]));
+    let mut running = stage.run().await;
+    running.next().await;
+    std::fs::remove_dir_all(stage.path("")).unwrap();
+    running.next().await;
+    std::fs::create_dir(stage.path("")).unwrap();
+    running.next().await;
+    assert_eq!(stage.targets("1m").len(), 1);
+}
