@@ -8,6 +8,7 @@
 //! | `none` | none | |
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::conventions::environment::PortRequest;
 use crate::finding::{Problem, Reason};
@@ -31,12 +32,22 @@ pub(crate) struct Reached {
 #[derive(Clone, Copy)]
 pub(crate) struct Reachable<'a> {
     pub(crate) task: &'a TaskView<'a>,
-    pub(crate) definition: &'a TaskDefinition,
-    pub(crate) container_definition: &'a ContainerDefinition,
-    pub(crate) container: &'a Container,
+    pub(crate) definition: &'a Arc<TaskDefinition>,
+    /// Which of the definition's containers.
+    pub(crate) container_definition: usize,
+    /// Which of the task's containers.
+    pub(crate) container: usize,
 }
 
-impl Reachable<'_> {
+impl<'a> Reachable<'a> {
+    pub(crate) fn container_definition(&self) -> &'a ContainerDefinition {
+        &self.definition.containers[self.container_definition]
+    }
+
+    fn container(&self) -> &'a Container {
+        &self.task.task.containers[self.container]
+    }
+
     /// The address and port of one endpoint.
     pub(crate) fn reach(&self, request: PortRequest) -> Result<Reached, Problem> {
         let (ip, published) = match &self.definition.network_mode {
@@ -79,8 +90,8 @@ impl Reachable<'_> {
     /// IPv4 of the container's interface, else of the task's attachment, else IPv6.
     fn interface(&self) -> Result<IpAddr, Problem> {
         let attached = || self.task.task.network_interface.as_ref()?.private_ipv4;
-        let ipv4 = self.container.private_ipv4.or_else(attached).map(IpAddr::from);
-        ipv4.or_else(|| self.container.ipv6.map(IpAddr::from))
+        let ipv4 = self.container().private_ipv4.or_else(attached).map(IpAddr::from);
+        ipv4.or_else(|| self.container().ipv6.map(IpAddr::from))
             .ok_or_else(|| Problem::new(Reason::NoAddress, "AWS names no address of its network interface"))
     }
 
@@ -113,7 +124,7 @@ impl Reachable<'_> {
 
     /// The first TCP port mapping's container port.
     fn first_port(&self) -> Option<u16> {
-        let mut mappings = self.container_definition.port_mappings.iter();
+        let mut mappings = self.container_definition().port_mappings.iter();
         mappings
             .find(|mapping| mapping.protocol == Protocol::Tcp)
             .map(|mapping| mapping.container_ports.first)
@@ -121,7 +132,7 @@ impl Reachable<'_> {
 
     /// The host port at which Docker published a container port: TCP before UDP, IPv4 before IPv6.
     fn host_port(&self, container_port: u16) -> Result<u16, Problem> {
-        let bindings = self.container.network_bindings.iter();
+        let bindings = self.container().network_bindings.iter();
         bindings
             .filter_map(|binding| Some((preference(binding), published_at(binding, container_port)?)))
             .min()

@@ -3,15 +3,15 @@
 //! Never fails, and looks at one task at a time: nothing about one task changes what another becomes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::address::{Reachable, Reached};
 use crate::conventions::environment::{Endpoint, Request, Scrape, Variable, read};
 use crate::finding::{Finding, Problem, Reason, Verdict};
 use crate::interval::Intervals;
 use crate::inventory::{Definition, Placement, TaskView};
-use crate::labels::{self, Labels, LabelsBuilder};
-use crate::model::{Container, ContainerDefinition, NetworkMode, Status, Tags, Task, TaskDefinition};
-use crate::target::{Scheme, ScrapeEndpoint, Target};
+use crate::model::{Status, Task};
+use crate::target::{Machine, Origin, ScrapeEndpoint, Target};
 
 /// What the operator decides about targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Rules {
     /// The offered intervals.
     pub intervals: Intervals,
     /// Which tags become `__meta_ecs_tag_…`.
-    pub tags_to_labels: TagSelection,
+    pub tags_to_labels: Arc<TagSelection>,
 }
 
 /// Which tags of definitions and tasks become labels.
@@ -71,7 +71,7 @@ impl Derived {
             }
         };
         let mut taken = BTreeMap::new();
-        for container in &definition.containers {
+        for (position, container) in definition.containers.iter().enumerate() {
             let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
             match read(container, overrides.map(|(_, settings)| settings), &rules.intervals) {
                 Request::None if container.secrets.contains(&Variable::Prometheus) => {
@@ -88,7 +88,7 @@ impl Derived {
                         let reachable = Reachable {
                             task: view,
                             definition,
-                            container_definition: container,
+                            container_definition: position,
                             container: running,
                         };
                         self.container(&reachable, scrape, rules, &mut taken);
@@ -107,7 +107,7 @@ impl Derived {
         rules: &Rules,
         taken: &mut BTreeMap<ScrapeEndpoint, &'a str>,
     ) {
-        let name = &at.container_definition.name;
+        let name = &at.container_definition().name;
         let mut problems = Vec::new();
         let before = self.targets.len();
         for endpoint in &scrape.endpoints {
@@ -118,12 +118,11 @@ impl Derived {
             match reached {
                 Ok((endpoint, reached, place)) => {
                     taken.insert(place.clone(), name);
+                    let origin = origin(at, reached, &scrape, &rules.tags_to_labels);
                     self.targets.push(Target {
-                        labels: labels(at, endpoint, reached, &scrape, &rules.tags_to_labels),
                         endpoint: place,
-                        task: at.task.task.arn.clone(),
-                        container: name.clone(),
                         interval: endpoint.interval.clone(),
+                        origin,
                     });
                 }
                 Err(problem) => problems.push(problem),
@@ -149,16 +148,16 @@ impl Derived {
     }
 }
 
-/// The running container of that name, or why there is none.
-fn running<'a>(task: &'a Task, name: &str) -> Result<&'a Container, Problem> {
+/// The position of the running container of that name, or why there is none.
+fn running(task: &Task, name: &str) -> Result<usize, Problem> {
     if task.desired_status != Status::Running || task.last_status != Status::Running {
         let detail =
             format!("its task is {}, to be {}", task.last_status.as_str(), task.desired_status.as_str());
         return Err(Problem::new(Reason::TaskNotRunning, detail));
     }
-    match task.containers.iter().find(|container| &*container.name == name) {
-        Some(container) if container.last_status == Status::Running => Ok(container),
-        Some(container) => {
+    match task.containers.iter().enumerate().find(|(_, container)| &*container.name == name) {
+        Some((position, container)) if container.last_status == Status::Running => Ok(position),
+        Some((_, container)) => {
             let detail = format!("the container is {}", container.last_status.as_str());
             Err(Problem::new(Reason::ContainerNotRunning, detail))
         }
@@ -188,127 +187,27 @@ fn free(
     }
 }
 
-fn labels(
+fn origin(
     at: &Reachable<'_>,
-    endpoint: &Endpoint,
     reached: Reached,
     scrape: &Scrape,
-    selection: &TagSelection,
-) -> Labels {
-    let task = at.task.task;
-    let job = task.definition.family();
-    let mut labels = LabelsBuilder::default();
-    labels.set(labels::JOB, job);
-    labels.set(labels::METRICS_PATH, &*endpoint.path);
-    labels.set(labels::CONTROL_PATH, &*endpoint.path);
-    labels.set_if_some(labels::TAGS, scrape.tags.as_deref());
-    if endpoint.scheme == Scheme::Https {
-        labels.set(labels::CONTROL_SCHEME, endpoint.scheme.as_str());
-    }
-    labels.set_each(labels::PARAM, endpoint.parameters.iter().map(|(name, value)| (&**name, &**value)));
-    if scrape.no_labels {
-        labels.set(labels::INSTANCE, job);
-        return labels.build();
-    }
-    labels.set(labels::INSTANCE, reached.address.to_string());
-    labels.set(labels::ECS_CLUSTER, at.task.cluster.arn.last_part());
-    labels.set(labels::ECS_TASK_ID, task.arn.last_part());
-    labels.set(labels::ECS_TASK_VERSION, task.definition.revision());
-    if task.container_instance.is_some() {
-        let container_id = at.container.arn.as_ref().map(|arn| arn.last_part());
-        labels.set_if_some(labels::ECS_CONTAINER_ID, container_id);
-        labels.set_if_some(labels::INSTANCE_ID, at.task.placement.instance().map(|id| id.as_str()));
-    }
-    meta_of_task(&mut labels, at.task, at.definition);
-    meta_of_address(&mut labels, at, reached);
-    meta_of_container(&mut labels, at.container_definition, at.container);
-    let selected = selected_tags(selection, at.definition, task);
-    labels.set_each(labels::META_TAG, selected);
-    labels.build()
-}
-
-fn meta_of_task<'a>(labels: &mut LabelsBuilder<'a>, view: &TaskView<'a>, definition: &'a TaskDefinition) {
-    let (task, cluster) = (view.task, view.cluster);
-    labels.set(labels::META_CLUSTER, cluster.arn.last_part());
-    labels.set(labels::META_CLUSTER_ARN, cluster.arn.as_str());
-    labels.set(labels::META_REGION, cluster.arn.region());
-    labels.set(labels::META_ACCOUNT_ID, cluster.arn.account());
-    labels.set_each(labels::META_TAG_CLUSTER, pairs(&cluster.tags));
-    labels.set(labels::META_TASK_ARN, task.arn.as_str());
-    labels.set(labels::META_TASK_ID, task.arn.last_part());
-    labels.set(labels::META_TASK_DEFINITION, task.definition.as_str());
-    labels.set(labels::META_TASK_DEFINITION_FAMILY, task.definition.family());
-    labels.set(labels::META_TASK_DEFINITION_REVISION, task.definition.revision());
-    labels.set_if_some(labels::META_TASK_GROUP, task.group.as_deref());
-    let service = task.group.as_deref().and_then(|group| group.strip_prefix("service:"));
-    labels.set_if_some(labels::META_SERVICE, service);
-    labels.set_if_some(labels::META_TASK_STARTED_BY, task.started_by.as_deref());
-    labels.set_if_some(labels::META_CAPACITY_PROVIDER, task.capacity_provider.as_deref());
-    labels.set_if_some(labels::META_LAUNCH_TYPE, task.launch_type.as_ref().map(|kind| kind.as_str()));
-    labels.set(labels::META_DESIRED_STATUS, task.desired_status.as_str());
-    labels.set(labels::META_LAST_STATUS, task.last_status.as_str());
-    labels.set_if_some(labels::META_HEALTH_STATUS, task.health_status.as_deref());
-    labels.set_if_some(labels::META_PLATFORM_FAMILY, task.platform_family.as_deref());
-    labels.set_if_some(labels::META_PLATFORM_VERSION, task.platform_version.as_deref());
-    labels.set(labels::META_NETWORK_MODE, definition.network_mode.as_str());
-    labels.set_each(labels::META_TAG_TASK, pairs(&task.tags));
-}
-
-fn meta_of_address<'a>(labels: &mut LabelsBuilder<'a>, at: &Reachable<'a>, reached: Reached) {
-    labels.set(labels::META_IP_ADDRESS, reached.address.ip().to_string());
-    labels.set_if_some(labels::META_CONTAINER_PORT, reached.container_port.map(|port| port.to_string()));
-    let task = at.task.task;
-    let instance_arn = task.container_instance.as_ref().map(|arn| arn.as_str());
-    labels.set_if_some(labels::META_CONTAINER_INSTANCE_ARN, instance_arn);
-    labels.set_if_some(labels::META_EC2_INSTANCE_ID, at.task.placement.instance().map(|id| id.as_str()));
-    let host = match at.task.placement {
-        Placement::Host(host) => Some(host),
-        _ => None,
+    tags_to_labels: &Arc<TagSelection>,
+) -> Origin {
+    let machine = match (at.task.placement, at.task.placement.instance()) {
+        (Placement::Host(host), _) => Machine::Known(host.clone()),
+        (_, Some(id)) => Machine::Named(id.clone()),
+        (_, None) => Machine::None,
     };
-    let interface = task.network_interface.as_ref();
-    let zone = task.availability_zone.as_deref().or_else(|| host?.availability_zone.as_deref());
-    labels.set_if_some(labels::META_AVAILABILITY_ZONE, zone);
-    let subnet = interface.and_then(|interface| interface.subnet_id.as_deref());
-    labels.set_if_some(labels::META_SUBNET_ID, subnet.or_else(|| host?.subnet_id.as_deref()));
-    let Some(host) = host else { return };
-    let private_ip = host.private_ipv4.map(|ip| ip.to_string());
-    let public_ip = host.public_ipv4.map(|ip| ip.to_string());
-    labels.set_if_some(labels::META_EC2_INSTANCE_TYPE, host.instance_type.as_deref());
-    labels.set_if_some(labels::META_EC2_INSTANCE_PRIVATE_IP, private_ip);
-    labels.set_if_some(labels::META_EC2_INSTANCE_PUBLIC_IP, public_ip.clone());
-    if at.definition.network_mode != NetworkMode::Awsvpc {
-        labels.set_if_some(labels::META_PUBLIC_IP, public_ip);
+    Origin {
+        cluster: at.task.cluster.clone(),
+        task: at.task.task.clone(),
+        definition: at.definition.clone(),
+        machine,
+        container_definition: at.container_definition,
+        container: at.container,
+        container_port: reached.container_port,
+        no_labels: scrape.no_labels,
+        tags: scrape.tags.clone(),
+        tags_to_labels: tags_to_labels.clone(),
     }
-    labels.set_each(labels::META_TAG_EC2, pairs(&host.tags));
-}
-
-fn meta_of_container<'a>(
-    labels: &mut LabelsBuilder<'a>,
-    definition: &'a ContainerDefinition,
-    container: &'a Container,
-) {
-    labels.set(labels::META_CONTAINER_NAME, &*container.name);
-    labels.set_if_some(labels::META_CONTAINER_ARN, container.arn.as_ref().map(|arn| arn.as_str()));
-    labels.set_if_some(labels::META_CONTAINER_IMAGE, container.image.as_deref());
-    labels.set_if_some(labels::META_CONTAINER_RUNTIME_ID, container.runtime_id.as_deref());
-    labels.set_if_some(labels::META_CONTAINER_HEALTH_STATUS, container.health_status.as_deref());
-    labels.set_each(labels::META_CONTAINER_LABEL, pairs(&definition.docker_labels));
-}
-
-fn pairs(tags: &Tags) -> impl Iterator<Item = (&str, &str)> {
-    tags.iter().map(|(key, value)| (&**key, &**value))
-}
-
-/// The definition's tags overlaid by the task's, without AWS's own.
-fn selected_tags<'a>(
-    selection: &TagSelection,
-    definition: &'a TaskDefinition,
-    task: &'a Task,
-) -> BTreeMap<&'a str, &'a str> {
-    let wanted = |key: &str| match selection {
-        TagSelection::None => false,
-        TagSelection::All => !key.starts_with("aws:"),
-        TagSelection::Keys(keys) => keys.contains(key) && !key.starts_with("aws:"),
-    };
-    pairs(&definition.tags).chain(pairs(&task.tags)).filter(|(key, _)| wanted(key)).collect()
 }

@@ -109,6 +109,17 @@ pub struct Finding {
     pub verdict: Verdict,
 }
 
+impl Finding {
+    /// What makes it the same finding as one before: an error's wording may change from answer to answer.
+    pub(crate) fn subject(&self) -> (&TaskArn, &str, Result<&str, Reason>) {
+        let what = match &self.verdict {
+            Verdict::NotScraped(problem) => Err(problem.reason),
+            Verdict::Warning(text) => Ok(text.as_str()),
+        };
+        (&self.task, &self.container, what)
+    }
+}
+
 /// What a finding comes to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {

@@ -130,7 +130,7 @@ impl fmt::Display for InvalidIntervals {
             Self::DefaultNotOffered(text) => {
                 write!(
                     f,
-                    "the default scrape interval {text:?} is not among the offered; add it to --scrape-intervals"
+                    "{text:?} is not one of the scrape intervals that are offered; name one of these, or offer it too"
                 )
             }
         }
@@ -158,10 +158,10 @@ impl Intervals {
         if let Some(pair) = offered.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(InvalidIntervals::Twice(pair[0].name().to_owned(), pair[1].name().to_owned()));
         }
-        let wanted = parse(default)?;
+        let wanted = Interval::parse(default.trim());
         let default = offered
             .iter()
-            .find(|interval| **interval == wanted)
+            .find(|interval| Some(*interval) == wanted.as_ref())
             .cloned()
             .ok_or_else(|| InvalidIntervals::DefaultNotOffered(default.to_owned()))?;
         Ok(Self { offered, default })
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(check(&["60s", "1m"], "1m"), "the scrape intervals 60s and 1m are the same; name it once");
         assert_eq!(
             check(&["15s", "30s"], "1m"),
-            r#"the default scrape interval "1m" is not among the offered; add it to --scrape-intervals"#
+            r#""1m" is not one of the scrape intervals that are offered; name one of these, or offer it too"#
         );
     }
 }

@@ -9,6 +9,7 @@ pub mod question;
 pub mod selection;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
@@ -26,9 +27,9 @@ const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 pub struct Inventory {
     scopes: BTreeMap<ClusterArn, ScopeFacts>,
-    definitions: Facts<TaskDefinitionArn, TaskDefinition>,
+    definitions: Facts<TaskDefinitionArn, Arc<TaskDefinition>>,
     container_instances: Facts<ContainerInstanceArn, ContainerInstance>,
-    hosts: Facts<InstanceId, Host>,
+    hosts: Facts<InstanceId, Arc<Host>>,
     /// The refresh that is on, or was last.
     refresh: u64,
     /// When unused facts were last looked for.
@@ -38,7 +39,7 @@ pub struct Inventory {
 /// What is known of one cluster.
 #[derive(Debug)]
 struct ScopeFacts {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     /// Whether DescribeClusters has answered for it, so that its tags are known.
     described: bool,
     tasks: BTreeMap<TaskArn, KnownTask>,
@@ -52,7 +53,7 @@ struct ScopeFacts {
 
 #[derive(Debug)]
 struct KnownTask {
-    task: Box<Task>,
+    task: Arc<Task>,
     settled: bool,
     described: Duration,
     /// The refresh in which a listing last had it.
@@ -62,7 +63,7 @@ struct KnownTask {
 impl ScopeFacts {
     fn new(arn: ClusterArn) -> Self {
         Self {
-            cluster: Cluster { arn, tags: Vec::new() },
+            cluster: Arc::new(Cluster { arn, tags: Vec::new() }),
             described: false,
             tasks: BTreeMap::new(),
             recheck_debt: 0.0,
@@ -158,9 +159,9 @@ impl<K: Ord + Clone, V> Facts<K, V> {
 #[derive(Clone, Copy, Debug)]
 pub struct TaskView<'a> {
     /// Its cluster.
-    pub cluster: &'a Cluster,
+    pub cluster: &'a Arc<Cluster>,
     /// The task.
-    pub task: &'a Task,
+    pub task: &'a Arc<Task>,
     /// Its definition.
     pub definition: Definition<'a>,
     /// Where it runs.
@@ -171,7 +172,7 @@ pub struct TaskView<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Definition<'a> {
     /// It was read.
-    Known(&'a TaskDefinition),
+    Known(&'a Arc<TaskDefinition>),
     /// It was not, and why if that was tried.
     Unavailable(Option<&'a Failure>),
 }
@@ -191,7 +192,7 @@ pub enum Placement<'a> {
         problem: Option<&'a Failure>,
     },
     /// On this machine.
-    Host(&'a Host),
+    Host(&'a Arc<Host>),
 }
 
 impl<'a> Placement<'a> {
@@ -224,7 +225,7 @@ impl Inventory {
             .flat_map(|scope| scope.tasks.values().map(|known| self.view(&scope.cluster, &known.task)))
     }
 
-    fn view<'a>(&'a self, cluster: &'a Cluster, task: &'a Task) -> TaskView<'a> {
+    fn view<'a>(&'a self, cluster: &'a Arc<Cluster>, task: &'a Arc<Task>) -> TaskView<'a> {
         let definition = self.definitions.value(&task.definition);
         let definition = definition.map_or_else(
             || Definition::Unavailable(self.definitions.failure(&task.definition)),

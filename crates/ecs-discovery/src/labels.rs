@@ -94,33 +94,23 @@ pub fn sanitized(key: &str) -> Cow<'_, str> {
     if key.contains(foreign) { key.replace(foreign, "_").into() } else { key.into() }
 }
 
-/// The labels of one target: sorted by name, each name once, no empty value; compact, since there are many.
+/// The labels of one target: sorted by name, each name once, no empty value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Labels {
-    /// Names and values behind each other.
-    text: Box<str>,
-    /// Where each of them ends in `text`.
-    ends: Box<[u32]>,
-}
+pub struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl Labels {
+impl Labels<'_> {
     /// In ascending order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        (0..self.ends.len()).step_by(2).map(|at| (self.piece(at), self.piece(at + 1)))
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// The value of a label.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
-
-    fn piece(&self, at: usize) -> &str {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
-        &self.text[start..self.ends[at] as usize]
-    }
 }
 
-impl fmt::Debug for Labels {
+impl fmt::Debug for Labels<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
@@ -144,26 +134,22 @@ impl<'a> LabelsBuilder<'a> {
     }
 
     /// One label a key, named by the prefix and the sanitised key; keys must come in byte order.
-    pub(crate) fn set_each(&mut self, prefix: Label, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) {
-        let named = |(key, value): (&'a str, &'a str)| {
-            (Cow::Owned(format!("{}{}", prefix.name, sanitized(key))), Cow::Borrowed(value))
-        };
+    pub(crate) fn set_each(
+        &mut self,
+        prefix: Label,
+        pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+    ) {
+        let named =
+            |(key, value): (Cow<'a, str>, _)| (Cow::Owned([prefix.name, &sanitized(&key)].concat()), value);
         self.pairs.extend(pairs.into_iter().map(named));
     }
 
-    pub(crate) fn build(mut self) -> Labels {
+    pub(crate) fn build(mut self) -> Labels<'a> {
         // The sort is stable: equal names keep the order they were set in.
         self.pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
         self.pairs.dedup_by(|(later, _), (first, _)| later == first);
         self.pairs.retain(|(_, value)| !value.is_empty());
-        let length = self.pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let mut text = String::with_capacity(length);
-        let mut ends = Vec::with_capacity(self.pairs.len() * 2);
-        for piece in self.pairs.iter().flat_map(|(name, value)| [name, value]) {
-            text.push_str(piece);
-            ends.push(u32::try_from(text.len()).expect("AWS bounds a task to far less than 4 GiB"));
-        }
-        Labels { text: text.into(), ends: ends.into() }
+        Labels(self.pairs)
     }
 }
 
@@ -173,7 +159,7 @@ mod tests {
 
     fn built(pairs: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
         let mut builder = LabelsBuilder::default();
-        builder.set_each(META_TAG_TASK, pairs.iter().copied());
+        builder.set_each(META_TAG_TASK, pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())));
         builder.build().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 

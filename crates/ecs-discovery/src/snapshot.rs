@@ -52,6 +52,14 @@ impl Scope {
         Self { derived: Arc::default(), standing: Standing::Unheard(why) }
     }
 
+    /// Why it was not heard at its last refresh, if so.
+    pub fn problem(&self) -> Option<&str> {
+        match &self.standing {
+            Standing::Heard => None,
+            Standing::Held(why) | Standing::Unheard(why) => Some(why),
+        }
+    }
+
     /// Whether it was ever heard.
     pub fn is_known(&self) -> bool {
         !matches!(self.standing, Standing::Unheard(_))
@@ -96,23 +104,29 @@ impl Snapshot {
             (unshared(before, self).collect(), unshared(self, before).collect());
         let index = |parts: &[&'a Derived]| -> BTreeMap<_, &'a Target> {
             let targets = parts.iter().flat_map(|derived| &derived.targets);
-            targets.map(|target| ((&target.task, &target.container, &target.endpoint), target)).collect()
+            targets.map(|target| ((target.task(), target.container(), &target.endpoint), target)).collect()
         };
         let (old_targets, new_targets) = (index(&old), index(&new));
         for (key, target) in &new_targets {
             match old_targets.get(key) {
                 None => changes.appeared.push(target),
-                Some(earlier) if earlier != target => changes.changed.push((earlier, target)),
+                Some(earlier) if differ(earlier, target) => changes.changed.push((earlier, target)),
                 Some(_) => {}
             }
         }
         let gone = old_targets.iter().filter(|(key, _)| !new_targets.contains_key(*key));
         changes.gone.extend(gone.map(|(_, target)| *target));
-        let known: BTreeSet<_> = old.iter().flat_map(|derived| &derived.findings).collect();
+        let known = old.iter().flat_map(|derived| &derived.findings);
+        let known: BTreeSet<_> = known.map(Finding::subject).collect();
         let findings = new.iter().flat_map(|derived| &derived.findings);
-        changes.findings.extend(findings.filter(|finding| !known.contains(*finding)));
+        changes.findings.extend(findings.filter(|finding| !known.contains(&finding.subject())));
         changes
     }
+}
+
+/// Whether what is published of a target differs; its facts may differ in more than that.
+fn differ(one: &Target, other: &Target) -> bool {
+    one != other && (one.interval != other.interval || one.labels() != other.labels())
 }
 
 /// The difference between two snapshots, each list in a fixed order.
@@ -124,7 +138,7 @@ pub struct Changes<'a> {
     pub changed: Vec<(&'a Target, &'a Target)>,
     /// Targets that are no more.
     pub gone: Vec<&'a Target>,
-    /// Findings that are new or say something new.
+    /// Findings that were not there before.
     pub findings: Vec<&'a Finding>,
 }
 

@@ -1,25 +1,94 @@
 //! What Prometheus is to scrape.
 
+mod labels;
+
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::arn::TaskArn;
+use crate::derive::TagSelection;
 use crate::interval::Interval;
-use crate::labels::Labels;
+use crate::model::{Cluster, Container, ContainerDefinition, Host, InstanceId, Task, TaskDefinition};
 
 /// One endpoint of one container, ready to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Where and what to scrape.
     pub endpoint: ScrapeEndpoint,
-    /// The task.
-    pub task: TaskArn,
-    /// The container's name.
-    pub container: Box<str>,
     /// How often.
     pub interval: Interval,
-    /// Every label that is published but `__address__` and `__scrape_interval__`.
-    pub labels: Labels,
+    pub(crate) origin: Origin,
+}
+
+/// What a target's labels are made of, shared with the inventory: a label costs nothing until it is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) task: Arc<Task>,
+    pub(crate) definition: Arc<TaskDefinition>,
+    pub(crate) machine: Machine,
+    /// Which of the definition's containers.
+    pub(crate) container_definition: usize,
+    /// Which of the task's containers.
+    pub(crate) container: usize,
+    /// The container's side of the port, where one was looked up.
+    pub(crate) container_port: Option<u16>,
+    /// `PROMETHEUS_NOLABELS`
+    pub(crate) no_labels: bool,
+    /// `PROMETHEUS_TAGS`
+    pub(crate) tags: Option<Box<str>>,
+    pub(crate) tags_to_labels: Arc<TagSelection>,
+}
+
+/// The machine that a task runs on, as far as it is known and is one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Machine {
+    None,
+    Named(InstanceId),
+    Known(Arc<Host>),
+}
+
+impl Origin {
+    fn container_definition(&self) -> &ContainerDefinition {
+        &self.definition.containers[self.container_definition]
+    }
+
+    fn container(&self) -> &Container {
+        &self.task.containers[self.container]
+    }
+}
+
+impl Target {
+    /// The task.
+    pub fn task(&self) -> &TaskArn {
+        &self.origin.task.arn
+    }
+
+    /// The task definition's family, published as `job`.
+    pub fn job(&self) -> &str {
+        self.origin.task.definition.family()
+    }
+
+    /// The cluster's name.
+    pub fn cluster(&self) -> &str {
+        self.origin.cluster.arn.last_part()
+    }
+
+    /// The container's name.
+    pub fn container(&self) -> &str {
+        &self.origin.container().name
+    }
+
+    /// The order of publication: address, port, path, then the task; the rest only makes it total.
+    pub fn in_order(&self, other: &Self) -> Ordering {
+        fn key(target: &Target) -> impl Ord {
+            let ScrapeEndpoint { address, path, query, scheme } = &target.endpoint;
+            (address, path, target.task(), query, scheme, target.container())
+        }
+        key(self).cmp(&key(other))
+    }
 }
 
 /// What makes two targets of a task one; their order is the order of publication.
@@ -29,7 +98,7 @@ pub struct ScrapeEndpoint {
     pub address: SocketAddr,
     /// With a leading `/`.
     pub path: Box<str>,
-    /// The query's parameters, sorted by name and URL-encoded; for comparing and showing, they travel as labels.
+    /// The query's parameters, sorted by name and URL-encoded; they are published as labels.
     pub query: Box<str>,
     /// `http` or `https`.
     pub scheme: Scheme,
@@ -61,16 +130,5 @@ impl Scheme {
             Self::Http => "http",
             Self::Https => "https",
         }
-    }
-}
-
-impl Target {
-    /// The order of publication: address, port, path, then the task; the rest only makes it total.
-    pub fn in_order(&self, other: &Self) -> std::cmp::Ordering {
-        fn key(target: &Target) -> impl Ord {
-            let ScrapeEndpoint { address, path, query, scheme } = &target.endpoint;
-            (address, path, &target.task, query, scheme, &target.container)
-        }
-        key(self).cmp(&key(other))
     }
 }

@@ -16,22 +16,23 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ecs_discovery::arn::RoleArn;
 #[cfg(doc)]
 use ecs_discovery::inventory::question::Question;
 
+use credentials::BaseCredentials;
+
 mod body;
 mod convert;
+mod credentials;
 mod ec2;
 mod endpoint;
 mod failure;
+mod http;
 mod operation;
 mod pages;
+mod role;
 #[cfg(test)]
 mod simulated;
 mod source;
@@ -81,7 +82,7 @@ impl Aws {
     /// Without `http` the SDK's own client is used, which honours the proxy variables.
     pub async fn load(http: Option<SharedHttpClient>) -> Self {
         let config = aws_config::defaults(behavior())
-            .http_client(http.unwrap_or_else(https_client))
+            .http_client(http::bounded(http.unwrap_or_else(http::over_tls)))
             .retry_config(retries())
             .timeout_config(timeouts())
             .load()
@@ -92,7 +93,7 @@ impl Aws {
                 config.into_builder().app_name(AppName::new(APPLICATION).expect("the name is valid")).build()
             }
         };
-        Self { config }
+        Self::sharing(config)
     }
 
     /// Reads nothing of the machine's: `http` answers for all of AWS, to the owner of this access key.
@@ -100,7 +101,7 @@ impl Aws {
         let credentials = Credentials::new(access_key, secret_key, None, None, "isolated");
         let config = SdkConfig::builder()
             .behavior_version(behavior())
-            .http_client(http)
+            .http_client(http::bounded(http))
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .retry_config(retries())
@@ -108,7 +109,16 @@ impl Aws {
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(SystemTimeSource::new()))
             .build();
-        Self { config }
+        Self::sharing(config)
+    }
+
+    /// Puts one cache before the credentials.
+    fn sharing(config: SdkConfig) -> Self {
+        let clock = config.time_source().unwrap_or_default();
+        let base = config.credentials_provider().map(|provider| BaseCredentials::new(provider, clock));
+        let mut builder = config.into_builder();
+        builder.set_credentials_provider(base.map(SharedCredentialsProvider::new));
+        Self { config: builder.build() }
     }
 
     /// The region that the environment names.
@@ -117,8 +127,8 @@ impl Aws {
     }
 
     /// Prepares to ask one account in one region; nothing is sent yet.
-    pub async fn source(&self, spec: SourceSpec) -> Source {
-        Source::new(&self.config, spec).await
+    pub fn source(&self, spec: SourceSpec) -> Source {
+        Source::new(&self.config, spec)
     }
 }
 
@@ -138,15 +148,4 @@ fn timeouts() -> TimeoutConfig {
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build()
-}
-
-/// The SDK's client over rustls. The SDK honours the proxy variables only in the client it builds when
-/// it is compiled with its default TLS, so the connectors are made here.
-fn https_client() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
-        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
-    })
 }

@@ -4,12 +4,14 @@ mod directory;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::RoleArn;
 use ecs_discovery::derive::{Rules, TagSelection};
-use ecs_discovery::interval::{Intervals, parse_duration};
+use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
 use crate::cli::RunArgs;
@@ -86,10 +88,14 @@ impl Config {
         let intervals =
             Intervals::new(&arguments.scrape_intervals, &arguments.default_scrape_interval_prefix);
         let intervals = intervals.unwrap_or_else(|problem| {
-            note("scrape-intervals", problem.to_string());
+            let option = match problem {
+                InvalidIntervals::DefaultNotOffered(_) => "default-scrape-interval-prefix",
+                _ => "scrape-intervals",
+            };
+            note(option, problem.to_string());
             Intervals::default()
         });
-        let rules = Rules { intervals, tags_to_labels: tags(&arguments.tags_to_labels) };
+        let rules = Rules { intervals, tags_to_labels: Arc::new(tags(&arguments.tags_to_labels)) };
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
@@ -97,18 +103,28 @@ impl Config {
     }
 }
 
+/// What a period may be: less would only ask AWS without end, more is a mistake.
+const PERIODS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
 /// A bare number is seconds; everything else is a Prometheus duration.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
-    seconds
-        .or_else(|| parse_duration(text).filter(|length| !length.is_zero()))
-        .ok_or_else(|| format!("{text:?} is not a length of time; use seconds such as 60, or 90s, 2m"))
+    let length = text.parse().ok().map(Duration::from_secs).or_else(|| parse_duration(text));
+    match length {
+        Some(length) if PERIODS.contains(&length) => Ok(length),
+        Some(_) => Err(format!("{text:?} is out of range; use 1 second to 1 day")),
+        None => Err(format!("{text:?} is not a length of time; use seconds such as 60, or 90s, 2m")),
+    }
+}
+
+/// The values of an option; what a trailing comma leaves is none.
+fn values(given: &[String]) -> impl Iterator<Item = &str> {
+    given.iter().map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
 fn accounts(arguments: &RunArgs, note: &mut impl FnMut(&str, String)) -> Accounts {
     let mut roles = Vec::new();
-    for text in &arguments.role {
-        match RoleArn::parse_strictly(text.trim()) {
+    for text in values(&arguments.role) {
+        match RoleArn::parse_strictly(text) {
             Ok(role) if roles.contains(&role) => {}
             Ok(role) => roles.push(role),
             Err(problem) => {
@@ -116,13 +132,13 @@ fn accounts(arguments: &RunArgs, note: &mut impl FnMut(&str, String)) -> Account
             }
         }
     }
-    if arguments.no_own_account && arguments.role.is_empty() {
+    if arguments.no_own_account && values(&arguments.role).next().is_none() {
         note("no-own-account", "there is no role to discover instead; add --role".to_owned());
     }
     let mut regions: Vec<String> = Vec::new();
-    for region in arguments.region.iter().map(|region| region.trim()) {
+    for region in values(&arguments.region) {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if region.is_empty() || !region.bytes().all(plain) {
+        if !region.bytes().all(plain) {
             note("region", format!("{region:?} is not a region; it looks like eu-west-1"));
         } else if !regions.iter().any(|one| one == region) {
             regions.push(region.to_owned());
@@ -160,7 +176,7 @@ mod tests {
     fn a_bare_number_is_seconds() {
         let check = |text: &str| duration(text).map(|length| length.as_secs());
         assert_eq!((check("60"), check("90s"), check("2m")), (Ok(60), Ok(90), Ok(120)));
-        for text in ["0", "", "-1", "1.5", "fast", "60 s"] {
+        for text in ["0", "", "-1", "1.5", "fast", "60 s", "500ms", "2d", "18446744073709551615"] {
             assert!(check(text).is_err(), "{text}");
         }
     }
@@ -194,8 +210,16 @@ mod tests {
         --role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
         --region: "Frankfurt" is not a region; it looks like eu-west-1
         --cluster: "arn:aws:ecs:eu-west-1:123456789012:service/web" is not the ARN of a cluster
-        --scrape-intervals: the default scrape interval "2m" is not among the offered; add it to --scrape-intervals
+        --default-scrape-interval-prefix: "2m" is not one of the scrape intervals that are offered; name one of these, or offer it too
         "#);
+    }
+
+    #[test]
+    fn a_trailing_comma_is_no_value() {
+        let clusters = vec!["prod".to_owned(), String::new()];
+        let config =
+            Config::new(&RunArgs { cluster: clusters, region: vec![" ".to_owned()], ..arguments() }).unwrap();
+        assert_eq!((config.clusters.patterns().len(), config.accounts.regions.len()), (1, 0));
     }
 
     #[test]

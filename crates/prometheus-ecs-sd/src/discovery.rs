@@ -43,7 +43,7 @@ impl Discovery {
     ) -> Result<Self, NoRegion> {
         let poller = Poller::new(config, aws, progress).await?;
         let publisher = Publisher::new(poller.sources(), config.clusters.clone());
-        let files = FileSd::new(&config.directory, &config.rules.intervals);
+        let files = FileSd::new(&config.directory, &config.rules.intervals, config.once);
         Ok(Self {
             files: tokio::spawn(write_files(files, publisher.subscribe())),
             changes: tokio::spawn(tell_changes(Changes::new(out), publisher.subscribe())),

@@ -30,6 +30,10 @@ use crate::publisher::Publisher;
 /// megabyte while it is read, and AWS's own limits let no more through for long.
 const AT_A_TIME: usize = 8;
 
+/// An operation that fails so often in a row, retries included, is left alone until the next refresh: with a
+/// time-out each, hundreds of definitions would hold up everything else for half an hour.
+const GIVE_UP_AFTER: u32 = 16;
+
 /// How long the results of fast sources wait for slower ones, so that Prometheus need not read the files again
 /// for each source by itself.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(2);
@@ -82,6 +86,8 @@ struct Known {
     account: Option<String>,
     /// What was last logged about the source as a whole.
     trouble: Option<String>,
+    /// Operations that the credentials do not allow, as far as that was logged.
+    denied: BTreeSet<&'static str>,
 }
 
 /// What one refresh of one source came to.
@@ -115,11 +121,14 @@ impl Poller {
         let mut sources = Vec::new();
         for role in roles {
             for region in &regions {
-                let account = role.map_or("own account", |role| role.account());
+                let account = role.map_or_else(
+                    || "own account".to_owned(),
+                    |role| format!("{} ({})", role.account(), role.last_part()),
+                );
                 let external_id = role.and_then(|_| accounts.external_id.clone());
                 let spec = SourceSpec { role: role.cloned(), external_id, region: region.clone() };
                 sources.push(Polled {
-                    source: aws.source(spec).await,
+                    source: aws.source(spec),
                     region: region.as_str().into(),
                     name: format!("{account} {region}").into(),
                     is_own: role.is_none(),
@@ -297,36 +306,49 @@ impl Turn {
         let inventory = std::mem::take(&mut known.inventory);
         let mut refresh =
             Refresh::begin(inventory, selection, settings.begun.elapsed(), settings.recheck_interval);
-        let mut waiting = VecDeque::new();
+        let mut waiting = Waiting::default();
         let mut asking = FuturesUnordered::new();
         loop {
             let questions = refresh.questions();
             settings.progress.open.fetch_add(questions.len(), Ordering::Relaxed);
-            // Pages come first: the next one cannot be asked for before.
-            let (pages, batches): (Vec<_>, Vec<_>) = questions.into_iter().partition(is_page);
-            pages.into_iter().for_each(|page| waiting.push_front(page));
-            waiting.extend(batches);
+            questions.into_iter().for_each(|question| waiting.add(question));
             while asking.len() < AT_A_TIME
-                && let Some(question) = waiting.pop_front()
+                && let Some(question) = waiting.next()
             {
+                let given_up = waiting.given_up.get(question.operation()).cloned();
                 asking.push(async {
-                    let answer = self.source.ask(&question).await;
+                    let answer = match given_up {
+                        Some(failure) => Err(failure),
+                        None => self.source.ask(&question).await,
+                    };
                     (question, answer)
                 });
             }
             let Some((question, answer)) = asking.next().await else { break };
             settings.progress.open.fetch_sub(1, Ordering::Relaxed);
             settings.progress.answered.fetch_add(1, Ordering::Relaxed);
+            waiting.done(&question, answer.as_ref().err());
             match answer {
                 Ok(answer) => refresh.answered(question, answer),
                 Err(failure) => {
-                    debug!(source = %self.name, operation = question.operation(), error = %failure, "request failed");
+                    self.note_failure(&mut known.denied, &question, &failure);
                     refresh.failed(question, failure);
                 }
             }
         }
         drop(asking);
         refresh.finish(&settings.rules, &known.scopes)
+    }
+
+    /// A permission that is missing shows as missing labels or targets; what to do is said once. Listings are
+    /// left out, since their failures are the source's or the cluster's and told as such.
+    fn note_failure(&self, denied: &mut BTreeSet<&'static str>, question: &Question, error: &Failure) {
+        let operation = question.operation();
+        if error.kind == FailureKind::Denied && !question.is_page() && denied.insert(operation) {
+            warn!(source = %self.name, operation, %error, "request is not allowed; see the IAM policy in the documentation");
+        } else {
+            debug!(source = %self.name, operation, %error, "request failed");
+        }
     }
 
     /// Whether the own credentials only serve to assume the roles.
@@ -350,6 +372,45 @@ impl Turn {
     }
 }
 
-fn is_page(question: &Question) -> bool {
-    matches!(question, Question::Clusters { .. } | Question::Tasks { .. })
+/// Questions that wait for their turn, and what is known of how such questions fare.
+#[derive(Default)]
+struct Waiting {
+    pages: VecDeque<Question>,
+    batches: VecDeque<Question>,
+    open_pages: usize,
+    /// Failures in a row, by operation.
+    failures: BTreeMap<&'static str, u32>,
+    /// Operations that are not tried any more in this refresh, and why.
+    given_up: BTreeMap<&'static str, Failure>,
+}
+
+impl Waiting {
+    fn add(&mut self, question: Question) {
+        if question.is_page() { self.pages.push_back(question) } else { self.batches.push_back(question) }
+    }
+
+    /// Pages first, since the next one cannot be asked for before; but they leave room for batches.
+    fn next(&mut self) -> Option<Question> {
+        if self.open_pages < AT_A_TIME / 2 || self.batches.is_empty() {
+            let page = self.pages.pop_front();
+            self.open_pages += usize::from(page.is_some());
+            page.or_else(|| self.batches.pop_front())
+        } else {
+            self.batches.pop_front()
+        }
+    }
+
+    fn done(&mut self, question: &Question, failure: Option<&Failure>) {
+        self.open_pages -= usize::from(question.is_page());
+        let failures = self.failures.entry(question.operation()).or_default();
+        match failure.filter(|failure| failure.may_pass()) {
+            Some(failure) => {
+                *failures += 1;
+                if *failures >= GIVE_UP_AFTER {
+                    self.given_up.insert(question.operation(), failure.clone());
+                }
+            }
+            None => *failures = 0,
+        }
+    }
 }

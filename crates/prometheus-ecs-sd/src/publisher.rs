@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecs_discovery::inventory::question::FailureKind;
 use ecs_discovery::inventory::selection::ClusterSelection;
-use ecs_discovery::snapshot::{Scope, Snapshot};
+use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -85,9 +84,8 @@ impl Publisher {
         }
         let snapshot = self.put_together();
         let any_scope = snapshot.scopes.values().any(Scope::is_known);
-        let any_source = self.heard().any(|heard| heard.failure.is_none() && heard.scopes.is_empty());
-        if !any_scope && !any_source {
-            return self.warn_of_nothing();
+        if !any_scope && let Some(problem) = self.first_problem(&snapshot) {
+            return self.warn_of_nothing(&problem);
         }
         let complete = self.parts.iter().all(Part::is_complete);
         if complete {
@@ -104,14 +102,20 @@ impl Publisher {
         self.parts.iter().filter_map(|part| part.heard.as_ref())
     }
 
-    /// Two roles of one account see the same clusters; the first source that knows one speaks for it.
+    /// Two roles of one account see the same clusters; one of them speaks for each cluster.
     fn put_together(&mut self) -> Snapshot {
         let mut snapshot = Snapshot::default();
         let mut doubled = Vec::new();
         for (cluster, scope) in self.heard().flat_map(|heard| &heard.scopes) {
             match snapshot.scopes.get(cluster) {
-                Some(first) if first.is_known() => doubled.push(cluster.clone()),
-                _ => {
+                Some(first) => {
+                    doubled.push(cluster.clone());
+                    // Of two views, one that was heard is better than one that is held.
+                    if first.standing != Standing::Heard && scope.is_known() {
+                        snapshot.scopes.insert(cluster.clone(), scope.clone());
+                    }
+                }
+                None => {
                     snapshot.scopes.insert(cluster.clone(), scope.clone());
                 }
             }
@@ -137,16 +141,16 @@ impl Publisher {
         }
     }
 
-    fn warn_of_nothing(&mut self) {
-        let no_credentials = self.heard().filter_map(|heard| heard.failure.as_ref());
-        let no_credentials =
-            no_credentials.map(|failure| failure.kind).all(|kind| kind == FailureKind::NoCredentials);
-        let what = if no_credentials { "no credentials" } else { "no cluster could be read" };
-        if self.warned.insert(what.to_owned()) {
-            warn!(
-                reason = what,
-                "nothing is published yet, files stay as they are; trying again at each interval"
-            );
+    /// Why something was not heard, if anything was not.
+    fn first_problem(&self, snapshot: &Snapshot) -> Option<String> {
+        let of_source = self.heard().find_map(|heard| heard.failure.as_ref()).map(ToString::to_string);
+        let of_scope = || snapshot.scopes.values().find_map(|scope| scope.problem().map(str::to_owned));
+        of_source.or_else(of_scope)
+    }
+
+    fn warn_of_nothing(&mut self, problem: &str) {
+        if self.warned.insert("nothing is published".to_owned()) {
+            warn!(problem, "nothing is published yet, files stay as they are");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Logging on standard error.
 
+mod writer;
+
 use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
@@ -9,9 +11,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{LogArgs, LogFormat, LogLevel};
 
-/// Sends log messages to standard error from now on. The libraries' own are left out until `trace`: what they
-/// warn of reaches this program as an error that it words itself.
-pub fn init(arguments: LogArgs) {
+pub use writer::LastMessages;
+use writer::Queue;
+
+/// Sends log messages to standard error from now on, until what this returns is dropped. The libraries' own are
+/// left out until `trace`: what they warn of reaches this program as an error that it words itself. Fails where
+/// no thread can be started.
+pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     let level = match arguments.log_level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -21,7 +27,8 @@ pub fn init(arguments: LogArgs) {
     };
     let others = if level == LevelFilter::TRACE { LevelFilter::TRACE } else { LevelFilter::OFF };
     let filter = Targets::new().with_default(others).with_target("prometheus_ecs_sd", level);
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let queue = Queue::new(io::stderr())?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(queue.clone());
     let registry = tracing_subscriber::registry().with(filter);
     match arguments.log_format {
         LogFormat::Text => {
@@ -31,4 +38,5 @@ pub fn init(arguments: LogArgs) {
         }
         LogFormat::Json => registry.with(layer.json().flatten_event(true).with_target(false)).init(),
     }
+    Ok(LastMessages(queue))
 }

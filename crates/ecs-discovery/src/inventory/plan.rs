@@ -8,7 +8,7 @@
 mod conclude;
 mod hear;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
@@ -29,7 +29,7 @@ pub struct Refresh {
     now: Duration,
     recheck_interval: Duration,
     selection: ClusterSelection,
-    ready: VecDeque<Question>,
+    ready: Vec<Question>,
     /// Questions taken and not yet answered, but those for hosts.
     open: usize,
     /// Why the listing of clusters, or the look-up of named ones, failed.
@@ -98,7 +98,7 @@ impl Refresh {
             now,
             recheck_interval,
             selection,
-            ready: VecDeque::new(),
+            ready: Vec::new(),
             open: 0,
             clusters_failed: None,
             cluster_pages: BTreeSet::new(),
@@ -125,23 +125,20 @@ impl Refresh {
         refresh
     }
 
-    /// The questions that can be asked now and have not been given out yet.
+    /// The questions that can be asked now and have not been given out yet. Pages of a listing are asked for one
+    /// after the other, so they should not have to wait behind batches.
     pub fn questions(&mut self) -> Vec<Question> {
         if self.open == 0 && self.ready.is_empty() {
             // Nothing else can add a host: what is waiting is as full a batch as it gets.
             self.ask_hosts(1);
         }
-        let questions: Vec<_> = self.ready.drain(..).collect();
+        let questions = std::mem::take(&mut self.ready);
         self.open += questions.iter().filter(|question| !is_of_hosts(question)).count();
         questions
     }
 
     fn ask(&mut self, question: Question) {
-        // Pages of a listing come one after the other, so they must not wait behind the batches.
-        match question {
-            Question::Clusters { .. } | Question::Tasks { .. } => self.ready.push_front(question),
-            _ => self.ready.push_back(question),
-        }
+        self.ready.push(question);
     }
 
     fn begin_known_scopes(&mut self) {
@@ -173,7 +170,7 @@ impl Refresh {
             let batch = scope.to_describe.len().min(Question::TASKS);
             let tasks = scope.to_describe.drain(..batch).collect();
             scope.describing += 1;
-            self.ready.push_back(Question::TaskDetails { cluster: cluster.clone(), tasks });
+            self.ready.push(Question::TaskDetails { cluster: cluster.clone(), tasks });
         }
     }
 
@@ -206,7 +203,7 @@ impl Refresh {
         let Some(scope) = self.scopes.get_mut(cluster) else { return };
         while scope.instances.len() >= least {
             let instances = take(&mut scope.instances, Question::CONTAINER_INSTANCES);
-            self.ready.push_back(Question::ContainerInstances { cluster: cluster.clone(), instances });
+            self.ready.push(Question::ContainerInstances { cluster: cluster.clone(), instances });
         }
     }
 
@@ -226,11 +223,11 @@ impl Refresh {
             std::mem::take(&mut self.waiting_hosts).into_iter().partition(InstanceId::is_external);
         while ec2.len() >= least {
             let instances = take(&mut ec2, Question::EC2_INSTANCES);
-            self.ready.push_back(Question::Ec2Instances { instances });
+            self.ready.push(Question::Ec2Instances { instances });
         }
         while external.len() >= least.min(Question::EXTERNAL_INSTANCES) {
             let instances = take(&mut external, Question::EXTERNAL_INSTANCES);
-            self.ready.push_back(Question::ExternalInstances { instances });
+            self.ready.push(Question::ExternalInstances { instances });
         }
         self.waiting_hosts = ec2;
         self.waiting_hosts.append(&mut external);
@@ -256,8 +253,13 @@ impl Refresh {
         // The small constant keeps sums of fractions from falling just short of a whole batch.
         let batches = if batch == 0 { 0 } else { ((due + 1e-6) / batch as f64) as usize };
         scope.recheck_debt = due - (batches * batch) as f64;
+        let count = (batches * batch).min(settled.len());
+        if count < settled.len() {
+            settled.select_nth_unstable(count);
+            settled.truncate(count);
+        }
         settled.sort();
-        settled.into_iter().take(batches * batch).map(|(_, arn)| arn.clone()).collect()
+        settled.into_iter().map(|(_, arn)| arn.clone()).collect()
     }
 }
 

@@ -68,6 +68,11 @@ impl Question {
     /// A filter of SSM's DescribeInstanceInformation accepts as many values.
     pub const EXTERNAL_INSTANCES: usize = 100;
 
+    /// Whether this is a page of a listing, of which the next can be asked for only then.
+    pub fn is_page(&self) -> bool {
+        matches!(self, Self::Clusters { .. } | Self::Tasks { .. })
+    }
+
     /// AWS's name of the operation that answers.
     pub fn operation(&self) -> &'static str {
         match self {

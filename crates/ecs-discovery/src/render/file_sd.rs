@@ -26,12 +26,12 @@ impl Serialize for Group<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut group = serializer.serialize_struct("Group", 2)?;
         group.serialize_field("targets", &[self.0.endpoint.address])?;
-        group.serialize_field("labels", &LabelMap(&self.0.labels))?;
+        group.serialize_field("labels", &LabelMap(self.0.labels()))?;
         group.end()
     }
 }
 
-struct LabelMap<'a>(&'a Labels);
+struct LabelMap<'a>(Labels<'a>);
 
 impl Serialize for LabelMap<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

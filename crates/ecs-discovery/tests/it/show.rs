@@ -38,15 +38,15 @@ pub(crate) fn scope(scope: &Scope) -> String {
 
 /// Container, where and what Prometheus would ask for, and how often.
 fn target(target: &Target) -> String {
-    let label = |name| target.labels.value(name).unwrap_or_default();
+    let labels = target.labels();
+    let label = |name| labels.value(name).unwrap_or_default();
     let scheme = if label("__scheme__") == "https" { "https://" } else { "" };
-    let parameters = target
-        .labels
+    let parameters = labels
         .iter()
         .filter_map(|(name, value)| name.strip_prefix("__param_").map(|name| format!("{name}={value}")));
     let query = parameters.collect::<Vec<_>>().join("&");
     let query = if query.is_empty() { query } else { format!("?{query}") };
-    let (container, address, interval) = (&target.container, target.endpoint.address, &target.interval);
+    let (container, address, interval) = (target.container(), target.endpoint.address, &target.interval);
     format!("{container} {scheme}{address}{path}{query} {interval}", path = label("__metrics_path__"))
 }
 
@@ -65,15 +65,17 @@ pub(crate) fn labels(fixture: TaskFixture, prefix: &str) -> String {
 }
 
 pub(crate) fn labels_with(fixture: TaskFixture, prefix: &str, tags_to_labels: TagSelection) -> String {
-    let target = only_target(fixture, Rules { tags_to_labels, ..Rules::default() });
-    let chosen = target.labels.iter().filter(|(name, _)| name.starts_with(prefix));
+    let target = only_target(fixture, Rules { tags_to_labels: tags_to_labels.into(), ..Rules::default() });
+    let labels = target.labels();
+    let chosen = labels.iter().filter(|(name, _)| name.starts_with(prefix));
     chosen.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
 }
 
 /// The labels that become part of a series.
 pub(crate) fn visible_labels(fixture: TaskFixture) -> String {
     let target = only_target(fixture, Rules::default());
-    let visible = target.labels.iter().filter(|(name, _)| !name.starts_with("__"));
+    let labels = target.labels();
+    let visible = labels.iter().filter(|(name, _)| !name.starts_with("__"));
     visible.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
 }
 

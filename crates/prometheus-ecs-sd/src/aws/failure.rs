@@ -19,11 +19,15 @@ use ecs_discovery::inventory::question::{Failure, FailureKind};
 
 use super::body;
 
-/// Some of AWS's messages carry kilobytes of encoded policy decisions.
+/// What a log line bears: AWS's sentences and a chain of causes fit in, a proxy's page does not.
 const MESSAGE_LIMIT: usize = 400;
 
+/// EC2 appends to a denial what `sts:DecodeAuthorizationMessage` explains: up to kilobytes, and others each
+/// time, so that one lasting trouble would look like a new one at every refresh.
+const ENCODED: &str = "Encoded authorization failure message:";
+
 /// What the SDK and its connector call an error that is better told by its cause.
-const EMPTY_WORDS: [&str; 8] = [
+const EMPTY_WORDS: [&str; 9] = [
     "an error occurred while loading credentials",
     "dispatch failure",
     "failed to construct request",
@@ -32,6 +36,7 @@ const EMPTY_WORDS: [&str; 8] = [
     "request has timed out",
     "response error",
     "service error",
+    "streaming error",
 ];
 
 /// AWS does not know the access key or the token, or there is none.
@@ -121,10 +126,10 @@ fn kind(operation: &str, code: &str, status: u16) -> FailureKind {
     }
 }
 
+/// For want of a code. A bare 403 is no denial: AWS names its own, and a proxy's says nothing about permissions.
 fn kind_of_status(status: u16) -> FailureKind {
     match status {
         401 => FailureKind::NoCredentials,
-        403 => FailureKind::Denied,
         429 => FailureKind::Throttled,
         _ => FailureKind::Unavailable,
     }
@@ -175,9 +180,10 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     successors(Some(error), |error| (*error).source())
 }
 
-/// The first line, shortened to what a log line bears.
+/// The first line, without [`ENCODED`] and shortened to what a log line bears.
 fn first_line(text: &str) -> String {
-    let line = text.trim().lines().next().unwrap_or_default().trim_end();
+    let line = text.trim().lines().next().unwrap_or_default();
+    let line = line.split(ENCODED).next().unwrap_or_default().trim_end();
     match line.char_indices().nth(MESSAGE_LIMIT) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
@@ -221,7 +227,7 @@ mod tests {
             ("GetCallerIdentity", "InvalidClientTokenId", 403, NoCredentials),
             ("DescribeInstances", "AuthFailure", 401, NoCredentials),
             ("DescribeTasks", "ServerException", 500, Unavailable),
-            ("DescribeTasks", "SomethingNew", 403, Denied),
+            ("DescribeTasks", "SomethingNew", 403, Unavailable),
             ("DescribeTasks", "SomethingNew", 400, Unavailable),
         ] {
             let failure = refusal(operation, code, status);
@@ -244,12 +250,32 @@ mod tests {
     }
 
     #[test]
+    fn a_denial_reads_the_same_each_time() {
+        let text =
+            "You are not authorized to perform this operation. Encoded authorization failure message: ";
+        for encoded in ["4GIOHlTkIaWHQD0Q0m6XSnuUMCm-abc", "rTq9", ""] {
+            let metadata =
+                ErrorMetadata::builder().code("UnauthorizedOperation").message(format!("{text}{encoded}"));
+            let error = SdkError::service_error(EcsError::generic(metadata.build()), response(403, ""));
+            assert_eq!(
+                failure("DescribeInstances", None, &error),
+                Failure {
+                    kind: FailureKind::Denied,
+                    message: "DescribeInstances: UnauthorizedOperation: You are not authorized to perform this operation."
+                        .into(),
+                }
+            );
+        }
+    }
+
+    #[test]
     fn a_body_that_the_sdk_cannot_read_is_told_by_its_text_or_status() {
         use FailureKind::{Denied, Throttled, Unavailable};
         let xml = "<Response><Errors><Error><Code>AccessDenied</Code><Message>No.</Message></Error></Errors></Response>";
         for (status, body, kind, message) in [
             (403, xml, Denied, "DescribeTasks: AccessDenied: No."),
-            (403, "Forbidden", Denied, "DescribeTasks: HTTP status 403"),
+            (403, "Forbidden", Unavailable, "DescribeTasks: HTTP status 403"),
+            (403, "<html><h1>Access Denied</h1></html>", Unavailable, "DescribeTasks: HTTP status 403"),
             (429, "", Throttled, "DescribeTasks: HTTP status 429"),
             (502, "<html>Bad gateway</html>", Unavailable, "DescribeTasks: HTTP status 502"),
             (200, "<html>", Unavailable, "DescribeTasks: the answer cannot be used: expected `{`"),

@@ -18,7 +18,7 @@ const REGION: &str = "eu-west-1";
 const ROLE: &str = "arn:aws:iam::222222222222:role/discovery/reader";
 
 /// A cluster `prod` with a Fargate task, a bridge task on an EC2 host, and one on a host of ECS Anywhere.
-fn world() -> World {
+pub(super) fn world() -> World {
     let mut world = World::new(1);
     let region = world.own(REGION);
     let app = || {
@@ -35,33 +35,33 @@ fn world() -> World {
     world
 }
 
-fn over(simulated: &SimulatedAws) -> Aws {
+pub(super) fn over(simulated: &SimulatedAws) -> Aws {
     Aws::isolated(simulated.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY)
 }
 
-async fn own(simulated: &SimulatedAws) -> Source {
-    over(simulated).source(SourceSpec { role: None, external_id: None, region: REGION.to_owned() }).await
+pub(super) async fn own(simulated: &SimulatedAws) -> Source {
+    over(simulated).source(SourceSpec { role: None, external_id: None, region: REGION.to_owned() })
 }
 
-async fn assumed(simulated: &SimulatedAws, external_id: Option<&str>) -> Source {
+pub(super) async fn assumed(simulated: &SimulatedAws, external_id: Option<&str>) -> Source {
     let role = Some(RoleArn::parse(ROLE).expect("a role"));
     let external_id = external_id.map(str::to_owned);
-    over(simulated).source(SourceSpec { role, external_id, region: REGION.to_owned() }).await
+    over(simulated).source(SourceSpec { role, external_id, region: REGION.to_owned() })
 }
 
 fn prod() -> ClusterArn {
     ClusterArn::parse(&format!("arn:aws:ecs:{REGION}:{OWN_ACCOUNT}:cluster/prod")).expect("a cluster")
 }
 
-fn listing() -> Question {
+pub(super) fn listing() -> Question {
     Question::Tasks { cluster: prod(), page: None }
 }
 
-fn ec2_hosts() -> Question {
+pub(super) fn ec2_hosts() -> Question {
     Question::Ec2Instances { instances: vec![InstanceId::new("i-0123456789abcdef0")] }
 }
 
-fn ssm_hosts() -> Question {
+pub(super) fn ssm_hosts() -> Question {
     Question::ExternalInstances { instances: vec![InstanceId::new("mi-0123456789abcdef0")] }
 }
 
@@ -246,6 +246,7 @@ async fn each_fault_has_its_kind_and_the_passing_ones_are_retried() {
         let error = "<Error><Code>AccessDenied</Code><Message>User is not authorized</Message></Error>";
         Response::xml(403, format!("<Response><Errors>{error}</Errors></Response>"))
     };
+    let proxy: Fault = |_| Response::xml(403, "<html><body>Blocked by policy</body></html>");
     let stalled: Fault = |call| Response { delivery: Delivery::Stalled, ..Response::server_error(call) };
     let broken: Fault = |_| Response { delivery: Delivery::Reset, ..Response::json(200, "{}") };
     for (name, fault, kind, calls) in [
@@ -257,6 +258,7 @@ async fn each_fault_has_its_kind_and_the_passing_ones_are_retried() {
         ("bad gateway", |_| Response::xml(502, "<html><body>Bad gateway</body></html>"), Unavailable, 3),
         ("refused", |_| Response::connection_refused(), Unavailable, 3),
         ("denied by moto", moto, Denied, 1),
+        ("denied by a proxy", proxy, Unavailable, 1),
         ("empty", |_| Response::json(200, ""), Unavailable, 1),
         ("garbage", |_| Response::json(200, "<html>"), Unavailable, 1),
         ("stalled", stalled, Unavailable, 3),
@@ -309,6 +311,23 @@ async fn an_account_in_trouble_takes_no_retries_from_another() {
     exhausted.ask(&listing()).await.expect_err("a failure");
     assert_eq!(simulated.take_ledger().total(), 1);
     own(&simulated).await.ask(&listing()).await.expect_err("a failure");
+    assert_eq!(simulated.take_ledger().total(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_in_trouble_takes_no_retries_from_another() {
+    /// More failing questions than the quota of one source has retries for.
+    const TROUBLE: usize = 80;
+    let simulated = SimulatedAws::new(world());
+    simulated.on_call(|call| (call.operation == "AssumeRole").then(|| Response::server_error(call)));
+    let exhausted = assumed(&simulated, None).await;
+    for _ in 0..TROUBLE {
+        exhausted.ask(&listing()).await.expect_err("a failure");
+    }
+    simulated.take_ledger();
+    exhausted.ask(&listing()).await.expect_err("a failure");
+    assert_eq!(simulated.take_ledger().total(), 1);
+    assumed(&simulated, None).await.ask(&listing()).await.expect_err("a failure");
     assert_eq!(simulated.take_ledger().total(), 3);
 }
 

@@ -1,13 +1,13 @@
 //! One set of credentials in one region, and the questions put to it.
 //!
-//! A source shares connections with the others and nothing else: its credentials and its retry quotas
-//! are its own, so that one account's trouble is not another's. (The SDK's default quota is one per
-//! service and region for the whole process, and its credential cache holds 64 providers.)
+//! A source shares connections and the base credentials with the others and nothing else: its role's
+//! credentials and its retry quotas, that of STS included, are its own, so that one account's trouble is not
+//! another's. (The SDK's default quota is one per service and region for the whole process, and its credential
+//! cache holds 64 providers.)
 
 use std::fmt;
 use std::sync::Arc;
 
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecs::types::{ClusterField, TaskDefinitionField, TaskField};
@@ -21,8 +21,9 @@ use ecs_discovery::inventory::question::{Answer, Failure, Question};
 
 use super::ec2::Ec2;
 use super::failure::{self, unreadable};
+use super::role::AssumedRole;
 use super::ssm::Ssm;
-use super::{APPLICATION, SourceSpec, convert};
+use super::{SourceSpec, convert};
 
 /// ListTasks and ListClusters give no more a page.
 const PAGE: i32 = 100;
@@ -37,34 +38,38 @@ struct Clients {
     role: Option<RoleArn>,
     region: String,
     ecs: aws_sdk_ecs::Client,
+    /// Asked with the base credentials.
     sts: aws_sdk_sts::Client,
     ec2: Ec2,
     ssm: Ssm,
 }
 
 impl Source {
-    pub(super) async fn new(shared: &SdkConfig, spec: SourceSpec) -> Self {
+    pub(super) fn new(shared: &SdkConfig, spec: SourceSpec) -> Self {
         let SourceSpec { role, external_id, region } = spec;
-        let config = shared
-            .to_builder()
-            .region(Region::new(region.clone()))
-            .identity_cache(IdentityCache::lazy().build())
-            .build();
-        let config = match &role {
-            None => config,
-            Some(role) => {
-                let credentials = assumed(&config, role, external_id).await;
-                config.into_builder().credentials_provider(credentials).build()
-            }
-        };
         let quota = |service: &str| {
             let role = role.as_ref().map_or("", RoleArn::as_str);
             RetryPartition::custom(format!("{service} {region} {role}")).build()
         };
+        // The base credentials have a cache of their own, and a second one would make them stale for longer.
+        let base = shared
+            .to_builder()
+            .region(Region::new(region.clone()))
+            .identity_cache(IdentityCache::no_cache())
+            .build();
+        let sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts")).build();
+        let sts = aws_sdk_sts::Client::from_conf(sts);
+        let config = match &role {
+            None => base,
+            Some(role) => {
+                let credentials = SharedCredentialsProvider::new(AssumedRole::new(&sts, role, external_id));
+                let cache = IdentityCache::lazy().build();
+                base.into_builder().identity_cache(cache).credentials_provider(credentials).build()
+            }
+        };
         let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs")).build();
-        let sts = aws_sdk_sts::config::Builder::from(&config).retry_partition(quota("sts")).build();
+        let ecs = aws_sdk_ecs::Client::from_conf(ecs);
         let (ec2, ssm) = (Ec2::new(&config, quota("ec2")), Ssm::new(&config, quota("ssm")));
-        let (ecs, sts) = (aws_sdk_ecs::Client::from_conf(ecs), aws_sdk_sts::Client::from_conf(sts));
         Self { clients: Arc::new(Clients { role, region, ecs, sts, ec2, ssm }) }
     }
 
@@ -171,17 +176,4 @@ impl fmt::Debug for Source {
             .field("region", &self.region())
             .finish_non_exhaustive()
     }
-}
-
-/// The role's credentials; the source's cache asks for new ones shortly before they expire.
-async fn assumed(
-    config: &SdkConfig,
-    role: &RoleArn,
-    external_id: Option<String>,
-) -> SharedCredentialsProvider {
-    let mut builder = AssumeRoleProvider::builder(role.as_str()).configure(config).session_name(APPLICATION);
-    if let Some(id) = external_id {
-        builder = builder.external_id(id);
-    }
-    SharedCredentialsProvider::new(builder.build().await)
 }

@@ -11,7 +11,7 @@ use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
 
 use crate::aws::Aws;
-use crate::cli::{DemoArgs, EXIT_USAGE, runtime};
+use crate::cli::{DemoArgs, EXIT_USAGE, failure, runtime};
 use crate::config::{Accounts, Config, Mistakes, duration, usable_directory};
 use crate::demo::{containers, fleet};
 use crate::discovery::Discovery;
@@ -23,11 +23,15 @@ use crate::telemetry;
 const PROMETHEUS_YML: &str = include_str!("../../../../examples/prometheus.yml");
 const EXAMPLE_DIRECTORY: &str = "/opt/prometheus-ecs";
 
-/// How long a task that was told to stop still answers: for this many refreshes, so that no scrape finds it dead.
-const GRACE_REFRESHES: u32 = 3;
+/// How long a task that was told to stop still answers: our refresh, and then up to ten seconds until Prometheus
+/// stops scraping it.
+const GRACE: Duration = Duration::from_secs(15);
 
 pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
-    telemetry::init(arguments.log);
+    let _last_messages = match telemetry::init(arguments.log) {
+        Ok(last_messages) => last_messages,
+        Err(error) => return failure(&error),
+    };
     let (config, churn) = match config(arguments) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -85,7 +89,7 @@ async fn demonstrate(config: &Config, churn: Duration) -> io::Result<()> {
     let containers = containers::answer(fleet.aws().clone());
     tokio::select! {
         result = containers => result,
-        () = fleet.churn(churn, config.interval * GRACE_REFRESHES) => Ok(()),
+        () = fleet.churn(churn, config.interval * 2 + GRACE) => Ok(()),
         () = discovery.run() => Ok(()),
     }
 }
@@ -93,7 +97,17 @@ async fn demonstrate(config: &Config, churn: Duration) -> io::Result<()> {
 fn introduce(directory: &Path) -> io::Result<()> {
     let shown = directory.display();
     let configuration = directory.join("prometheus.yml");
-    std::fs::write(&configuration, PROMETHEUS_YML.replace(EXAMPLE_DIRECTORY, &shown.to_string()))?;
+    let text = PROMETHEUS_YML.replace(EXAMPLE_DIRECTORY, &shown.to_string());
+    match std::fs::read_to_string(&configuration) {
+        Ok(existing) if existing == text => {}
+        Ok(_) => {
+            let configuration = configuration.display();
+            return Err(io::Error::other(format!(
+                "{configuration} exists and is not the demo's; name another --directory"
+            )));
+        }
+        Err(_) => std::fs::write(&configuration, text)?,
+    }
     // Nobody may be reading.
     let _ = writeln!(
         io::stdout(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tracing::info;
 
 use crate::aws::Aws;
-use crate::cli::{EXIT_INCOMPLETE, EXIT_USAGE, RunArgs, runtime};
+use crate::cli::{EXIT_INCOMPLETE, EXIT_USAGE, RunArgs, failure, runtime};
 use crate::config::Config;
 use crate::discovery::{Discovery, Outcome};
 use crate::poller::Progress;
@@ -16,7 +16,10 @@ use crate::sinks::progress;
 use crate::telemetry;
 
 pub(super) fn run(arguments: &RunArgs) -> ExitCode {
-    telemetry::init(arguments.log);
+    let _last_messages = match telemetry::init(arguments.log) {
+        Ok(last_messages) => last_messages,
+        Err(error) => return failure(&error),
+    };
     let config = match Config::new(arguments) {
         Ok(config) => config,
         Err(mistakes) => return usage(&mistakes.0),
@@ -39,7 +42,7 @@ async fn discover(config: &Config) -> ExitCode {
     };
     info!(directory = %config.directory.display(), interval = ?config.interval, "discovery begins");
     if io::stderr().is_terminal() {
-        tokio::spawn(progress::show(progress, discovery.subscribe()));
+        progress::show(progress, discovery.subscribe());
     }
     if !config.once {
         discovery.run().await;

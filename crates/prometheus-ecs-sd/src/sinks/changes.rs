@@ -1,12 +1,13 @@
 //! What changed, for people: a line for each target on standard output, and the log for what operators should know.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::mem::discriminant;
 use std::sync::Arc;
 
-use ecs_discovery::finding::{Finding, Verdict};
-use ecs_discovery::labels::Labels;
-use ecs_discovery::snapshot::{Snapshot, Standing};
+use ecs_discovery::finding::{Finding, Reason, Verdict};
+use ecs_discovery::snapshot::{Changes as Differences, Snapshot, Standing};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
@@ -28,18 +29,17 @@ impl<W: Write> Changes<W> {
     /// Tells what changed since the snapshot before. That nobody reads the output is no reason to stop discovery.
     pub fn tell(&mut self, published: &Published) {
         let before = std::mem::replace(&mut self.before, published.snapshot.clone());
-        if let Err(error) = self.print(&before, published) {
-            debug!(%error, "changes could not be written to standard output");
-        }
+        let changes = published.snapshot.since(&before);
+        // The log first: whoever should read the output may never do so.
         log_standings(&before, &published.snapshot);
-        for finding in published.snapshot.since(&before).findings {
-            log_finding(finding);
+        log_findings(&changes.findings);
+        if let Err(error) = self.print(&changes, published) {
+            debug!(%error, "changes could not be written to standard output");
         }
     }
 
-    fn print(&mut self, before: &Snapshot, published: &Published) -> io::Result<()> {
+    fn print(&mut self, changes: &Differences<'_>, published: &Published) -> io::Result<()> {
         let snapshot = &published.snapshot;
-        let changes = snapshot.since(before);
         if !changes.any_target() && published.number > 1 {
             return Ok(());
         }
@@ -74,10 +74,9 @@ struct Line<'a>(&'a Target);
 
 impl std::fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Target { endpoint, task, container, interval, labels } = self.0;
-        let job = labels.value("job").unwrap_or_default();
-        let cluster = labels.value("ecs_cluster").unwrap_or("-");
-        let line = format!("{endpoint} {interval} {cluster} {job} {container} {}", task.last_part());
+        let Target { endpoint, interval, .. } = self.0;
+        let (cluster, job, container) = (self.0.cluster(), self.0.job(), self.0.container());
+        let line = format!("{endpoint} {interval} {cluster} {job} {container} {}", self.0.task().last_part());
         f.write_str(&printable(&line))
     }
 }
@@ -90,14 +89,12 @@ const SHOWN_LABELS: usize = 3;
 
 impl std::fmt::Display for Difference<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        fn sorted(labels: &Labels) -> BTreeMap<&str, &str> {
-            labels.iter().collect()
+        let (before, now) = (self.0.labels(), self.1.labels());
+        let (before, now): (BTreeMap<_, _>, BTreeMap<_, _>) = (before.iter().collect(), now.iter().collect());
+        let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+        fn value<'a>(labels: &BTreeMap<&str, &'a str>, name: &str) -> Cow<'a, str> {
+            labels.get(name).map_or("-".into(), |value| printable(value))
         }
-        let (before, now) = (sorted(&self.0.labels), sorted(&self.1.labels));
-        let names: std::collections::BTreeSet<_> = before.keys().chain(now.keys()).collect();
-        let value = |labels: &BTreeMap<&str, &str>, name: &str| {
-            labels.get(name).map_or("-".to_owned(), |value| printable(value))
-        };
         let differing: Vec<_> =
             names.into_iter().filter(|name| before.get(**name) != now.get(**name)).collect();
         if self.0.interval != self.1.interval {
@@ -113,15 +110,20 @@ impl std::fmt::Display for Difference<'_> {
     }
 }
 
-/// Text from a task definition must not be able to write to the terminal.
-fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+/// Text from a task definition must not be able to write to the terminal, or to turn a line around.
+fn printable(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric();
+    if text.chars().all(plain) {
+        return text.into();
+    }
+    text.chars().flat_map(|c| if plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
 }
 
 fn log_standings(before: &Snapshot, now: &Snapshot) {
     for (cluster, scope) in &now.scopes {
         let earlier = before.scopes.get(cluster).map(|scope| &scope.standing);
-        if earlier == Some(&scope.standing) {
+        // The wording of an error may change from answer to answer.
+        if earlier.is_some_and(|earlier| discriminant(earlier) == discriminant(&scope.standing)) {
             continue;
         }
         let name = cluster.last_part();
@@ -144,6 +146,29 @@ fn log_standings(before: &Snapshot, now: &Snapshot) {
             region = cluster.region(),
             "cluster is gone"
         );
+    }
+}
+
+/// How many findings of one kind are told at a time; one missing permission can lead to one for each container.
+const TOLD_AT_A_TIME: usize = 20;
+
+fn log_findings(findings: &[&Finding]) {
+    let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for finding in findings {
+        let kind = match &finding.verdict {
+            Verdict::NotScraped(problem) => Some(problem.reason),
+            Verdict::Warning(_) => None,
+        };
+        kinds.entry(kind).or_default().push(*finding);
+    }
+    for (kind, findings) in kinds {
+        findings.iter().take(TOLD_AT_A_TIME).for_each(|finding| log_finding(finding));
+        let more = findings.len().saturating_sub(TOLD_AT_A_TIME);
+        let expected = kind.is_some_and(Reason::is_expected);
+        if more > 0 && !expected {
+            let reason = kind.map_or("not scraped quite as asked", Reason::as_str);
+            warn!(containers = more, reason, "the same holds for more containers");
+        }
     }
 }
 

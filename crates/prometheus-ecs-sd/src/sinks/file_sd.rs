@@ -23,28 +23,47 @@ const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
 const WORK_PREFIX: &str = "tasks-";
 /// What a target file's name ends in, after its interval.
 const SUFFIX: &str = "-tasks.json";
+/// What a file without targets holds.
+const EMPTY: &str = "[]\n";
 /// Readable for Prometheus, whichever user it runs as, unless the umask forbids it.
 const MODE: u32 = 0o644;
 
-/// Makes the work directory, tries it, and removes what a killed run has left there.
+/// How many publications that lack something a new process lets pass before it changes the files of the run
+/// before: what could not be heard just now was probably in them.
+const PUT_OFF: u32 = 3;
+
+/// Makes the work directory, tries to write, and removes what a killed run has left.
 pub fn prepare(directory: &Path) -> io::Result<()> {
+    // Without a name, so that Prometheus does not notice.
+    tempfile::tempfile_in(directory)?;
     let work = work_directory(directory)?;
     tempfile::Builder::new().prefix(WORK_PREFIX).tempfile_in(&work)?;
     for entry in fs::read_dir(&work)?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
-            fs::remove_file(entry.path())?;
+        if !entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
+            continue;
+        }
+        match fs::remove_file(entry.path()) {
+            // Another process may be done with it by now.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// Where files are made; made itself if someone has removed it.
+/// Where files are made; made itself if someone has removed it. It must be in the same file system.
 fn work_directory(directory: &Path) -> io::Result<PathBuf> {
     let work = directory.join(WORK_DIRECTORY);
     match fs::create_dir(&work) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(work),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
     }
+    let found = fs::symlink_metadata(&work)?;
+    if !found.is_dir() || found.dev() != fs::metadata(directory)?.dev() {
+        let message = format!("{} is not a directory of the same file system; remove it", work.display());
+        return Err(io::Error::other(message));
+    }
+    Ok(work)
 }
 
 /// The files of one directory, and what is known of them.
@@ -54,6 +73,8 @@ pub struct FileSd {
     files: Vec<TargetFile>,
     /// What all files hold, if the last write succeeded.
     written: Option<Arc<Snapshot>>,
+    /// How many more publications that lack something do not change the files of the run before.
+    put_off: u32,
 }
 
 #[derive(Debug)]
@@ -84,8 +105,9 @@ impl Stamp {
 }
 
 impl FileSd {
-    /// The files of a directory that was [prepared](prepare), one for each offered interval.
-    pub fn new(directory: &Path, intervals: &Intervals) -> Self {
+    /// The files of a directory that was [prepared](prepare), one for each offered interval. With `once`, there is
+    /// only one publication, and it is written.
+    pub fn new(directory: &Path, intervals: &Intervals, once: bool) -> Self {
         let file = |interval: &Interval| TargetFile {
             interval: interval.clone(),
             path: directory.join(format!("{interval}{SUFFIX}")),
@@ -94,26 +116,32 @@ impl FileSd {
         };
         let files: Vec<_> = intervals.offered().iter().map(file).collect();
         warn_of_strangers(directory, &files);
-        Self { directory: directory.to_owned(), files, written: None }
+        let put_off = if once { 0 } else { PUT_OFF };
+        Self { directory: directory.to_owned(), files, written: None, put_off }
     }
 
     /// Makes the files say what the snapshot says. With `complete`, every scope was just heard, and files that
     /// stay as they are get a new modification time. A file that cannot be written stays as it was, is
     /// reported, and is tried again next time. Returns whether all could be written.
     pub fn write(&mut self, snapshot: &Arc<Snapshot>, complete: bool) -> bool {
+        if !complete && self.put_off > 0 && self.files.iter().any(TargetFile::is_of_the_run_before) {
+            self.put_off -= 1;
+            info!("not everything could be heard; the files of the run before stay for now");
+            return true;
+        }
+        self.put_off = 0;
         let unchanged = self.written.as_ref().is_some_and(|written| shares_all(written, snapshot));
         let mut targets = None;
         let mut succeeded = true;
         for file in &mut self.files {
             let result = if unchanged && file.is_as_left() {
-                Ok(())
+                if complete { file.touch() } else { Ok(()) }
             } else {
                 let targets = targets.get_or_insert_with(|| snapshot.targets());
                 let interval = file.interval.clone();
                 let own = targets.iter().copied().filter(|target| target.interval == interval);
-                file.replace(&self.directory, own)
+                file.update(&self.directory, own, complete)
             };
-            let result = result.and_then(|()| if complete { file.touch() } else { Ok(()) });
             succeeded &= result.is_ok();
             file.report(result);
         }
@@ -136,17 +164,33 @@ impl TargetFile {
         self.left.is_some() && found == self.left
     }
 
-    /// Replaces the file, unless it holds the same bytes already.
-    fn replace<'a>(
+    /// Whether it has targets that this process has not put there.
+    fn is_of_the_run_before(&self) -> bool {
+        let has_targets = |metadata: Metadata| metadata.len() > EMPTY.len() as u64;
+        self.left.is_none() && fs::metadata(&self.path).is_ok_and(has_targets)
+    }
+
+    /// Makes the file hold these targets: it is replaced, unless it holds the same bytes already and, where it is
+    /// to be touched, that is allowed. (Only a file's owner may set its time: another user may have made it.) The
+    /// targets of the run before are not replaced by none as long as something was not heard.
+    fn update<'a>(
         &mut self,
         directory: &Path,
         targets: impl Iterator<Item = &'a Target> + Clone,
+        touch: bool,
     ) -> io::Result<()> {
-        if self.holds(targets.clone()) {
+        if !touch && self.is_of_the_run_before() && targets.clone().next().is_none() {
+            return Ok(());
+        }
+        if self.holds(targets.clone()) && (!touch || self.touch().is_ok()) {
             debug!(file = %self.path.display(), "file is up to date");
             self.left = Some(Stamp::of(&fs::symlink_metadata(&self.path)?));
             return Ok(());
         }
+        self.replace(directory, targets)
+    }
+
+    fn replace<'a>(&mut self, directory: &Path, targets: impl Iterator<Item = &'a Target>) -> io::Result<()> {
         self.left = None;
         let work = work_directory(directory)?;
         let permissions = Permissions::from_mode(MODE);
@@ -178,7 +222,7 @@ impl TargetFile {
     }
 
     fn touch(&mut self) -> io::Result<()> {
-        // Opened for reading only: setting the time needs no write access, and must not follow a link.
+        // Setting the time needs no write access.
         let file = File::open(&self.path)?;
         file.set_modified(SystemTime::now())?;
         self.left = Some(Stamp::of(&file.metadata()?));
@@ -191,9 +235,12 @@ impl TargetFile {
             Ok(()) if std::mem::take(&mut self.failed) => info!(%file, "file can be written again"),
             Ok(()) => {}
             Err(error) => {
-                self.failed = true;
                 self.left = None;
-                error!(%file, %error, "file could not be written; it stays as it was, and is tried again");
+                if std::mem::replace(&mut self.failed, true) {
+                    debug!(%file, %error, "file could still not be written");
+                } else {
+                    error!(%file, %error, "file could not be written and is tried again");
+                }
             }
         }
     }

@@ -13,19 +13,18 @@ use crate::publisher::Published;
 /// Often enough to look alive.
 const REDRAWN_EVERY: Duration = Duration::from_millis(200);
 
-/// Draws on standard error until something is published.
-pub async fn show(progress: Arc<Progress>, mut published: watch::Receiver<Published>) {
-    let mut redraw = tokio::time::interval(REDRAWN_EVERY);
-    loop {
-        tokio::select! {
-            _ = published.changed() => break draw(""),
-            _ = redraw.tick() => {
-                let answered = progress.answered.load(Ordering::Relaxed);
-                let open = progress.open.load(Ordering::Relaxed);
-                draw(&format!("asking AWS: {answered} requests answered, {open} to go"));
-            }
+/// Draws on standard error until something is published, in a thread of its own: a terminal can be stopped.
+pub fn show(progress: Arc<Progress>, published: watch::Receiver<Published>) {
+    std::thread::spawn(move || {
+        // An error means that discovery has ended.
+        while matches!(published.has_changed(), Ok(false)) {
+            let answered = progress.answered.load(Ordering::Relaxed);
+            let open = progress.open.load(Ordering::Relaxed);
+            draw(&format!("asking AWS: {answered} requests answered, {open} to go"));
+            std::thread::sleep(REDRAWN_EVERY);
         }
-    }
+        draw("");
+    });
 }
 
 /// Replaces the line; one that cannot be drawn is not missed.

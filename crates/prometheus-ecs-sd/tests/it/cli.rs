@@ -126,7 +126,7 @@ fn an_unknown_interval_and_a_malformed_role_are_named_together() {
     assert_snapshot!(Program::on(&Aws::new(World::new(1))).args(&arguments).failed(), @r#"
     exit 2
     error: --role: "arn:aws:iam::1:role/x" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
-    error: --scrape-intervals: the default scrape interval "2m" is not among the offered; add it to --scrape-intervals
+    error: --default-scrape-interval-prefix: "2m" is not one of the scrape intervals that are offered; name one of these, or offer it too
 
     For more information, try '--help'.
     "#);
@@ -292,4 +292,12 @@ fn logs_can_be_json() {
     let line: serde_json::Value =
         serde_json::from_slice(output.stderr.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
     assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"discovery begins".into()));
+}
+
+#[test]
+fn a_signal_stops_it_while_nobody_reads_its_log() {
+    // More messages than a pipe holds, from the AWS SDK.
+    let mut program = Program::on(&Aws::new(fleet(&[("prod", 2_000)]))).args(&["--log-level", "trace"]);
+    let last = program.path().join("5m-tasks.json");
+    stops_at_once(&mut program, "-TERM", |_| last.exists());
 }

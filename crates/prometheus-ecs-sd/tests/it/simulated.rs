@@ -44,7 +44,7 @@ impl Stage {
             recheck_interval: Duration::from_secs(600),
             accounts: Accounts { own: true, ..Accounts::default() },
             clusters: ClusterSelection::All,
-            rules: Rules { tags_to_labels: TagSelection::All, ..Rules::default() },
+            rules: Rules { tags_to_labels: Arc::new(TagSelection::All), ..Rules::default() },
         };
         Self { simulator: ecs_simulator::Aws::new(world), config, output: Output::default(), directory }
     }
@@ -71,19 +71,20 @@ impl Stage {
         self.simulator.change(|world| change(world.own(REGION)))
     }
 
-    async fn discovery(&self) -> Discovery {
+    async fn discovery(&self, once: bool) -> Discovery {
         let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
-        Discovery::new(&self.config, &aws, Arc::default(), self.output.clone()).await.unwrap()
+        let config = Config { once, ..self.config.clone() };
+        Discovery::new(&config, &aws, Arc::default(), self.output.clone()).await.unwrap()
     }
 
     /// Refreshes once, as `--once` does.
     pub(crate) async fn once(&self) -> Outcome {
-        self.discovery().await.once().await
+        self.discovery(true).await.once().await
     }
 
     /// Begins to refresh for ever.
     pub(crate) async fn run(&self) -> Running {
-        let discovery = self.discovery().await;
+        let discovery = self.discovery(false).await;
         let published = discovery.subscribe();
         Running { published, task: tokio::spawn(discovery.run()).abort_handle() }
     }

@@ -1,10 +1,12 @@
 //! What an answer, or a failure, does to a refresh.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::arn::{ClusterArn, TaskArn};
 use crate::inventory::question::{Answer, Failure, FailureKind, Question};
 use crate::inventory::{KnownTask, is_over, is_settled};
 use crate::model::{Cluster, Host, InstanceId, Task};
-use std::collections::BTreeSet;
 
 use super::{Around, MAX_PAGES, Refresh, is_of_hosts};
 
@@ -29,7 +31,7 @@ impl Refresh {
                 self.batch_heard(&cluster);
             }
             (Question::TaskDefinition { definition }, Answer::TaskDefinition(answer)) => {
-                self.inventory.definitions.learn(definition, answer, self.now);
+                self.inventory.definitions.learn(definition, Arc::new(answer), self.now);
                 self.learned = true;
             }
             (Question::ContainerInstances { instances, .. }, Answer::ContainerInstances(heard)) => {
@@ -63,7 +65,8 @@ impl Refresh {
     /// Takes in that a question has no answer.
     pub fn failed(&mut self, question: Question, failure: Failure) {
         let of_hosts = is_of_hosts(&question);
-        let of_tasks = matches!(question, Question::TaskDefinition { .. } | Question::ContainerInstances { .. });
+        let of_tasks =
+            matches!(question, Question::TaskDefinition { .. } | Question::ContainerInstances { .. });
         self.partial |= (of_hosts || of_tasks) && failure.may_pass();
         match question {
             Question::Clusters { .. } => self.listing_of_clusters_failed(failure),
@@ -137,9 +140,11 @@ impl Refresh {
         }
         self.begin_scope(cluster.arn.clone());
         let Some(facts) = self.inventory.scopes.get_mut(&cluster.arn) else { return };
-        self.learned |= facts.cluster != cluster;
         facts.described = true;
-        facts.cluster = cluster;
+        if *facts.cluster != cluster {
+            facts.cluster = Arc::new(cluster);
+            self.learned = true;
+        }
     }
 
     fn cluster_gone(&mut self, name: &str) {
@@ -230,12 +235,24 @@ impl Refresh {
         self.ask_around(cluster, &Around::of(&task));
         let refresh = self.inventory.refresh;
         let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
-        let settled = is_settled(&task);
-        let earlier = facts.tasks.get(&task.arn);
-        let changed = earlier.is_none_or(|known| *known.task != task);
-        let listed = earlier.map_or(refresh, |known| known.listed);
-        let arn = task.arn.clone();
-        facts.tasks.insert(arn, KnownTask { task: Box::new(task), settled, described: self.now, listed });
+        let (arn, settled, described) = (task.arn.clone(), is_settled(&task), self.now);
+        // What is as it was stays the very same: targets share it.
+        let changed = match facts.tasks.get_mut(&arn) {
+            Some(known) if *known.task == task => {
+                known.described = described;
+                false
+            }
+            Some(known) => {
+                *known = KnownTask { task: Arc::new(task), settled, described, listed: known.listed };
+                true
+            }
+            None => {
+                facts
+                    .tasks
+                    .insert(arn, KnownTask { task: Arc::new(task), settled, described, listed: refresh });
+                true
+            }
+        };
         self.mark_changed(cluster, changed);
     }
 
@@ -277,7 +294,7 @@ impl Refresh {
         let heard: BTreeSet<_> = hosts.iter().map(|host| host.id.clone()).collect();
         self.learned |= !heard.is_empty();
         for host in hosts {
-            self.inventory.hosts.learn(host.id.clone(), host, self.now);
+            self.inventory.hosts.learn(host.id.clone(), Arc::new(host), self.now);
         }
         for id in asked.into_iter().filter(|id| !heard.contains(id)) {
             self.inventory.hosts.fail(id, not_known(service, "instance"), self.now);

@@ -116,8 +116,9 @@ fn endpoint_is_read(endpoint: &str, port: &str) -> Result<(), TestCaseError> {
         prop_assert!(target.endpoint.path.starts_with('/'));
         prop_assert!(["15s", "30s", "1m", "5m"].contains(&target.interval.name()));
         prop_assert!(target.endpoint.address.port() != 0);
-        prop_assert_eq!(target.labels.value("metrics_path"), Some(&*target.endpoint.path));
-        for (name, _) in target.labels.iter() {
+        let labels = target.labels();
+        prop_assert_eq!(labels.value("metrics_path"), Some(&*target.endpoint.path));
+        for (name, _) in labels.iter() {
             prop_assert!(is_label_name(name), "{:?}", name);
             let controls = ["__metrics_path__", "__scheme__"].contains(&name) || name.starts_with("__param_");
             prop_assert!(!name.starts_with("__") || name.starts_with("__meta_ecs_") || controls);
@@ -143,7 +144,7 @@ proptest! {
         task in tags(), cluster in tags(), host in tags(), definition in tags(), docker in tags(),
     ) {
         let plain = || ec2("host").with(app());
-        let rules = || Rules { tags_to_labels: TagSelection::All, ..Rules::default() };
+        let rules = || Rules { tags_to_labels: TagSelection::All.into(), ..Rules::default() };
         let mut fixture = plain().task(|one| one.tags = task.clone()).host(|one| one.tags = host.clone());
         fixture.cluster.tags = cluster.clone();
         let described = fixture.definition.as_mut().unwrap();
@@ -151,7 +152,8 @@ proptest! {
         described.containers[0].docker_labels = docker.clone();
 
         let base = only_target(plain(), rules());
-        let base = base.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let base = base.labels();
+        let base = base.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut expected: BTreeMap<String, String> = base.collect();
         let overlaid: BTreeMap<_, _> = definition.into_iter().chain(task.clone()).collect();
         let selected = overlaid.into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect();

@@ -164,9 +164,9 @@ fn a_describe_batch_begins_before_the_last_page() {
     }
     assert_snapshot!(operations.join("\n"), @"
     ListClusters
-    ListTasks + DescribeClusters
-    ListTasks + DescribeTasks
-    ListTasks + DescribeTasks
+    DescribeClusters + ListTasks
+    DescribeTasks + ListTasks
+    DescribeTasks + ListTasks
     DescribeTasks
     ");
 }

@@ -64,7 +64,7 @@ fn groups_are_in_order_of_address_port_path_and_task() {
     let mut source = Source::default();
     source.refresh(&world);
     let order = source.snapshot.targets().into_iter().map(|target| {
-        format!("{}{} {}", target.endpoint.address, target.endpoint.path, target.task.last_part())
+        format!("{}{} {}", target.endpoint.address, target.endpoint.path, target.task().last_part())
     });
     assert_snapshot!(order.collect::<Vec<_>>().join("\n"), @"
     9.255.0.1:80/metrics z

@@ -367,11 +367,9 @@ fn hostile_keys_and_values_stay_within_their_label() {
     let target = crate::show::only_target(fixture, Default::default());
     for family in ["tag_task_", "tag_cluster_", "tag_ec2_", "container_label_"] {
         let family = format!("__meta_ecs_{family}");
-        let own: Vec<_> = target
-            .labels
-            .iter()
-            .filter_map(|(name, value)| Some((name.strip_prefix(&*family)?, value)))
-            .collect();
+        let labels = target.labels();
+        let own: Vec<_> =
+            labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(&*family)?, value))).collect();
         assert_eq!(
             own,
             [

@@ -124,3 +124,47 @@ async fn no_clusters_at_all_is_an_answer() {
     assert_eq!(stage.once().await, Outcome::Complete);
     assert_eq!(stage.file("1m"), "[]\n");
 }
+
+/// What a run before has left.
+const BEFORE: &str = "[\n{\"targets\":[\"10.9.9.9:80\"],\"labels\":{}}\n]\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_amid_trouble_leaves_the_files_of_the_run_before_for_a_while() {
+    let stage = Stage::new(fleet(&[("bad", 1), ("good", 1)]));
+    std::fs::write(stage.path("1m-tasks.json"), BEFORE).unwrap();
+    std::fs::write(stage.path("5m-tasks.json"), BEFORE).unwrap();
+    stage.simulator.on_call(|call| {
+        let bad = call.cluster.as_deref().is_some_and(|cluster| cluster.ends_with("bad"));
+        bad.then(|| Response::throttled(call))
+    });
+    let mut running = stage.run().await;
+    for _ in 0..3 {
+        running.next().await;
+        assert_eq!(stage.file("1m"), BEFORE);
+    }
+    // What can be heard is published in the end; but no file is emptied while something is not heard.
+    running.next().await;
+    assert_eq!((stage.targets("1m").len(), stage.file("5m").as_str()), (1, BEFORE));
+
+    stage.simulator.heal();
+    running.next().await;
+    assert_eq!((stage.targets("1m").len(), stage.file("5m").as_str()), (2, "[]\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_always_fails_is_not_tried_for_ever() {
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    for number in 0..100 {
+        let definition = region.register(opted_in(&format!("family-{number}")));
+        region.run("prod", &definition, Placement::Fargate);
+    }
+    let stage = Stage::new(world);
+    stage
+        .simulator
+        .on_call(|call| (call.operation == "DescribeTaskDefinition").then(|| Response::server_error(call)));
+    assert_eq!(stage.once().await, Outcome::Nothing);
+    let ledger = stage.simulator.take_ledger();
+    // Sixteen failures of three attempts each, and those that were on their way.
+    assert!((48..=72).contains(&ledger.calls("ecs", "DescribeTaskDefinition")), "{ledger}");
+}

@@ -1,0 +1,143 @@
+//! Which labels a target has, and their values.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::derive::TagSelection;
+use crate::labels::{self, Labels, LabelsBuilder};
+use crate::model::{NetworkMode, Tags};
+use crate::target::{Machine, Origin, Scheme, Target};
+
+impl Target {
+    /// Every label that is published but `__address__` and `__scrape_interval__`.
+    pub fn labels(&self) -> Labels<'_> {
+        let Self { endpoint, origin, .. } = self;
+        let task = &origin.task;
+        let job = task.definition.family();
+        let mut labels = LabelsBuilder::default();
+        labels.set(labels::JOB, job);
+        labels.set(labels::METRICS_PATH, &*endpoint.path);
+        labels.set(labels::CONTROL_PATH, &*endpoint.path);
+        labels.set_if_some(labels::TAGS, origin.tags.as_deref());
+        if endpoint.scheme == Scheme::Https {
+            labels.set(labels::CONTROL_SCHEME, endpoint.scheme.as_str());
+        }
+        labels.set_each(labels::PARAM, form_urlencoded::parse(endpoint.query.as_bytes()));
+        if origin.no_labels {
+            labels.set(labels::INSTANCE, job);
+            return labels.build();
+        }
+        labels.set(labels::INSTANCE, endpoint.address.to_string());
+        labels.set(labels::ECS_CLUSTER, origin.cluster.arn.last_part());
+        labels.set(labels::ECS_TASK_ID, task.arn.last_part());
+        labels.set(labels::ECS_TASK_VERSION, task.definition.revision());
+        if task.container_instance.is_some() {
+            let container_id = origin.container().arn.as_ref().map(|arn| arn.last_part());
+            labels.set_if_some(labels::ECS_CONTAINER_ID, container_id);
+            labels.set_if_some(labels::INSTANCE_ID, origin.machine.id());
+        }
+        labels.set(labels::META_IP_ADDRESS, endpoint.address.ip().to_string());
+        origin.describe_task(&mut labels);
+        origin.describe_place(&mut labels);
+        origin.describe_container(&mut labels);
+        labels.set_each(labels::META_TAG, origin.selected_tags().into_iter().map(borrowed));
+        labels.build()
+    }
+}
+
+impl Machine {
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Named(id) => Some(id.as_str()),
+            Self::Known(host) => Some(host.id.as_str()),
+        }
+    }
+}
+
+impl Origin {
+    fn describe_task<'a>(&'a self, labels: &mut LabelsBuilder<'a>) {
+        let Self { cluster, task, definition, .. } = self;
+        labels.set(labels::META_CLUSTER, cluster.arn.last_part());
+        labels.set(labels::META_CLUSTER_ARN, cluster.arn.as_str());
+        labels.set(labels::META_REGION, cluster.arn.region());
+        labels.set(labels::META_ACCOUNT_ID, cluster.arn.account());
+        labels.set_each(labels::META_TAG_CLUSTER, pairs(&cluster.tags));
+        labels.set(labels::META_TASK_ARN, task.arn.as_str());
+        labels.set(labels::META_TASK_ID, task.arn.last_part());
+        labels.set(labels::META_TASK_DEFINITION, task.definition.as_str());
+        labels.set(labels::META_TASK_DEFINITION_FAMILY, task.definition.family());
+        labels.set(labels::META_TASK_DEFINITION_REVISION, task.definition.revision());
+        labels.set_if_some(labels::META_TASK_GROUP, task.group.as_deref());
+        let service = task.group.as_deref().and_then(|group| group.strip_prefix("service:"));
+        labels.set_if_some(labels::META_SERVICE, service);
+        labels.set_if_some(labels::META_TASK_STARTED_BY, task.started_by.as_deref());
+        labels.set_if_some(labels::META_CAPACITY_PROVIDER, task.capacity_provider.as_deref());
+        labels.set_if_some(labels::META_LAUNCH_TYPE, task.launch_type.as_ref().map(|kind| kind.as_str()));
+        labels.set(labels::META_DESIRED_STATUS, task.desired_status.as_str());
+        labels.set(labels::META_LAST_STATUS, task.last_status.as_str());
+        labels.set_if_some(labels::META_HEALTH_STATUS, task.health_status.as_deref());
+        labels.set_if_some(labels::META_PLATFORM_FAMILY, task.platform_family.as_deref());
+        labels.set_if_some(labels::META_PLATFORM_VERSION, task.platform_version.as_deref());
+        labels.set(labels::META_NETWORK_MODE, definition.network_mode.as_str());
+        labels.set_each(labels::META_TAG_TASK, pairs(&task.tags));
+    }
+
+    fn describe_place<'a>(&'a self, labels: &mut LabelsBuilder<'a>) {
+        let task = &self.task;
+        let instance_arn = task.container_instance.as_ref().map(|arn| arn.as_str());
+        labels.set_if_some(labels::META_CONTAINER_INSTANCE_ARN, instance_arn);
+        labels.set_if_some(labels::META_EC2_INSTANCE_ID, self.machine.id());
+        let host = match &self.machine {
+            Machine::Known(host) => Some(host),
+            Machine::None | Machine::Named(_) => None,
+        };
+        let zone = task.availability_zone.as_deref().or_else(|| host?.availability_zone.as_deref());
+        labels.set_if_some(labels::META_AVAILABILITY_ZONE, zone);
+        let subnet = task.network_interface.as_ref().and_then(|interface| interface.subnet_id.as_deref());
+        labels.set_if_some(labels::META_SUBNET_ID, subnet.or_else(|| host?.subnet_id.as_deref()));
+        let Some(host) = host else { return };
+        let private_ip = host.private_ipv4.map(|ip| ip.to_string());
+        let public_ip = host.public_ipv4.map(|ip| ip.to_string());
+        labels.set_if_some(labels::META_EC2_INSTANCE_TYPE, host.instance_type.as_deref());
+        labels.set_if_some(labels::META_EC2_INSTANCE_PRIVATE_IP, private_ip);
+        labels.set_if_some(labels::META_EC2_INSTANCE_PUBLIC_IP, public_ip.clone());
+        if self.definition.network_mode != NetworkMode::Awsvpc {
+            labels.set_if_some(labels::META_PUBLIC_IP, public_ip);
+        }
+        labels.set_each(labels::META_TAG_EC2, pairs(&host.tags));
+    }
+
+    fn describe_container<'a>(&'a self, labels: &mut LabelsBuilder<'a>) {
+        let container = self.container();
+        labels.set(labels::META_CONTAINER_NAME, &*container.name);
+        labels.set_if_some(labels::META_CONTAINER_ARN, container.arn.as_ref().map(|arn| arn.as_str()));
+        labels.set_if_some(labels::META_CONTAINER_IMAGE, container.image.as_deref());
+        labels.set_if_some(labels::META_CONTAINER_RUNTIME_ID, container.runtime_id.as_deref());
+        labels.set_if_some(labels::META_CONTAINER_HEALTH_STATUS, container.health_status.as_deref());
+        labels.set_if_some(labels::META_CONTAINER_PORT, self.container_port.map(|port| port.to_string()));
+        labels.set_each(labels::META_CONTAINER_LABEL, pairs(&self.container_definition().docker_labels));
+    }
+
+    /// The definition's tags overlaid by the task's, without AWS's own.
+    fn selected_tags(&self) -> BTreeMap<&str, &str> {
+        let wanted = |key: &str| match &*self.tags_to_labels {
+            TagSelection::None => false,
+            TagSelection::All => true,
+            TagSelection::Keys(keys) => keys.contains(key),
+        };
+        // AWS reserves the prefix in any case.
+        let aws = |key: &str| key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"));
+        let tags = self.definition.tags.iter().chain(&self.task.tags);
+        let tags = tags.map(|(key, value)| (&**key, &**value));
+        tags.filter(|(key, _)| wanted(key) && !aws(key)).collect()
+    }
+}
+
+fn pairs(tags: &Tags) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    tags.iter().map(|(key, value)| borrowed((&**key, &**value)))
+}
+
+fn borrowed<'a>((key, value): (&'a str, &'a str)) -> (Cow<'a, str>, Cow<'a, str>) {
+    (key.into(), value.into())
+}

@@ -1,0 +1,175 @@
+//! The HTTP client that all sources share: the SDK's over TLS, or one that was passed in.
+//!
+//! Either reads an answer to its end before it hands it on, and gives up on one that is too long. Limits of
+//! time do not do that: a broken server fills gigabytes within one attempt, and a source has several
+//! questions open at a time.
+
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::config_bag::ConfigBag;
+
+const MB: usize = 1_000_000;
+
+/// Several times the longest there is: a full page of DescribeTasks has 0.4 MB, and DescribeInstances of 200
+/// hosts stays below 5 MB, unless they have hundreds of addresses each.
+const ANSWER_LIMIT: usize = 32 * MB;
+
+/// The SDK's client over rustls. The SDK honours the proxy variables only in the client it builds when
+/// it is compiled with its default TLS, so the connectors are made here.
+pub(super) fn over_tls() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    })
+}
+
+/// The same client, but for answers longer than [`ANSWER_LIMIT`].
+pub(super) fn bounded(client: SharedHttpClient) -> SharedHttpClient {
+    SharedHttpClient::new(Bounded(client))
+}
+
+#[derive(Debug)]
+struct Bounded<T>(T);
+
+impl HttpClient for Bounded<SharedHttpClient> {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Bounded(self.0.http_connector(settings, components)))
+    }
+
+    fn validate_base_client_config(
+        &self,
+        components: &RuntimeComponentsBuilder,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        HttpClient::validate_base_client_config(&self.0, components, config)
+    }
+
+    fn validate_final_config(
+        &self,
+        components: &RuntimeComponents,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        HttpClient::validate_final_config(&self.0, components, config)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
+}
+
+impl HttpConnector for Bounded<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.0.call(request);
+        HttpConnectorFuture::new(async move { whole(answer.await?).await })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is longer than {} MB", ANSWER_LIMIT / MB)]
+struct TooLong;
+
+/// The response with its body in memory.
+///
+/// A body that breaks is retried like a connection that does. One that is too long is not, since it would be again: the
+/// SDK retries every error of a body that it reads itself, hence the reading here.
+async fn whole(mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    let mut chunks = ByteStream::new(std::mem::replace(response.body_mut(), SdkBody::taken()));
+    let mut body = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| ConnectorError::io(error.into()))?;
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            return Err(ConnectorError::other(TooLong.into(), None));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    *response.body_mut() = SdkBody::from(body);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulated::{self, assumed, ec2_hosts, listing, own, ssm_hosts};
+    use super::super::{Aws, SourceSpec};
+    use super::*;
+    use ecs_discovery::inventory::question::FailureKind;
+    use ecs_simulator::{Aws as SimulatedAws, OWN_ACCESS_KEY, OWN_SECRET_KEY};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// An AWS whose answers end in white space, up to this length.
+    fn padded(length: usize) -> SimulatedAws {
+        let simulated = SimulatedAws::new(simulated::world());
+        simulated.on_answer(move |_, response| response.body.resize(length, b' '));
+        simulated
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_is_a_failure_and_not_asked_for_again() {
+        let simulated = padded(ANSWER_LIMIT + 1);
+        let (own, assumed) = (own(&simulated).await, assumed(&simulated, None).await);
+        for (source, question) in
+            [(&own, listing()), (&own, ec2_hosts()), (&own, ssm_hosts()), (&assumed, listing())]
+        {
+            let failure = source.ask(&question).await.expect_err("too long");
+            assert_eq!(failure.kind, FailureKind::Unavailable);
+            assert!(failure.message.starts_with(question.operation()), "{failure}");
+            assert!(failure.message.ends_with(": the answer is longer than 32 MB"), "{failure}");
+            assert_eq!(simulated.take_ledger().total(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_the_greatest_length_is_read() {
+        own(&padded(ANSWER_LIMIT)).await.ask(&listing()).await.expect("an answer");
+    }
+
+    /// Answers with a body that has no end, and says how much of it was taken.
+    async fn answer_for_ever(mut connection: TcpStream) -> usize {
+        const CHUNK: usize = 0x10_0000;
+        assert_ne!(connection.read(&mut [0; 4096]).await.expect("a request"), 0);
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        connection.write_all(head.as_bytes()).await.expect("the head is taken");
+        let chunk = [format!("{CHUNK:x}\r\n").as_bytes(), &[b' '; CHUNK], b"\r\n"].concat();
+        let mut taken = 0;
+        while connection.write_all(&chunk).await.is_ok() {
+            taken += CHUNK;
+        }
+        taken
+    }
+
+    #[tokio::test]
+    async fn a_real_connection_whose_answer_does_not_end_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = tokio::spawn(async move {
+            let (connection, _) = listener.accept().await.expect("a connection");
+            answer_for_ever(connection).await
+        });
+        let aws = Aws::isolated(over_tls(), "eu-west-1", OWN_ACCESS_KEY, OWN_SECRET_KEY);
+        let config = aws.config.into_builder().endpoint_url(format!("http://{address}")).build();
+        let spec = SourceSpec { role: None, external_id: None, region: "eu-west-1".to_owned() };
+        let failure = Aws { config }.source(spec).ask(&listing()).await.expect_err("too long");
+        assert_eq!(failure.message, "ListTasks: the answer is longer than 32 MB");
+        let taken = server.await.expect("the server ends with the connection");
+        assert!(taken < 2 * ANSWER_LIMIT, "{taken}");
+    }
+}

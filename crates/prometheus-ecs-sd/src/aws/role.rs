@@ -1,0 +1,58 @@
+//! The credentials of an assumed role, asked of STS each time; the source's cache keeps them.
+//!
+//! The SDK's provider for this takes no retry quota of the caller's: all roles of a region would share one, and a
+//! role that cannot be assumed would take the retries from those that can.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, future};
+use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder;
+use ecs_discovery::arn::RoleArn;
+
+use super::APPLICATION;
+
+/// A role, and the client that may assume it.
+pub(super) struct AssumedRole {
+    call: AssumeRoleFluentBuilder,
+}
+
+impl AssumedRole {
+    pub(super) fn new(sts: &aws_sdk_sts::Client, role: &RoleArn, external_id: Option<String>) -> Self {
+        let call = sts.assume_role().role_arn(role.as_str()).role_session_name(APPLICATION);
+        Self { call: call.set_external_id(external_id) }
+    }
+
+    /// An hour's, which is what every role allows.
+    async fn credentials(&self) -> provider::Result {
+        let answer = self.call.clone().send().await.map_err(CredentialsError::provider_error)?;
+        let given = answer
+            .credentials
+            .ok_or_else(|| CredentialsError::unhandled("the answer of sts:AssumeRole holds none"))?;
+        let expiry = SystemTime::try_from(given.expiration).map_err(CredentialsError::unhandled)?;
+        Ok(Credentials::new(
+            given.access_key_id,
+            given.secret_access_key,
+            Some(given.session_token),
+            Some(expiry),
+            "AssumedRole",
+        ))
+    }
+}
+
+impl ProvideCredentials for AssumedRole {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.credentials())
+    }
+}
+
+impl fmt::Debug for AssumedRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AssumedRole").field("role", self.call.get_role_arn()).finish_non_exhaustive()
+    }
+}

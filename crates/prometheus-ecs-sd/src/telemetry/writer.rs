@@ -1,0 +1,97 @@
+//! Standard error behind a queue, so that a log which nobody takes away holds up neither discovery nor the exit.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Messages that wait to be written. What comes when so many wait is dropped and counted.
+const WAITING: usize = 10_000;
+
+/// How long the end of the program waits for the last messages to be written.
+const LAST_MESSAGES: Duration = Duration::from_millis(200);
+
+enum Message {
+    Text(Vec<u8>),
+    /// Answered once all before it is written.
+    Flush(SyncSender<()>),
+}
+
+/// Takes messages in without ever waiting.
+#[derive(Clone)]
+pub(super) struct Queue {
+    messages: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Queue {
+    /// Starts the thread that writes to `out`.
+    pub(super) fn new(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (messages, waiting) = sync_channel(WAITING);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = dropped.clone();
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_all(&waiting, out, &counted))?;
+        Ok(Self { messages, dropped })
+    }
+}
+
+/// That a message cannot be written is not said anywhere: there is nowhere left to say it.
+fn write_all(waiting: &Receiver<Message>, mut out: impl Write, dropped: &AtomicU64) {
+    for message in waiting {
+        match message {
+            Message::Text(text) => {
+                let _ = out.write_all(&text);
+                let lost = dropped.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    let _ = writeln!(
+                        out,
+                        "{lost} log messages were dropped: they came faster than they were taken away"
+                    );
+                }
+            }
+            Message::Flush(written) => {
+                let _ = out.flush();
+                let _ = written.try_send(());
+            }
+        }
+    }
+}
+
+impl Write for &Queue {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(TrySendError::Full(_)) = self.messages.try_send(Message::Text(bytes.to_vec())) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+/// Waits at its end, but not for long, until all messages are written.
+#[must_use = "messages are lost unless it lives as long as the program"]
+pub struct LastMessages(pub(super) Queue);
+
+impl Drop for LastMessages {
+    fn drop(&mut self) {
+        let (written, all_written) = sync_channel(1);
+        if self.0.messages.try_send(Message::Flush(written)).is_ok() {
+            let _ = all_written.recv_timeout(LAST_MESSAGES);
+        }
+    }
+}
