@@ -1,5 +1,10 @@
-//! The real program against the simulated AWS.
+//! The real program against the simulated AWS, moto, and a real Prometheus.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod cli;
+mod dependencies;
+mod files;
+mod moto;
+mod prometheus;
 mod simulated;
+mod tools;

@@ -1,0 +1,36 @@
+# Each target is a few commands that one could type.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench format setup dev-start release install
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+demo: ## Discover a simulated fleet; needs no AWS account
+	cargo run --locked -p prometheus-ecs-sd -- demo
+
+test: setup ## Check everything: format, lints, documentation, tests
+	cargo fmt --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	cargo test --locked --workspace --doc
+	cargo nextest run --locked --workspace
+
+bench: ## Measure
+	cargo bench --locked -p prometheus-ecs-sd
+
+format: ## Format the code
+	cargo fmt
+
+setup: ## Install what the tests need: cargo-nextest; Prometheus and moto into .tools
+	scripts/setup
+
+dev-start: ## Discover the account of AWS_PROFILE, with the target files in .dev
+	mkdir -p .dev
+	cargo run --locked -p prometheus-ecs-sd -- --directory .dev
+
+release: ## Build target/release/prometheus-ecs-sd
+	cargo build --locked --release -p prometheus-ecs-sd
+
+install: ## Install prometheus-ecs-sd into cargo's directory
+	cargo install --locked --path crates/prometheus-ecs-sd
