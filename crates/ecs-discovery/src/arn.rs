@@ -77,6 +77,12 @@ macro_rules! arn {
                 &self.0
             }
 
+            /// The text, to be replaced by an equal one.
+            #[allow(dead_code, reason = "not every kind of ARN is shared")]
+            pub(crate) fn text_mut(&mut self) -> &mut Arc<str> {
+                &mut self.0
+            }
+
             /// The region, empty for IAM.
             pub fn region(&self) -> &str {
                 parts(&self.0).map_or("", |parts| parts.region)

@@ -7,6 +7,7 @@
 pub mod plan;
 pub mod question;
 pub mod selection;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Status, Task, TaskDefinition};
 use question::Failure;
+use texts::Texts;
 
 /// How long a definition, container instance or host that no task uses is kept: a job that runs every half
 /// hour finds its definition still known.
@@ -30,6 +32,7 @@ pub struct Inventory {
     definitions: Facts<TaskDefinitionArn, Arc<TaskDefinition>>,
     container_instances: Facts<ContainerInstanceArn, ContainerInstance>,
     hosts: Facts<InstanceId, Arc<Host>>,
+    texts: Texts,
     /// The refresh that is on, or was last.
     refresh: u64,
     /// When unused facts were last looked for.

@@ -117,9 +117,15 @@ impl fmt::Debug for Labels<'_> {
 }
 
 /// Collects labels; of two with one name, the first stays.
-#[derive(Default)]
 pub(crate) struct LabelsBuilder<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl Default for LabelsBuilder<'_> {
+    /// With room for what a target usually has.
+    fn default() -> Self {
+        Self { pairs: Vec::with_capacity(64) }
+    }
 }
 
 impl<'a> LabelsBuilder<'a> {

@@ -1,6 +1,6 @@
 //! What AWS said, as plain data: one type a thing, optional fields settled where the answer was read.
 //!
-//! Every value here is immutable once made. Environment values are limited to the convention's
+//! Every value here is immutable once made. Texts that many tasks have in common are `Arc`s, to be shared. Environment values are limited to the convention's
 //! [variables](crate::conventions::Variable): [`Settings`] cannot hold another, since task definitions
 //! keep secrets in their environment.
 
@@ -12,7 +12,7 @@ use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDe
 use crate::conventions::Variable;
 
 /// Names and values as AWS gave them, sorted by name in byte order.
-pub type Tags = Vec<(Box<str>, Box<str>)>;
+pub type Tags = Vec<(Arc<str>, Arc<str>)>;
 
 /// A cluster; its tags are those it had when it was first described.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +33,23 @@ pub struct Task {
     /// What it runs on; `None` where the answer does not say.
     pub launch_type: Option<LaunchType>,
     /// The capacity provider that placed it.
-    pub capacity_provider: Option<Box<str>>,
+    pub capacity_provider: Option<Arc<str>>,
     /// `service:NAME` for a service's task, `family:NAME` for others, or any text the caller of RunTask chose.
-    pub group: Option<Box<str>>,
+    pub group: Option<Arc<str>>,
     /// The deployment, or the text the caller of RunTask chose.
-    pub started_by: Option<Box<str>>,
+    pub started_by: Option<Arc<str>>,
     /// The availability zone.
-    pub availability_zone: Option<Box<str>>,
+    pub availability_zone: Option<Arc<str>>,
     /// The status ECS is working towards.
     pub desired_status: Status,
     /// The status last seen.
     pub last_status: Status,
     /// `HEALTHY`, `UNHEALTHY`, or `UNKNOWN` where the definition names no health check.
-    pub health_status: Option<Box<str>>,
+    pub health_status: Option<Arc<str>>,
     /// `Linux`, `Windows_Server_2022_Core`, …
-    pub platform_family: Option<Box<str>>,
+    pub platform_family: Option<Arc<str>>,
     /// Fargate's platform version.
-    pub platform_version: Option<Box<str>>,
+    pub platform_version: Option<Arc<str>>,
     /// Where it runs; `None` on Fargate and until it is placed.
     pub container_instance: Option<ContainerInstanceArn>,
     /// The network interface of an `awsvpc` task.
@@ -66,7 +66,7 @@ pub struct Task {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkInterface {
     /// Detail `subnetId`.
-    pub subnet_id: Option<Box<str>>,
+    pub subnet_id: Option<Arc<str>>,
     /// Detail `privateIPv4Address`.
     pub private_ipv4: Option<Ipv4Addr>,
 }
@@ -75,17 +75,17 @@ pub struct NetworkInterface {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     /// Its name in the definition.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Its ARN, where AWS gives one of that form.
     pub arn: Option<ContainerArn>,
     /// The image as the definition names it.
-    pub image: Option<Box<str>>,
+    pub image: Option<Arc<str>>,
     /// The container runtime's id.
     pub runtime_id: Option<Box<str>>,
     /// The status last seen.
     pub last_status: Status,
     /// As [`Task::health_status`].
-    pub health_status: Option<Box<str>>,
+    pub health_status: Option<Arc<str>>,
     /// The address of its interface, in `awsvpc` mode.
     pub private_ipv4: Option<Ipv4Addr>,
     /// The IPv6 address of its interface, in `awsvpc` mode.

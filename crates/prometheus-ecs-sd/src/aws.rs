@@ -3,9 +3,10 @@
 //! This is the only place that names a type of the AWS SDK. It decides nothing about targets, keeps no
 //! answer, and limits no rate but by the SDK's retries: one question is one operation.
 //!
-//! ECS and STS are called through their SDK crates. EC2 and Systems Manager, of which one operation each
-//! is wanted, go through the same Smithy runtime with requests and answers of our own (`operation`):
-//! compiling `aws-sdk-ec2` takes 8 GB of memory, and several times as long as everything else.
+//! ECS and STS are called through their SDK crates; the answers of DescribeTasks alone, of which there are
+//! most, are read here (`withheld`, `tasks`). EC2 and Systems Manager, of which one operation each is wanted,
+//! go through the same Smithy runtime with requests and answers of our own (`operation`): compiling
+//! `aws-sdk-ec2` takes 8 GB of memory, and several times as long as everything else.
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ mod credentials;
 mod ec2;
 mod endpoint;
 mod failure;
+mod hosts;
 mod http;
 mod operation;
 mod pages;
@@ -37,6 +39,8 @@ mod role;
 mod simulated;
 mod source;
 mod ssm;
+mod tasks;
+mod withheld;
 
 pub use source::Source;
 

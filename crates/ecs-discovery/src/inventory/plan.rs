@@ -41,7 +41,9 @@ pub struct Refresh {
     definitions: BTreeSet<TaskDefinitionArn>,
     instances: BTreeSet<ContainerInstanceArn>,
     hosts: BTreeSet<InstanceId>,
-    waiting_hosts: BTreeSet<InstanceId>,
+    /// Hosts that wait for a full batch: those of EC2, and those of ECS Anywhere.
+    waiting_ec2: BTreeSet<InstanceId>,
+    waiting_external: BTreeSet<InstanceId>,
     /// Whether a definition, container instance, host or cluster's tags became known.
     learned: bool,
     /// Whether a call for one of these failed in a way that may pass: what is published may lack a target.
@@ -107,7 +109,8 @@ impl Refresh {
             definitions: BTreeSet::new(),
             instances: BTreeSet::new(),
             hosts: BTreeSet::new(),
-            waiting_hosts: BTreeSet::new(),
+            waiting_ec2: BTreeSet::new(),
+            waiting_external: BTreeSet::new(),
             learned: false,
             partial: false,
         };
@@ -212,25 +215,22 @@ impl Refresh {
         let Some(id) = known.and_then(|known| known.instance.clone()) else { return };
         let host = self.inventory.hosts.value(&id);
         if host.is_none_or(|host| host.private_ipv4.is_none()) && self.hosts.insert(id.clone()) {
-            self.waiting_hosts.insert(id);
+            let waiting = if id.is_external() { &mut self.waiting_external } else { &mut self.waiting_ec2 };
+            waiting.insert(id);
             self.ask_hosts(Question::EC2_INSTANCES);
         }
     }
 
     /// Asks for waiting hosts in full batches, as long as there are `least` of a kind.
     fn ask_hosts(&mut self, least: usize) {
-        let (mut external, mut ec2): (BTreeSet<_>, BTreeSet<_>) =
-            std::mem::take(&mut self.waiting_hosts).into_iter().partition(InstanceId::is_external);
-        while ec2.len() >= least {
-            let instances = take(&mut ec2, Question::EC2_INSTANCES);
+        while self.waiting_ec2.len() >= least {
+            let instances = take(&mut self.waiting_ec2, Question::EC2_INSTANCES);
             self.ready.push(Question::Ec2Instances { instances });
         }
-        while external.len() >= least.min(Question::EXTERNAL_INSTANCES) {
-            let instances = take(&mut external, Question::EXTERNAL_INSTANCES);
+        while self.waiting_external.len() >= least.min(Question::EXTERNAL_INSTANCES) {
+            let instances = take(&mut self.waiting_external, Question::EXTERNAL_INSTANCES);
             self.ready.push(Question::ExternalInstances { instances });
         }
-        self.waiting_hosts = ec2;
-        self.waiting_hosts.append(&mut external);
     }
 
     /// Which settled tasks to describe again now: the longest not described, in full batches, at such a rate

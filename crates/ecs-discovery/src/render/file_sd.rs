@@ -4,37 +4,33 @@
 
 use std::io::{self, Write};
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
-
-use crate::labels::Labels;
 use crate::target::Target;
 
 /// Writes the groups of `targets` in their order; `[]` when there is none. Fails only where `out` does.
 pub fn write<'a>(out: &mut impl Write, targets: impl IntoIterator<Item = &'a Target>) -> io::Result<()> {
-    let mut any = false;
+    let mut group = Vec::new();
     for target in targets {
-        out.write_all(if any { b",\n" } else { b"[\n" })?;
-        serde_json::to_writer(&mut *out, &Group(target)).map_err(io::Error::from)?;
-        any = true;
+        let separator: &[u8] = if group.is_empty() { b"[\n" } else { b",\n" };
+        group.clear();
+        group.extend_from_slice(separator);
+        write_group(&mut group, target)?;
+        out.write_all(&group)?;
     }
-    out.write_all(if any { b"\n]\n" } else { b"[]\n" })
+    out.write_all(if group.is_empty() { b"[]\n" } else { b"\n]\n" })
 }
 
-struct Group<'a>(&'a Target);
-
-impl Serialize for Group<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut group = serializer.serialize_struct("Group", 2)?;
-        group.serialize_field("targets", &[self.0.endpoint.address])?;
-        group.serialize_field("labels", &LabelMap(self.0.labels()))?;
-        group.end()
+/// Neither an address nor a label's name has a character that JSON escapes; values may have any.
+fn write_group(group: &mut Vec<u8>, target: &Target) -> io::Result<()> {
+    write!(group, r#"{{"targets":["{}"],"labels":{{"#, target.endpoint.address)?;
+    for (position, (name, value)) in target.labels().iter().enumerate() {
+        if position > 0 {
+            group.push(b',');
+        }
+        group.push(b'"');
+        group.extend_from_slice(name.as_bytes());
+        group.extend_from_slice(b"\":");
+        serde_json::to_writer(&mut *group, value)?;
     }
-}
-
-struct LabelMap<'a>(Labels<'a>);
-
-impl Serialize for LabelMap<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter())
-    }
+    group.extend_from_slice(b"}}");
+    Ok(())
 }

@@ -18,7 +18,7 @@ pub(crate) fn cluster_arn(name: &str) -> ClusterArn {
 }
 
 pub(crate) fn tags(pairs: &[(&str, &str)]) -> Tags {
-    let mut tags: Tags = pairs.iter().map(|(key, value)| (Box::from(*key), Box::from(*value))).collect();
+    let mut tags: Tags = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     tags.sort();
     tags
 }

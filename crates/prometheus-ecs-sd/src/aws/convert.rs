@@ -1,4 +1,4 @@
-//! The SDK's types turned into the core's, a page at a time.
+//! The SDK's types, and those of [`tasks`](mod@tasks), turned into the core's, a page at a time.
 //!
 //! Every field of an item may be absent, every list empty and every enumeration may have a value that did not
 //! exist when this was written. An item that cannot be used is skipped, never the whole answer. But an answer
@@ -8,16 +8,19 @@
 //! No environment value outside the convention's variables leaves this module. Vectors hold no spare room:
 //! there are many of them, and they live long.
 
+use std::collections::{HashMap, HashSet};
+
 use aws_sdk_ecs::operation::describe_clusters::DescribeClustersOutput;
 use aws_sdk_ecs::operation::describe_container_instances::DescribeContainerInstancesOutput;
 use aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionOutput;
-use aws_sdk_ecs::operation::describe_tasks::DescribeTasksOutput;
 use aws_sdk_ecs::operation::list_clusters::ListClustersOutput;
 use aws_sdk_ecs::operation::list_tasks::ListTasksOutput;
-use aws_sdk_ecs::types::{Failure, KeyValuePair, Tag, TransportProtocol};
+use aws_sdk_ecs::types::{Failure, Tag};
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, InvalidArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::question::Answer;
 use ecs_discovery::model::{Cluster, ContainerInstance, InstanceId, PortRange, Protocol, Settings, Tags};
+
+use super::tasks::{self, DescribeTasksResponse, items, text};
 
 mod definition;
 mod task;
@@ -62,18 +65,20 @@ pub(super) fn tasks(output: ListTasksOutput) -> Option<Answer> {
     })
 }
 
-pub(super) fn task_details(output: DescribeTasksOutput, asked: &[TaskArn]) -> Option<Answer> {
-    let tasks = output.tasks?.into_iter();
-    let missing = missing(output.failures);
+pub(super) fn task_details(answer: DescribeTasksResponse<'_>, asked: &[TaskArn]) -> Option<Answer> {
+    answer.tasks.as_ref()?;
+    let known = asked.iter().map(|arn| (arn.as_str(), arn)).collect::<HashMap<_, _>>();
+    let failures: Vec<_> = items(answer.failures).collect();
+    let missing: HashSet<&str> = failures.iter().filter_map(missing_task).collect();
     Some(Answer::TaskDetails {
-        tasks: exact(tasks.filter_map(|task| task::task(task, asked))),
-        missing: exact(asked.iter().filter(|arn| missing.iter().any(|id| is_task(id, arn))).cloned()),
+        tasks: exact(items(answer.tasks).filter_map(|task| task::task(task, &known))),
+        missing: exact(asked.iter().filter(|arn| missing.contains(arn.last_part())).cloned()),
     })
 }
 
-/// Whether AWS, which repeats an id in the form it likes, speaks of `task`.
-fn is_task(id: &str, task: &TaskArn) -> bool {
-    id == task.as_str() || id.rsplit('/').next() == Some(task.last_part())
+/// The id of a task that AWS calls missing, without the rest of the ARN: AWS repeats it in the form it likes.
+fn missing_task<'a>(failure: &'a tasks::Unanswered<'_>) -> Option<&'a str> {
+    if text(&failure.reason) == Some(MISSING) { text(&failure.arn)?.rsplit('/').next() } else { None }
 }
 
 pub(super) fn definition(output: DescribeTaskDefinitionOutput, asked: &TaskDefinitionArn) -> Option<Answer> {
@@ -93,7 +98,7 @@ pub(super) fn container_instances(
         let known = asked.iter().find(|known| known.as_str() == arn).cloned();
         Some(ContainerInstance {
             arn: known.or_else(|| parsed(ContainerInstanceArn::parse(&arn)))?,
-            instance: present(instance.ec2_instance_id).map(|id| InstanceId::new(&id)),
+            instance: said(instance.ec2_instance_id).map(|id| InstanceId::new(&id)),
         })
     }))))
 }
@@ -113,20 +118,31 @@ fn parsed<T>(arn: Result<T, InvalidArn>) -> Option<T> {
 }
 
 /// A text that says something.
-pub(super) fn present(text: Option<String>) -> Option<Box<str>> {
-    text.filter(|text| !text.is_empty()).map(String::into_boxed_str)
+pub(super) fn said<T: AsRef<str>>(text: Option<T>) -> Option<T> {
+    text.filter(|text| !text.as_ref().is_empty())
 }
 
-/// A vector without spare room. (Collecting from a vector of large items would keep that one's memory.)
+/// A text that says something, to be kept.
+pub(super) fn present<T: AsRef<str>, U: From<T>>(text: Option<T>) -> Option<U> {
+    said(text).map(U::from)
+}
+
+/// A vector without spare room, made in one piece where no item is left out. (Collecting from a vector of large
+/// items would keep that one's memory.)
 pub(super) fn exact<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut items: Vec<T> = items.into_iter().collect();
-    items.shrink_to_fit();
-    items
+    let items = items.into_iter();
+    let mut all = Vec::with_capacity(items.size_hint().1.unwrap_or_default());
+    all.extend(items);
+    all.shrink_to_fit();
+    all
 }
 
 /// Tags in the byte order of their keys; a tag without a key is none, one without a value has an empty one.
-pub(super) fn sorted_tags(tags: impl IntoIterator<Item = (Option<String>, Option<String>)>) -> Tags {
-    let mut tags = exact(tags.into_iter().filter_map(|(key, value)| Some((present(key)?, boxed(value)))));
+pub(super) fn sorted_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = (Option<T>, Option<T>)>) -> Tags {
+    let mut tags = exact(tags.into_iter().filter_map(|(key, value)| {
+        let value = value.as_ref().map_or("", AsRef::as_ref);
+        Some((said(key)?.as_ref().into(), value.into()))
+    }));
     tags.sort();
     tags
 }
@@ -135,18 +151,9 @@ fn tags(tags: Option<Vec<Tag>>) -> Tags {
     sorted_tags(tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)))
 }
 
-fn boxed(text: Option<String>) -> Box<str> {
-    text.unwrap_or_default().into_boxed_str()
-}
-
 /// The convention's variables of an environment. Here all others end.
-fn settings(environment: Option<Vec<KeyValuePair>>) -> Settings {
-    let environment = environment.unwrap_or_default();
-    Settings::from_pairs(
-        environment
-            .iter()
-            .filter_map(|pair| Some((pair.name.as_deref()?, pair.value.as_deref().unwrap_or_default()))),
-    )
+fn settings<'a>(environment: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>) -> Settings {
+    Settings::from_pairs(environment.filter_map(|(name, value)| Some((name?, value.unwrap_or_default()))))
 }
 
 /// A range where there is one, else the single port.
@@ -158,9 +165,9 @@ fn ports(range: Option<&str>, port: Option<i32>) -> Option<PortRange> {
 }
 
 /// What is not TCP is not scraped, so that one name for the rest is enough.
-fn protocol(protocol: Option<&TransportProtocol>) -> Protocol {
+fn protocol(protocol: Option<&str>) -> Protocol {
     match protocol {
-        None | Some(TransportProtocol::Tcp) => Protocol::Tcp,
+        None | Some("tcp") => Protocol::Tcp,
         Some(_) => Protocol::Udp,
     }
 }
@@ -169,6 +176,7 @@ fn protocol(protocol: Option<&TransportProtocol>) -> Protocol {
 mod tests {
     use super::*;
     use aws_sdk_ecs::types;
+    use serde_json::json;
 
     const PROD: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
 
@@ -178,6 +186,10 @@ mod tests {
 
     fn failure(arn: &str, reason: &str) -> Failure {
         Failure::builder().arn(arn).reason(reason).build()
+    }
+
+    fn read(body: &str, asked: &[TaskArn]) -> Option<Answer> {
+        task_details(tasks::read(body.as_bytes()).unwrap_or_else(|failure| panic!("{failure}")), asked)
     }
 
     #[test]
@@ -200,7 +212,8 @@ mod tests {
             clusters(ListClustersOutput::builder().build()),
             cluster_details(DescribeClustersOutput::builder().build(), &[]),
             tasks(ListTasksOutput::builder().build()),
-            task_details(DescribeTasksOutput::builder().build(), &[]),
+            read("{}", &[]),
+            read(r#"{"tasks":null,"failures":[]}"#, &[]),
             definition(DescribeTaskDefinitionOutput::builder().build(), &asked),
             container_instances(DescribeContainerInstancesOutput::builder().build(), &[]),
         ] {
@@ -238,14 +251,18 @@ mod tests {
         let asked = ["a", "b", "c"].map(|id| {
             TaskArn::parse(&format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}")).expect("a task")
         });
-        let output = DescribeTasksOutput::builder()
-            .set_tasks(Some(Vec::new()))
-            .failures(failure(asked[0].as_str(), "MISSING"))
-            .failures(failure("arn:aws:ecs:eu-west-1:123456789012:task/b", "MISSING"))
-            .failures(failure(asked[2].as_str(), "SOMETHING"))
-            .build();
+        let output = json!({"tasks": [], "failures": [
+            {"arn": asked[0].as_str(), "reason": "MISSING"},
+            {"arn": "arn:aws:ecs:eu-west-1:123456789012:task/b", "reason": "MISSING"},
+            {"arn": asked[2].as_str(), "reason": "SOMETHING"},
+            {"arn": asked[2].as_str()},
+            {"reason": "MISSING"},
+        ]});
         let missing = asked[..2].to_vec();
-        assert_eq!(task_details(output, &asked), Some(Answer::TaskDetails { tasks: Vec::new(), missing }));
+        assert_eq!(
+            read(&output.to_string(), &asked),
+            Some(Answer::TaskDetails { tasks: Vec::new(), missing })
+        );
     }
 
     #[test]

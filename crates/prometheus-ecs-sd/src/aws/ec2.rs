@@ -5,97 +5,46 @@
 //! Managed Instances, which EC2 hides otherwise
 //! (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedResourceVisibilitySettings.html>).
 
-use std::fmt::Write as _;
-
-use aws_config::SdkConfig;
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::box_error::BoxError;
-use ecs_discovery::arn::RoleArn;
-use ecs_discovery::inventory::question::Failure;
 use ecs_discovery::model::{Host, InstanceId};
 use serde::Deserialize;
 
-use super::convert::{exact, present, sorted_tags};
-use super::failure::failure;
-use super::operation::{Call, Refusal, operation};
-use super::pages::Pages;
+use super::convert::{present, said, sorted_tags};
+use super::hosts::{HostCall, Page};
+use super::operation::Call;
 
-const CALL: Call = Call {
-    service: "EC2",
-    host: "ec2",
-    operation: "DescribeInstances",
-    content_type: "application/x-www-form-urlencoded",
-    target: None,
+/// DescribeInstances.
+pub(super) const CALL: HostCall = HostCall {
+    call: Call {
+        service: "EC2",
+        host: "ec2",
+        operation: "DescribeInstances",
+        content_type: "application/x-www-form-urlencoded",
+        target: None,
+    },
+    request,
+    read: page,
 };
 
 /// The most a page can hold. AWS may give fewer and a token.
 const MAX_RESULTS: usize = 1000;
 
-/// EC2 in one source.
-pub(super) struct Ec2 {
-    describe_instances: Operation<String, Page, Refusal>,
-}
-
-impl Ec2 {
-    pub(super) fn new(config: &SdkConfig, quota: RetryPartition) -> Self {
-        Self { describe_instances: operation(config, quota, CALL, page) }
-    }
-
-    /// Those of the `instances` that EC2 knows.
-    pub(super) async fn hosts(
-        &self,
-        instances: &[InstanceId],
-        role: Option<&RoleArn>,
-    ) -> Result<Vec<Host>, Failure> {
-        let mut hosts = Vec::new();
-        let mut pages = Pages::new(CALL.operation);
-        loop {
-            let body = request(instances, pages.token());
-            let page = self.describe_instances.invoke(body).await;
-            let page = page.map_err(|error| failure(CALL.operation, role, &error))?;
-            hosts.extend(page.hosts);
-            if pages.turn(page.next)?.is_none() {
-                return Ok(exact(hosts));
-            }
-        }
-    }
-}
-
 fn request(instances: &[InstanceId], token: Option<&str>) -> String {
-    let mut body = format!(
-        "Action=DescribeInstances&Version=2016-11-15&IncludeManagedResources=true\
-         &MaxResults={MAX_RESULTS}&Filter.1.Name=instance-id"
-    );
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.append_pair("Action", "DescribeInstances").append_pair("Version", "2016-11-15");
+    body.append_pair("IncludeManagedResources", "true").append_pair("MaxResults", &MAX_RESULTS.to_string());
+    body.append_pair("Filter.1.Name", "instance-id");
     for (id, number) in instances.iter().zip(1..) {
-        parameter(&mut body, &format!("Filter.1.Value.{number}"), id.as_str());
+        body.append_pair(&format!("Filter.1.Value.{number}"), id.as_str());
     }
     if let Some(token) = token {
-        parameter(&mut body, "NextToken", token);
+        body.append_pair("NextToken", token);
     }
-    body
-}
-
-fn parameter(body: &mut String, name: &str, value: &str) {
-    body.push('&');
-    body.push_str(name);
-    body.push('=');
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => body.push(byte.into()),
-            other => write!(body, "%{other:02X}").expect("a string takes all"),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Page {
-    hosts: Vec<Host>,
-    next: Option<String>,
+    body.finish()
 }
 
 fn page(body: &[u8]) -> Result<Page, BoxError> {
-    let answer: DescribeInstancesResponse = quick_xml::de::from_reader(body)?;
+    let answer: DescribeInstancesResponse = quick_xml::de::from_str(std::str::from_utf8(body)?)?;
     let instances =
         answer.reservation_set.item.into_iter().flat_map(|reservation| reservation.instances_set.item);
     Ok(Page { hosts: instances.filter_map(Instance::host).collect(), next: answer.next_token })
@@ -159,7 +108,7 @@ struct Tag {
 impl Instance {
     fn host(self) -> Option<Host> {
         Some(Host {
-            id: InstanceId::new(&present(self.instance_id)?),
+            id: InstanceId::new(&said(self.instance_id)?),
             private_ipv4: self.private_ip_address.and_then(|address| address.parse().ok()),
             public_ipv4: self.ip_address.and_then(|address| address.parse().ok()),
             instance_type: present(self.instance_type),
@@ -286,7 +235,7 @@ mod tests {
         assert_eq!(
             request(&ids, Some("a+/=")),
             "Action=DescribeInstances&Version=2016-11-15&IncludeManagedResources=true&MaxResults=1000\
-             &Filter.1.Name=instance-id&Filter.1.Value.1=i-1&Filter.1.Value.2=i%202%26x%3D&NextToken=a%2B%2F%3D"
+             &Filter.1.Name=instance-id&Filter.1.Value.1=i-1&Filter.1.Value.2=i+2%26x%3D&NextToken=a%2B%2F%3D"
         );
     }
 }

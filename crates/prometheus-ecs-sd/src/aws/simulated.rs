@@ -72,8 +72,13 @@ async fn listed(source: &Source) -> Vec<TaskArn> {
     tasks
 }
 
+/// The question for all tasks there are.
+async fn details(source: &Source) -> Question {
+    Question::TaskDetails { cluster: prod(), tasks: listed(source).await }
+}
+
 async fn tasks(source: &Source) -> Vec<Task> {
-    let question = Question::TaskDetails { cluster: prod(), tasks: listed(source).await };
+    let question = details(source).await;
     let Ok(Answer::TaskDetails { tasks, missing }) = source.ask(&question).await else { panic!("no tasks") };
     assert_eq!(missing, []);
     tasks
@@ -282,6 +287,48 @@ async fn throttling_that_passes_is_not_noticed() {
         source.ask(&question).await.expect("the third attempt succeeds");
         assert_eq!(simulated.take_ledger().total(), 3);
     }
+}
+
+#[tokio::test]
+async fn task_details_that_are_cut_or_say_nothing_are_a_failure() {
+    let simulated = SimulatedAws::new(world());
+    let source = own(&simulated).await;
+    let question = details(&source).await;
+    for (body, why) in [
+        ("", "it ends too early"),
+        (r#"{"tasks":[{"taskArn":"arn:aws:ecs"#, "it ends too early"),
+        (r#"{"tasks":[],"failures":[]"#, "it ends too early"),
+        ("<html><body>Please log in</body></html>", "it is not JSON"),
+        ("{}", "it lacks what was asked for"),
+        (r#"{"tasks":null,"failures":[]}"#, "it lacks what was asked for"),
+    ] {
+        simulated.take_ledger();
+        simulated.on_call(move |_| Some(Response::json(200, body)));
+        let failure = source.ask(&question).await.expect_err("no tasks");
+        assert_eq!(failure.kind, FailureKind::Unavailable);
+        assert_eq!(failure.message, format!("DescribeTasks: the answer cannot be used: {why}"), "{body}");
+        assert_eq!(simulated.take_ledger().total(), 1, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn task_details_are_those_of_the_attempt_that_succeeds() {
+    let simulated = SimulatedAws::new(world());
+    let source = own(&simulated).await;
+    let question = details(&source).await;
+    let expected = source.ask(&question).await.expect("an answer");
+    assert!(matches!(&expected, Answer::TaskDetails { tasks, .. } if tasks.len() == 3), "{expected:?}");
+    for fault in [Response::throttled, Response::server_error] {
+        simulated.take_ledger();
+        let first = AtomicUsize::new(0);
+        simulated.on_call(move |call| (first.fetch_add(1, Ordering::SeqCst) == 0).then(|| fault(call)));
+        assert_eq!(source.ask(&question).await.as_ref(), Ok(&expected));
+        assert_eq!(simulated.take_ledger().total(), 2);
+    }
+    simulated.on_call(|call| Some(Response::denied(call)));
+    let failure = source.ask(&question).await.expect_err("a denial");
+    assert_eq!(failure.kind, FailureKind::Denied, "{failure}");
+    assert!(failure.message.starts_with("DescribeTasks: AccessDeniedException: "), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,11 +19,11 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, RoleArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::question::{Answer, Failure, Question};
 
-use super::ec2::Ec2;
 use super::failure::{self, unreadable};
+use super::hosts::Hosts;
 use super::role::AssumedRole;
-use super::ssm::Ssm;
-use super::{SourceSpec, convert};
+use super::withheld::WithheldBody;
+use super::{SourceSpec, convert, ec2, ssm, tasks};
 
 /// ListTasks and ListClusters give no more a page.
 const PAGE: i32 = 100;
@@ -40,8 +40,8 @@ struct Clients {
     ecs: aws_sdk_ecs::Client,
     /// Asked with the base credentials.
     sts: aws_sdk_sts::Client,
-    ec2: Ec2,
-    ssm: Ssm,
+    ec2: Hosts,
+    ssm: Hosts,
 }
 
 impl Source {
@@ -69,7 +69,8 @@ impl Source {
         };
         let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs")).build();
         let ecs = aws_sdk_ecs::Client::from_conf(ecs);
-        let (ec2, ssm) = (Ec2::new(&config, quota("ec2")), Ssm::new(&config, quota("ssm")));
+        let ec2 = Hosts::new(&config, quota("ec2"), ec2::CALL);
+        let ssm = Hosts::new(&config, quota("ssm"), ssm::CALL);
         Self { clients: Arc::new(Clients { role, region, ecs, sts, ec2, ssm }) }
     }
 
@@ -90,10 +91,10 @@ impl Source {
                 self.container_instances(cluster, instances).await?
             }
             Question::Ec2Instances { instances } => {
-                Some(Answer::Hosts(self.clients.ec2.hosts(instances, self.role()).await?))
+                Some(Answer::Hosts(self.clients.ec2.known(instances, self.role()).await?))
             }
             Question::ExternalInstances { instances } => {
-                Some(Answer::Hosts(self.clients.ssm.hosts(instances, self.role()).await?))
+                Some(Answer::Hosts(self.clients.ssm.known(instances, self.role()).await?))
             }
         };
         answer.ok_or_else(|| unreadable(question.operation(), "it lacks what was asked for"))
@@ -133,9 +134,10 @@ impl Source {
     async fn task_details(&self, cluster: &ClusterArn, asked: &[TaskArn]) -> Result<Option<Answer>, Failure> {
         let arns = asked.iter().map(TaskArn::to_string).collect();
         let call = self.clients.ecs.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
-        let output = call.include(TaskField::Tags).send().await;
-        let output = output.map_err(|error| self.failure("DescribeTasks", &error))?;
-        Ok(convert::task_details(output, asked))
+        let body = WithheldBody::default();
+        let call = call.include(TaskField::Tags).customize().interceptor(body.clone());
+        call.send().await.map_err(|error| self.failure(tasks::OPERATION, &error))?;
+        body.read(|body| Ok(convert::task_details(tasks::read(body)?, asked)))
     }
 
     async fn definition(&self, asked: &TaskDefinitionArn) -> Result<Option<Answer>, Failure> {

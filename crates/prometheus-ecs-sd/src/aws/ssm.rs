@@ -1,60 +1,29 @@
 //! Systems Manager's DescribeInstanceInformation: addresses of the hosts of ECS Anywhere (`mi-…`).
 
-use aws_config::SdkConfig;
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::box_error::BoxError;
-use ecs_discovery::arn::RoleArn;
-use ecs_discovery::inventory::question::Failure;
 use ecs_discovery::model::{Host, InstanceId};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::convert::{exact, present};
-use super::failure::failure;
-use super::operation::{Call, Refusal, operation};
-use super::pages::Pages;
+use super::convert::said;
+use super::hosts::{HostCall, Page};
+use super::operation::Call;
 
-const CALL: Call = Call {
-    service: "SSM",
-    host: "ssm",
-    operation: "DescribeInstanceInformation",
-    content_type: "application/x-amz-json-1.1",
-    target: Some("AmazonSSM.DescribeInstanceInformation"),
+/// DescribeInstanceInformation.
+pub(super) const CALL: HostCall = HostCall {
+    call: Call {
+        service: "SSM",
+        host: "ssm",
+        operation: "DescribeInstanceInformation",
+        content_type: "application/x-amz-json-1.1",
+        target: Some("AmazonSSM.DescribeInstanceInformation"),
+    },
+    request,
+    read: page,
 };
 
 /// The most that a page can hold.
 const MAX_RESULTS: usize = 50;
-
-/// Systems Manager in one source.
-pub(super) struct Ssm {
-    describe_instance_information: Operation<String, Page, Refusal>,
-}
-
-impl Ssm {
-    pub(super) fn new(config: &SdkConfig, quota: RetryPartition) -> Self {
-        Self { describe_instance_information: operation(config, quota, CALL, page) }
-    }
-
-    /// Those of the `instances` that Systems Manager knows.
-    pub(super) async fn hosts(
-        &self,
-        instances: &[InstanceId],
-        role: Option<&RoleArn>,
-    ) -> Result<Vec<Host>, Failure> {
-        let mut hosts = Vec::new();
-        let mut pages = Pages::new(CALL.operation);
-        loop {
-            let body = request(instances, pages.token());
-            let page = self.describe_instance_information.invoke(body).await;
-            let page = page.map_err(|error| failure(CALL.operation, role, &error))?;
-            hosts.extend(page.hosts);
-            if pages.turn(page.next)?.is_none() {
-                return Ok(exact(hosts));
-            }
-        }
-    }
-}
 
 fn request(instances: &[InstanceId], token: Option<&str>) -> String {
     let ids: Vec<&str> = instances.iter().map(InstanceId::as_str).collect();
@@ -66,12 +35,6 @@ fn request(instances: &[InstanceId], token: Option<&str>) -> String {
         body["NextToken"] = token.into();
     }
     body.to_string()
-}
-
-#[derive(Debug)]
-struct Page {
-    hosts: Vec<Host>,
-    next: Option<String>,
 }
 
 fn page(body: &[u8]) -> Result<Page, BoxError> {
@@ -102,7 +65,7 @@ struct InstanceInformation {
 impl InstanceInformation {
     fn host(self) -> Option<Host> {
         Some(Host {
-            id: InstanceId::new(&present(self.instance_id)?),
+            id: InstanceId::new(&said(self.instance_id)?),
             private_ipv4: self.ip_address.and_then(|address| address.parse().ok()),
             public_ipv4: None,
             instance_type: None,

@@ -87,10 +87,10 @@ impl Refresh {
         {
             return Scope { derived: scope.derived.clone(), standing: Standing::Heard };
         }
-        let derived = derive(self.inventory.tasks(cluster), rules);
-        let lacking = self.inventory.tasks(cluster).any(|task| task.is_lacking());
-        let failure =
-            self.inventory.tasks(cluster).find_map(|task| task.lacking_failure().map(ToString::to_string));
+        let tasks: Vec<_> = self.inventory.tasks(cluster).collect();
+        let lacking = tasks.iter().any(TaskView::is_lacking);
+        let failure = tasks.iter().find_map(|task| task.lacking_failure().map(ToString::to_string));
+        let derived = derive(tasks, rules);
         if let Some(scope) = self.inventory.scopes.get_mut(cluster) {
             scope.lacking = lacking;
         }
@@ -123,6 +123,7 @@ impl Inventory {
         self.definitions.forget_unused(now);
         self.container_instances.forget_unused(now);
         self.hosts.forget_unused(now);
+        self.texts.collect();
     }
 }
 

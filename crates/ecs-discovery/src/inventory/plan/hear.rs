@@ -228,7 +228,7 @@ impl Refresh {
         }
     }
 
-    fn task_described(&mut self, cluster: &ClusterArn, task: Task) {
+    fn task_described(&mut self, cluster: &ClusterArn, mut task: Task) {
         if is_over(&task) {
             return self.task_over(cluster, &task.arn);
         }
@@ -242,14 +242,10 @@ impl Refresh {
                 known.described = described;
                 false
             }
-            Some(known) => {
-                *known = KnownTask { task: Arc::new(task), settled, described, listed: known.listed };
-                true
-            }
-            None => {
-                facts
-                    .tasks
-                    .insert(arn, KnownTask { task: Arc::new(task), settled, described, listed: refresh });
+            known => {
+                let listed = known.map_or(refresh, |known| known.listed);
+                self.inventory.texts.share(&mut task);
+                facts.tasks.insert(arn, KnownTask { task: Arc::new(task), settled, described, listed });
                 true
             }
         };

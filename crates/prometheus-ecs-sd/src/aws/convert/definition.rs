@@ -26,10 +26,11 @@ pub(super) fn definition(
 
 fn container(container: types::ContainerDefinition) -> Option<ContainerDefinition> {
     let secrets = container.secrets.unwrap_or_default();
+    let environment = container.environment.unwrap_or_default();
     let mappings = container.port_mappings.unwrap_or_default();
     Some(ContainerDefinition {
         name: present(container.name)?,
-        environment: settings(container.environment),
+        environment: settings(environment.iter().map(|pair| (pair.name(), pair.value()))),
         secrets: exact(secrets.iter().filter_map(|secret| Variable::named(secret.name()))),
         docker_labels: labels(container.docker_labels),
         port_mappings: exact(mappings.into_iter().filter_map(port_mapping)),
@@ -43,7 +44,7 @@ fn labels(labels: Option<std::collections::HashMap<String, String>>) -> Tags {
 fn port_mapping(mapping: types::PortMapping) -> Option<PortMapping> {
     Some(PortMapping {
         container_ports: ports(mapping.container_port_range(), mapping.container_port)?,
-        protocol: protocol(mapping.protocol()),
+        protocol: protocol(mapping.protocol().map(types::TransportProtocol::as_str)),
     })
 }
 
