@@ -29,7 +29,7 @@
 //! # What there is
 //!
 //! - [`Aws`], the handle: `new(World)`, `change(|world| …)`, `answer(&Request) -> Response`, `connector()` for an SDK's
-//!   `http_client`, `serve(listener)` for `AWS_ENDPOINT_URL`, `set_latency(Duration)`, `on_call(|call| Option<Response>)` and
+//!   `http_client`, `serve(listener)` and `serve_on_loopback()` for `AWS_ENDPOINT_URL`, `set_latency(Duration)`, `on_call(|call| Option<Response>)` and
 //!   `on_answer(|call, &mut response|)` to break things, `heal()`, and the ledger: `calls()`, `take_ledger()` (sums, with a
 //!   `Display` of `ecs ListTasks 100` lines) and `take_calls()` (one by one).
 //! - [`Response`]: `throttled(&call)`, `denied`, `expired`, `server_error`, `unavailable`, `refused(&call, status, code, message)`,

@@ -1,6 +1,7 @@
 //! The simulated AWS over HTTP on a loopback address, for programs that are told of it by `AWS_ENDPOINT_URL`.
 
 use std::io;
+use std::net::Ipv4Addr;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -20,6 +21,18 @@ impl Aws {
     /// Those of the listener.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         axum::serve(listener, Router::new().fallback(respond).with_state(self)).await
+    }
+
+    /// Answers over HTTP from a thread of its own for as long as this process lives; returns the URL.
+    ///
+    /// # Errors
+    /// When no loopback port, runtime or thread can be had.
+    pub fn serve_on_loopback(self) -> io::Result<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        std::thread::Builder::new().spawn(move || runtime.block_on(self.serve(listener)))?;
+        Ok(url)
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,7 +26,7 @@ fn main() {
         size.tasks, size.clusters, size.definitions, size.hosts
     );
     let aws = Aws::new(large(size));
-    let url = serve(aws.clone());
+    let url = aws.clone().serve_on_loopback().unwrap();
     let runs: Vec<Run> = (0..RUNS).map(|_| measure(&aws, &url)).collect();
     let median = |value: fn(&Run) -> f64| {
         let mut values: Vec<_> = runs.iter().map(value).collect();
@@ -133,20 +132,6 @@ fn cost(program: &Running, aws: &Aws, began: Instant) -> Measured {
         },
         refreshes: ledger.calls("ecs", "ListClusters"),
     }
-}
-
-/// Serves the simulated AWS on loopback for as long as this process lives; returns its URL.
-fn serve(aws: Aws) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            aws.serve(tokio::net::TcpListener::from_std(listener).unwrap()).await.unwrap()
-        });
-    });
-    url
 }
 
 /// Ends with the run, whichever way that ends.

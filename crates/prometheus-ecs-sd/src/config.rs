@@ -80,9 +80,7 @@ impl Config {
         let interval = length("interval", &arguments.interval);
         let recheck_interval = length("recheck-interval", &arguments.recheck_interval);
         let accounts = accounts(arguments, &mut note);
-        let clusters = arguments
-            .cluster
-            .iter()
+        let clusters = values(&arguments.cluster)
             .filter_map(|text| ClusterPattern::parse(text).map_err(|problem| note("cluster", problem)).ok());
         let clusters = ClusterSelection::new(clusters.collect());
         let intervals =

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
@@ -67,6 +67,8 @@ pub struct Progress {
     pub answered: AtomicUsize,
     /// Requests that are known to be needed and are not answered.
     pub open: AtomicUsize,
+    /// Whether every source has come to an end once.
+    pub over: AtomicBool,
 }
 
 /// One source between its refreshes. While it is being refreshed, `facts` is with that refresh.
@@ -159,7 +161,7 @@ impl Poller {
         while let Some(done) = running.join_next().await {
             self.end(done.expect("a refresh does not panic"), publisher);
         }
-        publisher.publish();
+        self.publish(publisher);
     }
 
     /// Refreshes every source once a period, for ever.
@@ -185,7 +187,7 @@ impl Poller {
                     publish_at.get_or_insert_with(|| Instant::now() + WAIT_FOR_OTHERS);
                     if running.is_empty() {
                         publish_at = None;
-                        publisher.publish();
+                        self.publish(publisher);
                     }
                 }
                 () = sleep_until(publish_at.unwrap_or(turn)), if publish_at.is_some() => {
@@ -218,6 +220,11 @@ impl Poller {
             });
         }
         skipped
+    }
+
+    fn publish(&self, publisher: &mut Publisher) {
+        self.settings.progress.over.store(true, Ordering::Relaxed);
+        publisher.publish();
     }
 
     fn end(&mut self, (index, known, heard): (usize, Known, Heard), publisher: &mut Publisher) {

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use tracing::info;
 
@@ -41,14 +42,15 @@ async fn discover(config: &Config) -> ExitCode {
         Err(mistake) => return usage(&[mistake.to_string()]),
     };
     info!(directory = %config.directory.display(), interval = ?config.interval, "discovery begins");
-    if io::stderr().is_terminal() {
-        progress::show(progress, discovery.subscribe());
-    }
+    let drawing = io::stderr().is_terminal().then(|| progress::show(progress));
     if !config.once {
         discovery.run().await;
         return ExitCode::SUCCESS;
     }
-    match discovery.once().await {
+    let outcome = discovery.once().await;
+    // The line is to be gone when the prompt comes.
+    drawing.map(JoinHandle::join);
+    match outcome {
         Outcome::Complete => ExitCode::SUCCESS,
         Outcome::Incomplete => ExitCode::from(EXIT_INCOMPLETE),
         Outcome::Nothing => ExitCode::FAILURE,

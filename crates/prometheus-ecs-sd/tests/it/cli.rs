@@ -1,7 +1,6 @@
 //! The binary as people run it: exit codes, messages, signals.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -34,7 +33,7 @@ impl Program {
         let directory = program.directory.path().to_owned();
         program
             .command
-            .env("AWS_ENDPOINT_URL", serve(aws.clone()))
+            .env("AWS_ENDPOINT_URL", aws.clone().serve_on_loopback().unwrap())
             .env("AWS_ACCESS_KEY_ID", OWN_ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", OWN_SECRET_KEY)
             .env("AWS_REGION", "eu-central-1")
@@ -67,20 +66,6 @@ impl Program {
     fn exit_code(mut self) -> Option<i32> {
         self.command.output().unwrap().status.code()
     }
-}
-
-/// Serves a simulated AWS on loopback for as long as this process lives; returns its URL.
-fn serve(aws: Aws) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            aws.serve(tokio::net::TcpListener::from_std(listener).unwrap()).await.unwrap()
-        });
-    });
-    url
 }
 
 #[test]
