@@ -1,0 +1,85 @@
+//! The map of the code, links, and what may be named where.
+
+use std::collections::BTreeSet;
+
+use super::{documents, files, read, root, sources};
+
+/// The name by which a link finds a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let documents = documents();
+    let anchors = |path: &str| -> BTreeSet<String> {
+        documents[path].lines().filter(|line| line.starts_with('#')).map(anchor).collect()
+    };
+    for (path, text) in &documents {
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let here = root().join(path);
+            let file = if file.is_empty() { here } else { here.parent().unwrap().join(file) };
+            let file = file.canonicalize().unwrap_or_else(|error| panic!("{path}: {link}: {error}"));
+            if !fragment.is_empty() {
+                let file = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+                assert!(anchors(&file).contains(fragment), "{path}: {link}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_make_target_that_is_named_exists() {
+    let makefile = read("Makefile");
+    for (path, text) in documents() {
+        let named = text.split(['`', '\n']).filter_map(|code| code.strip_prefix("make "));
+        for target in named.filter_map(|rest| rest.split(' ').next()) {
+            assert!(makefile.contains(&format!("\n{target}:")), "{path}: make {target}");
+        }
+    }
+}
+
+#[test]
+fn the_map_of_the_code_is_complete_and_names_nothing_that_is_not_there() {
+    let text = read("ARCHITECTURE.md");
+    let named: BTreeSet<&str> =
+        text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("crates/")).collect();
+    for path in &named {
+        assert!(root().join(path).exists(), "{path} does not exist");
+    }
+    for name in ["ecs-discovery", "ecs-simulator", "prometheus-ecs-sd"] {
+        for path in files(&format!("crates/{name}/src"), ".rs") {
+            assert!(named.contains(&*path) || path.ends_with("/lib.rs"), "{path} is missing");
+        }
+    }
+}
+
+#[test]
+fn the_core_touches_nothing_of_the_world() {
+    let worldly =
+        ["std::fs", "std::env", "std::net::Tcp", "std::process", "std::thread", "Instant::now", "SystemTime"];
+    for (path, text) in sources("crates/ecs-discovery/src") {
+        assert_eq!(worldly.iter().find(|name| text.contains(**name)), None, "{path}");
+    }
+}
+
+#[test]
+fn sdk_types_stop_in_aws_and_serde_at_the_edges() {
+    let sdk =
+        ["aws_config::", "aws_credential_types::", "aws_runtime::", "aws_sdk_", "aws_smithy_", "aws_types::"];
+    for (path, text) in sources("crates/prometheus-ecs-sd/src") {
+        if !path.starts_with("crates/prometheus-ecs-sd/src/aws") {
+            assert_eq!(sdk.iter().find(|name| text.contains(**name)), None, "{path}");
+            assert!(!text.contains("serde"), "{path}");
+        }
+    }
+    for (path, text) in sources("crates/ecs-discovery/src") {
+        assert!(!text.contains("serde") || path.starts_with("crates/ecs-discovery/src/render"), "{path}");
+    }
+}

@@ -1,0 +1,141 @@
+//! The tables of variables, reasons, labels, options and messages.
+
+use ecs_discovery::conventions::Variable;
+use ecs_discovery::finding::Reason;
+use ecs_discovery::labels;
+
+use super::{code, documents, files, keys, read, rows, section, sources};
+use crate::tools::program;
+
+#[test]
+fn every_variable_is_explained() {
+    let all = Variable::ALL.map(Variable::name);
+    assert_eq!(keys(section(&read("README.md"), "## What a container can ask for")), all);
+    assert_eq!(
+        keys(read("docs/variables.md").split("\n## ").next().unwrap()),
+        all,
+        "the table in docs/variables.md"
+    );
+}
+
+#[test]
+fn every_reason_has_its_advice() {
+    let readme = read("README.md");
+    let section = section(&readme, "### Why a container is not scraped");
+    assert_eq!(keys(section), Reason::ALL.map(Reason::as_str));
+    let expected = Reason::ALL.into_iter().filter(|reason| reason.is_expected());
+    let expected: Vec<_> = expected.map(|reason| format!("`{reason}`")).collect();
+    assert!(section.contains(&format!("({})", expected.join(", "))));
+}
+
+#[test]
+fn every_label_is_listed_with_its_meaning() {
+    let named = |name: &str| if name.ends_with('_') { format!("{name}<key>") } else { name.to_owned() };
+    let all: Vec<_> = labels::ALL.iter().map(|label| (named(label.name), label.meaning.to_owned())).collect();
+    let text = read("docs/labels.md");
+    let listed: Vec<_> =
+        rows(&text).into_iter().map(|row| (code(row[0]).to_owned(), row[1].to_owned())).collect();
+    assert_eq!(listed, all);
+}
+
+#[test]
+fn no_label_is_mentioned_that_does_not_exist() {
+    let configurations = files("examples", ".yml").into_iter().map(|path| (path.clone(), read(&path)));
+    for (path, text) in documents().into_iter().chain(configurations) {
+        for (at, _) in text.match_indices("__meta_ecs_") {
+            let word = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+            let name: String = text[at..].chars().take_while(word).collect();
+            let exists = labels::ALL.iter().any(|label| {
+                if label.name.ends_with('_') { name.starts_with(label.name) } else { name == label.name }
+            });
+            assert!(exists || name == "__meta_ecs_", "{path}: {name}");
+        }
+    }
+}
+
+fn help(arguments: &[&str]) -> String {
+    let output = program().args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The options of `--help` as they are written, and their defaults.
+fn options(help: &str) -> Vec<(String, String)> {
+    let lines = help.lines().skip_while(|line| !line.ends_with(':') || line.starts_with("Commands"));
+    let mut options: Vec<(String, String)> = Vec::new();
+    for line in lines.map(str::trim) {
+        if let Some(option) = line.strip_prefix("--") {
+            let (option, text) = option.split_once("  ").unwrap_or((option, ""));
+            options.push((format!("--{option}"), text.trim().to_owned()));
+        } else if line.is_empty() || line.starts_with('-') {
+            // What follows belongs to no option, or to none that is documented.
+            options.push(Default::default());
+        } else if let Some((_, text)) = options.last_mut() {
+            *text = format!("{text} {line}");
+        }
+    }
+    options.retain(|(option, _)| !option.is_empty());
+    let default = |text: &str| Some(text.split_once("[default: ")?.1.split_once(']')?.0.to_owned());
+    options.into_iter().map(|(option, text)| (option, default(&text).unwrap_or_default())).collect()
+}
+
+fn variable(option: &str) -> String {
+    let name = option.trim_start_matches("--").split(' ').next().unwrap();
+    format!("PROMETHEUS_ECS_SD_{}", name.to_uppercase().replace('-', "_"))
+}
+
+#[test]
+fn every_option_is_listed_with_its_variable_and_default() {
+    let text = read("docs/options.md");
+    let (run, demo) = text.split_once("## The demo").unwrap();
+    let check = |table: &str, help: &str, has_variable: fn(&str) -> bool| {
+        let listed: Vec<_> = rows(table)
+            .into_iter()
+            .map(|row| [code(row[0]), code(row[1]), code(row[2])].map(str::to_owned))
+            .collect();
+        let variable = |option: &str| if has_variable(option) { variable(option) } else { String::new() };
+        let options = options(help).into_iter();
+        let all: Vec<_> =
+            options.map(|(option, default)| [option.clone(), variable(&option), default]).collect();
+        assert_eq!(listed, all);
+    };
+    check(run, &help(&["--help"]), |_| true);
+    check(demo, &help(&["demo", "--help"]), |option| option.starts_with("--log-"));
+}
+
+#[test]
+fn the_readme_lists_every_option() {
+    let readme = read("README.md");
+    let listed: Vec<_> = rows(section(&readme, "## Options"))
+        .into_iter()
+        .map(|row| (code(row[0]).to_owned(), code(row[1]).to_owned()))
+        .collect();
+    let name = |option: String| option.split(' ').next().unwrap().to_owned();
+    let all: Vec<_> =
+        options(&help(&["--help"])).into_iter().map(|(option, default)| (name(option), default)).collect();
+    assert_eq!(listed, all);
+}
+
+#[test]
+fn exit_codes_are_those_of_the_help() {
+    let readme = read("README.md");
+    let table = section(&readme, "### Exit codes");
+    let listed =
+        table.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse::<u8>().ok());
+    let listed: Vec<_> = listed.collect();
+    let help = help(&["--help"]);
+    let (_, codes) = help.split_once("Exit codes:").unwrap();
+    let told: Vec<u8> =
+        codes.split(',').map(|code| code.split_whitespace().next().unwrap().parse().unwrap()).collect();
+    assert_eq!(listed, told);
+}
+
+#[test]
+fn every_log_message_is_one_of_the_programs() {
+    let sources: String = sources("crates/prometheus-ecs-sd/src").into_values().collect();
+    let readme = read("README.md");
+    let messages = keys(section(&readme, "### What the log says"));
+    assert!(messages.len() > 10);
+    for message in messages {
+        assert!(sources.contains(message), "{message:?} is logged nowhere");
+    }
+}
