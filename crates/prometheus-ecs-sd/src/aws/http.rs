@@ -93,7 +93,8 @@ struct TooLong;
 /// SDK retries every error of a body that it reads itself, hence the reading here.
 async fn whole(mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let mut chunks = ByteStream::new(std::mem::replace(response.body_mut(), SdkBody::taken()));
-    let mut body = Vec::new();
+    let length = response.headers().get("content-length").and_then(|length| length.parse().ok());
+    let mut body = Vec::with_capacity(length.unwrap_or(0).min(ANSWER_LIMIT));
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| ConnectorError::io(error.into()))?;
         if body.len() + chunk.len() > ANSWER_LIMIT {
