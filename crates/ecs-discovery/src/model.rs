@@ -1,8 +1,8 @@
 //! What AWS said, as plain data: one type a thing, optional fields settled where the answer was read.
 //!
-//! Every value here is immutable once made. Texts that many tasks have in common are `Arc`s, to be shared. Environment values are limited to the convention's
-//! [variables](crate::conventions::Variable): [`Settings`] cannot hold another, since task definitions
-//! keep secrets in their environment.
+//! Every value here is immutable once made. Texts that many tasks have in common are `Arc`s, to be shared.
+//! Environment values are limited to the convention's [variables](crate::conventions::Variable): [`Settings`]
+//! cannot hold another, since task definitions keep secrets in their environment.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

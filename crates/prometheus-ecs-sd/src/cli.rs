@@ -8,6 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
 /// Files were written, but some scope failed.
@@ -210,23 +213,37 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    let log = match &cli.command {
+        None => cli.run.log,
+        Some(Command::Demo(arguments)) => arguments.log,
+    };
+    let _last_messages = match telemetry::init(log) {
+        Ok(last_messages) => last_messages,
+        Err(error) => return failure(&error),
+    };
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
     }
 }
 
-/// Runs a command to its end, in a runtime that does not wait for what is still going on then: requests in
-/// flight, a write to a pipe that nobody reads.
-fn runtime(command: impl Future<Output = std::io::Result<ExitCode>>) -> ExitCode {
+/// Runs a command to its end, or until SIGINT or SIGTERM, in a runtime that does not wait for what is still going on
+/// then: requests in flight, a write to a pipe that nobody reads.
+fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> ExitCode {
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return failure(&error),
         };
-    let code = runtime.block_on(command).unwrap_or_else(|error| failure(&error));
+    let code = runtime.block_on(async {
+        let mut shutdown = Shutdown::new()?;
+        tokio::select! {
+            () = shutdown.requested() => Ok(ExitCode::SUCCESS),
+            code = command => code,
+        }
+    });
     runtime.shutdown_background();
-    code
+    code.unwrap_or_else(|error| failure(&error))
 }
 
 fn failure(error: &std::io::Error) -> ExitCode {
@@ -254,15 +271,14 @@ fn command() -> clap::Command {
         }
     };
     // One form of help, the short one: `--help` would otherwise describe each log level on a line of its own.
-    let help = || {
-        Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help").global(true)
-    };
+    let help =
+        Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help").global(true);
     Cli::command()
         .disable_help_flag(true)
         .disable_help_subcommand(true)
         .mut_args(with_variable)
         .mut_subcommands(|command| command.mut_args(for_log).disable_help_flag(true))
-        .arg(help())
+        .arg(help)
 }
 
 #[cfg(test)]

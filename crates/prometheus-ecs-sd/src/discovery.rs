@@ -34,14 +34,14 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Prepares it. What changes is told on `out`.
-    pub async fn new(
+    /// Prepares it; must be called in a runtime, where the sinks wait from now on. What changes is told on `out`.
+    pub fn new(
         config: &Config,
         aws: &Aws,
         progress: Arc<Progress>,
         out: impl Write + Send + 'static,
     ) -> Result<Self, NoRegion> {
-        let poller = Poller::new(config, aws, progress).await?;
+        let poller = Poller::new(config, aws, progress)?;
         let publisher = Publisher::new(poller.sources(), config.clusters.clone());
         let files = FileSd::new(&config.directory, &config.rules.intervals, config.once);
         Ok(Self {

@@ -66,7 +66,6 @@ pub struct Progress {
 #[derive(Debug)]
 struct Polled {
     source: Source,
-    region: Arc<str>,
     name: Arc<str>,
     is_own: bool,
     facts: Option<Known>,
@@ -103,7 +102,7 @@ pub struct NoRegion;
 
 impl Poller {
     /// Prepares every account in every region; nothing is asked yet.
-    pub async fn new(config: &Config, aws: &Aws, progress: Arc<Progress>) -> Result<Self, NoRegion> {
+    pub fn new(config: &Config, aws: &Aws, progress: Arc<Progress>) -> Result<Self, NoRegion> {
         let accounts = &config.accounts;
         let mut regions = accounts.regions.clone();
         if regions.is_empty() {
@@ -122,7 +121,6 @@ impl Poller {
                 let spec = SourceSpec { role: role.cloned(), external_id, region: region.clone() };
                 sources.push(Polled {
                     source: aws.source(spec),
-                    region: region.as_str().into(),
                     name: format!("{account} {region}").into(),
                     is_own: role.is_none(),
                     facts: Some(Known::default()),
@@ -200,7 +198,6 @@ impl Poller {
             };
             let turn = Turn {
                 source: polled.source.clone(),
-                region: polled.region.clone(),
                 name: polled.name.clone(),
                 is_own: polled.is_own,
                 settings: self.settings.clone(),

@@ -11,13 +11,11 @@ use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
 
 use crate::aws::Aws;
-use crate::cli::{DemoArgs, EXIT_USAGE, failure, runtime};
+use crate::cli::{DemoArgs, EXIT_USAGE, until_stopped};
 use crate::config::{Accounts, Config, Mistakes, duration, usable_directory};
 use crate::demo::{containers, fleet};
 use crate::discovery::Discovery;
 use crate::poller::Progress;
-use crate::shutdown::Shutdown;
-use crate::telemetry;
 
 /// The configuration that the README shows, and the directory that it names.
 const PROMETHEUS_YML: &str = include_str!("../../../../examples/prometheus.yml");
@@ -28,10 +26,6 @@ const EXAMPLE_DIRECTORY: &str = "/opt/prometheus-ecs";
 const GRACE: Duration = Duration::from_secs(15);
 
 pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
-    let _last_messages = match telemetry::init(arguments.log) {
-        Ok(last_messages) => last_messages,
-        Err(error) => return failure(&error),
-    };
     let (config, churn) = match config(arguments) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -39,13 +33,7 @@ pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    runtime(async {
-        let mut shutdown = Shutdown::new()?;
-        tokio::select! {
-            () = shutdown.requested() => Ok(ExitCode::SUCCESS),
-            result = demonstrate(&config, churn) => result.map(|()| ExitCode::SUCCESS),
-        }
-    })
+    until_stopped(async { demonstrate(&config, churn).await.map(|()| ExitCode::SUCCESS) })
 }
 
 fn config(arguments: &DemoArgs) -> Result<(Config, Duration), Mistakes> {
@@ -84,7 +72,7 @@ async fn demonstrate(config: &Config, churn: Duration) -> io::Result<()> {
     let fleet = fleet::Fleet::start();
     let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
     introduce(&config.directory)?;
-    let discovery = Discovery::new(config, &aws, Arc::new(Progress::default()), io::stdout()).await;
+    let discovery = Discovery::new(config, &aws, Arc::new(Progress::default()), io::stdout());
     let discovery = discovery.map_err(io::Error::other)?;
     let containers = containers::answer(fleet.aws().clone());
     tokio::select! {

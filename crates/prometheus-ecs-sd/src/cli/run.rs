@@ -8,36 +8,24 @@ use std::thread::JoinHandle;
 use tracing::info;
 
 use crate::aws::Aws;
-use crate::cli::{EXIT_INCOMPLETE, EXIT_USAGE, RunArgs, failure, runtime};
+use crate::cli::{EXIT_INCOMPLETE, EXIT_USAGE, RunArgs, until_stopped};
 use crate::config::Config;
 use crate::discovery::{Discovery, Outcome};
 use crate::poller::Progress;
-use crate::shutdown::Shutdown;
 use crate::sinks::progress;
-use crate::telemetry;
 
 pub(super) fn run(arguments: &RunArgs) -> ExitCode {
-    let _last_messages = match telemetry::init(arguments.log) {
-        Ok(last_messages) => last_messages,
-        Err(error) => return failure(&error),
-    };
     let config = match Config::new(arguments) {
         Ok(config) => config,
         Err(mistakes) => return usage(&mistakes.0),
     };
-    runtime(async {
-        let mut shutdown = Shutdown::new()?;
-        tokio::select! {
-            () = shutdown.requested() => Ok(ExitCode::SUCCESS),
-            code = discover(&config) => Ok(code),
-        }
-    })
+    until_stopped(async { Ok(discover(&config).await) })
 }
 
 async fn discover(config: &Config) -> ExitCode {
     let aws = Aws::load(None).await;
     let progress = Arc::new(Progress::default());
-    let discovery = match Discovery::new(config, &aws, progress.clone(), io::stdout()).await {
+    let discovery = match Discovery::new(config, &aws, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,
         Err(mistake) => return usage(&[mistake.to_string()]),
     };

@@ -30,7 +30,6 @@ const GIVE_UP_AFTER: u32 = 16;
 /// One refresh of one source.
 pub(super) struct Turn {
     pub(super) source: Source,
-    pub(super) region: Arc<str>,
     pub(super) name: Arc<str>,
     pub(super) is_own: bool,
     pub(super) settings: Arc<Settings>,
@@ -104,7 +103,7 @@ impl Turn {
 
     async fn ask_everything(&self, known: &mut Known, account: Option<&str>) -> Conclusion {
         let settings = &self.settings;
-        let selection = settings.clusters.within(account, &self.region);
+        let selection = settings.clusters.within(account, self.source.region());
         let inventory = std::mem::take(&mut known.inventory);
         let mut refresh =
             Refresh::begin(inventory, selection, settings.begun.elapsed(), settings.recheck_interval);

@@ -71,20 +71,20 @@ impl Stage {
         self.simulator.change(|world| change(world.own(REGION)))
     }
 
-    async fn discovery(&self, once: bool) -> Discovery {
+    fn discovery(&self, once: bool) -> Discovery {
         let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let config = Config { once, ..self.config.clone() };
-        Discovery::new(&config, &aws, Arc::default(), self.output.clone()).await.unwrap()
+        Discovery::new(&config, &aws, Arc::default(), self.output.clone()).unwrap()
     }
 
     /// Refreshes once, as `--once` does.
     pub(crate) async fn once(&self) -> Outcome {
-        self.discovery(true).await.once().await
+        self.discovery(true).once().await
     }
 
     /// Begins to refresh for ever.
     pub(crate) async fn run(&self) -> Running {
-        let discovery = self.discovery(false).await;
+        let discovery = self.discovery(false);
         let published = discovery.subscribe();
         Running { published, task: tokio::spawn(discovery.run()).abort_handle() }
     }
