@@ -6,6 +6,7 @@
 
 pub mod plan;
 pub mod question;
+pub mod saved;
 pub mod selection;
 mod texts;
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::arn::ClusterArn;
 use crate::derive::Derived;
@@ -24,6 +25,8 @@ pub struct Scope {
     pub derived: Arc<Derived>,
     /// How far that can be trusted.
     pub standing: Standing,
+    /// When it was last heard, as a duration since the moment that all times here count from; zero if it never was.
+    pub heard: Duration,
 }
 
 /// Whether a scope could be heard at the last refresh, or why not.
@@ -33,30 +36,53 @@ pub enum Standing {
     Heard,
     /// No; it keeps what it came to before.
     Held(String),
+    /// No, and for so long that what it came to before is not believed any more: it has been emptied.
+    Retired(String),
     /// No, and never before.
     Unheard(String),
+    /// It has not been asked for yet: what it came to was saved by a process before this one.
+    Restored,
 }
 
 impl Scope {
+    /// The scope as it was heard just now.
+    pub fn heard(derived: Arc<Derived>, now: Duration) -> Self {
+        Self { derived, standing: Standing::Heard, heard: now }
+    }
+
     /// The scope when it cannot be heard: what it came to stays.
     pub fn held(&self, why: String) -> Self {
         let standing = match self.standing {
             Standing::Unheard(_) => Standing::Unheard(why),
-            Standing::Heard | Standing::Held(_) => Standing::Held(why),
+            Standing::Retired(_) => Standing::Retired(why),
+            Standing::Heard | Standing::Held(_) | Standing::Restored => Standing::Held(why),
         };
-        Self { derived: self.derived.clone(), standing }
+        Self { derived: self.derived.clone(), standing, heard: self.heard }
+    }
+
+    /// The scope as it is published: emptied if it was not heard for longer than `max_staleness`.
+    pub fn published(&self, now: Duration, max_staleness: Duration) -> Self {
+        let why = match &self.standing {
+            Standing::Held(why) => why.clone(),
+            Standing::Restored => "it was not heard since the program started".to_owned(),
+            Standing::Heard | Standing::Retired(_) | Standing::Unheard(_) => return self.clone(),
+        };
+        if now.saturating_sub(self.heard) <= max_staleness {
+            return self.clone();
+        }
+        Self { derived: Arc::default(), standing: Standing::Retired(why), heard: self.heard }
     }
 
     /// A scope that could not be heard the first time.
     pub fn unheard(why: String) -> Self {
-        Self { derived: Arc::default(), standing: Standing::Unheard(why) }
+        Self { derived: Arc::default(), standing: Standing::Unheard(why), heard: Duration::ZERO }
     }
 
     /// Why it was not heard at its last refresh, if so.
     pub fn problem(&self) -> Option<&str> {
         match &self.standing {
-            Standing::Heard => None,
-            Standing::Held(why) | Standing::Unheard(why) => Some(why),
+            Standing::Heard | Standing::Restored => None,
+            Standing::Held(why) | Standing::Retired(why) | Standing::Unheard(why) => Some(why),
         }
     }
 

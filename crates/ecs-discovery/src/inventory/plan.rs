@@ -61,6 +61,8 @@ struct ScopeRefresh {
     describing: usize,
     instances: BTreeSet<ContainerInstanceArn>,
     changed: bool,
+    /// Whether AWS called tasks missing that it had just listed, and of which nothing else is known.
+    doubtful: bool,
     failure: Option<Failure>,
     gone: bool,
 }
@@ -249,7 +251,7 @@ impl Refresh {
         let batch = settled.len().min(Question::TASKS);
         // A last batch that is not full takes its turn as a full one, or some tasks would wait for two rounds.
         let round = settled.len().next_multiple_of(batch.max(1));
-        let due = scope.recheck_debt + round as f64 * share.min(1.0);
+        let due = (scope.recheck_debt + round as f64 * share).min(round as f64);
         // The small constant keeps sums of fractions from falling just short of a whole batch.
         let batches = if batch == 0 { 0 } else { ((due + 1e-6) / batch as f64) as usize };
         scope.recheck_debt = due - (batches * batch) as f64;

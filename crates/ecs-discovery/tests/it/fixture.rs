@@ -295,9 +295,16 @@ impl TaskFixture {
     }
 
     /// Turns every ARN to that of another partition and region.
-    pub(crate) fn in_partition(mut self, partition: &str, region: &str) -> Self {
-        let moved =
-            |arn: &str| arn.replace("arn:aws:ecs:eu-west-1", &format!("arn:{partition}:ecs:{region}"));
+    pub(crate) fn in_partition(self, partition: &str, region: &str) -> Self {
+        self.moved("arn:aws:ecs:eu-west-1", &format!("arn:{partition}:ecs:{region}"))
+    }
+
+    pub(crate) fn in_account(self, account: &str) -> Self {
+        self.moved("123456789012", account)
+    }
+
+    fn moved(mut self, from: &str, to: &str) -> Self {
+        let moved = |arn: &str| arn.replace(from, to);
         self.cluster.arn = ClusterArn::parse(&moved(self.cluster.arn.as_str())).unwrap();
         self.task.arn = TaskArn::parse(&moved(self.task.arn.as_str())).unwrap();
         let definition = moved(self.task.definition.as_str());

@@ -3,3 +3,4 @@
 mod asking;
 mod failing;
 mod leaving;
+mod restarting;

@@ -22,7 +22,9 @@ pub(crate) fn scope(scope: &Scope) -> String {
     let standing = match &scope.standing {
         Standing::Heard => None,
         Standing::Held(why) => Some(format!("held: {why}")),
+        Standing::Retired(why) => Some(format!("retired: {why}")),
         Standing::Unheard(why) => Some(format!("unheard: {why}")),
+        Standing::Restored => Some("restored".to_owned()),
     };
     let targets = scope.derived.targets.iter().map(target);
     let findings = scope.derived.findings.iter().map(|finding| {

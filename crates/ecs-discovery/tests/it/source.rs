@@ -20,8 +20,8 @@ const TOO_MANY: usize = 5_000;
 #[derive(Default)]
 pub(crate) struct Source {
     inventory: Inventory,
-    selection: ClusterSelection,
-    rules: Rules,
+    pub(crate) selection: ClusterSelection,
+    pub(crate) rules: Rules,
     pub(crate) snapshot: Snapshot,
     /// Why the clusters could not be listed, at the last refresh.
     pub(crate) failure: Option<Failure>,
@@ -103,6 +103,15 @@ impl Source {
         }
         self.finish(refresh);
         asked
+    }
+
+    /// Another process goes on where this one was.
+    pub(crate) fn restart(&mut self) {
+        let saved = self.inventory.saved(&self.snapshot.scopes);
+        let (selection, now) = (&self.selection, self.now);
+        let (inventory, scopes) =
+            saved.restore(selection, &self.rules, now.saturating_sub(Self::INTERVAL), now);
+        (self.inventory, self.snapshot) = (inventory, Snapshot { scopes });
     }
 
     pub(crate) fn scope(&self, cluster: &str) -> &Scope {

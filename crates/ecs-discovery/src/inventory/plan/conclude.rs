@@ -85,7 +85,7 @@ impl Refresh {
         if let Some(scope) = heard
             && !(refresh.changed || lacked || self.learned)
         {
-            return Scope { derived: scope.derived.clone(), standing: Standing::Heard };
+            return Scope::heard(scope.derived.clone(), self.now);
         }
         let tasks: Vec<_> = self.inventory.tasks(cluster).collect();
         let lacking = tasks.iter().any(TaskView::is_lacking);
@@ -94,13 +94,13 @@ impl Refresh {
         if let Some(scope) = self.inventory.scopes.get_mut(cluster) {
             scope.lacking = lacking;
         }
-        match (heard, failure) {
+        let doubt =
+            || refresh.doubtful.then(|| "AWS lists tasks of which it says that there are none".to_owned());
+        match (heard, failure.or_else(doubt)) {
             // A first look that yields nothing because calls failed has seen nothing.
             (None, Some(why)) if derived.targets.is_empty() => Scope::unheard(why),
-            (Some(scope), _) if *scope.derived == derived => {
-                Scope { derived: scope.derived.clone(), standing: Standing::Heard }
-            }
-            _ => Scope { derived: Arc::new(derived), standing: Standing::Heard },
+            (Some(scope), _) if *scope.derived == derived => Scope::heard(scope.derived.clone(), self.now),
+            _ => Scope::heard(Arc::new(derived), self.now),
         }
     }
 }

@@ -77,7 +77,8 @@ impl Refresh {
                 }
                 self.scope_failed(&cluster, failure);
             }
-            Question::TaskDetails { cluster, .. } => {
+            Question::TaskDetails { cluster, tasks } => {
+                self.not_rechecked(&cluster, &tasks);
                 self.scope_failed(&cluster, failure);
                 self.batch_heard(&cluster);
             }
@@ -117,10 +118,20 @@ impl Refresh {
         let is_described =
             |cluster: &ClusterArn| self.inventory.scopes.get(cluster).is_some_and(|one| one.described);
         let new = listed.iter().filter(|cluster| !is_described(cluster));
-        // A cluster that the listing lacks is gone only once AWS says so of that cluster.
+        // The credentials may be another account's than those of the process that saved the facts.
+        let is_foreign =
+            |cluster: &ClusterArn| listed.iter().any(|listed| listed.account() != cluster.account());
         let unlisted = self.inventory.clusters().filter(|cluster| !listed.contains(cluster));
-        let to_describe: Vec<Box<str>> = new.chain(unlisted).map(|cluster| cluster.as_str().into()).collect();
+        let (foreign, unlisted): (Vec<_>, Vec<_>) = unlisted.cloned().partition(is_foreign);
+        // A cluster that the listing lacks is gone only once AWS says so of that cluster; by its name, since AWS
+        // refuses ARNs of another account.
+        let unlisted = unlisted.iter().map(|cluster| cluster.last_part());
+        let to_describe: Vec<Box<str>> =
+            new.map(|cluster| cluster.as_str()).chain(unlisted).map(Into::into).collect();
         self.ask_cluster_details(&to_describe);
+        for cluster in foreign {
+            self.scopes.entry(cluster).or_default().gone = true;
+        }
         for cluster in listed {
             self.begin_scope(cluster);
         }
@@ -148,7 +159,7 @@ impl Refresh {
     }
 
     fn cluster_gone(&mut self, name: &str) {
-        let is_it = |cluster: &&ClusterArn| cluster.as_str() == name || cluster.last_part() == name;
+        let is_it = |cluster: &&ClusterArn| is_named(cluster, name);
         let Some(cluster) = self.inventory.clusters().find(is_it).cloned() else { return };
         let is_refused = |failure: &Failure| failure.kind == FailureKind::NotFound;
         match self.scopes.get(&cluster) {
@@ -160,7 +171,7 @@ impl Refresh {
 
     /// Clusters that only lack their tags go on without; one that was to be confirmed is held.
     fn cluster_details_failed(&mut self, clusters: &[Box<str>], failure: &Failure) {
-        let is_it = |cluster: &&ClusterArn| clusters.iter().any(|name| **name == *cluster.as_str());
+        let is_it = |cluster: &&ClusterArn| clusters.iter().any(|name| is_named(cluster, name));
         let held: Vec<_> = self.inventory.clusters().filter(is_it).cloned().collect();
         for cluster in held {
             if !self.scopes.contains_key(&cluster) {
@@ -255,9 +266,24 @@ impl Refresh {
     /// A task that this refresh's listing has is not gone for one answer that says so.
     fn task_missing(&mut self, cluster: &ClusterArn, task: &TaskArn) {
         let known = self.inventory.scopes.get(cluster).and_then(|facts| facts.tasks.get(task));
-        if known.is_some_and(|known| known.listed != self.inventory.refresh) {
-            self.task_over(cluster, task);
+        match known {
+            Some(known) if known.listed != self.inventory.refresh => self.task_over(cluster, task),
+            Some(_) => {}
+            None => {
+                if let Some(scope) = self.scopes.get_mut(cluster) {
+                    scope.doubtful = true;
+                }
+            }
         }
+    }
+
+    /// Settled tasks whose turn it was have it again.
+    fn not_rechecked(&mut self, cluster: &ClusterArn, tasks: &[TaskArn]) {
+        let refresh = self.inventory.refresh;
+        let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
+        let is_settled = |known: &&KnownTask| known.settled && known.listed == refresh;
+        let due = tasks.iter().filter_map(|task| facts.tasks.get(task)).filter(is_settled).count();
+        facts.recheck_debt += due as f64;
     }
 
     fn task_over(&mut self, cluster: &ClusterArn, task: &TaskArn) {
@@ -296,6 +322,10 @@ impl Refresh {
             self.inventory.hosts.fail(id, not_known(service, "instance"), self.now);
         }
     }
+}
+
+fn is_named(cluster: &ClusterArn, name: &str) -> bool {
+    cluster.as_str() == name || cluster.last_part() == name
 }
 
 fn not_known(service: &str, thing: &str) -> Failure {

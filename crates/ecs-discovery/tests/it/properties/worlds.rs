@@ -1,5 +1,7 @@
 //! Whatever tasks run where, in whatever order answers come, and whatever fails on the way.
 
+use std::time::Duration;
+
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use proptest::{collection, option, prop_assert, prop_assert_eq};
@@ -138,8 +140,9 @@ fn troubled_refresh(source: &mut Source, world: &World, dice: &mut Dice) {
     source.refresh_with(|question| troubled(world, question, trouble, dice));
 }
 
-fn fresh(world: &World) -> Source {
+fn fresh(world: &World, now: Duration) -> Source {
     let mut source = Source::default();
+    source.now = now;
     source.refresh(world);
     source
 }
@@ -169,12 +172,16 @@ proptest! {
     #[test]
     fn trouble_alone_changes_no_byte(moment in moment(), seed in any::<u64>()) {
         let (world, mut dice) = (world(&moment), Dice(seed));
-        let mut source = fresh(&world);
+        let mut source = fresh(&world, Duration::ZERO);
         let before = file(&source);
         for _ in 0..4 {
             source.now += Source::RECHECK;
             troubled_refresh(&mut source, &world, &mut dice);
             prop_assert_eq!(&file(&source), &before);
+            if dice.below(2) == 0 {
+                source.restart();
+                prop_assert_eq!(&file(&source), &before);
+            }
         }
     }
 
@@ -186,11 +193,14 @@ proptest! {
         for moment in &moments {
             source.now += Source::RECHECK;
             troubled_refresh(&mut source, &world(moment), &mut dice);
+            if dice.below(2) == 0 {
+                source.restart();
+            }
         }
         let last = world(&last);
         source.now += Source::RECHECK;
+        let fresh = fresh(&last, source.now);
         source.refresh(&last);
-        let fresh = fresh(&last);
         prop_assert!(source.complete);
         prop_assert_eq!(file(&source), file(&fresh));
         prop_assert_eq!(&source.snapshot, &fresh.snapshot);

@@ -1,0 +1,120 @@
+//! What of an inventory outlasts the process: facts that are costly to ask for again, as plain data.
+//!
+//! Failures are not saved, they are asked about anew; nor is what was published, which follows from the facts
+//! and from the rules, and these may have changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Facts, Inventory, KnownTask, ScopeFacts, TaskView, is_settled};
+use crate::arn::{ClusterArn, TaskArn};
+use crate::derive::{Rules, derive};
+use crate::inventory::selection::ClusterSelection;
+use crate::model::{Cluster, ContainerInstance, Host, Task, TaskDefinition};
+use crate::snapshot::{Scope, Standing};
+
+/// The facts of one source. Two that share their facts are quickly found to be equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// By ARN.
+    pub scopes: Vec<SavedScope>,
+    /// By ARN.
+    pub definitions: Vec<Arc<TaskDefinition>>,
+    /// By ARN.
+    pub container_instances: Vec<ContainerInstance>,
+    /// By id.
+    pub hosts: Vec<Arc<Host>>,
+}
+
+/// One cluster's facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedScope {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// Whether DescribeClusters has answered for it.
+    pub described: bool,
+    /// When it was last heard, if that was not at the last refresh.
+    pub held_since: Option<Duration>,
+    /// Its tasks, by ARN.
+    pub tasks: Vec<Arc<Task>>,
+}
+
+impl Inventory {
+    /// What is worth saving, with what was last published of it: a scope that was never heard is not.
+    pub fn saved(&self, scopes: &BTreeMap<ClusterArn, Scope>) -> Saved {
+        let scope = |(arn, facts): (&ClusterArn, &ScopeFacts)| {
+            let scope = scopes.get(arn).filter(|scope| scope.is_known())?;
+            Some(SavedScope {
+                cluster: facts.cluster.clone(),
+                described: facts.described,
+                held_since: (scope.standing != Standing::Heard).then_some(scope.heard),
+                tasks: facts.tasks.values().map(|known| known.task.clone()).collect(),
+            })
+        };
+        Saved {
+            scopes: self.scopes.iter().filter_map(scope).collect(),
+            definitions: self.definitions.values().cloned().collect(),
+            container_instances: self.container_instances.values().cloned().collect(),
+            hosts: self.hosts.values().cloned().collect(),
+        }
+    }
+}
+
+impl Saved {
+    /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
+    /// left out. `as_of` is when a scope was heard that was not held. No task is due to be described again; what
+    /// is not settled will be.
+    pub fn restore(
+        self,
+        selection: &ClusterSelection,
+        rules: &Rules,
+        as_of: Duration,
+        now: Duration,
+    ) -> (Inventory, BTreeMap<ClusterArn, Scope>) {
+        let mut inventory = Inventory { collected: now, ..Inventory::default() };
+        for definition in self.definitions {
+            inventory.definitions.learn(definition.arn.clone(), definition, now);
+        }
+        for instance in self.container_instances {
+            inventory.container_instances.learn(instance.arn.clone(), instance, now);
+        }
+        for host in self.hosts {
+            inventory.hosts.learn(host.id.clone(), host, now);
+        }
+        let mut scopes = BTreeMap::new();
+        let selected = self.scopes.into_iter().filter(|scope| selection.selects(&scope.cluster.arn));
+        for SavedScope { cluster, described, held_since, tasks } in selected {
+            let arn = cluster.arn.clone();
+            let tasks = inventory.restored_tasks(tasks, now);
+            let views: Vec<_> = tasks.values().map(|known| inventory.view(&cluster, &known.task)).collect();
+            let lacking = views.iter().any(TaskView::is_lacking);
+            let derived = Arc::new(derive(views, rules));
+            let heard = held_since.unwrap_or(as_of);
+            scopes.insert(arn.clone(), Scope { derived, standing: Standing::Restored, heard });
+            let facts =
+                ScopeFacts { cluster, described, tasks, lacking, refreshed: Some(now), recheck_debt: 0.0 };
+            inventory.scopes.insert(arn, facts);
+        }
+        (inventory, scopes)
+    }
+}
+
+impl Inventory {
+    fn restored_tasks(&mut self, tasks: Vec<Arc<Task>>, now: Duration) -> BTreeMap<TaskArn, KnownTask> {
+        let restored = tasks.into_iter().map(|task| {
+            let mut task = Arc::unwrap_or_clone(task);
+            self.texts.share(&mut task);
+            let known =
+                KnownTask { settled: is_settled(&task), task: Arc::new(task), described: now, listed: 0 };
+            (known.task.arn.clone(), known)
+        });
+        restored.collect()
+    }
+}
+
+impl<K, V> Facts<K, V> {
+    fn values(&self) -> impl Iterator<Item = &V> {
+        self.known.values().map(|fact| &fact.value)
+    }
+}
