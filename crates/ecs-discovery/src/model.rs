@@ -404,6 +404,11 @@ impl Settings {
         self.0.iter().find(|(name, _)| *name == variable).map(|(_, value)| &**value)
     }
 
+    /// The variables that are set, with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (Variable, &str)> {
+        self.0.iter().map(|(variable, value)| (*variable, &**value))
+    }
+
     /// Whether no variable is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -68,6 +68,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "T", default_value = "10m", help_heading = "Output")]
     pub recheck_interval: String,
 
+    /// Time after which the targets of a cluster that cannot be read are let go
+    #[arg(long, value_name = "T", default_value = "never", help_heading = "Output")]
+    pub max_staleness: String,
+
+    /// Where facts outlast a restart, or none [default: DIR/.prometheus-ecs-sd/state]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub state_file: Option<std::path::PathBuf>,
+
     /// Also discover the accounts of these roles
     #[arg(
         long,

@@ -5,7 +5,7 @@ mod directory;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
 use crate::cli::RunArgs;
+use crate::sinks::file_sd;
+use crate::state::StateFile;
 
 pub(crate) use directory::usable as usable_directory;
 
@@ -25,10 +27,14 @@ pub struct Config {
     pub directory: PathBuf,
     /// Whether to end after one refresh.
     pub once: bool,
+    /// What outlasts the process, if anything is to.
+    pub state_file: Option<PathBuf>,
     /// From one refresh to the next.
     pub interval: Duration,
     /// Within which every settled task is described again.
     pub recheck_interval: Duration,
+    /// How long a scope may go unheard until its targets are let go.
+    pub max_staleness: Duration,
     /// Whose containers.
     pub accounts: Accounts,
     /// Which clusters.
@@ -68,9 +74,25 @@ impl Config {
         let mut mistakes = Vec::new();
         let mut note = |option: &str, problem: String| mistakes.push(format!("--{option}: {problem}"));
         let directory = arguments.directory.clone().unwrap_or_default();
-        if let Err(problem) = usable_directory(&directory) {
-            note("directory", problem);
+        let usable = usable_directory(&directory);
+        if let Err(problem) = &usable {
+            note("directory", problem.clone());
         }
+        let state_file = state_file(arguments.state_file.as_deref(), &directory);
+        // Its usual place is in the directory, of which enough has been said.
+        if let Some(path) = &state_file
+            && (usable.is_ok() || arguments.state_file.is_some())
+            && let Err(error) = StateFile::new(path).prepare()
+        {
+            note(
+                "state-file",
+                format!("{} cannot be written: {error}; name another, or none", path.display()),
+            );
+        }
+        let max_staleness = max_staleness(&arguments.max_staleness).unwrap_or_else(|problem| {
+            note("max-staleness", problem);
+            Duration::MAX
+        });
         let mut length = |option: &str, text: &str| {
             duration(text).unwrap_or_else(|problem| {
                 note(option, problem);
@@ -97,7 +119,17 @@ impl Config {
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
-        Ok(Self { directory, once: arguments.once, interval, recheck_interval, accounts, clusters, rules })
+        Ok(Self {
+            directory,
+            once: arguments.once,
+            state_file,
+            interval,
+            recheck_interval,
+            max_staleness,
+            accounts,
+            clusters,
+            rules,
+        })
     }
 }
 
@@ -111,6 +143,24 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         Some(length) if PERIODS.contains(&length) => Ok(length),
         Some(_) => Err(format!("{text:?} is out of range; use 1 second to 1 day")),
         None => Err(format!("{text:?} is not a length of time; use seconds such as 60, or 90s, 2m")),
+    }
+}
+
+/// A cluster that AWS does not answer for is not gone: hence never, unless the operator says otherwise.
+fn max_staleness(text: &str) -> Result<Duration, String> {
+    match parse_duration(text).or_else(|| text.parse().ok().map(Duration::from_secs)) {
+        _ if text == "never" => Ok(Duration::MAX),
+        Some(length) if length >= *PERIODS.start() => Ok(length),
+        Some(_) => Err(format!("{text:?} is too short; use 1 second or more, or never")),
+        None => Err(format!("{text:?} is not a length of time; use such as 2h or 1d, or never")),
+    }
+}
+
+fn state_file(given: Option<&Path>, directory: &Path) -> Option<PathBuf> {
+    match given {
+        Some(path) if path == "none" => None,
+        Some(path) => Some(path.to_owned()),
+        None => Some(directory.join(file_sd::WORK_DIRECTORY).join("state")),
     }
 }
 
@@ -164,6 +214,8 @@ mod tests {
             directory: Some(std::env::temp_dir()),
             interval: "60".to_owned(),
             recheck_interval: "10m".to_owned(),
+            max_staleness: "never".to_owned(),
+            state_file: Some("none".into()),
             scrape_intervals: Intervals::OFFERED.map(str::to_owned).to_vec(),
             default_scrape_interval_prefix: Intervals::DEFAULT.to_owned(),
             ..RunArgs::default()
@@ -196,6 +248,8 @@ mod tests {
         let mistakes = Config::new(&RunArgs {
             directory: Some("/nonexistent".into()),
             interval: "often".to_owned(),
+            max_staleness: "always".to_owned(),
+            state_file: Some("/nonexistent/directory/state".into()),
             role: vec!["arn:aws:iam::1234:role/reader".to_owned()],
             region: vec!["Frankfurt".to_owned()],
             cluster: vec!["arn:aws:ecs:eu-west-1:123456789012:service/web".to_owned()],
@@ -204,6 +258,8 @@ mod tests {
         });
         assert_snapshot!(mistakes.unwrap_err(), @r#"
         --directory: /nonexistent does not exist; create it, for example with mkdir -p /nonexistent
+        --state-file: /nonexistent/directory/state cannot be written: No such file or directory (os error 2); name another, or none
+        --max-staleness: "always" is not a length of time; use such as 2h or 1d, or never
         --interval: "often" is not a length of time; use seconds such as 60, or 90s, 2m
         --role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
         --region: "Frankfurt" is not a region; it looks like eu-west-1
@@ -218,6 +274,28 @@ mod tests {
         let config =
             Config::new(&RunArgs { cluster: clusters, region: vec![" ".to_owned()], ..arguments() }).unwrap();
         assert_eq!((config.clusters.patterns().len(), config.accounts.regions.len()), (1, 0));
+    }
+
+    #[test]
+    fn nothing_is_let_go_unless_it_is_said_when() {
+        let check = |text: &str| max_staleness(text).ok();
+        assert_eq!((check("never"), check("2d")), (Some(Duration::MAX), Some(Duration::from_secs(172_800))));
+        assert_eq!((check("90"), check("0"), check("1h ago")), (Some(Duration::from_secs(90)), None, None));
+    }
+
+    #[test]
+    fn the_state_file_is_in_the_directory_unless_it_is_said_where() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = |state_file: Option<&str>| {
+            let state_file = state_file.map(PathBuf::from);
+            let directory = Some(directory.path().to_owned());
+            Config::new(&RunArgs { directory, state_file, ..arguments() }).unwrap().state_file
+        };
+        assert_eq!(config(None), Some(directory.path().join(".prometheus-ecs-sd/state")));
+        assert_eq!(config(Some("none")), None);
+        let other = directory.path().join("made/state");
+        assert_eq!(config(other.to_str()), Some(other.clone()));
+        assert!(other.parent().is_some_and(Path::is_dir));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::poller::{NoRegion, Poller, Progress};
 use crate::publisher::{Published, Publisher};
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::FileSd;
+use crate::state::{State, StateFile};
 
 /// What a single refresh came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Outcome {
 pub struct Discovery {
     poller: Poller,
     publisher: Publisher,
+    /// What a process before this one has saved.
+    before: Option<State>,
     files: JoinHandle<Option<bool>>,
     changes: JoinHandle<()>,
 }
@@ -43,9 +46,12 @@ impl Discovery {
     ) -> Result<Self, NoRegion> {
         let poller = Poller::new(config, aws, progress)?;
         let publisher = Publisher::new(poller.sources(), config.clusters.clone());
+        let state = config.state_file.as_deref().map(StateFile::new);
+        let before = state.as_ref().and_then(StateFile::read);
         let files = FileSd::new(&config.directory, &config.rules.intervals, config.once);
         Ok(Self {
-            files: tokio::spawn(write_files(files, publisher.subscribe())),
+            before,
+            files: tokio::spawn(write_files(state, files, publisher.subscribe())),
             changes: tokio::spawn(tell_changes(Changes::new(out), publisher.subscribe())),
             poller,
             publisher,
@@ -59,12 +65,14 @@ impl Discovery {
 
     /// Refreshes for ever.
     pub async fn run(mut self) {
+        self.restore();
         self.poller.run(&mut self.publisher).await;
     }
 
     /// Refreshes once, and waits until all is written.
     pub async fn once(mut self) -> Outcome {
         let published = self.publisher.subscribe();
+        self.restore();
         self.poller.once(&mut self.publisher).await;
         let complete = published.borrow().complete;
         // The sinks end when there is nothing more to come.
@@ -76,18 +84,32 @@ impl Discovery {
             Some(false) | None => Outcome::Nothing,
         }
     }
+
+    fn restore(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.poller.restore(before, &mut self.publisher);
+        }
+    }
 }
 
-/// Returns whether the last write succeeded, if there was any.
-async fn write_files(mut files: FileSd, mut published: watch::Receiver<Published>) -> Option<bool> {
+/// Returns whether the last write of the target files succeeded, if there was any. The state goes first: no target is
+/// in a file that the next process would not know of.
+async fn write_files(
+    mut state: Option<StateFile>,
+    mut files: FileSd,
+    mut published: watch::Receiver<Published>,
+) -> Option<bool> {
     let mut succeeded = None;
     while let Ok(now) = next(&mut published).await {
         let write = tokio::task::spawn_blocking(move || {
+            if let (Some(state), Some(facts)) = (&mut state, &now.facts) {
+                state.write(facts);
+            }
             let written = files.write(&now.snapshot, now.complete);
-            (files, written)
+            (state, files, written)
         });
-        let (returned, written) = write.await.expect("writing does not panic");
-        files = returned;
+        let written;
+        (state, files, written) = write.await.expect("writing does not panic");
         succeeded = Some(written);
     }
     succeeded

@@ -10,6 +10,8 @@ pub mod demo;
 pub mod discovery;
 pub mod poller;
 pub mod publisher;
+mod replace;
 pub mod shutdown;
 pub mod sinks;
+pub mod state;
 pub mod telemetry;

@@ -8,12 +8,13 @@ mod turn;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::inventory::Inventory;
 use ecs_discovery::inventory::question::{Failure, FailureKind};
+use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::snapshot::Scope;
 use tokio::task::JoinSet;
@@ -23,6 +24,7 @@ use tracing::debug;
 use crate::aws::{Aws, Source, SourceSpec};
 use crate::config::Config;
 use crate::publisher::Publisher;
+use crate::state::State;
 use turn::Turn;
 
 /// How long the results of fast sources wait for slower ones, so that Prometheus need not read the files again
@@ -45,10 +47,40 @@ struct Settings {
     clusters: ClusterSelection,
     rules: Rules,
     recheck_interval: Duration,
+    max_staleness: Duration,
     /// Accounts that a role stands for.
     role_accounts: BTreeSet<String>,
-    begun: Instant,
+    clock: Clock,
     progress: Arc<Progress>,
+}
+
+impl Settings {
+    /// What is published of these scopes.
+    fn published(&self, scopes: &BTreeMap<ClusterArn, Scope>) -> BTreeMap<ClusterArn, Scope> {
+        let now = self.clock.now();
+        let published = |(cluster, scope): (&ClusterArn, &Scope)| {
+            (cluster.clone(), scope.published(now, self.max_staleness))
+        };
+        scopes.iter().map(published).collect()
+    }
+}
+
+/// The time since the Unix epoch as it was at the start, and goes on whatever is done to the system's clock.
+#[derive(Debug)]
+struct Clock {
+    start: Duration,
+    begun: Instant,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { start, begun: Instant::now() }
+    }
+
+    fn now(&self) -> Duration {
+        self.start + self.begun.elapsed()
+    }
 }
 
 /// How far the first refresh has come, for people who wait for it.
@@ -66,7 +98,10 @@ pub struct Progress {
 #[derive(Debug)]
 struct Polled {
     source: Source,
+    /// For people.
     name: Arc<str>,
+    /// What its facts are saved as: names may be alike.
+    id: Arc<str>,
     is_own: bool,
     facts: Option<Known>,
 }
@@ -75,6 +110,7 @@ struct Polled {
 struct Known {
     inventory: Inventory,
     scopes: BTreeMap<ClusterArn, Scope>,
+    saved: Arc<Saved>,
     account: Option<String>,
     /// What was last logged about the source as a whole.
     trouble: Option<FailureKind>,
@@ -93,6 +129,8 @@ pub struct Heard {
     pub failure: Option<Failure>,
     /// How long that took.
     pub took: Duration,
+    /// What is known of the source, by its name; `None` before its first refresh.
+    pub facts: Option<(Arc<str>, Arc<Saved>)>,
 }
 
 /// No region is named anywhere.
@@ -118,10 +156,12 @@ impl Poller {
                     |role| format!("{} ({})", role.account(), role.last_part()),
                 );
                 let external_id = role.and_then(|_| accounts.external_id.clone());
+                let id = format!("{} {region}", role.map_or("own account", |role| role.as_str()));
                 let spec = SourceSpec { role: role.cloned(), external_id, region: region.clone() };
                 sources.push(Polled {
                     source: aws.source(spec),
                     name: format!("{account} {region}").into(),
+                    id: id.into(),
                     is_own: role.is_none(),
                     facts: Some(Known::default()),
                 });
@@ -131,8 +171,9 @@ impl Poller {
             clusters: config.clusters.clone(),
             rules: config.rules.clone(),
             recheck_interval: config.recheck_interval,
+            max_staleness: config.max_staleness,
             role_accounts: accounts.roles.iter().map(|role| role.account().to_owned()).collect(),
-            begun: Instant::now(),
+            clock: Clock::new(),
             progress,
         };
         Ok(Self { sources, settings: Arc::new(settings), interval: config.interval })
@@ -141,6 +182,27 @@ impl Poller {
     /// How many sources there are.
     pub fn sources(&self) -> usize {
         self.sources.len()
+    }
+
+    /// Publishes what a process before this one has saved of the sources; to be called before any refresh.
+    pub fn restore(&mut self, state: State, publisher: &mut Publisher) {
+        let State { mut sources, as_of } = state;
+        let (settings, now) = (&self.settings, self.settings.clock.now());
+        let mut any_scope = false;
+        for polled in &mut self.sources {
+            let Some(saved) = sources.remove(&*polled.id) else { continue };
+            let (inventory, scopes) = saved.restore(&settings.clusters, &settings.rules, as_of, now);
+            any_scope |= !scopes.is_empty();
+            polled.facts = Some(Known { inventory, scopes, ..Known::default() });
+        }
+        if !any_scope {
+            return;
+        }
+        for (index, polled) in self.sources.iter().enumerate() {
+            let scopes = polled.facts.as_ref().map(|known| settings.published(&known.scopes));
+            publisher.hear(index, Heard { scopes: scopes.unwrap_or_default(), ..Heard::default() });
+        }
+        publisher.publish();
     }
 
     /// Refreshes every source once, publishes, and ends.
@@ -199,6 +261,7 @@ impl Poller {
             let turn = Turn {
                 source: polled.source.clone(),
                 name: polled.name.clone(),
+                id: polled.id.clone(),
                 is_own: polled.is_own,
                 settings: self.settings.clone(),
             };

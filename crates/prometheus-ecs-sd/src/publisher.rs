@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::poller::Heard;
+use crate::state::Facts;
 
 /// What the sinks read.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Published {
     pub number: u64,
     /// How long the slowest of the refreshes took that this is the result of.
     pub took: Duration,
+    /// What is known of each source, once each has been refreshed.
+    pub facts: Option<Facts>,
 }
 
 /// Collects what the sources came to.
@@ -92,9 +95,10 @@ impl Publisher {
             self.warn_of_unmatched(&snapshot);
         }
         let took = std::mem::take(&mut self.took);
+        let facts = self.heard().map(|heard| heard.facts.clone()).collect();
         self.current.send_modify(|published| {
-            *published =
-                Published { snapshot: Arc::new(snapshot), complete, number: published.number + 1, took };
+            let (snapshot, number) = (Arc::new(snapshot), published.number + 1);
+            *published = Published { snapshot, complete, number, took, facts };
         });
     }
 

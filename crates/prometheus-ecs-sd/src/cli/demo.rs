@@ -50,8 +50,11 @@ fn config(arguments: &DemoArgs) -> Result<(Config, Duration), Mistakes> {
     let config = Config {
         directory,
         once: false,
+        // Each demo has another fleet.
+        state_file: None,
         interval,
         recheck_interval: interval * 10,
+        max_staleness: Duration::MAX,
         accounts: Accounts { own: true, ..Accounts::default() },
         clusters: ClusterSelection::All,
         rules: Rules::default(),

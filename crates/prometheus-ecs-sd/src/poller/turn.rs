@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::inventory::plan::{Conclusion, Refresh};
@@ -31,6 +30,7 @@ const GIVE_UP_AFTER: u32 = 16;
 pub(super) struct Turn {
     pub(super) source: Source,
     pub(super) name: Arc<str>,
+    pub(super) id: Arc<str>,
     pub(super) is_own: bool,
     pub(super) settings: Arc<Settings>,
 }
@@ -63,7 +63,13 @@ impl Turn {
             complete = heard.complete,
             "source refreshed"
         );
-        known.scopes = heard.scopes.clone();
+        known.scopes = heard.scopes;
+        heard.scopes = self.settings.published(&known.scopes);
+        let saved = known.inventory.saved(&known.scopes);
+        if *known.saved != saved {
+            known.saved = Arc::new(saved);
+        }
+        heard.facts = Some((self.id.clone(), known.saved.clone()));
         (known, heard)
     }
 
@@ -98,7 +104,7 @@ impl Turn {
         let complete = conclusion.is_complete();
         let Conclusion { inventory, scopes, failure, .. } = conclusion;
         known.inventory = inventory;
-        Heard { scopes, complete, failure, took: Duration::ZERO }
+        Heard { scopes, complete, failure, ..Heard::default() }
     }
 
     async fn ask_everything(&self, known: &mut Known, account: Option<&str>) -> Conclusion {
@@ -106,7 +112,7 @@ impl Turn {
         let selection = settings.clusters.within(account, self.source.region());
         let inventory = std::mem::take(&mut known.inventory);
         let mut refresh =
-            Refresh::begin(inventory, selection, settings.begun.elapsed(), settings.recheck_interval);
+            Refresh::begin(inventory, selection, settings.clock.now(), settings.recheck_interval);
         let mut waiting = Waiting::default();
         let mut asking = FuturesUnordered::new();
         loop {

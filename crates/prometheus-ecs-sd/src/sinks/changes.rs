@@ -129,10 +129,18 @@ fn log_standings(before: &Snapshot, now: &Snapshot) {
         let name = cluster.last_part();
         let (account, region) = (cluster.account(), cluster.region());
         match (&scope.standing, earlier) {
+            (Standing::Heard, None | Some(Standing::Restored)) => {
+                debug!(cluster = name, account, region, "cluster is heard for the first time");
+            }
             (Standing::Heard, Some(_)) => info!(cluster = name, account, region, "cluster is heard again"),
-            (Standing::Heard, None) => debug!(cluster = name, account, region, "cluster is new"),
             (Standing::Held(error), _) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read; its targets stay as they were");
+            }
+            (Standing::Retired(error), _) => {
+                warn!(cluster = name, account, region, %error, "cluster could not be read for longer than --max-staleness; its targets are gone");
+            }
+            (Standing::Restored, _) => {
+                debug!(cluster = name, account, region, "cluster is as the run before saw it")
             }
             (Standing::Unheard(error), _) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read yet; trying again");

@@ -4,21 +4,23 @@
 //! of a directory again at any event in it, temporary files included. A file that would not change is not
 //! written: its modification time is set instead, which is what `prometheus_sd_file_mtime_seconds` shows.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use ecs_discovery::interval::{Interval, Intervals};
 use ecs_discovery::render;
-use ecs_discovery::snapshot::Snapshot;
+use ecs_discovery::snapshot::{Scope, Snapshot};
 use ecs_discovery::target::Target;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
+
+use crate::replace::{Stamp, Trouble, Workplace};
 
 /// Where files are made; in the target directory, so that they can be renamed into place.
-const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
+pub(crate) const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
 /// What the files being made there begin with.
 const WORK_PREFIX: &str = "tasks-";
 /// What a target file's name ends in, after its interval.
@@ -37,18 +39,11 @@ pub fn prepare(directory: &Path) -> io::Result<()> {
     // Without a name, so that Prometheus does not notice.
     tempfile::tempfile_in(directory)?;
     let work = work_directory(directory)?;
-    tempfile::Builder::new().prefix(WORK_PREFIX).tempfile_in(&work)?;
-    for entry in fs::read_dir(&work)?.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
-            continue;
-        }
-        match fs::remove_file(entry.path()) {
-            // Another process may be done with it by now.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+    workplace(&work).prepare()
+}
+
+fn workplace(directory: &Path) -> Workplace<'_> {
+    Workplace { directory, prefix: WORK_PREFIX, mode: MODE }
 }
 
 /// Where files are made; made itself if someone has removed it. It must be in the same file system.
@@ -83,25 +78,7 @@ struct TargetFile {
     path: PathBuf,
     /// What the file looked like when this program last left it.
     left: Option<Stamp>,
-    failed: bool,
-}
-
-/// Tells whether a file is still the one that was left.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: (u64, u64),
-    length: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: (metadata.dev(), metadata.ino()),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
+    trouble: Trouble,
 }
 
 impl FileSd {
@@ -112,7 +89,7 @@ impl FileSd {
             interval: interval.clone(),
             path: directory.join(format!("{interval}{SUFFIX}")),
             left: None,
-            failed: false,
+            trouble: Trouble::default(),
         };
         let files: Vec<_> = intervals.offered().iter().map(file).collect();
         warn_of_strangers(directory, &files);
@@ -124,30 +101,48 @@ impl FileSd {
     /// stay as they are get a new modification time. A file that cannot be written stays as it was, is
     /// reported, and is tried again next time. Returns whether all could be written.
     pub fn write(&mut self, snapshot: &Arc<Snapshot>, complete: bool) -> bool {
-        if !complete && self.put_off > 0 && self.files.iter().any(TargetFile::is_of_the_run_before) {
-            self.put_off -= 1;
-            info!("not everything could be heard; the files of the run before stay for now");
-            return true;
+        if complete {
+            self.put_off = 0;
         }
-        self.put_off = 0;
+        let put_off = self.put_off > 0 && self.files.iter().any(TargetFile::is_of_the_run_before);
+        if put_off {
+            self.put_off -= 1;
+            info!("not everything could be heard yet; target files of the run before stay for now");
+        }
         let unchanged = self.written.as_ref().is_some_and(|written| shares_all(written, snapshot));
         let mut targets = None;
         let mut succeeded = true;
         for file in &mut self.files {
+            let is_of_the_run_before = file.is_of_the_run_before();
+            if is_of_the_run_before && put_off {
+                continue;
+            }
             let result = if unchanged && file.is_as_left() {
                 if complete { file.touch() } else { Ok(()) }
             } else {
                 let targets = targets.get_or_insert_with(|| snapshot.targets());
                 let interval = file.interval.clone();
-                let own = targets.iter().copied().filter(|target| target.interval == interval);
+                let mut own = targets.iter().copied().filter(|target| target.interval == interval).peekable();
+                // The targets of the run before are not replaced by none as long as some scope was never heard.
+                if is_of_the_run_before && own.peek().is_none() && !complete && !is_known(snapshot) {
+                    continue;
+                }
                 file.update(&self.directory, own, complete)
             };
-            succeeded &= result.is_ok();
-            file.report(result);
+            if result.is_err() {
+                succeeded = false;
+                file.left = None;
+            }
+            file.trouble.report(&file.path, &result);
         }
         self.written = succeeded.then(|| snapshot.clone());
         succeeded
     }
+}
+
+/// Whether each scope was heard, now or earlier.
+fn is_known(snapshot: &Snapshot) -> bool {
+    !snapshot.scopes.is_empty() && snapshot.scopes.values().all(Scope::is_known)
 }
 
 /// Whether two snapshots hold the very same results, so that nothing need be rendered to know that the bytes are equal.
@@ -160,8 +155,7 @@ fn shares_all(one: &Snapshot, other: &Snapshot) -> bool {
 
 impl TargetFile {
     fn is_as_left(&self) -> bool {
-        let found = fs::symlink_metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
-        self.left.is_some() && found == self.left
+        self.left.as_ref().is_some_and(|left| left.is_still_of(&self.path))
     }
 
     /// Whether it has targets that this process has not put there.
@@ -171,17 +165,13 @@ impl TargetFile {
     }
 
     /// Makes the file hold these targets: it is replaced, unless it holds the same bytes already and, where it is
-    /// to be touched, that is allowed. (Only a file's owner may set its time: another user may have made it.) The
-    /// targets of the run before are not replaced by none as long as something was not heard.
+    /// to be touched, that is allowed. (Only a file's owner may set its time: another user may have made it.)
     fn update<'a>(
         &mut self,
         directory: &Path,
         targets: impl Iterator<Item = &'a Target> + Clone,
         touch: bool,
     ) -> io::Result<()> {
-        if !touch && self.is_of_the_run_before() && targets.clone().next().is_none() {
-            return Ok(());
-        }
         if self.holds(targets.clone()) && (!touch || self.touch().is_ok()) {
             debug!(file = %self.path.display(), "file is up to date");
             self.left = Some(Stamp::of(&fs::symlink_metadata(&self.path)?));
@@ -193,17 +183,9 @@ impl TargetFile {
     fn replace<'a>(&mut self, directory: &Path, targets: impl Iterator<Item = &'a Target>) -> io::Result<()> {
         self.left = None;
         let work = work_directory(directory)?;
-        let permissions = Permissions::from_mode(MODE);
-        let new = tempfile::Builder::new().prefix(WORK_PREFIX).permissions(permissions).tempfile_in(&work)?;
-        let mut out = BufWriter::new(new.as_file());
-        render::file_sd::write(&mut out, targets)?;
-        out.flush()?;
-        drop(out);
-        new.as_file().sync_all()?;
-        let file = new.persist(&self.path).map_err(|error| error.error)?;
+        let file = workplace(&work).replace(&self.path, |out| render::file_sd::write(out, targets))?;
         self.left = Some(Stamp::of(&file.metadata()?));
-        // Only this makes the renaming itself survive a power cut.
-        File::open(directory)?.sync_all()
+        Ok(())
     }
 
     /// Whether the file holds just what would be written; stops at the first difference.
@@ -227,22 +209,6 @@ impl TargetFile {
         file.set_modified(SystemTime::now())?;
         self.left = Some(Stamp::of(&file.metadata()?));
         Ok(())
-    }
-
-    fn report(&mut self, result: io::Result<()>) {
-        let file = self.path.display();
-        match result {
-            Ok(()) if std::mem::take(&mut self.failed) => info!(%file, "file can be written again"),
-            Ok(()) => {}
-            Err(error) => {
-                self.left = None;
-                if std::mem::replace(&mut self.failed, true) {
-                    debug!(%file, %error, "file could still not be written");
-                } else {
-                    error!(%file, %error, "file could not be written and is tried again");
-                }
-            }
-        }
     }
 }
 

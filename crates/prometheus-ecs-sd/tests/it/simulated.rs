@@ -3,6 +3,7 @@
 mod budget;
 mod faults;
 mod files;
+mod restart;
 mod selection;
 
 use std::io::Write;
@@ -40,8 +41,10 @@ impl Stage {
         let config = Config {
             directory: directory.path().to_owned(),
             once: false,
+            state_file: Some(directory.path().join(".prometheus-ecs-sd/state")),
             interval: Duration::from_secs(60),
             recheck_interval: Duration::from_secs(600),
+            max_staleness: Duration::MAX,
             accounts: Accounts { own: true, ..Accounts::default() },
             clusters: ClusterSelection::All,
             rules: Rules { tags_to_labels: Arc::new(TagSelection::All), ..Rules::default() },
@@ -91,6 +94,10 @@ impl Stage {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    pub(crate) fn state_file(&self) -> PathBuf {
+        self.path(".prometheus-ecs-sd/state")
     }
 
     /// The text of the file of one interval.

@@ -1,0 +1,104 @@
+//! Files that are replaced whole or not at all, whatever ends the process or fills the disk.
+//!
+//! The new file is made beside others of its kind, under a name that begins with their prefix, and renamed into
+//! place. What a killed process has left there is removed by the next one.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use tempfile::{Builder, NamedTempFile};
+use tracing::{debug, error, info};
+
+/// Where and how new files are made before they take the place of old ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Workplace<'a> {
+    /// A directory of the same file system as what is replaced.
+    pub(crate) directory: &'a Path,
+    /// What the names of unfinished files begin with, and of no others.
+    pub(crate) prefix: &'a str,
+    /// Permissions of the file, as far as the umask allows them.
+    pub(crate) mode: u32,
+}
+
+impl Workplace<'_> {
+    /// Makes `path` a new file with what `write` writes. If anything fails, what was there stays.
+    pub(crate) fn replace(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+    ) -> io::Result<File> {
+        let new = self.new_file()?;
+        let mut out = BufWriter::new(new.as_file());
+        write(&mut out)?;
+        out.flush()?;
+        drop(out);
+        new.as_file().sync_all()?;
+        let file = new.persist(path).map_err(|error| error.error)?;
+        // Only this makes the renaming itself survive a power cut.
+        File::open(path.parent().unwrap_or(self.directory))?.sync_all()?;
+        Ok(file)
+    }
+
+    /// Tries to make a file, and removes what a killed process has left.
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        drop(self.new_file()?);
+        for entry in fs::read_dir(self.directory)?.flatten() {
+            if !entry.file_name().to_string_lossy().starts_with(self.prefix) {
+                continue;
+            }
+            match fs::remove_file(entry.path()) {
+                // Another process may be done with it by now.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn new_file(&self) -> io::Result<NamedTempFile> {
+        let permissions = Permissions::from_mode(self.mode);
+        Builder::new().prefix(self.prefix).permissions(permissions).tempfile_in(self.directory)
+    }
+}
+
+/// Tells whether a file is still the one that was left.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: (u64, u64),
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: (metadata.dev(), metadata.ino()),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
+    /// Whether the file of that name is the very one, untouched.
+    pub(crate) fn is_still_of(&self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|metadata| Self::of(&metadata) == *self)
+    }
+}
+
+/// Tells of lasting trouble with a file when it begins and when it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble(bool);
+
+impl Trouble {
+    pub(crate) fn report(&mut self, file: &Path, result: &io::Result<()>) {
+        let file = file.display();
+        let before = std::mem::replace(&mut self.0, result.is_err());
+        match result {
+            Ok(()) if before => info!(%file, "file can be written again"),
+            Ok(()) => {}
+            Err(error) if before => debug!(%file, %error, "file could still not be written"),
+            Err(error) => error!(%file, %error, "file could not be written and is tried again"),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What outlasts the process: facts that were costly to ask AWS for, in one file.
+//!
+//! It is a cache and nothing more. A file that cannot be used is reported and ignored, one that cannot be written
+//! is reported and tried again, and discovery goes on. It holds no environment value but the convention's own,
+//! and is readable for its owner only all the same.
+
+mod file;
+mod record;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ecs_discovery::inventory::saved::Saved;
+use tracing::{info, warn};
+
+use crate::replace::{Stamp, Trouble, Workplace};
+
+/// What stands between the name of the state file and what else unfinished ones are called.
+const UNFINISHED: &str = ".new-";
+
+/// For nobody but the owner: it tells what runs where.
+const MODE: u32 = 0o600;
+
+/// The facts of all sources, by the name of the source, as a process before this one left them.
+#[derive(Debug, Default)]
+pub struct State {
+    pub(crate) sources: BTreeMap<String, Saved>,
+    /// When they last held, since the Unix epoch.
+    pub(crate) as_of: Duration,
+}
+
+/// Why a state file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The system does not let it be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// Something else has this name.
+    #[error("it is no state file")]
+    Foreign,
+    /// Another version of the program has written it.
+    #[error("it is of version {0}, which this program does not read")]
+    OtherVersion(String),
+    /// It is not what was written.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The state file and what it holds.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    /// What this process has put there, and what the file looked like then.
+    written: Option<(Facts, Stamp)>,
+    trouble: Trouble,
+}
+
+/// The facts of each source, by its name.
+pub type Facts = Vec<(Arc<str>, Arc<Saved>)>;
+
+impl StateFile {
+    /// Prepares to write it; nothing is written yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), written: None, trouble: Trouble::default() }
+    }
+
+    /// Makes the place where it is written, and removes what a killed process has left there.
+    pub fn prepare(&self) -> io::Result<()> {
+        self.in_place(|workplace| workplace.prepare())
+    }
+
+    /// What a process before this one has left; one that cannot be used is reported, and counts as none.
+    pub fn read(&self) -> Option<State> {
+        let file = self.path.display();
+        match file::read(&self.path) {
+            Ok(state) => {
+                if state.is_some() {
+                    info!(%file, "targets of the run before are published until AWS answers");
+                }
+                state
+            }
+            Err(error) => {
+                warn!(%file, %error, "state file is ignored, and everything is asked for anew");
+                None
+            }
+        }
+    }
+
+    /// Saves the facts, unless the file holds them already: then it is only marked as new.
+    pub fn write(&mut self, facts: &Facts) {
+        let saved = match self.written.take() {
+            Some((written, stamp)) if written == *facts && stamp.is_still_of(&self.path) => self.touch(),
+            _ => self.replace(facts),
+        };
+        let left = saved.and_then(|file| Ok(Stamp::of(&file.metadata()?)));
+        let result = left.map(|stamp| self.written = Some((facts.clone(), stamp)));
+        self.trouble.report(&self.path, &result);
+    }
+
+    fn touch(&self) -> io::Result<File> {
+        let file = File::open(&self.path)?;
+        file.set_modified(SystemTime::now())?;
+        Ok(file)
+    }
+
+    fn replace(&self, facts: &Facts) -> io::Result<File> {
+        self.in_place(|workplace| workplace.replace(&self.path, |out| file::write(out, facts)))
+    }
+
+    fn in_place<T>(&self, work: impl FnOnce(Workplace<'_>) -> io::Result<T>) -> io::Result<T> {
+        let (Some(directory), Some(name)) = (self.path.parent(), self.path.file_name()) else {
+            return Err(io::Error::other("it is not the name of a file"));
+        };
+        // `state` has the empty path as its parent.
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        match fs::create_dir(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let prefix = format!("{}{UNFINISHED}", name.to_string_lossy());
+        work(Workplace { directory, prefix: &prefix, mode: MODE })
+    }
+}

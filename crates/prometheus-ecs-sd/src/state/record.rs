@@ -1,0 +1,377 @@
+//! The records of the state file, one fact each, and the facts they are made of.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::conventions::Variable;
+use ecs_discovery::inventory::saved::{Saved, SavedScope};
+use ecs_discovery::model;
+use serde::{Deserialize, Serialize};
+
+type Text<'a> = Cow<'a, str>;
+type Texts<'a> = Vec<(Text<'a>, Text<'a>)>;
+
+/// One line. What follows a source is of that source, and tasks are of the cluster before them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Record<'a> {
+    Source(Text<'a>),
+    Definition(Definition<'a>),
+    ContainerInstance { arn: Text<'a>, instance: Option<Text<'a>> },
+    Host(Host<'a>),
+    Cluster { arn: Text<'a>, tags: Texts<'a>, described: bool, held_since: Option<Duration> },
+    Task(Box<Task<'a>>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Definition<'a> {
+    arn: Text<'a>,
+    network_mode: Text<'a>,
+    containers: Vec<ContainerDefinition<'a>>,
+    tags: Texts<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ContainerDefinition<'a> {
+    name: Text<'a>,
+    environment: Texts<'a>,
+    secrets: Vec<Text<'a>>,
+    docker_labels: Texts<'a>,
+    ports: Vec<(Ports, bool)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Host<'a> {
+    id: Text<'a>,
+    private_ipv4: Option<Ipv4Addr>,
+    public_ipv4: Option<Ipv4Addr>,
+    instance_type: Option<Text<'a>>,
+    subnet: Option<Text<'a>>,
+    zone: Option<Text<'a>>,
+    tags: Texts<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Task<'a> {
+    arn: Text<'a>,
+    definition: Text<'a>,
+    launch_type: Option<Text<'a>>,
+    capacity_provider: Option<Text<'a>>,
+    group: Option<Text<'a>>,
+    started_by: Option<Text<'a>>,
+    zone: Option<Text<'a>>,
+    desired: Text<'a>,
+    last: Text<'a>,
+    health: Option<Text<'a>>,
+    platform: [Option<Text<'a>>; 2],
+    container_instance: Option<Text<'a>>,
+    /// Its subnet and its address.
+    interface: Option<(Option<Text<'a>>, Option<Ipv4Addr>)>,
+    containers: Vec<Container<'a>>,
+    overrides: Vec<(Text<'a>, Texts<'a>)>,
+    tags: Texts<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Container<'a> {
+    name: Text<'a>,
+    arn: Option<Text<'a>>,
+    image: Option<Text<'a>>,
+    runtime_id: Option<Text<'a>>,
+    last: Text<'a>,
+    health: Option<Text<'a>>,
+    ipv4: Option<Ipv4Addr>,
+    ipv6: Option<Ipv6Addr>,
+    bindings: Vec<(Option<IpAddr>, bool, Ports, Ports)>,
+}
+
+/// The first and the last of a range. Beside it, whether its protocol is UDP.
+type Ports = (u16, u16);
+
+/// Takes the facts of one source apart.
+pub(super) fn records(
+    source: &str,
+    saved: &Saved,
+    mut write: impl FnMut(Record<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    write(Record::Source(source.into()))?;
+    for definition in &saved.definitions {
+        write(Record::Definition(Definition::of(definition)))?;
+    }
+    for known in &saved.container_instances {
+        let instance = known.instance.as_ref().map(|id| id.as_str().into());
+        write(Record::ContainerInstance { arn: known.arn.as_str().into(), instance })?;
+    }
+    for host in &saved.hosts {
+        write(Record::Host(Host::of(host)))?;
+    }
+    for SavedScope { cluster, described, held_since, tasks } in &saved.scopes {
+        let (arn, tags) = (cluster.arn.as_str().into(), texts(&cluster.tags));
+        write(Record::Cluster { arn, tags, described: *described, held_since: *held_since })?;
+        for task in tasks {
+            write(Record::Task(Box::new(Task::of(task))))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts facts together again, record by record.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    sources: BTreeMap<String, Saved>,
+    source: Option<(String, Saved)>,
+}
+
+impl Reader {
+    /// Takes the next record, or says why it cannot be one.
+    pub(super) fn take(&mut self, record: Record<'_>) -> Result<(), String> {
+        if let Record::Source(name) = record {
+            self.sources.extend(self.source.replace((name.into_owned(), Saved::default())));
+            return Ok(());
+        }
+        let (_, saved) = self.source.as_mut().ok_or("a record is of no source")?;
+        match record {
+            Record::Source(_) => {}
+            Record::Definition(definition) => saved.definitions.push(Arc::new(definition.fact()?)),
+            Record::ContainerInstance { arn, instance } => {
+                let arn = parsed(ContainerInstanceArn::parse(&arn))?;
+                let instance = instance.map(|id| model::InstanceId::new(&id));
+                saved.container_instances.push(model::ContainerInstance { arn, instance });
+            }
+            Record::Host(host) => saved.hosts.push(Arc::new(host.fact())),
+            Record::Cluster { arn, tags, described, held_since } => {
+                let cluster = model::Cluster { arn: parsed(ClusterArn::parse(&arn))?, tags: shared(tags) };
+                let cluster = Arc::new(cluster);
+                saved.scopes.push(SavedScope { cluster, described, held_since, tasks: Vec::new() });
+            }
+            Record::Task(task) => {
+                let scope = saved.scopes.last_mut().ok_or("a task is of no cluster")?;
+                scope.tasks.push(Arc::new(task.fact()?));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn sources(mut self) -> BTreeMap<String, Saved> {
+        self.sources.extend(self.source);
+        self.sources
+    }
+}
+
+impl<'a> Definition<'a> {
+    fn of(definition: &'a model::TaskDefinition) -> Self {
+        Self {
+            arn: definition.arn.as_str().into(),
+            network_mode: definition.network_mode.as_str().into(),
+            containers: definition.containers.iter().map(ContainerDefinition::of).collect(),
+            tags: texts(&definition.tags),
+        }
+    }
+
+    fn fact(self) -> Result<model::TaskDefinition, String> {
+        Ok(model::TaskDefinition {
+            arn: parsed(TaskDefinitionArn::parse(&self.arn))?,
+            network_mode: (&*self.network_mode).into(),
+            containers: self
+                .containers
+                .into_iter()
+                .map(ContainerDefinition::fact)
+                .collect::<Result<_, _>>()?,
+            tags: shared(self.tags),
+        })
+    }
+}
+
+impl<'a> ContainerDefinition<'a> {
+    fn of(container: &'a model::ContainerDefinition) -> Self {
+        let ports = container.port_mappings.iter();
+        Self {
+            name: (&*container.name).into(),
+            environment: settings(&container.environment),
+            secrets: container.secrets.iter().map(|variable| variable.name().into()).collect(),
+            docker_labels: texts(&container.docker_labels),
+            ports: ports.map(|mapping| (ends(mapping.container_ports), is_udp(mapping.protocol))).collect(),
+        }
+    }
+
+    fn fact(self) -> Result<model::ContainerDefinition, String> {
+        let mapping = |(ports, udp)| {
+            Ok::<_, String>(model::PortMapping { container_ports: range(ports)?, protocol: protocol(udp) })
+        };
+        Ok(model::ContainerDefinition {
+            name: self.name.into(),
+            environment: from_settings(&self.environment),
+            secrets: self.secrets.iter().filter_map(|name| Variable::named(name)).collect(),
+            docker_labels: shared(self.docker_labels),
+            port_mappings: self.ports.into_iter().map(mapping).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl<'a> Host<'a> {
+    fn of(host: &'a model::Host) -> Self {
+        Self {
+            id: host.id.as_str().into(),
+            private_ipv4: host.private_ipv4,
+            public_ipv4: host.public_ipv4,
+            instance_type: text(host.instance_type.as_ref()),
+            subnet: text(host.subnet_id.as_ref()),
+            zone: text(host.availability_zone.as_ref()),
+            tags: texts(&host.tags),
+        }
+    }
+
+    fn fact(self) -> model::Host {
+        model::Host {
+            id: model::InstanceId::new(&self.id),
+            private_ipv4: self.private_ipv4,
+            public_ipv4: self.public_ipv4,
+            instance_type: self.instance_type.map(Into::into),
+            subnet_id: self.subnet.map(Into::into),
+            availability_zone: self.zone.map(Into::into),
+            tags: shared(self.tags),
+        }
+    }
+}
+
+impl<'a> Task<'a> {
+    fn of(task: &'a model::Task) -> Self {
+        let interface = task.network_interface.as_ref();
+        let overrides = task.overrides.iter();
+        Self {
+            arn: task.arn.as_str().into(),
+            definition: task.definition.as_str().into(),
+            launch_type: task.launch_type.as_ref().map(|launch_type| launch_type.as_str().into()),
+            capacity_provider: text(task.capacity_provider.as_ref()),
+            group: text(task.group.as_ref()),
+            started_by: text(task.started_by.as_ref()),
+            zone: text(task.availability_zone.as_ref()),
+            desired: task.desired_status.as_str().into(),
+            last: task.last_status.as_str().into(),
+            health: text(task.health_status.as_ref()),
+            platform: [text(task.platform_family.as_ref()), text(task.platform_version.as_ref())],
+            container_instance: task.container_instance.as_ref().map(|arn| arn.as_str().into()),
+            interface: interface
+                .map(|interface| (text(interface.subnet_id.as_ref()), interface.private_ipv4)),
+            containers: task.containers.iter().map(Container::of).collect(),
+            overrides: overrides.map(|(name, over)| ((&**name).into(), settings(over))).collect(),
+            tags: texts(&task.tags),
+        }
+    }
+
+    fn fact(self) -> Result<model::Task, String> {
+        let [platform_family, platform_version] = self.platform;
+        let container_instance = self.container_instance.map(|arn| ContainerInstanceArn::parse(&arn));
+        let overrides = self.overrides.into_iter();
+        Ok(model::Task {
+            arn: parsed(TaskArn::parse(&self.arn))?,
+            definition: parsed(TaskDefinitionArn::parse(&self.definition))?,
+            launch_type: self.launch_type.and_then(|name| model::LaunchType::parse(&name)),
+            capacity_provider: self.capacity_provider.map(Into::into),
+            group: self.group.map(Into::into),
+            started_by: self.started_by.map(Into::into),
+            availability_zone: self.zone.map(Into::into),
+            desired_status: (&*self.desired).into(),
+            last_status: (&*self.last).into(),
+            health_status: self.health.map(Into::into),
+            platform_family: platform_family.map(Into::into),
+            platform_version: platform_version.map(Into::into),
+            container_instance: container_instance.map(parsed).transpose()?,
+            network_interface: self.interface.map(|(subnet, private_ipv4)| model::NetworkInterface {
+                subnet_id: subnet.map(Into::into),
+                private_ipv4,
+            }),
+            containers: self.containers.into_iter().map(Container::fact).collect::<Result<_, _>>()?,
+            overrides: overrides.map(|(name, over)| (name.into(), from_settings(&over))).collect(),
+            tags: shared(self.tags),
+        })
+    }
+}
+
+impl<'a> Container<'a> {
+    fn of(container: &'a model::Container) -> Self {
+        let binding = |binding: &model::NetworkBinding| {
+            let (container, host) = (ends(binding.container_ports), ends(binding.host_ports));
+            (binding.bind_ip, is_udp(binding.protocol), container, host)
+        };
+        Self {
+            name: (&*container.name).into(),
+            arn: container.arn.as_ref().map(|arn| arn.as_str().into()),
+            image: text(container.image.as_ref()),
+            runtime_id: text(container.runtime_id.as_ref()),
+            last: container.last_status.as_str().into(),
+            health: text(container.health_status.as_ref()),
+            ipv4: container.private_ipv4,
+            ipv6: container.ipv6,
+            bindings: container.network_bindings.iter().map(binding).collect(),
+        }
+    }
+
+    fn fact(self) -> Result<model::Container, String> {
+        let binding = |(bind_ip, udp, container, host)| {
+            let (container_ports, host_ports) = (range(container)?, range(host)?);
+            Ok::<_, String>(model::NetworkBinding {
+                bind_ip,
+                protocol: protocol(udp),
+                container_ports,
+                host_ports,
+            })
+        };
+        Ok(model::Container {
+            name: self.name.into(),
+            arn: self.arn.map(|arn| parsed(ContainerArn::parse(&arn))).transpose()?,
+            image: self.image.map(Into::into),
+            runtime_id: self.runtime_id.map(Into::into),
+            last_status: (&*self.last).into(),
+            health_status: self.health.map(Into::into),
+            private_ipv4: self.ipv4,
+            ipv6: self.ipv6,
+            network_bindings: self.bindings.into_iter().map(binding).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn parsed<T, E: ToString>(arn: Result<T, E>) -> Result<T, String> {
+    arn.map_err(|error| error.to_string())
+}
+
+fn text<'a>(text: Option<&'a impl AsRef<str>>) -> Option<Text<'a>> {
+    text.map(|text| text.as_ref().into())
+}
+
+fn texts(tags: &model::Tags) -> Texts<'_> {
+    tags.iter().map(|(key, value)| ((&**key).into(), (&**value).into())).collect()
+}
+
+fn shared(texts: Texts<'_>) -> model::Tags {
+    texts.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+fn settings(settings: &model::Settings) -> Texts<'_> {
+    settings.iter().map(|(variable, value)| (variable.name().into(), value.into())).collect()
+}
+
+fn from_settings(texts: &Texts<'_>) -> model::Settings {
+    model::Settings::from_pairs(texts.iter().map(|(name, value)| (&**name, &**value)))
+}
+
+fn ends(range: model::PortRange) -> Ports {
+    (range.first, range.last)
+}
+
+fn range((first, last): Ports) -> Result<model::PortRange, String> {
+    let valid = 1 <= first && first <= last;
+    valid.then_some(model::PortRange { first, last }).ok_or_else(|| format!("{first} to {last} are no ports"))
+}
+
+fn is_udp(protocol: model::Protocol) -> bool {
+    protocol == model::Protocol::Udp
+}
+
+fn protocol(udp: bool) -> model::Protocol {
+    if udp { model::Protocol::Udp } else { model::Protocol::Tcp }
+}

@@ -1,0 +1,293 @@
+//! What a process knows of the one before it, from the state file.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
+
+use ecs_discovery::snapshot::Standing;
+use ecs_simulator::{
+    Clock, ContainerDefinition, Delivery, HostKind, Placement, Response, TaskDefinition, World, worlds,
+};
+use insta::assert_snapshot;
+use prometheus_ecs_sd::discovery::Outcome;
+use prometheus_ecs_sd::state::StateFile;
+
+use super::{REGION, Stage, fleet, opted_in};
+
+const INTERVALS: [&str; 4] = ["15s", "30s", "1m", "5m"];
+
+/// Every kind of fact there is, in two accounts and two regions.
+fn every_case() -> Stage {
+    let mut world = worlds::every_case();
+    world.clock = Clock::Fixed(1_800_000_000);
+    Stage::new(world)
+        .regions(&["eu-central-1", "us-east-1"])
+        .role(worlds::PARTNER_ROLE, Some(worlds::PARTNER_EXTERNAL_ID))
+}
+
+fn files(stage: &Stage) -> [String; 4] {
+    INTERVALS.map(|interval| stage.file(interval))
+}
+
+fn remove_files(stage: &Stage) {
+    for interval in INTERVALS {
+        fs::remove_file(stage.path(&format!("{interval}-tasks.json"))).unwrap();
+    }
+}
+
+fn state(stage: &Stage) -> Vec<u8> {
+    fs::read(stage.state_file()).unwrap()
+}
+
+/// No call is ever answered.
+fn stall(stage: &Stage) {
+    stage.simulator.on_call(|call| {
+        let mut response = Response::unavailable(call);
+        response.delivery = Delivery::Stalled;
+        Some(response)
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_publishes_everything_before_aws_answers() {
+    let stage = every_case();
+    assert_eq!(stage.once().await, Outcome::Complete);
+    let before = files(&stage);
+    remove_files(&stage);
+    stall(&stage);
+    stage.asked();
+    let mut running = stage.run().await;
+    let published = running.next().await;
+    assert_eq!(files(&stage), before);
+    let answered =
+        |ledger: ecs_simulator::Ledger| ledger.counts.values().any(|count| count.calls > count.refused);
+    assert!(!answered(stage.simulator.take_ledger()));
+    assert!(!published.complete);
+    let restored = |standing: &Standing| *standing == Standing::Restored;
+    assert!(published.snapshot.scopes.values().all(|scope| restored(&scope.standing)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_costs_listings_and_what_is_new() {
+    let stage = every_case();
+    stage.once().await;
+    let before = (files(&stage), state(&stage));
+    stage.asked();
+    assert_eq!(stage.once().await, Outcome::Complete);
+    // What is not settled is described again, and what AWS did not know is asked for again.
+    assert_snapshot!(stage.asked(), @r"
+    ec2 DescribeInstances 1
+    ecs DescribeContainerInstances 1
+    ecs DescribeTaskDefinition 1, 1 refused
+    ecs DescribeTasks 1
+    ecs ListClusters 4
+    ecs ListTasks 5
+    ssm DescribeInstanceInformation 1
+    sts AssumeRole 2
+    sts GetCallerIdentity 2
+    ");
+    assert_eq!((files(&stage), state(&stage)), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_with_ten_thousand_tasks_costs_listings_only() {
+    let size = worlds::Size { tasks: 10_000, clusters: 20, definitions: 200, hosts: 500 };
+    let stage = Stage::new(worlds::large(size)).regions(&[worlds::REGION]);
+    stage.once().await;
+    stage.asked();
+    assert_eq!(stage.once().await, Outcome::Complete);
+    assert_snapshot!(stage.asked(), @r"
+    ecs ListClusters 1
+    ecs ListTasks 108
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_no_process_ran_is_seen() {
+    let stage = Stage::new(fleet(&[("prod", 3), ("deleted", 1)]));
+    stage.once().await;
+    stage.change(|region| {
+        let definition = region.register(opted_in("new"));
+        region.run("prod", &definition, Placement::Fargate);
+        let task = region.clusters["prod"].tasks.values().next().unwrap().task_arn.clone();
+        region.stop(&task);
+        region.delete_cluster("deleted");
+    });
+    assert_eq!(stage.once().await, Outcome::Complete);
+    let restarted = files(&stage);
+    fs::remove_file(stage.state_file()).unwrap();
+    stage.once().await;
+    assert_eq!(restarted, files(&stage));
+    assert_eq!(stage.targets("1m").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_amid_trouble_loses_nothing() {
+    let stage = every_case();
+    stage.once().await;
+    let before = files(&stage);
+    for _ in 0..2 {
+        stall(&stage);
+        let mut running = stage.run().await;
+        for _ in 0..5 {
+            running.next().await;
+            assert_eq!(files(&stage), before);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_file_that_cannot_be_used_is_ignored_and_replaced() {
+    let stage = Stage::new(fleet(&[("prod", 2)]));
+    stage.once().await;
+    let (good, path) = (state(&stage), stage.state_file());
+    let newer = [b"prometheus-ecs-sd state 2\n".as_slice(), &good[26..]].concat();
+    let twice = [good.as_slice(), &good].concat();
+    let (half, garbage) = (&good[..good.len() / 2], b"\x7fELF\0\0\0".as_slice());
+    for bad in [&newer, &twice, half, garbage, b"", b"{}\n", b"prometheus-ecs-sd state 1\n"] {
+        fs::write(&path, bad).unwrap();
+        stage.asked();
+        assert_eq!(stage.once().await, Outcome::Complete);
+        assert!(stage.asked().contains("ecs DescribeTaskDefinition 1"));
+        assert_eq!((state(&stage), stage.targets("1m").len()), (good.clone(), 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn something_else_in_the_place_of_the_state_file_harms_nothing() {
+    let stage = Stage::new(fleet(&[("prod", 2)]));
+    let path = stage.state_file();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(stage.once().await, Outcome::Complete);
+    assert!(path.is_dir());
+    fs::remove_dir(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_eq!(stage.once().await, Outcome::Complete);
+    assert!(path.is_file());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_prefix_and_a_thousand_corruptions_of_a_state_file_are_refused() {
+    let mut world = fleet(&[("prod", 2)]);
+    let region = world.own(REGION);
+    let definition = region.register(opted_in("web").network_mode("bridge"));
+    let instance = region.launch_host("prod", HostKind::Ec2);
+    region.run("prod", &definition, Placement::On(instance));
+    let stage = Stage::new(world);
+    stage.once().await;
+    let (good, path) = (state(&stage), stage.path("damaged"));
+    let file = StateFile::new(&path);
+    let is_read = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        file.read().is_some()
+    };
+    assert!(is_read(&good));
+    for end in 0..good.len() {
+        assert!(!is_read(&good[..end]), "the first {end} bytes");
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    for number in 0..1000 {
+        let mut bad = good.clone();
+        let at = random.usize(..bad.len());
+        match number % 4 {
+            0 => bad[at] ^= 1 << random.u8(..8),
+            1 => drop(bad.remove(at)),
+            2 => bad.insert(at, random.u8(..)),
+            _ => {
+                let other = random.usize(..bad.len());
+                let piece = bad[other..bad.len().min(other + 64)].to_vec();
+                bad.splice(at..at, piece);
+            }
+        }
+        assert!(bad == good || !is_read(&bad), "corruption {number} at {at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_state_file_is_the_owners_and_holds_no_other_environment_value() {
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    let app = ContainerDefinition::new("app", "app:1").env("PROMETHEUS", "true").env("PASSWORD", "hunter2");
+    let definition =
+        region.register(TaskDefinition::new("app").network_mode("awsvpc").container(app.port(80)));
+    region.run("prod", &definition, Placement::Fargate);
+    let stage = Stage::new(world);
+    stage.once().await;
+    assert_eq!(fs::metadata(stage.state_file()).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = String::from_utf8(state(&stage)).unwrap();
+    assert!(text.contains("PROMETHEUS") && !text.contains("PASSWORD") && !text.contains("hunter2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_file_that_stays_as_it_is_is_not_written_but_its_time_is_set() {
+    let stage = Stage::new(fleet(&[("prod", 2)]));
+    let mut running = stage.run().await;
+    let mut look = async || {
+        running.next().await;
+        let metadata = fs::metadata(stage.state_file()).unwrap();
+        (metadata.ino(), metadata.modified().unwrap())
+    };
+    let (first, second) = (look().await, look().await);
+    assert_eq!(first.0, second.0);
+    assert!(first.1 < second.1);
+    stage.change(|region| {
+        let definition = region.register(opted_in("other"));
+        region.run("prod", &definition, Placement::Fargate);
+    });
+    assert_ne!(look().await.0, second.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_state_file_a_restart_begins_anew() {
+    let mut stage = Stage::new(fleet(&[("prod", 2)]));
+    stage.config.state_file = None;
+    stage.once().await;
+    assert!(!stage.state_file().exists());
+    stage.asked();
+    stage.once().await;
+    assert!(stage.asked().contains("ecs DescribeTaskDefinition 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_are_held_for_ever_unless_the_operator_says_otherwise() {
+    let stage = Stage::new(fleet(&[("bad", 1), ("good", 1)]));
+    let mut running = stage.run().await;
+    running.next().await;
+    fail_bad(&stage);
+    for _ in 0..1000 {
+        assert!(!running.next().await.complete);
+    }
+    assert_eq!(stage.targets("1m").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_that_were_held_for_too_long_are_let_go_until_their_cluster_is_heard() {
+    let mut stage = Stage::new(fleet(&[("bad", 1), ("good", 1)]));
+    stage.config.max_staleness = Duration::from_secs(600);
+    let mut running = stage.run().await;
+    running.next().await;
+    fail_bad(&stage);
+    let mut held = 0;
+    while stage.targets("1m").len() == 2 {
+        running.next().await;
+        held += 1;
+    }
+    // Ten minutes after it was last heard, at the next refresh.
+    assert!((10..=12).contains(&held), "{held}");
+    assert_eq!(stage.targets("1m").len(), 1);
+    // Nor does a restart bring them back.
+    let mut restarted = stage.run().await;
+    drop(running);
+    restarted.next().await;
+    assert_eq!(stage.targets("1m").len(), 1);
+    stage.simulator.heal();
+    while !restarted.next().await.complete {}
+    assert_eq!(stage.targets("1m").len(), 2);
+}
+
+fn fail_bad(stage: &Stage) {
+    stage.simulator.on_call(|call| {
+        let bad = call.cluster.as_deref().is_some_and(|cluster| cluster.ends_with("bad"));
+        bad.then(|| Response::server_error(call))
+    });
+}
