@@ -5,6 +5,7 @@
 //! and hands in every [answer](Refresh::answered) or [failure](Refresh::failed). A failure touches only what
 //! was asked; a scope whose tasks could not be heard in full is held by [`Refresh::finish`].
 
+mod clusters;
 mod conclude;
 mod hear;
 
