@@ -1,5 +1,5 @@
-//! The handle on a simulated AWS: its world, its hooks and its ledger behind one lock each. It understands a request,
-//! lets faults have their say, asks the world otherwise, and writes the call down.
+//! The handle on a simulated AWS: its world, its hooks, its limits and its ledger behind one lock each. It understands a
+//! request, lets faults have their say, refuses what is too much, asks the world otherwise, and writes the call down.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::call::{Call, Ledger, Outcome, Record};
 use crate::http::{Delivery, Request, Response};
+use crate::limits::Buckets;
 use crate::wire;
 use crate::world::World;
 
@@ -20,6 +21,8 @@ struct Shared {
     world: Mutex<World>,
     record: Mutex<Record>,
     hooks: RwLock<Hooks>,
+    /// `None` while no limit is enforced.
+    buckets: Mutex<Option<Buckets>>,
 }
 
 type Fault = Arc<dyn Fn(&Call) -> Option<Response> + Send + Sync>;
@@ -35,7 +38,12 @@ struct Hooks {
 impl Aws {
     /// An AWS that answers from this world, at once and without faults.
     pub fn new(world: World) -> Self {
-        let shared = Shared { world: Mutex::new(world), record: Mutex::default(), hooks: RwLock::default() };
+        let shared = Shared {
+            world: Mutex::new(world),
+            record: Mutex::default(),
+            hooks: RwLock::default(),
+            buckets: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -48,17 +56,21 @@ impl Aws {
     pub fn answer(&self, request: &Request) -> Response {
         let (mut call, refusal) = wire::understand(request, &self.world());
         let hooks = self.hooks();
-        let mut response = match (hooks.fault.and_then(|fault| fault(&call)), refusal) {
-            (Some(response), _) => response,
-            (None, Some(refusal)) => refusal,
-            (None, None) => wire::answer(&call, &self.world()),
-        };
+        let throttled = (!self.admits(&call)).then(|| Response::throttled(&call));
+        let fault = hooks.fault.and_then(|fault| fault(&call));
+        let mut response =
+            fault.or(throttled).or(refusal).unwrap_or_else(|| wire::answer(&call, &self.world()));
         if let Some(edit) = hooks.edit {
             edit(&call, &mut response);
         }
         call.outcome = outcome(&response);
         self.record().add(call);
         response
+    }
+
+    /// Meters calls as AWS does, by tokio's clock, from full buckets on: see [`LIMITS`](crate::LIMITS).
+    pub fn enforce_limits(&self) {
+        *self.buckets() = Some(Buckets::default());
     }
 
     /// Lets time pass before each answer of the connector and the server, by tokio's clock.
@@ -98,6 +110,14 @@ impl Aws {
 
     pub(crate) fn latency(&self) -> Duration {
         self.hooks().latency
+    }
+
+    fn admits(&self, call: &Call) -> bool {
+        self.buckets().as_mut().is_none_or(|buckets| buckets.admit(call))
+    }
+
+    fn buckets(&self) -> MutexGuard<'_, Option<Buckets>> {
+        self.shared.buckets.lock().expect("metering does not panic")
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

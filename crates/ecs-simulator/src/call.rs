@@ -66,6 +66,11 @@ impl Ledger {
         self.counts.values().map(|count| count.calls).sum()
     }
 
+    /// The number of calls that were refused.
+    pub fn refused(&self) -> u64 {
+        self.counts.values().map(|count| count.refused).sum()
+    }
+
     fn add(&mut self, call: &Call) {
         let count = self.counts.entry((call.service, call.operation.clone())).or_default();
         count.calls += 1;

@@ -1,7 +1,7 @@
 //! A small seeded AWS in memory, for tests, benchmarks and the demo. It speaks the wire formats of ECS, EC2, SSM and STS
 //! as far as service discovery reads them, enforces AWS's batch and page limits, and writes every call down.
 //!
-//! It checks no signature, meters no request (inject [`Response::throttled`] for that) and knows nothing of how a
+//! It checks no signature, meters requests only if it is told to ([`Aws::enforce_limits`]) and knows nothing of how a
 //! container asks to be scraped, but for the worlds in [`worlds`]. Two equal worlds give equal bytes.
 //!
 //! # A world with one bridge and one Fargate task
@@ -29,7 +29,7 @@
 //! # What there is
 //!
 //! - [`Aws`], the handle: `new(World)`, `change(|world| …)`, `answer(&Request) -> Response`, `connector()` for an SDK's
-//!   `http_client`, `serve(listener)` and `serve_on_loopback()` for `AWS_ENDPOINT_URL`, `set_latency(Duration)`, `on_call(|call| Option<Response>)` and
+//!   `http_client`, `serve(listener)` and `serve_on_loopback()` for `AWS_ENDPOINT_URL`, `set_latency(Duration)`, `enforce_limits()`, `on_call(|call| Option<Response>)` and
 //!   `on_answer(|call, &mut response|)` to break things, `heal()`, and the ledger: `calls()`, `take_ledger()` (sums, with a
 //!   `Display` of `ecs ListTasks 100` lines) and `take_calls()` (one by one).
 //! - [`Response`]: `throttled(&call)`, `denied`, `expired`, `server_error`, `unavailable`, `refused(&call, status, code, message)`,
@@ -45,6 +45,7 @@ mod aws;
 mod call;
 mod connector;
 mod http;
+mod limits;
 mod server;
 mod wire;
 mod world;
@@ -53,6 +54,7 @@ pub mod worlds;
 pub use aws::Aws;
 pub use call::{Call, Count, Ledger, Outcome};
 pub use http::{Delivery, Request, Response};
+pub use limits::{LIMITS, Limit, least_seconds};
 pub use world::cluster::{ArnForm, Cluster};
 pub use world::definition::{ContainerDefinition, PortMapping, TaskDefinition};
 pub use world::host::{ContainerInstance, Host, HostKind, Instance, ManagedNode};

@@ -7,6 +7,7 @@ mod ec2;
 mod ecs;
 mod identity;
 mod lifecycle;
+mod limits;
 mod paging;
 mod ssm;
 mod worlds;
