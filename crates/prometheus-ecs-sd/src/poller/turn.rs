@@ -1,5 +1,5 @@
-//! One refresh of one source: it drives the core's plan, asking the questions that are open, some at a time, and
-//! handing the answers in, until there is no question left.
+//! One refresh of one source: it drives the core's plan, asking the questions that are open, some of each operation at a
+//! time, and handing the answers in, until there is no question left.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use tracing::{debug, info, warn};
 use super::{Heard, Known, Settings};
 use crate::aws::Source;
 
-/// Questions of one source that wait for answers at the same time. An answer of a hundred tasks takes about a
-/// megabyte while it is read, and AWS's own limits let no more through for long.
+/// Questions of one operation that are open at the same time. Those that AWS answers slowly hold up no other
+/// operation; and an answer of a hundred tasks takes about a megabyte while it is read.
 const AT_A_TIME: usize = 8;
 
 /// An operation that fails so often in a row, retries included, is left alone until the next refresh: with a
@@ -119,10 +119,7 @@ impl Turn {
             let questions = refresh.questions();
             settings.progress.open.fetch_add(questions.len(), Ordering::Relaxed);
             questions.into_iter().for_each(|question| waiting.add(question));
-            while asking.len() < AT_A_TIME
-                && let Some(question) = waiting.next()
-            {
-                let given_up = waiting.given_up.get(question.operation()).cloned();
+            while let Some((question, given_up)) = waiting.next() {
                 asking.push(async {
                     let answer = match given_up {
                         Some(failure) => Err(failure),
@@ -180,45 +177,53 @@ impl Turn {
     }
 }
 
-/// Questions that wait for their turn, and what is known of how such questions fare.
+/// Questions that wait to be asked, by operation. Listings come first (`false` before `true`), since their next pages
+/// cannot be asked for before.
 #[derive(Default)]
 struct Waiting {
-    pages: VecDeque<Question>,
-    batches: VecDeque<Question>,
-    open_pages: usize,
-    /// Failures in a row, by operation.
-    failures: BTreeMap<&'static str, u32>,
-    /// Operations that are not tried any more in this refresh, and why.
-    given_up: BTreeMap<&'static str, Failure>,
+    operations: BTreeMap<(bool, &'static str), Operation>,
+}
+
+/// Questions of one operation, and how such questions fare.
+#[derive(Default)]
+struct Operation {
+    waiting: VecDeque<Question>,
+    open: usize,
+    /// Failures in a row.
+    failures: u32,
+    /// Why none is asked any more in this refresh.
+    given_up: Option<Failure>,
 }
 
 impl Waiting {
-    fn add(&mut self, question: Question) {
-        if question.is_page() { self.pages.push_back(question) } else { self.batches.push_back(question) }
+    fn of(&mut self, question: &Question) -> &mut Operation {
+        self.operations.entry((!question.is_page(), question.operation())).or_default()
     }
 
-    /// Pages first, since the next one cannot be asked for before; but they leave room for batches.
-    fn next(&mut self) -> Option<Question> {
-        if self.open_pages < AT_A_TIME / 2 || self.batches.is_empty() {
-            let page = self.pages.pop_front();
-            self.open_pages += usize::from(page.is_some());
-            page.or_else(|| self.batches.pop_front())
-        } else {
-            self.batches.pop_front()
-        }
+    fn add(&mut self, question: Question) {
+        self.of(&question).waiting.push_back(question);
+    }
+
+    /// What to ask now; or, with a failure, what need not be asked.
+    fn next(&mut self) -> Option<(Question, Option<Failure>)> {
+        self.operations.values_mut().find_map(|operation| {
+            let question = operation.waiting.pop_front_if(|_| operation.open < AT_A_TIME)?;
+            operation.open += 1;
+            Some((question, operation.given_up.clone()))
+        })
     }
 
     fn done(&mut self, question: &Question, failure: Option<&Failure>) {
-        self.open_pages -= usize::from(question.is_page());
-        let failures = self.failures.entry(question.operation()).or_default();
+        let operation = self.of(question);
+        operation.open -= 1;
         match failure.filter(|failure| failure.may_pass()) {
             Some(failure) => {
-                *failures += 1;
-                if *failures >= GIVE_UP_AFTER {
-                    self.given_up.insert(question.operation(), failure.clone());
+                operation.failures += 1;
+                if operation.failures >= GIVE_UP_AFTER {
+                    operation.given_up = Some(failure.clone());
                 }
             }
-            None => *failures = 0,
+            None => operation.failures = 0,
         }
     }
 }
