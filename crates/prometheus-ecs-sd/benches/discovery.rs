@@ -101,7 +101,17 @@ fn start(url: &str, directory: &Path) -> Child {
         .env("AWS_ENDPOINT_URL", url)
         .env("AWS_ACCESS_KEY_ID", OWN_ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", OWN_SECRET_KEY)
-        .args(["--interval", "1", "--recheck-interval", "10", "--region", REGION, "--directory"])
+        .args([
+            "--interval",
+            "1",
+            "--recheck-interval",
+            "10",
+            "--api-share",
+            "1",
+            "--region",
+            REGION,
+            "--directory",
+        ])
         .arg(directory)
         .stdout(Stdio::piped())
         .spawn()

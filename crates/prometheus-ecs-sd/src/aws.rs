@@ -1,13 +1,14 @@
 //! Asks AWS the core's [questions](Question): credentials, endpoints, requests, retries, errors.
 //!
-//! This is the only place that names a type of the AWS SDK. It decides nothing about targets, keeps no
-//! answer, and limits no rate but by the SDK's retries: one question is one operation.
+//! This is the only place that names a type of the AWS SDK. It decides nothing about targets and keeps no
+//! answer: one question is one operation. How many requests leave, retries included, is the `budget`'s to say.
 //!
 //! ECS and STS are called through their SDK crates; the answers of DescribeTasks alone, of which there are
 //! most, are read here (`withheld`, `tasks`). EC2 and Systems Manager, of which one operation each is wanted,
 //! go through the same Smithy runtime with requests and answers of our own (`operation`): compiling
 //! `aws-sdk-ec2` takes 8 GB of memory, and several times as long as everything else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -22,9 +23,11 @@ use ecs_discovery::arn::RoleArn;
 #[cfg(doc)]
 use ecs_discovery::inventory::question::Question;
 
+use budget::Budget;
 use credentials::BaseCredentials;
 
 mod body;
+mod budget;
 mod convert;
 mod credentials;
 mod ec2;
@@ -32,6 +35,7 @@ mod endpoint;
 mod failure;
 mod hosts;
 mod http;
+mod metered;
 mod operation;
 mod pages;
 mod role;
@@ -42,6 +46,7 @@ mod ssm;
 mod tasks;
 mod withheld;
 
+pub use budget::{InvalidShare, Share};
 pub use source::Source;
 
 /// What AWS's logs of our calls show: the role session's name and the user agent's application.
@@ -51,13 +56,15 @@ const APPLICATION: &str = "prometheus-ecs-sd";
 /// first retransmission of a lost SYN comes after 1 s, the second after 3 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
 
-/// For one attempt, credentials included. A page of a hundred tasks takes well under a second; AWS
-/// itself gives up on its own back ends after some seconds, and what takes longer is lost.
+/// For one attempt, from the moment it leaves to the last byte of the answer. A page of a hundred tasks takes well under a
+/// second; AWS itself gives up on its own back ends after some seconds, and what takes longer is lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For all attempts and the pauses between them: room for two of the longest and a third, and half of the
-/// usual refresh interval.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// For all attempts, the pauses between them, and their waiting for a turn. An attempt is signed before it waits, and AWS
+/// accepts no signature older than five minutes
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-signing.html>). The SDK, which takes the
+/// waiting for a slow connection, sets its clock wrong by up to half of it, which is accepted too.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(4 * 60);
 
 /// The SDK's standard number. More only adds load to an AWS that is in trouble: the next refresh is the better retry.
 const ATTEMPTS: u32 = 3;
@@ -73,10 +80,11 @@ pub struct SourceSpec {
     pub region: String,
 }
 
-/// What all sources share: settings, base credentials and the HTTP client with its connections.
+/// What all sources share: settings, base credentials, the HTTP client with its connections, and the budget.
 #[derive(Clone, Debug)]
 pub struct Aws {
     config: SdkConfig,
+    budget: Arc<Budget>,
 }
 
 impl Aws {
@@ -122,7 +130,12 @@ impl Aws {
         let base = config.credentials_provider().map(|provider| BaseCredentials::new(provider, clock));
         let mut builder = config.into_builder();
         builder.set_credentials_provider(base.map(SharedCredentialsProvider::new));
-        Self { config: builder.build() }
+        Self { config: builder.build(), budget: Arc::new(Budget::new(Share::default())) }
+    }
+
+    /// Draws on this share of AWS's request limits, instead of the usual one.
+    pub fn with_share(self, share: Share) -> Self {
+        Self { budget: Arc::new(Budget::new(share)), ..self }
     }
 
     /// The region that the environment names.
@@ -132,7 +145,7 @@ impl Aws {
 
     /// Prepares to ask one account in one region; nothing is sent yet.
     pub fn source(&self, spec: SourceSpec) -> Source {
-        Source::new(&self.config, spec)
+        Source::new(self, spec)
     }
 }
 
@@ -145,11 +158,7 @@ fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(ATTEMPTS)
 }
 
+/// [`ATTEMPT_TIMEOUT`] is the HTTP client's to keep.
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(ATTEMPT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build()
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build()
 }

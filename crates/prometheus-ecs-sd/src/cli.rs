@@ -116,6 +116,15 @@ pub struct RunArgs {
     )]
     pub cluster: Vec<String>,
 
+    /// Share of AWS's request limits to use, up to 1; the rest is left to others
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value = crate::aws::Share::DEFAULT,
+        help_heading = "Where to look"
+    )]
+    pub api_share: String,
+
     /// Scrape intervals that containers can ask for, one file each
     #[arg(
         long,

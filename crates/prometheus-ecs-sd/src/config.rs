@@ -14,6 +14,7 @@ use ecs_discovery::derive::{Rules, TagSelection};
 use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
+use crate::aws::{InvalidShare, Share};
 use crate::cli::RunArgs;
 use crate::sinks::file_sd;
 use crate::state::StateFile;
@@ -39,6 +40,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Which clusters.
     pub clusters: ClusterSelection,
+    /// How much of AWS's request limits may be used.
+    pub api_share: Share,
     /// What becomes a target.
     pub rules: Rules,
 }
@@ -105,6 +108,10 @@ impl Config {
         let clusters = values(&arguments.cluster)
             .filter_map(|text| ClusterPattern::parse(text).map_err(|problem| note("cluster", problem)).ok());
         let clusters = ClusterSelection::new(clusters.collect());
+        let api_share = arguments.api_share.parse().unwrap_or_else(|problem: InvalidShare| {
+            note("api-share", problem.to_string());
+            Share::default()
+        });
         let intervals =
             Intervals::new(&arguments.scrape_intervals, &arguments.default_scrape_interval_prefix);
         let intervals = intervals.unwrap_or_else(|problem| {
@@ -128,6 +135,7 @@ impl Config {
             max_staleness,
             accounts,
             clusters,
+            api_share,
             rules,
         })
     }
@@ -216,6 +224,7 @@ mod tests {
             recheck_interval: "10m".to_owned(),
             max_staleness: "never".to_owned(),
             state_file: Some("none".into()),
+            api_share: Share::DEFAULT.to_owned(),
             scrape_intervals: Intervals::OFFERED.map(str::to_owned).to_vec(),
             default_scrape_interval_prefix: Intervals::DEFAULT.to_owned(),
             ..RunArgs::default()
@@ -253,6 +262,7 @@ mod tests {
             role: vec!["arn:aws:iam::1234:role/reader".to_owned()],
             region: vec!["Frankfurt".to_owned()],
             cluster: vec!["arn:aws:ecs:eu-west-1:123456789012:service/web".to_owned()],
+            api_share: "50%".to_owned(),
             default_scrape_interval_prefix: "2m".to_owned(),
             ..arguments()
         });
@@ -264,8 +274,16 @@ mod tests {
         --role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
         --region: "Frankfurt" is not a region; it looks like eu-west-1
         --cluster: "arn:aws:ecs:eu-west-1:123456789012:service/web" is not the ARN of a cluster
+        --api-share: "50%" is not a share of AWS's request limits; use a number from 0.01 to 1
         --default-scrape-interval-prefix: "2m" is not one of the scrape intervals that are offered; name one of these, or offer it too
         "#);
+    }
+
+    #[test]
+    fn a_share_is_more_than_nothing_and_at_most_all() {
+        let check = |text: &str| text.parse::<Share>().is_ok();
+        assert!(["0.01", "0.5", " .25", "1", "1.0"].into_iter().all(check));
+        assert!(!["", "0", "0.001", "-0.5", "1.01", "NaN", "inf", "half"].into_iter().any(check));
     }
 
     #[test]

@@ -15,10 +15,10 @@ use aws_smithy_async::time::SharedTimeSource;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT};
+use super::ATTEMPT_TIMEOUT;
 
 /// No question waits longer for its credentials.
-const LOAD_TIMEOUT: Duration = OPERATION_TIMEOUT;
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What came of a load holds at least so long, be it a failure or credentials that have expired: what runs in
 /// parallel fails together, and what comes later may succeed.

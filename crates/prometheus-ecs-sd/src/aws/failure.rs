@@ -90,10 +90,7 @@ pub(super) fn unreadable(operation: &str, why: &str) -> Failure {
 
 fn refused(operation: &str, response: &HttpResponse, error: &ErrorMetadata) -> Failure {
     let status = response.status().as_u16();
-    let kind = match error.code() {
-        Some(code) => kind(operation, code, status),
-        None => kind_of_status(status),
-    };
+    let kind = kind(operation, error, status);
     let mut message = format!("{operation}: ");
     match error.code() {
         Some(code) => message.push_str(&first_line(code)),
@@ -113,7 +110,9 @@ fn refused(operation: &str, response: &HttpResponse, error: &ErrorMetadata) -> F
     Failure { kind, message }
 }
 
-fn kind(operation: &str, code: &str, status: u16) -> FailureKind {
+/// What AWS's refusal means.
+pub(super) fn kind(operation: &str, error: &ErrorMetadata, status: u16) -> FailureKind {
+    let Some(code) = error.code() else { return kind_of_status(status) };
     match code {
         "ClusterNotFoundException" => FailureKind::NotFound,
         "ClientException" if operation == "DescribeTaskDefinition" => FailureKind::NotFound,

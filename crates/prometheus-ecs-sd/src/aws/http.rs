@@ -1,8 +1,9 @@
 //! The HTTP client that all sources share: the SDK's over TLS, or one that was passed in.
 //!
-//! Either reads an answer to its end before it hands it on, and gives up on one that is too long. Limits of
-//! time do not do that: a broken server fills gigabytes within one attempt, and a source has several
-//! questions open at a time.
+//! Either reads an answer to its end before it hands it on, and gives up on one that is too long or takes too long. A
+//! limit of time alone would not do: a broken server fills gigabytes within one attempt, and a source has several
+//! questions open at a time. The SDK's own limit for an attempt would not do either, since it includes what comes
+//! before a request leaves: waiting for its turn, and for credentials.
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
@@ -20,6 +21,9 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
+use tokio::time::timeout;
+
+use super::ATTEMPT_TIMEOUT;
 
 const MB: usize = 1_000_000;
 
@@ -38,7 +42,7 @@ pub(super) fn over_tls() -> SharedHttpClient {
     })
 }
 
-/// The same client, but for answers longer than [`ANSWER_LIMIT`].
+/// The same client, but for answers longer than [`ANSWER_LIMIT`] or later than [`ATTEMPT_TIMEOUT`].
 pub(super) fn bounded(client: SharedHttpClient) -> SharedHttpClient {
     SharedHttpClient::new(Bounded(client))
 }
@@ -79,9 +83,16 @@ impl HttpClient for Bounded<SharedHttpClient> {
 impl HttpConnector for Bounded<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let answer = self.0.call(request);
-        HttpConnectorFuture::new(async move { whole(answer.await?).await })
+        HttpConnectorFuture::new(async move {
+            let answer = timeout(ATTEMPT_TIMEOUT, async { whole(answer.await?).await }).await;
+            answer.unwrap_or_else(|_| Err(ConnectorError::timeout(TooLate.into())))
+        })
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("no whole answer within {} s", ATTEMPT_TIMEOUT.as_secs())]
+struct TooLate;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is longer than {} MB", ANSWER_LIMIT / MB)]
@@ -166,9 +177,9 @@ mod tests {
             answer_for_ever(connection).await
         });
         let aws = Aws::isolated(over_tls(), "eu-west-1", OWN_ACCESS_KEY, OWN_SECRET_KEY);
-        let config = aws.config.into_builder().endpoint_url(format!("http://{address}")).build();
+        let config = aws.config.to_builder().endpoint_url(format!("http://{address}")).build();
         let spec = SourceSpec { role: None, external_id: None, region: "eu-west-1".to_owned() };
-        let failure = Aws { config }.source(spec).ask(&listing()).await.expect_err("too long");
+        let failure = Aws { config, ..aws }.source(spec).ask(&listing()).await.expect_err("too long");
         assert_eq!(failure.message, "ListTasks: the answer is longer than 32 MB");
         let taken = server.await.expect("the server ends with the connection");
         assert!(taken < 2 * ANSWER_LIMIT, "{taken}");

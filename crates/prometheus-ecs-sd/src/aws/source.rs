@@ -1,14 +1,14 @@
 //! One set of credentials in one region, and the questions put to it.
 //!
-//! A source shares connections and the base credentials with the others and nothing else: its role's
-//! credentials and its retry quotas, that of STS included, are its own, so that one account's trouble is not
+//! A source shares connections and the base credentials with the others, and the budget with those of its account and
+//! region, and nothing else: its role's credentials and its retry quotas, that of STS included, are its own, so that one account's trouble is not
 //! another's. (The SDK's default quota is one per service and region for the whole process, and its credential
 //! cache holds 64 providers.)
 
 use std::fmt;
 use std::sync::Arc;
 
-use aws_config::{Region, SdkConfig};
+use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecs::types::{ClusterField, TaskDefinitionField, TaskField};
 use aws_smithy_runtime::client::identity::IdentityCache;
@@ -21,9 +21,10 @@ use ecs_discovery::inventory::question::{Answer, Failure, Question};
 
 use super::failure::{self, unreadable};
 use super::hosts::Hosts;
+use super::metered::metered;
 use super::role::AssumedRole;
 use super::withheld::WithheldBody;
-use super::{SourceSpec, convert, ec2, ssm, tasks};
+use super::{Aws, SourceSpec, convert, ec2, ssm, tasks};
 
 /// ListTasks and ListClusters give no more a page.
 const PAGE: i32 = 100;
@@ -45,14 +46,15 @@ struct Clients {
 }
 
 impl Source {
-    pub(super) fn new(shared: &SdkConfig, spec: SourceSpec) -> Self {
+    pub(super) fn new(aws: &Aws, spec: SourceSpec) -> Self {
         let SourceSpec { role, external_id, region } = spec;
         let quota = |service: &str| {
             let role = role.as_ref().map_or("", RoleArn::as_str);
             RetryPartition::custom(format!("{service} {region} {role}")).build()
         };
         // The base credentials have a cache of their own, and a second one would make them stale for longer.
-        let base = shared
+        let base = aws
+            .config
             .to_builder()
             .region(Region::new(region.clone()))
             .identity_cache(IdentityCache::no_cache())
@@ -67,6 +69,11 @@ impl Source {
                 base.into_builder().identity_cache(cache).credentials_provider(credentials).build()
             }
         };
+        let buckets = aws.budget.buckets(role.as_ref().map(RoleArn::account), &region);
+        let http = config.http_client().map(|http| metered(http, buckets));
+        let mut config = config.into_builder();
+        config.set_http_client(http);
+        let config = config.build();
         let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs")).build();
         let ecs = aws_sdk_ecs::Client::from_conf(ecs);
         let ec2 = Hosts::new(&config, quota("ec2"), ec2::CALL);

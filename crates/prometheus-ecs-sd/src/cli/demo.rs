@@ -10,7 +10,7 @@ use ecs_discovery::derive::Rules;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
 
-use crate::aws::Aws;
+use crate::aws::{Aws, Share};
 use crate::cli::{DemoArgs, EXIT_USAGE, until_stopped};
 use crate::config::{Accounts, Config, Mistakes, duration, usable_directory};
 use crate::demo::{containers, fleet};
@@ -57,6 +57,8 @@ fn config(arguments: &DemoArgs) -> Result<(Config, Duration), Mistakes> {
         max_staleness: Duration::MAX,
         accounts: Accounts { own: true, ..Accounts::default() },
         clusters: ClusterSelection::All,
+        // The simulated fleet has it all to itself.
+        api_share: Share::ALL,
         rules: Rules::default(),
     };
     Ok((config, churn))
@@ -74,6 +76,7 @@ fn temporary() -> io::Result<PathBuf> {
 async fn demonstrate(config: &Config, churn: Duration) -> io::Result<()> {
     let fleet = fleet::Fleet::start();
     let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
+    let aws = aws.with_share(config.api_share);
     introduce(&config.directory)?;
     let discovery = Discovery::new(config, &aws, Arc::new(Progress::default()), io::stdout());
     let discovery = discovery.map_err(io::Error::other)?;

@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &RunArgs) -> ExitCode {
 }
 
 async fn discover(config: &Config) -> ExitCode {
-    let aws = Aws::load(None).await;
+    let aws = Aws::load(None).await.with_share(config.api_share);
     let progress = Arc::new(Progress::default());
     let discovery = match Discovery::new(config, &aws, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,

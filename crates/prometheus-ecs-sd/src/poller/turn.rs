@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::{Heard, Known, Settings};
 use crate::aws::Source;
 
-/// Questions of one operation that are open at the same time. Those that AWS answers slowly hold up no other
+/// Questions of one operation that are open at the same time. Those that wait for their turn with AWS hold up no other
 /// operation; and an answer of a hundred tasks takes about a megabyte while it is read.
 const AT_A_TIME: usize = 8;
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ecs_simulator::{Aws, Delivery, OWN_ACCESS_KEY, OWN_SECRET_KEY, Response, World};
+use ecs_simulator::{Aws, Delivery, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Response, World};
 use insta::assert_snapshot;
 
-use crate::simulated::fleet;
+use crate::simulated::{fleet, opted_in};
 
 /// A directory for the files, and the binary with nothing of this machine's AWS configuration.
 struct Program {
@@ -235,6 +235,20 @@ fn a_signal_stops_it_while_aws_does_not_answer() {
         Some(response)
     });
     stops_at_once(&mut Program::on(&aws), "-TERM", |_| asked.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_signal_stops_it_while_it_waits_for_its_turn_with_aws() {
+    let mut world = fleet(&[]);
+    let region = world.own("eu-central-1");
+    for number in 0..50 {
+        let definition = region.register(opted_in(&format!("family-{number}")));
+        region.run("prod", &definition, Placement::Fargate);
+    }
+    let aws = Aws::new(world);
+    let mut program = Program::on(&aws).args(&["--api-share", "0.01"]);
+    stops_at_once(&mut program, "-TERM", |_| aws.calls().calls("ecs", "DescribeTaskDefinition") > 0);
+    assert!(aws.calls().calls("ecs", "DescribeTaskDefinition") < 3);
 }
 
 #[test]

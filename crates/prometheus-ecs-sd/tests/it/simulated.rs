@@ -3,6 +3,7 @@
 mod budget;
 mod faults;
 mod files;
+mod pace;
 mod restart;
 mod selection;
 
@@ -17,7 +18,7 @@ use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_simulator::{
     ContainerDefinition, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Region, TaskDefinition, World,
 };
-use prometheus_ecs_sd::aws::Aws;
+use prometheus_ecs_sd::aws::{Aws, Share};
 use prometheus_ecs_sd::config::{Accounts, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::publisher::Published;
@@ -47,6 +48,7 @@ impl Stage {
             max_staleness: Duration::MAX,
             accounts: Accounts { own: true, ..Accounts::default() },
             clusters: ClusterSelection::All,
+            api_share: Share::default(),
             rules: Rules { tags_to_labels: Arc::new(TagSelection::All), ..Rules::default() },
         };
         Self { simulator: ecs_simulator::Aws::new(world), config, output: Output::default(), directory }
@@ -76,6 +78,7 @@ impl Stage {
 
     fn discovery(&self, once: bool) -> Discovery {
         let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
+        let aws = aws.with_share(self.config.api_share);
         let config = Config { once, ..self.config.clone() };
         Discovery::new(&config, &aws, Arc::default(), self.output.clone()).unwrap()
     }

@@ -1,0 +1,121 @@
+//! How fast AWS is asked: its request limits, and the share of them that is drawn here.
+//!
+//! AWS meters each account in each region with token buckets, one for a class of operations, and deployments, consoles
+//! and all other programs of that account draw on the same. So requests draw from buckets of our own, a share of
+//! AWS's each. Whoever finds one empty waits in line, first come, first served; nobody is refused.
+
+mod bucket;
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+
+pub(super) use bucket::Bucket;
+
+/// What AWS meters together.
+struct Class {
+    operations: &'static [&'static str],
+    /// Requests at once.
+    burst: f64,
+    /// Requests a second.
+    rate: f64,
+}
+
+/// AWS's limits, for the operations that are asked here. Of ECS:
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>; of EC2, for filtered or paged
+/// requests: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>. Systems Manager publishes
+/// none: these are as careful as anyone can afford who looks hosts up once, a hundred at a time.
+const CLASSES: [Class; 5] = [
+    Class { operations: &["ListClusters", "DescribeClusters"], burst: 50.0, rate: 20.0 },
+    Class {
+        operations: &["ListTasks", "DescribeTasks", "DescribeContainerInstances"],
+        burst: 100.0,
+        rate: 20.0,
+    },
+    Class { operations: &["DescribeTaskDefinition"], burst: 50.0, rate: 20.0 },
+    Class { operations: &["DescribeInstances"], burst: 100.0, rate: 20.0 },
+    Class { operations: &["DescribeInstanceInformation"], burst: 5.0, rate: 1.0 },
+];
+
+/// What of its share of a burst is used at once. AWS's bucket begins to fill again when the first request arrives,
+/// ours when it leaves, which for a new connection is a few tenths of a second earlier than for those that follow.
+const BURST: f64 = 0.9;
+
+/// Which part of AWS's request limits may be used; more than 0, and at most 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(f64);
+
+/// It is never NaN.
+impl Eq for Share {}
+
+/// It is no [`Share`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a share of AWS's request limits; use a number from {} to 1", Share::LEAST)]
+pub struct InvalidShare {
+    text: String,
+}
+
+impl Share {
+    /// As its option has it: half is left to others.
+    pub const DEFAULT: &str = "0.5";
+
+    /// All there is.
+    pub const ALL: Self = Self(1.0);
+
+    /// With less, the slowest class would have a request every few minutes, which is longer than one can wait.
+    const LEAST: f64 = 0.01;
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self::DEFAULT.parse().expect("it is one")
+    }
+}
+
+impl FromStr for Share {
+    type Err = InvalidShare;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let share = text.trim().parse().ok().filter(|share| (Self::LEAST..=1.0).contains(share));
+        share.map(Self).ok_or_else(|| InvalidShare { text: text.to_owned() })
+    }
+}
+
+/// An account, `None` being that of the base credentials, and a region.
+type Place = (Option<String>, String);
+
+/// The buckets of all accounts and regions.
+#[derive(Debug)]
+pub(super) struct Budget {
+    share: Share,
+    buckets: Mutex<BTreeMap<Place, Arc<Buckets>>>,
+}
+
+impl Budget {
+    pub(super) fn new(share: Share) -> Self {
+        Self { share, buckets: Mutex::default() }
+    }
+
+    /// Those of one account in one region, whoever asks for them.
+    pub(super) fn buckets(&self, account: Option<&str>, region: &str) -> Arc<Buckets> {
+        let mut buckets = self.buckets.lock().expect("nothing panics under the lock");
+        let key = (account.map(str::to_owned), region.to_owned());
+        buckets.entry(key).or_insert_with(|| Arc::new(Buckets::new(self.share))).clone()
+    }
+}
+
+/// The buckets of one account in one region.
+#[derive(Debug)]
+pub(super) struct Buckets([Bucket; CLASSES.len()]);
+
+impl Buckets {
+    fn new(Share(share): Share) -> Self {
+        Self(CLASSES.map(|class| Bucket::new((BURST * share * class.burst).max(1.0), share * class.rate)))
+    }
+
+    /// What requests for this operation draw from.
+    pub(super) fn of(&self, operation: &str) -> Option<&Bucket> {
+        let class = CLASSES.iter().position(|class| class.operations.contains(&operation))?;
+        self.0.get(class)
+    }
+}

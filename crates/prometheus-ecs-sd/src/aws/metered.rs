@@ -1,0 +1,195 @@
+//! The way out of one source: no request for ECS, EC2 or Systems Manager leaves but through here.
+//!
+//! Each attempt of each operation draws a token before it leaves, and its time limit begins after that. Of the answers
+//! only refusals are looked at: a throttled one slows the bucket down.
+
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_types::config_bag::ConfigBag;
+use ecs_discovery::inventory::question::FailureKind;
+use tracing::debug;
+
+use super::body;
+use super::budget::{Bucket, Buckets};
+use super::failure;
+
+/// A client whose requests draw from `buckets`.
+pub(super) fn metered(client: SharedHttpClient, buckets: Arc<Buckets>) -> SharedHttpClient {
+    SharedHttpClient::new(Metered { inner: client, buckets })
+}
+
+#[derive(Clone, Debug)]
+struct Metered<T> {
+    inner: T,
+    buckets: Arc<Buckets>,
+}
+
+impl HttpClient for Metered<SharedHttpClient> {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Metered {
+            inner: self.inner.http_connector(settings, components),
+            buckets: self.buckets.clone(),
+        })
+    }
+
+    fn validate_base_client_config(
+        &self,
+        components: &RuntimeComponentsBuilder,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        HttpClient::validate_base_client_config(&self.inner, components, config)
+    }
+
+    fn validate_final_config(
+        &self,
+        components: &RuntimeComponents,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        HttpClient::validate_final_config(&self.inner, components, config)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.inner.connector_metadata()
+    }
+}
+
+impl HttpConnector for Metered<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let metered = self.clone();
+        HttpConnectorFuture::new(async move { metered.send(request).await })
+    }
+}
+
+/// Nobody has said how often this may be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("no budget for the operation {0:?}")]
+struct NoBudget(String);
+
+impl Metered<SharedHttpConnector> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let operation = operation(&request);
+        let Some(bucket) = self.buckets.of(&operation) else {
+            return Err(ConnectorError::user(NoBudget(operation).into()));
+        };
+        bucket.draw().await;
+        let response = self.inner.call(request).await?;
+        if !response.status().is_success() {
+            heed(&operation, bucket, &response);
+        }
+        Ok(response)
+    }
+}
+
+fn heed(operation: &str, bucket: &Bucket, refusal: &HttpResponse) {
+    let error = body::error(refusal.body().bytes().unwrap_or_default());
+    let kind = failure::kind(operation, &error, refusal.status().as_u16());
+    if kind == FailureKind::Throttled && bucket.slow_down() {
+        debug!(operation, "AWS throttles; requests of this kind slow down");
+    }
+}
+
+/// The operation that a request asks for, in the protocol of ECS and Systems Manager or in that of EC2.
+fn operation(request: &HttpRequest) -> String {
+    if let Some((_, operation)) = request.headers().get("x-amz-target").and_then(|name| name.split_once('.'))
+    {
+        return operation.to_owned();
+    }
+    let form = form_urlencoded::parse(request.body().bytes().unwrap_or_default());
+    let mut actions = form.filter(|(name, _)| name == "Action");
+    actions.next().map_or_else(String::new, |(_, action)| action.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulated::{ec2_hosts, listing, over, own, ssm_hosts, world};
+    use super::super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, Source, SourceSpec};
+    use super::*;
+    use ecs_discovery::inventory::question::Question;
+    use ecs_simulator::{Aws as SimulatedAws, Response};
+    use futures_util::future::join_all;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The kinds of failure that so many questions at once end in, and how long that takes.
+    async fn ask(source: &Source, question: &Question, count: usize) -> (Vec<Option<FailureKind>>, f64) {
+        let began = Instant::now();
+        let answers = join_all((0..count).map(|_| source.ask(question))).await;
+        let kinds = answers.into_iter().map(|answer| answer.err().map(|failure| failure.kind));
+        (kinds.collect(), began.elapsed().as_secs_f64())
+    }
+
+    /// What so many requests of one class that AWS gives 100 at once and 20 a second, half of which may be used, take.
+    fn least(requests: u64) -> f64 {
+        (requests as f64 - 45.0) / 10.0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_draw_tokens() {
+        let simulated = SimulatedAws::new(world());
+        simulated.on_call(|call| Some(Response::server_error(call)));
+        let (failed, took) = ask(&own(&simulated).await, &listing(), 40).await;
+        assert_eq!(failed, [Some(FailureKind::Unavailable); 40]);
+        let requests = simulated.take_ledger().total();
+        assert!(requests > 60 && took > least(requests) - 0.1, "{requests} requests in {took} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_draw_tokens() {
+        const PAGES: usize = 15;
+        let simulated = SimulatedAws::new(world());
+        let pages = AtomicUsize::new(0);
+        simulated.on_call(move |_| {
+            let page = pages.fetch_add(1, Ordering::SeqCst) % PAGES + 1;
+            let next = if page < PAGES { page.to_string() } else { String::new() };
+            let body = format!("<reservationSet/><nextToken>{next}</nextToken>");
+            Some(Response::xml(200, format!("<DescribeInstancesResponse>{body}</DescribeInstancesResponse>")))
+        });
+        let source = own(&simulated).await;
+        let began = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(ask(&source, &ec2_hosts(), 1).await.0, [None]);
+        }
+        let (requests, took) = (simulated.take_ledger().total(), began.elapsed().as_secs_f64());
+        assert!(requests == 150 && took > least(requests) - 0.1, "{requests} requests in {took} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_a_turn_is_not_part_of_an_attempt() {
+        let simulated = SimulatedAws::new(world());
+        simulated.set_latency(ATTEMPT_TIMEOUT - SECOND);
+        let (failed, took) = ask(&own(&simulated).await, &ssm_hosts(), 12).await;
+        assert_eq!(failed, [None; 12]);
+        assert!(took > 2.0 * ATTEMPT_TIMEOUT.as_secs_f64(), "{took}");
+        assert_eq!(simulated.take_ledger().total(), 12);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_whose_turn_does_not_come_ends_all_the_same() {
+        let simulated = SimulatedAws::new(world());
+        let spec = SourceSpec { role: None, external_id: None, region: "eu-west-1".to_owned() };
+        let share = "0.01".parse().expect("a share");
+        let source = over(&simulated).with_share(share).source(spec);
+        let (failed, took) = ask(&source, &ssm_hosts(), 5).await;
+        let late = Some(FailureKind::Unavailable);
+        assert_eq!(failed, [None, None, None, late, late]);
+        assert!((took - OPERATION_TIMEOUT.as_secs_f64()).abs() < 1.0, "{took}");
+        // Those that gave up have left the line.
+        assert_eq!(ask(&source, &ssm_hosts(), 1).await.0, [None]);
+    }
+}
