@@ -24,7 +24,7 @@ use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::question::Question;
 
 use budget::Budget;
-use credentials::BaseCredentials;
+use credentials::KeptCredentials;
 
 mod body;
 mod budget;
@@ -84,6 +84,7 @@ pub struct SourceSpec {
 #[derive(Clone, Debug)]
 pub struct Aws {
     config: SdkConfig,
+    base: Option<KeptCredentials>,
     budget: Arc<Budget>,
 }
 
@@ -124,13 +125,13 @@ impl Aws {
         Self::sharing(config)
     }
 
-    /// Puts one cache before the credentials.
+    /// Keeps the credentials once for all.
     fn sharing(config: SdkConfig) -> Self {
         let clock = config.time_source().unwrap_or_default();
-        let base = config.credentials_provider().map(|provider| BaseCredentials::new(provider, clock));
+        let base = config.credentials_provider().map(|provider| KeptCredentials::new(provider, clock));
         let mut builder = config.into_builder();
-        builder.set_credentials_provider(base.map(SharedCredentialsProvider::new));
-        Self { config: builder.build(), budget: Arc::new(Budget::new(Share::default())) }
+        builder.set_credentials_provider(base.clone().map(SharedCredentialsProvider::new));
+        Self { config: builder.build(), base, budget: Arc::new(Budget::new(Share::default())) }
     }
 
     /// Draws on this share of AWS's request limits, instead of the usual one.

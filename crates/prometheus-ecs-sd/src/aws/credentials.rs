@@ -1,8 +1,9 @@
-//! The base credentials: found by the SDK, loaded once for all sources.
+//! Credentials that are kept for as long as they hold: the base credentials, once for all sources, and each role's.
 //!
-//! Every request of the own account is signed with them, and so is every attempt to assume a role. A load runs
-//! the user's program (`credential_process`) or asks the instance or the ECS agent, which throttle. So
-//! there is at most one load at a time, and at most one in [`PAUSE`], however many ask and fail.
+//! Every request of the own account is signed with the base credentials, and so is every attempt to assume a role. A load
+//! runs the user's program (`credential_process`) or asks the instance or the ECS agent, which throttle; that of a
+//! role asks STS. So there is at most one load at a time, and at most one in [`PAUSE`], however many ask and fail.
+//! (The SDK's own cache keeps what AWS no longer accepts until it expires.)
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -15,26 +16,26 @@ use aws_smithy_async::time::SharedTimeSource;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ATTEMPT_TIMEOUT;
-
-/// No question waits longer for its credentials.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// No question waits longer for its credentials. Room for three attempts to assume a role, and the pauses between.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// What came of a load holds at least so long, be it a failure or credentials that have expired: what runs in
 /// parallel fails together, and what comes later may succeed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An attempt that is signed just before ends before the credentials do.
-const EARLY: Duration = ATTEMPT_TIMEOUT;
+/// An attempt that is signed just before has its turn, and ends, before the credentials do. (Unless AWS throttles. An
+/// instance's are exchanged five minutes before they expire.)
+const EARLY: Duration = Duration::from_secs(60);
 
 /// Credentials that do not say when they expire may be exchanged all the same. The SDK's own number.
 const WITHOUT_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
-/// What a provider gave, for as long as it holds.
-pub(super) struct BaseCredentials {
+/// What a provider gave, for as long as it holds. Clones keep the same.
+#[derive(Clone)]
+pub(super) struct KeptCredentials {
     provider: SharedCredentialsProvider,
     clock: SharedTimeSource,
-    latest: Mutex<Option<Load>>,
+    latest: Arc<Mutex<Option<Load>>>,
 }
 
 type Outcome = Result<Credentials, Arc<CredentialsError>>;
@@ -45,9 +46,16 @@ struct Load {
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
-impl BaseCredentials {
+impl KeptCredentials {
     pub(super) fn new(provider: SharedCredentialsProvider, clock: SharedTimeSource) -> Self {
-        Self { provider, clock, latest: Mutex::new(None) }
+        Self { provider, clock, latest: Arc::default() }
+    }
+
+    /// Gives up what AWS does not accept, so that the next request is signed with something else. Requests that were
+    /// signed before the latest load say nothing about it.
+    pub(super) fn refused(&self, access_key: &str) {
+        let mut latest = self.latest.lock().expect("nothing panics under the lock");
+        latest.take_if(|load| load.begun.elapsed() >= PAUSE && load.gave(access_key));
     }
 
     async fn credentials(&self) -> provider::Result {
@@ -86,6 +94,10 @@ impl Load {
         Self { begun: Instant::now(), outcome }
     }
 
+    fn gave(&self, access_key: &str) -> bool {
+        matches!(&*self.outcome.borrow(), Some(Ok(credentials)) if credentials.access_key_id() == access_key)
+    }
+
     fn holds(&self, now: SystemTime) -> bool {
         let age = self.begun.elapsed();
         match &*self.outcome.borrow() {
@@ -100,7 +112,7 @@ impl Load {
     }
 }
 
-impl ProvideCredentials for BaseCredentials {
+impl ProvideCredentials for KeptCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -109,16 +121,16 @@ impl ProvideCredentials for BaseCredentials {
     }
 }
 
-impl fmt::Debug for BaseCredentials {
+impl fmt::Debug for KeptCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BaseCredentials").finish_non_exhaustive()
+        f.debug_struct("KeptCredentials").finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::simulated::{self, listing, over};
-    use super::super::{Aws, Source, SourceSpec};
+    use super::super::{ATTEMPT_TIMEOUT, Aws, Source, SourceSpec};
     use super::*;
     use aws_smithy_async::time::TimeSource;
     use ecs_discovery::arn::RoleArn;
@@ -153,8 +165,8 @@ mod tests {
             }
         }
 
-        fn base(&self, clock: impl TimeSource + 'static) -> BaseCredentials {
-            BaseCredentials::new(SharedCredentialsProvider::new(self.clone()), SharedTimeSource::new(clock))
+        fn base(&self, clock: impl TimeSource + 'static) -> KeptCredentials {
+            KeptCredentials::new(SharedCredentialsProvider::new(self.clone()), SharedTimeSource::new(clock))
         }
     }
 
@@ -209,6 +221,7 @@ mod tests {
         let sources = sources(&aws(&simulated, &provider)).await;
         for _ in 0..3 {
             ask(&sources).await;
+            advance(PAUSE).await;
         }
         assert_eq!(simulated.take_ledger().calls("sts", "AssumeRole"), 6 * 3 * 3);
         assert_eq!(provider.loads(), 1);

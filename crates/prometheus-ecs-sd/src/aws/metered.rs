@@ -1,7 +1,8 @@
 //! The way out of one source: no request for ECS, EC2 or Systems Manager leaves but through here.
 //!
 //! Each attempt of each operation draws a token before it leaves, and its time limit begins after that. Of the answers
-//! only refusals are looked at: a throttled one slows the bucket down.
+//! only refusals are looked at: a throttled one slows the bucket down, and credentials that AWS does not accept are
+//! given up before they expire.
 
 use std::sync::Arc;
 
@@ -20,17 +21,23 @@ use tracing::debug;
 
 use super::body;
 use super::budget::{Bucket, Buckets};
+use super::credentials::KeptCredentials;
 use super::failure;
 
-/// A client whose requests draw from `buckets`.
-pub(super) fn metered(client: SharedHttpClient, buckets: Arc<Buckets>) -> SharedHttpClient {
-    SharedHttpClient::new(Metered { inner: client, buckets })
+/// A client whose requests draw from `buckets` and are signed with `credentials`.
+pub(super) fn metered(
+    client: SharedHttpClient,
+    buckets: Arc<Buckets>,
+    credentials: Option<KeptCredentials>,
+) -> SharedHttpClient {
+    SharedHttpClient::new(Metered { inner: client, buckets, credentials })
 }
 
 #[derive(Clone, Debug)]
 struct Metered<T> {
     inner: T,
     buckets: Arc<Buckets>,
+    credentials: Option<KeptCredentials>,
 }
 
 impl HttpClient for Metered<SharedHttpClient> {
@@ -42,6 +49,7 @@ impl HttpClient for Metered<SharedHttpClient> {
         SharedHttpConnector::new(Metered {
             inner: self.inner.http_connector(settings, components),
             buckets: self.buckets.clone(),
+            credentials: self.credentials.clone(),
         })
     }
 
@@ -85,19 +93,25 @@ impl Metered<SharedHttpConnector> {
             return Err(ConnectorError::user(NoBudget(operation).into()));
         };
         bucket.draw().await;
+        let access_key = access_key(&request).map(str::to_owned);
         let response = self.inner.call(request).await?;
         if !response.status().is_success() {
-            heed(&operation, bucket, &response);
+            self.heed(&operation, bucket, access_key.as_deref(), &response);
         }
         Ok(response)
     }
-}
 
-fn heed(operation: &str, bucket: &Bucket, refusal: &HttpResponse) {
-    let error = body::error(refusal.body().bytes().unwrap_or_default());
-    let kind = failure::kind(operation, &error, refusal.status().as_u16());
-    if kind == FailureKind::Throttled && bucket.slow_down() {
-        debug!(operation, "AWS throttles; requests of this kind slow down");
+    fn heed(&self, operation: &str, bucket: &Bucket, access_key: Option<&str>, refusal: &HttpResponse) {
+        let error = body::error(refusal.body().bytes().unwrap_or_default());
+        let kind = failure::kind(operation, &error, refusal.status().as_u16());
+        if kind == FailureKind::Throttled && bucket.slow_down() {
+            debug!(operation, "AWS throttles; requests of this kind slow down");
+        }
+        if kind == FailureKind::NoCredentials
+            && let (Some(credentials), Some(access_key)) = (&self.credentials, access_key)
+        {
+            credentials.refused(access_key);
+        }
     }
 }
 
@@ -112,17 +126,26 @@ fn operation(request: &HttpRequest) -> String {
     actions.next().map_or_else(String::new, |(_, action)| action.into_owned())
 }
 
+/// Whose signature it bears: `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
+fn access_key(request: &HttpRequest) -> Option<&str> {
+    let (_, scope) = request.headers().get("authorization")?.split_once("Credential=")?;
+    scope.split('/').next()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::simulated::{ec2_hosts, listing, over, own, ssm_hosts, world};
+    use super::super::simulated::{assumed, ec2_hosts, listing, over, own, ssm_hosts, world};
     use super::super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, Source, SourceSpec};
     use super::*;
+    use aws_credential_types::Credentials;
+    use aws_credential_types::credential_fn::provide_credentials_fn;
+    use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
     use ecs_discovery::inventory::question::Question;
     use ecs_simulator::{Aws as SimulatedAws, Response};
     use futures_util::future::join_all;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
-    use tokio::time::Instant;
+    use tokio::time::{Instant, advance};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -191,5 +214,70 @@ mod tests {
         assert!((took - OPERATION_TIMEOUT.as_secs_f64()).abs() < 1.0, "{took}");
         // Those that gave up have left the line.
         assert_eq!(ask(&source, &ssm_hosts(), 1).await.0, [None]);
+    }
+
+    /// Expires what a role's session was given, until the role is assumed again.
+    fn expire(simulated: &SimulatedAws) {
+        let expired = AtomicBool::new(true);
+        simulated.on_call(move |call| {
+            let renewed = call.operation == "AssumeRole";
+            let expired =
+                if renewed { expired.swap(false, Ordering::SeqCst) } else { expired.load(Ordering::SeqCst) };
+            (expired && !renewed).then(|| Response::expired(call))
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_ends_early_fails_one_question_and_is_renewed() {
+        let mut world = world();
+        world.allow_role("arn:aws:iam::222222222222:role/discovery/reader", None);
+        let simulated = SimulatedAws::new(world);
+        let source = assumed(&simulated, None).await;
+        for question in [listing(), ec2_hosts(), ssm_hosts()] {
+            source.ask(&question).await.ok();
+            advance(SECOND).await;
+            simulated.take_ledger();
+            expire(&simulated);
+            let expected = [Some(FailureKind::NoCredentials)];
+            assert_eq!(ask(&source, &question, 1).await.0, expected);
+            assert_ne!(ask(&source, &question, 1).await.0, expected);
+            assert_eq!(simulated.take_ledger().calls("sts", "AssumeRole"), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_role_whose_sessions_are_all_refused_is_assumed_once_a_second() {
+        let mut world = world();
+        world.allow_role("arn:aws:iam::222222222222:role/discovery/reader", None);
+        let simulated = SimulatedAws::new(world);
+        simulated.on_call(|call| (call.service != "sts").then(|| Response::expired(call)));
+        let source = assumed(&simulated, None).await;
+        for _ in 0..5 {
+            for _ in 0..4 {
+                ask(&source, &listing(), 4).await;
+            }
+            advance(SECOND).await;
+        }
+        assert_eq!(simulated.take_ledger().calls("sts", "AssumeRole"), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_credentials_that_a_request_was_signed_with_are_given_up() {
+        let loads = AtomicUsize::new(0);
+        let provider = provide_credentials_fn(move || {
+            let load = loads.fetch_add(1, Ordering::SeqCst);
+            async move { Ok(Credentials::new(format!("key{load}"), "secret", None, None, "test")) }
+        });
+        let kept = KeptCredentials::new(SharedCredentialsProvider::new(provider), Default::default());
+        let key = async || kept.provide_credentials().await.expect("credentials").access_key_id().to_owned();
+        assert_eq!(key().await, "key0");
+        kept.refused("key0");
+        assert_eq!(key().await, "key0", "a load is not repeated at once");
+        advance(SECOND).await;
+        kept.refused("key0");
+        assert_eq!(key().await, "key1");
+        advance(SECOND).await;
+        kept.refused("key0");
+        assert_eq!(key().await, "key1");
     }
 }

@@ -1,4 +1,4 @@
-//! The credentials of an assumed role, asked of STS each time; the source's cache keeps them.
+//! The credentials of an assumed role, asked of STS each time; `credentials` keeps them.
 //!
 //! The SDK's provider for this takes no retry quota of the caller's: all roles of a region would share one, and a
 //! role that cannot be assumed would take the retries from those that can.

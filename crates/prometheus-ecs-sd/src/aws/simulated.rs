@@ -11,7 +11,7 @@ use ecs_simulator::{
     Aws as SimulatedAws, ContainerDefinition, Delivery, HostKind, OWN_ACCESS_KEY, OWN_ACCOUNT,
     OWN_SECRET_KEY, Placement, Response, Run, TaskDefinition as Definition, World,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 
 use super::{ATTEMPT_TIMEOUT, ATTEMPTS, Aws, Source, SourceSpec};
 
@@ -339,14 +339,19 @@ async fn task_details_are_those_of_the_attempt_that_succeeds() {
 async fn a_question_that_is_not_answered_ends_after_its_attempts() {
     let simulated = SimulatedAws::new(world());
     simulated.set_latency(Duration::from_secs(3600));
-    let source = own(&simulated).await;
-    for question in [listing(), ec2_hosts(), ssm_hosts()] {
-        let begun = Instant::now();
-        let failure = source.ask(&question).await.expect_err("a time-out");
-        assert_eq!(failure.kind, FailureKind::Unavailable);
-        let expected = format!("{}: timeout: no whole answer within 10 s", question.operation());
-        assert_eq!(failure.message, expected);
-        assert!(begun.elapsed() <= ATTEMPT_TIMEOUT * ATTEMPTS + PAUSES, "{:?}", begun.elapsed());
+    let (own, assumed) = (own(&simulated).await, assumed(&simulated, None).await);
+    let assuming = format!("cannot assume the role {ROLE}: sts:AssumeRole: ");
+    for (source, whose) in [(own, ""), (assumed, assuming.as_str())] {
+        for question in [listing(), ec2_hosts(), ssm_hosts()] {
+            let begun = Instant::now();
+            let failure = source.ask(&question).await.expect_err("a time-out");
+            assert_eq!(failure.kind, FailureKind::Unavailable);
+            let expected = format!("{}: {whose}timeout: no whole answer within 10 s", question.operation());
+            assert_eq!(failure.message, expected);
+            assert!(begun.elapsed() <= ATTEMPT_TIMEOUT * ATTEMPTS + PAUSES, "{:?}", begun.elapsed());
+            // A role that could not be assumed is tried again.
+            advance(PAUSES).await;
+        }
     }
 }
 
@@ -376,6 +381,8 @@ async fn a_role_in_trouble_takes_no_retries_from_another() {
     let exhausted = assumed(&simulated, None).await;
     for _ in 0..TROUBLE {
         exhausted.ask(&listing()).await.expect_err("a failure");
+        // A role that could not be assumed is not tried again at once.
+        advance(PAUSES).await;
     }
     simulated.take_ledger();
     exhausted.ask(&listing()).await.expect_err("a failure");

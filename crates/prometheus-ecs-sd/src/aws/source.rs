@@ -1,9 +1,9 @@
 //! One set of credentials in one region, and the questions put to it.
 //!
 //! A source shares connections and the base credentials with the others, and the budget with those of its account and
-//! region, and nothing else: its role's credentials and its retry quotas, that of STS included, are its own, so that one account's trouble is not
-//! another's. (The SDK's default quota is one per service and region for the whole process, and its credential
-//! cache holds 64 providers.)
+//! region, and nothing else: its role's credentials and its retry quotas, that of STS included, are its own, so that
+//! one account's trouble is not another's. (The SDK's default quota is one per service and region for the whole
+//! process.)
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, RoleArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::question::{Answer, Failure, Question};
 
+use super::credentials::KeptCredentials;
 use super::failure::{self, unreadable};
 use super::hosts::Hosts;
 use super::metered::metered;
@@ -52,27 +53,23 @@ impl Source {
             let role = role.as_ref().map_or("", RoleArn::as_str);
             RetryPartition::custom(format!("{service} {region} {role}")).build()
         };
-        // The base credentials have a cache of their own, and a second one would make them stale for longer.
-        let base = aws
-            .config
-            .to_builder()
-            .region(Region::new(region.clone()))
-            .identity_cache(IdentityCache::no_cache())
-            .build();
+        // Credentials are kept by themselves, and a second cache would make them stale for longer.
+        let base = aws.config.to_builder().region(Region::new(region.clone()));
+        let base = base.identity_cache(IdentityCache::no_cache()).build();
         let sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts")).build();
         let sts = aws_sdk_sts::Client::from_conf(sts);
-        let config = match &role {
-            None => base,
-            Some(role) => {
-                let credentials = SharedCredentialsProvider::new(AssumedRole::new(&sts, role, external_id));
-                let cache = IdentityCache::lazy().build();
-                base.into_builder().identity_cache(cache).credentials_provider(credentials).build()
-            }
-        };
+        let credentials = role.as_ref().map_or_else(
+            || aws.base.clone(),
+            |role| {
+                let assumed = SharedCredentialsProvider::new(AssumedRole::new(&sts, role, external_id));
+                Some(KeptCredentials::new(assumed, base.time_source().unwrap_or_default()))
+            },
+        );
         let buckets = aws.budget.buckets(role.as_ref().map(RoleArn::account), &region);
-        let http = config.http_client().map(|http| metered(http, buckets));
-        let mut config = config.into_builder();
+        let http = base.http_client().map(|http| metered(http, buckets, credentials.clone()));
+        let mut config = base.into_builder();
         config.set_http_client(http);
+        config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
         let config = config.build();
         let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs")).build();
         let ecs = aws_sdk_ecs::Client::from_conf(ecs);
