@@ -112,8 +112,10 @@ fn config(directory: &Path, share: f64) -> Config {
     Config {
         directory: directory.to_owned(),
         once: true,
+        state_file: None,
         interval: Duration::from_secs(60),
         recheck_interval: Duration::from_secs(600),
+        max_staleness: Duration::MAX,
         accounts: Accounts { own: true, ..Accounts::default() },
         clusters: ClusterSelection::All,
         api_share: share.to_string().parse().unwrap(),
