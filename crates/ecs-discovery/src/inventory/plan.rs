@@ -8,6 +8,7 @@
 mod clusters;
 mod conclude;
 mod hear;
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,9 +20,7 @@ use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{InstanceId, Task};
 
 pub use conclude::Conclusion;
-
-/// A listing that has not ended after so many pages, 100 entries each, is taken for one that never ends.
-const MAX_PAGES: usize = 10_000;
+use pages::Pages;
 
 /// One refresh in progress; it owns the source's facts meanwhile.
 #[derive(Debug)]
@@ -35,7 +34,9 @@ pub struct Refresh {
     open: usize,
     /// Why the listing of clusters, or the look-up of named ones, failed.
     clusters_failed: Option<Failure>,
-    cluster_pages: BTreeSet<String>,
+    cluster_pages: Pages,
+    /// Every cluster on the pages so far, and those of them that are selected.
+    clusters_seen: BTreeSet<ClusterArn>,
     clusters_listed: BTreeSet<ClusterArn>,
     scopes: BTreeMap<ClusterArn, ScopeRefresh>,
     /// What was asked for in this refresh, so that it is asked once.
@@ -54,7 +55,7 @@ pub struct Refresh {
 /// One cluster's part of a refresh.
 #[derive(Debug, Default)]
 struct ScopeRefresh {
-    pages: BTreeSet<String>,
+    pages: Pages,
     listed: bool,
     to_describe: Vec<TaskArn>,
     /// What was ever in `to_describe`.
@@ -69,10 +70,13 @@ struct ScopeRefresh {
 }
 
 impl ScopeRefresh {
-    fn describe(&mut self, task: &TaskArn) {
-        if self.described.insert(task.clone()) {
+    /// Returns whether that was not to be done already.
+    fn describe(&mut self, task: &TaskArn) -> bool {
+        let new = self.described.insert(task.clone());
+        if new {
             self.to_describe.push(task.clone());
         }
+        new
     }
 }
 
@@ -106,7 +110,8 @@ impl Refresh {
             ready: Vec::new(),
             open: 0,
             clusters_failed: None,
-            cluster_pages: BTreeSet::new(),
+            cluster_pages: Pages::default(),
+            clusters_seen: BTreeSet::new(),
             clusters_listed: BTreeSet::new(),
             scopes: BTreeMap::new(),
             definitions: BTreeSet::new(),

@@ -3,4 +3,5 @@
 mod asking;
 mod failing;
 mod leaving;
+mod paging;
 mod restarting;

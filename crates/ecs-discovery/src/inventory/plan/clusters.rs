@@ -7,14 +7,16 @@ use crate::inventory::question::{Failure, FailureKind, Question};
 use crate::model::Cluster;
 
 use super::Refresh;
-use super::hear::continued;
+use super::pages::Listed;
 
 impl Refresh {
     pub(super) fn clusters_heard(&mut self, clusters: Vec<ClusterArn>, next: Option<String>) {
+        let new = clusters.iter().filter(|cluster| self.clusters_seen.insert((*cluster).clone())).count();
+        let listed = Listed::of(clusters.len(), new);
         let selected = clusters.into_iter().filter(|cluster| self.selection.selects(cluster));
         self.clusters_listed.extend(selected);
         let Some(page) = next else { return self.all_clusters_heard() };
-        match continued(&mut self.cluster_pages, &page) {
+        match self.cluster_pages.turn(listed, &page) {
             Ok(()) => self.ask(Question::Clusters { page: Some(page) }),
             Err(failure) => self.listing_of_clusters_failed(failure),
         }

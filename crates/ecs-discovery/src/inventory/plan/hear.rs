@@ -1,6 +1,7 @@
 //! What an answer, or a failure, does to a refresh.
 
 use std::collections::BTreeSet;
+use std::mem::replace;
 use std::sync::Arc;
 
 use crate::arn::{ClusterArn, TaskArn};
@@ -8,7 +9,8 @@ use crate::inventory::question::{Answer, Failure, FailureKind, Question};
 use crate::inventory::{KnownTask, is_over, is_settled};
 use crate::model::{Host, InstanceId, Task};
 
-use super::{Around, MAX_PAGES, Refresh, is_of_hosts};
+use super::pages::Listed;
+use super::{Around, Refresh, is_of_hosts};
 
 impl Refresh {
     /// Takes in the answer to a question; one that does not fit its question counts as a failure.
@@ -114,14 +116,13 @@ impl Refresh {
         else {
             return;
         };
+        let mut new = 0;
         for task in tasks {
-            let settled = facts.tasks.get_mut(task).is_some_and(|known| {
-                known.listed = refresh;
-                known.settled
-            });
-            if !settled {
-                scope.describe(task);
-            }
+            let known = facts.tasks.get_mut(task);
+            let settled = known.as_ref().is_some_and(|known| known.settled);
+            let marked = known.is_some_and(|known| replace(&mut known.listed, refresh) != refresh);
+            let asked = !settled && scope.describe(task);
+            new += usize::from(marked || asked);
         }
         match next {
             None => {
@@ -131,7 +132,8 @@ impl Refresh {
             }
             Some(page) => {
                 self.ask_task_details(cluster, false);
-                match continued(&mut self.scopes.entry(cluster.clone()).or_default().pages, &page) {
+                let listed = Listed::of(tasks.len(), new);
+                match self.scopes.entry(cluster.clone()).or_default().pages.turn(listed, &page) {
                     Ok(()) => self.ask(Question::Tasks { cluster: cluster.clone(), page: Some(page) }),
                     Err(failure) => self.scope_failed(cluster, failure),
                 }
@@ -151,7 +153,9 @@ impl Refresh {
         scope.listed = true;
         let refresh = self.inventory.refresh;
         let unlisted = facts.tasks.iter().filter(|(_, known)| known.listed != refresh).map(|(arn, _)| arn);
-        rechecked.iter().chain(unlisted).for_each(|task| scope.describe(task));
+        for task in rechecked.iter().chain(unlisted) {
+            scope.describe(task);
+        }
         if facts.lacking {
             let around: Vec<_> = facts.tasks.values().map(|known| Around::of(&known.task)).collect();
             around.iter().for_each(|around| self.ask_around(cluster, around));
@@ -245,16 +249,4 @@ impl Refresh {
 
 fn not_known(service: &str, thing: &str) -> Failure {
     Failure { kind: FailureKind::NotFound, message: format!("{service} knows no such {thing}") }
-}
-
-/// Notes the token of a next page; a token that came before, or one too many, never ends.
-pub(super) fn continued(pages: &mut BTreeSet<String>, page: &str) -> Result<(), Failure> {
-    let message = if pages.len() >= MAX_PAGES {
-        format!("the listing has not ended after {MAX_PAGES} pages")
-    } else if pages.insert(page.to_owned()) {
-        return Ok(());
-    } else {
-        "the listing repeats a page token and would never end".to_owned()
-    };
-    Err(Failure { kind: FailureKind::Unavailable, message })
 }
