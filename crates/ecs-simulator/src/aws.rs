@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
 use crate::call::{Call, Ledger, Outcome, Record};
+use crate::faults::Injected;
 use crate::http::{Delivery, Request, Response};
 use crate::limits::Buckets;
 use crate::wire;
@@ -23,6 +24,7 @@ struct Shared {
     hooks: RwLock<Hooks>,
     /// `None` while no limit is enforced.
     buckets: Mutex<Option<Buckets>>,
+    injected: Mutex<Vec<Injected>>,
 }
 
 type Fault = Arc<dyn Fn(&Call) -> Option<Response> + Send + Sync>;
@@ -43,6 +45,7 @@ impl Aws {
             record: Mutex::default(),
             hooks: RwLock::default(),
             buckets: Mutex::default(),
+            injected: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -56,10 +59,13 @@ impl Aws {
     pub fn answer(&self, request: &Request) -> Response {
         let (mut call, refusal) = wire::understand(request, &self.world());
         let hooks = self.hooks();
+        let hits = self.hits(&mut call);
         let throttled = (!self.admits(&call)).then(|| Response::throttled(&call));
         let fault = hooks.fault.and_then(|fault| fault(&call));
         let mut response =
             fault.or(throttled).or(refusal).unwrap_or_else(|| wire::answer(&call, &self.world()));
+        wire::clock::stamp(&mut response, &self.world());
+        hits.into_iter().for_each(|hit| hit.spoil(&call, &mut response));
         if let Some(edit) = hooks.edit {
             edit(&call, &mut response);
         }
@@ -88,9 +94,10 @@ impl Aws {
         self.change_hooks(|hooks| hooks.edit = Some(Arc::new(edit)));
     }
 
-    /// Removes the fault and the edit.
+    /// Removes the fault and the edit, and what was injected.
     pub fn heal(&self) {
         self.change_hooks(|hooks| (hooks.fault, hooks.edit) = (None, None));
+        self.injected().clear();
     }
 
     /// The calls since the last take, the first 100,000 of them, and forgets them and their sums.
@@ -126,6 +133,10 @@ impl Aws {
 
     fn record(&self) -> MutexGuard<'_, Record> {
         self.shared.record.lock().expect("adding a call does not panic")
+    }
+
+    pub(crate) fn injected(&self) -> MutexGuard<'_, Vec<Injected>> {
+        self.shared.injected.lock().expect("choosing faults does not panic")
     }
 
     fn hooks(&self) -> Hooks {

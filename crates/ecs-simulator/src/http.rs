@@ -74,6 +74,11 @@ impl Response {
         Self::of(status, "text/xml;charset=UTF-8", body.into())
     }
 
+    /// A page for people.
+    pub fn html(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self::of(status, "text/html", body.into())
+    }
+
     /// No answer at all: the connection is refused.
     pub fn connection_refused() -> Self {
         Self { delivery: Delivery::Refused, ..Self::of(200, "text/plain", Vec::new()) }

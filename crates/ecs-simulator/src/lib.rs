@@ -1,8 +1,8 @@
 //! A small seeded AWS in memory, for tests, benchmarks and the demo. It speaks the wire formats of ECS, EC2, SSM and STS
 //! as far as service discovery reads them, enforces AWS's batch and page limits, and writes every call down.
 //!
-//! It checks no signature, meters requests only if it is told to ([`Aws::enforce_limits`]) and knows nothing of how a
-//! container asks to be scraped, but for the worlds in [`worlds`]. Two equal worlds give equal bytes.
+//! It checks no signature but for its time, meters requests only if it is told to ([`Aws::enforce_limits`]) and knows
+//! nothing of how a container asks to be scraped, but for the worlds in [`worlds`]. Two equal worlds give equal bytes.
 //!
 //! # A world with one bridge and one Fargate task
 //!
@@ -30,11 +30,13 @@
 //!
 //! - [`Aws`], the handle: `new(World)`, `change(|world| …)`, `answer(&Request) -> Response`, `connector()` for an SDK's
 //!   `http_client`, `serve(listener)` and `serve_on_loopback()` for `AWS_ENDPOINT_URL`, `set_latency(Duration)`, `enforce_limits()`, `on_call(|call| Option<Response>)` and
-//!   `on_answer(|call, &mut response|)` to break things, `heal()`, and the ledger: `calls()`, `take_ledger()` (sums, with a
+//!   `on_answer(|call, &mut response|)` to break things, `inject(Fault, Calls)` to break them the usual ways, `heal()`, and the ledger: `calls()`, `take_ledger()` (sums, with a
 //!   `Display` of `ecs ListTasks 100` lines) and `take_calls()` (one by one).
+//! - [`Fault`] and [`Calls`]: `aws.inject(Fault::CutShort, Calls::of("ListTasks").in_cluster("a").share(0.5, seed).after(3))`.
 //! - [`Response`]: `throttled(&call)`, `denied`, `expired`, `server_error`, `unavailable`, `refused(&call, status, code, message)`,
-//!   `connection_refused()`, and [`Delivery`] in its `delivery` field for answers that break or stall.
-//! - [`World`]: `new(seed)`, `own(region)`, `region(account, region)`, `allow_role(arn, external_id)`; requests are of the account whose
+//!   `connection_refused()`, and [`Delivery`] in its `delivery` field for answers that break or stall;
+//!   `fields()`, `damage(field, Damage, within)` and `fail(reason, which)` for answers that say less, or otherwise.
+//! - [`World`]: `new(seed)`, `own(region)`, `region(account, region)`, `allow_role(arn, external_id)`, `end_sessions()`; requests are of the account whose
 //!   access key signed them, [`OWN_ACCESS_KEY`] or a role's.
 //! - [`Region`]: `cluster(name)`, `delete_cluster(name)`, `register(TaskDefinition) -> arn`, `register_daemon`,
 //!   `launch_host(cluster, HostKind) -> arn`, `launch(Host) -> arn`, `run(cluster, definition, Placement) -> arn`, `run_with(Run) -> arn`,
@@ -44,6 +46,7 @@
 mod aws;
 mod call;
 mod connector;
+mod faults;
 mod http;
 mod limits;
 mod server;
@@ -53,6 +56,8 @@ pub mod worlds;
 
 pub use aws::Aws;
 pub use call::{Call, Count, Ledger, Outcome};
+pub use faults::answers::Damage;
+pub use faults::{Calls, Fault};
 pub use http::{Delivery, Request, Response};
 pub use limits::{LIMITS, Limit, least_seconds};
 pub use world::cluster::{ArnForm, Cluster};

@@ -1,6 +1,7 @@
 //! From bytes to a call and from a call to bytes: which account, region and service a request means, what it asks,
 //! and which of the services answers. Here nothing changes the world.
 
+pub(crate) mod clock;
 mod ec2;
 mod ecs;
 mod json;
@@ -74,6 +75,13 @@ fn fill(call: &mut Call, request: &Request, world: &World) -> Result<(), Refusal
     region.clone_into(&mut call.region);
     let account = world.account_of(access_key).ok_or_else(|| refusal::unknown_key(call.service))?;
     account.id.clone_into(&mut call.account);
+    if account.has_ended(access_key) {
+        return Err(refusal::expired(call.service));
+    }
+    let signed = request.headers.get("x-amz-date");
+    if signed.is_some_and(|signed| clock::is_off(signed, world)) {
+        return Err(refusal::wrong_time(call.service));
+    }
     Ok(())
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod run;
 pub(crate) mod task;
 
 use std::collections::BTreeMap;
+use std::mem::replace;
 use std::time::Duration;
 
 use ids::Ids;
@@ -69,6 +70,8 @@ pub struct Role {
     pub external_id: Option<String>,
     /// The access key id of its sessions; AWS gives each session its own, here they share one.
     pub access_key: String,
+    /// Those of sessions that have ended, whatever their credentials say of their expiry.
+    pub ended: Vec<String>,
 }
 
 impl World {
@@ -117,8 +120,17 @@ impl World {
     pub fn allow_role(&mut self, role_arn: &str, external_id: Option<&str>) {
         let account = role_arn.split(':').nth(4).expect("a role's ARN has its account in the fifth part");
         let access_key = access_key("ASIA", self.seed, role_arn);
-        let role = Role { external_id: external_id.map(str::to_owned), access_key };
+        let role = Role { external_id: external_id.map(str::to_owned), access_key, ended: Vec::new() };
         self.account(account).roles.insert(role_arn.to_owned(), role);
+    }
+
+    /// Ends all sessions that roles were assumed for: their credentials are refused as expired from now on.
+    pub fn end_sessions(&mut self) {
+        let seed = self.seed;
+        for (arn, role) in self.accounts.values_mut().flat_map(|account| &mut account.roles) {
+            let next = access_key("ASIA", seed, &format!("{arn}#{}", role.ended.len()));
+            role.ended.push(replace(&mut role.access_key, next));
+        }
     }
 
     /// The account that an access key belongs to.
@@ -126,7 +138,15 @@ impl World {
         self.accounts.values().find(|account| {
             account.access_key == access_key
                 || account.roles.values().any(|role| role.access_key == access_key)
+                || account.has_ended(access_key)
         })
+    }
+}
+
+impl Account {
+    /// Whether the access key is one of a session that has ended.
+    pub(crate) fn has_ended(&self, access_key: &str) -> bool {
+        self.roles.values().any(|role| role.ended.iter().any(|ended| ended == access_key))
     }
 }
 

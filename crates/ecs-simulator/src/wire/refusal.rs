@@ -81,6 +81,26 @@ pub(crate) fn unknown_key(service: &str) -> Refusal {
     }
 }
 
+/// A session's credentials that have expired.
+pub(crate) fn expired(service: &str) -> Refusal {
+    let message = "The security token included in the request is expired";
+    match service {
+        "ec2" => Refusal::new(400, "RequestExpired", "Request has expired."),
+        "sts" => Refusal::new(403, "ExpiredToken", message),
+        _ => Refusal::new(400, "ExpiredTokenException", message),
+    }
+}
+
+/// A request that was signed too early or too late by AWS's clock.
+pub(crate) fn wrong_time(service: &str) -> Refusal {
+    let message = "Signature expired: it is now outside of 5 min. of the time of this request.";
+    match service {
+        "ec2" => unknown_key(service),
+        "sts" => Refusal::new(403, "SignatureDoesNotMatch", message),
+        _ => Refusal::new(400, "InvalidSignatureException", message),
+    }
+}
+
 /// An operation that the service lacks.
 pub(crate) fn unknown_operation(call: &Call) -> Refusal {
     match call.service {
@@ -126,12 +146,7 @@ impl Response {
 
     /// The session's credentials have expired.
     pub fn expired(call: &Call) -> Self {
-        let message = "The security token included in the request is expired";
-        match call.service {
-            "ec2" => Self::refused(call, 400, "RequestExpired", "Request has expired."),
-            "sts" => Self::refused(call, 403, "ExpiredToken", message),
-            _ => Self::refused(call, 400, "ExpiredTokenException", message),
-        }
+        expired(call.service).response(call)
     }
 
     /// A fault within AWS: 500.

@@ -1,14 +1,13 @@
 //! STS over the Query protocol: AssumeRole and GetCallerIdentity.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use super::clock::now;
 use super::refusal::Refusal;
 use super::xml::{self, element};
 use super::{request_id, text};
 use crate::call::Call;
 use crate::world::ids::{fold, mix};
 use crate::world::region::last_part;
-use crate::world::{Clock, World, partition};
+use crate::world::{World, partition};
 
 pub(super) fn assume_role(call: &Call, world: &World) -> Result<String, Refusal> {
     let role_arn = required(call, "RoleArn")?;
@@ -70,14 +69,6 @@ fn denied(call: &Call, role_arn: &str) -> Refusal {
 fn session_arn(call: &Call, role_arn: &str, session: &str) -> String {
     let account = role_arn.split(':').nth(4).unwrap_or_default();
     format!("arn:{}:sts::{account}:assumed-role/{}/{session}", partition(&call.region), last_part(role_arn))
-}
-
-/// Epoch seconds; the machine's clock unless the world's is fixed, since clients drop credentials that have expired.
-fn now(world: &World) -> u64 {
-    match world.clock {
-        Clock::Fixed(seconds) => seconds,
-        Clock::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-    }
 }
 
 fn iso8601(epoch_seconds: u64) -> String {

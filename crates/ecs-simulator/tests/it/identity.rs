@@ -76,3 +76,42 @@ fn unsigned_requests_and_unknown_keys_are_refused_in_each_services_words() {
         [200; 4]
     );
 }
+
+#[test]
+fn a_session_that_has_ended_is_refused_as_expired_until_the_role_is_assumed_again() {
+    let mut world = World::new(1);
+    world.allow_role(ROLE, None);
+    let aws = Aws::new(world);
+    let key = || element(&assume(&aws, "").text(), "AccessKeyId").unwrap().to_owned();
+    let listed = |key: &str| {
+        let target = "AmazonEC2ContainerServiceV20141113.ListClusters";
+        let answer = read(&aws.answer(&json_request(target, &json!({})).signed(key, REGION, "ecs"))).1;
+        answer["__type"].as_str().map(str::to_owned)
+    };
+    let first = key();
+    assert_eq!(listed(&first), None);
+    aws.change(World::end_sessions);
+    let second = key();
+    assert_eq!((listed(&first).as_deref(), listed(&second)), (Some("ExpiredTokenException"), None));
+    aws.change(World::end_sessions);
+    let expired = [&first, &second].map(|key| listed(key).is_some());
+    assert_eq!((expired, listed(&key())), ([true, true], None));
+    assert_eq!(aws.take_calls().last().unwrap().account, "222222222222");
+}
+
+#[test]
+fn a_request_that_was_signed_at_another_time_is_refused_with_the_time_it_is() {
+    let aws = Aws::new(World::new(1));
+    let signed = |date: &str| {
+        let target = "AmazonEC2ContainerServiceV20141113.ListClusters";
+        aws.answer(&json_request(target, &json!({})).header("X-Amz-Date", date))
+    };
+    for date in ["20200101T000000Z", "29990101T000000Z", "yesterday"] {
+        let refused = signed(date);
+        assert_eq!(read(&refused).1["__type"], "InvalidSignatureException", "{date}");
+        assert!(refused.headers["date"].ends_with(" GMT"), "{:?}", refused.headers);
+    }
+    aws.change(|world| world.clock = Clock::Fixed(1_800_000_000));
+    assert!(!signed("20200101T000000Z").headers.contains_key("date"));
+    assert_eq!(signed("20200101T000000Z").status, 200);
+}
