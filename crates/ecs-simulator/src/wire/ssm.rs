@@ -87,13 +87,21 @@ fn check(key: &str, values: &[&str]) -> Result<(), Refusal> {
     if values.is_empty() || values.len() > MAX_VALUES {
         return Err(validation("Member must have length between 1 and 100"));
     }
-    let malformed = |id: &&&str| !id.starts_with("i-") && !id.starts_with("mi-");
-    match values.iter().find(malformed) {
+    match values.iter().find(|id| !is_id(id)) {
         Some(id) if key == "InstanceIds" => {
-            Err(Refusal::new(400, "InvalidFilterValue", &format!("invalid id {id}")))
+            Err(Refusal::new(400, "InvalidInstanceId", &format!("The ID {id} isn't valid.")))
         }
         _ => Ok(()),
     }
+}
+
+/// `i-` with 8 or 17 characters, or `mi-` with 17.
+fn is_id(id: &str) -> bool {
+    let is_word = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is = |prefix, lengths: &[usize]| {
+        id.strip_prefix(prefix).is_some_and(|rest| lengths.contains(&rest.len()) && is_word(rest))
+    };
+    is("i-", &[8, 17]) || is("mi-", &[17])
 }
 
 fn validation(message: &str) -> Refusal {

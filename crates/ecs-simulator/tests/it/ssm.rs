@@ -33,7 +33,8 @@ fn sizes_and_values_outside_the_limits_are_refused() {
         (json!({"MaxResults": 4}), "ValidationException"),
         (json!({"MaxResults": 51}), "ValidationException"),
         (filter(vec!["mi-00000000000000000"; 101]), "ValidationException"),
-        (filter(vec!["10.0.0.1"]), "InvalidFilterValue"),
+        (filter(vec!["10.0.0.1"]), "InvalidInstanceId"),
+        (filter(vec!["mi-00000000000000000", "mi-"]), "InvalidInstanceId"),
         (json!({"NextToken": "abc"}), "InvalidNextToken"),
     ] {
         let (status, body) = describe(&aws, input);

@@ -4,6 +4,7 @@ use aws_config::SdkConfig;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::question::Failure;
 use ecs_discovery::model::{Host, InstanceId};
@@ -12,6 +13,9 @@ use super::convert::exact;
 use super::failure::failure;
 use super::operation::{Call, Refusal, operation};
 use super::pages::Pages;
+
+/// So often a batch is halved: enough to find two bad ids in the largest one. Systems Manager bears few calls.
+const MAX_SPLITS: usize = 16;
 
 /// How a service is asked for hosts.
 pub(super) struct HostCall {
@@ -41,22 +45,111 @@ impl Hosts {
     }
 
     /// Those of the `instances` that the service knows.
+    ///
+    /// An id that the service does not like fails the whole call: its batch is asked for in halves then, until the id
+    /// is alone, and counts as not known. Of more such ids than can be told apart at a time, those beside them may be
+    /// known only when they are asked for again.
     pub(super) async fn known(
         &self,
         instances: &[InstanceId],
         role: Option<&RoleArn>,
     ) -> Result<Vec<Host>, Failure> {
+        let mut hosts = Vec::new();
+        let mut batches = vec![instances];
+        let (mut splits, mut refusal) = (0, None);
+        while let Some(batch) = batches.pop() {
+            match self.pages(batch, role).await {
+                Ok(found) => hosts.extend(found),
+                Err(Trouble { is_of_an_id: false, failure }) => return Err(failure),
+                Err(_) if batch.len() == 1 => {}
+                Err(_) if splits < MAX_SPLITS => {
+                    splits += 1;
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    batches.extend([first, second]);
+                }
+                Err(Trouble { failure, .. }) => refusal = Some(failure),
+            }
+        }
+        match refusal {
+            Some(failure) if hosts.is_empty() => Err(failure),
+            _ => Ok(exact(hosts)),
+        }
+    }
+
+    /// All pages of one answer.
+    async fn pages(&self, instances: &[InstanceId], role: Option<&RoleArn>) -> Result<Vec<Host>, Trouble> {
         let name = self.call.call.operation;
         let mut hosts = Vec::new();
         let mut pages = Pages::new(name);
         loop {
             let body = (self.call.request)(instances, pages.token());
-            let page = self.operation.invoke(body).await;
-            let page = page.map_err(|error| failure(name, role, &error))?;
+            let page = self.operation.invoke(body).await.map_err(|error| Trouble {
+                is_of_an_id: error.code().is_some_and(is_of_an_id),
+                failure: failure(name, role, &error),
+            })?;
             hosts.extend(page.hosts);
-            if pages.turn(page.next)?.is_none() {
-                return Ok(exact(hosts));
+            let turned = pages.turn(page.next);
+            if turned.map_err(|failure| Trouble { is_of_an_id: false, failure })?.is_none() {
+                return Ok(hosts);
             }
+        }
+    }
+}
+
+struct Trouble {
+    failure: Failure,
+    /// Whether it may be over without one of the ids.
+    is_of_an_id: bool,
+}
+
+/// What EC2 and Systems Manager say of ids that are malformed, or not known.
+fn is_of_an_id(code: &str) -> bool {
+    code.starts_with("InvalidInstance")
+        || matches!(code, "InvalidFilterValue" | "InvalidParameterValue" | "ValidationException")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulated::{own, world};
+    use super::*;
+    use ecs_discovery::inventory::question::{Answer, Question};
+    use ecs_simulator::{Aws, HostKind};
+
+    /// Asks for so many hosts of ECS Anywhere, some of them with a malformed id, until no more are found; returns how
+    /// many were found, and in how many calls each time.
+    async fn found(good: usize, bad: usize) -> (usize, Vec<u64>) {
+        let mut world = world();
+        let region = world.own("eu-west-1");
+        let mut ids: Vec<_> = (0..bad).map(|number| InstanceId::new(&format!("mi-{number}"))).collect();
+        for _ in 0..good {
+            let host = region.launch_host("prod", HostKind::External);
+            let id = region.container_instance(&host).ec2_instance_id.as_deref();
+            ids.push(InstanceId::new(id.expect("a registered host")));
+        }
+        ids.sort();
+        let simulated = Aws::new(world);
+        let source = own(&simulated).await;
+        let (all, mut calls) = (ids.len(), Vec::new());
+        while !ids.is_empty() {
+            let answer = source.ask(&Question::ExternalInstances { instances: ids.clone() }).await;
+            calls.push(simulated.take_ledger().total());
+            match answer {
+                Ok(Answer::Hosts(hosts)) if !hosts.is_empty() => {
+                    ids.retain(|id| hosts.iter().all(|host| host.id != *id));
+                }
+                _ => break,
+            }
+        }
+        (all - ids.len(), calls)
+    }
+
+    #[tokio::test]
+    async fn ids_that_fail_their_batch_are_told_apart_from_the_others() {
+        assert_eq!(found(60, 0).await, (60, vec![2]));
+        for (good, bad) in [(99, 1), (98, 2), (90, 10), (0, 100)] {
+            let (known, calls) = found(good, bad).await;
+            assert_eq!(known, good, "{bad} bad ones: {calls:?}");
+            assert!(calls.iter().all(|calls| *calls <= 2 * MAX_SPLITS as u64 + 2), "{calls:?}");
         }
     }
 }
