@@ -28,6 +28,8 @@ use credentials::KeptCredentials;
 
 mod body;
 mod budget;
+#[cfg(test)]
+mod clock;
 mod convert;
 mod credentials;
 mod ec2;
@@ -41,6 +43,7 @@ mod pages;
 mod role;
 #[cfg(test)]
 mod simulated;
+mod skew;
 mod source;
 mod ssm;
 mod tasks;

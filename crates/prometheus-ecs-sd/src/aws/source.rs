@@ -24,6 +24,7 @@ use super::failure::{self, unreadable};
 use super::hosts::Hosts;
 use super::metered::metered;
 use super::role::AssumedRole;
+use super::skew::RefusedSignature;
 use super::withheld::WithheldBody;
 use super::{Aws, SourceSpec, convert, ec2, ssm, tasks};
 
@@ -56,8 +57,8 @@ impl Source {
         // Credentials are kept by themselves, and a second cache would make them stale for longer.
         let base = aws.config.to_builder().region(Region::new(region.clone()));
         let base = base.identity_cache(IdentityCache::no_cache()).build();
-        let sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts")).build();
-        let sts = aws_sdk_sts::Client::from_conf(sts);
+        let sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts"));
+        let sts = aws_sdk_sts::Client::from_conf(sts.retry_classifier(RefusedSignature).build());
         let credentials = role.as_ref().map_or_else(
             || aws.base.clone(),
             |role| {
@@ -71,8 +72,8 @@ impl Source {
         config.set_http_client(http);
         config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
         let config = config.build();
-        let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs")).build();
-        let ecs = aws_sdk_ecs::Client::from_conf(ecs);
+        let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs"));
+        let ecs = aws_sdk_ecs::Client::from_conf(ecs.retry_classifier(RefusedSignature).build());
         let ec2 = Hosts::new(&config, quota("ec2"), ec2::CALL);
         let ssm = Hosts::new(&config, quota("ssm"), ssm::CALL);
         Self { clients: Arc::new(Clients { role, region, ecs, sts, ec2, ssm }) }
