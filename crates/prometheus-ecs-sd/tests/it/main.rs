@@ -3,6 +3,7 @@
 
 mod cli;
 mod dependencies;
+mod disk;
 mod documents;
 mod files;
 mod moto;

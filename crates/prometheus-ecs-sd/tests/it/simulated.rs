@@ -95,6 +95,16 @@ impl Stage {
         Running { published, task: tokio::spawn(discovery.run()).abort_handle() }
     }
 
+    /// What a fresh and undisturbed run finds in the world as it is.
+    pub(crate) async fn fresh(&self) -> Self {
+        let mut fresh = Self::new(self.simulator.change(|world| world.clone()));
+        fresh.config.accounts = self.config.accounts.clone();
+        fresh.config.clusters = self.config.clusters.clone();
+        fresh.config.rules = self.config.rules.clone();
+        assert_eq!(fresh.once().await, Outcome::Complete);
+        fresh
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

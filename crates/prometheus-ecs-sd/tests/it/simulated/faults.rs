@@ -1,5 +1,14 @@
 //! What goes wrong with AWS harms only itself, and costs no target.
 
+mod answers;
+mod calls;
+mod files;
+mod hosts;
+mod items;
+mod listings;
+mod restart;
+mod trial;
+
 use ecs_discovery::snapshot::Standing;
 use ecs_simulator::{OWN_ACCOUNT, Placement, Response, World};
 use prometheus_ecs_sd::discovery::Outcome;

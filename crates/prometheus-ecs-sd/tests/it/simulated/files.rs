@@ -82,18 +82,6 @@ async fn a_file_that_stays_as_it_is_is_not_written_but_its_time_is_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_someone_changed_or_removed_is_restored() {
-    let stage = Stage::new(fleet(&[("prod", 2)]));
-    let mut running = stage.run().await;
-    running.next().await;
-    let expected = stage.file("1m");
-    std::fs::write(stage.path("1m-tasks.json"), "[]").unwrap();
-    std::fs::remove_file(stage.path("5m-tasks.json")).unwrap();
-    running.next().await;
-    assert_eq!((stage.file("1m"), stage.file("5m")), (expected, "[]\n".to_owned()));
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_files_are_readable_and_nothing_else_is_left() {
     let stage = Stage::new(fleet(&[("prod", 1)]));
     std::fs::write(stage.path(".prometheus-ecs-sd/tasks-left-by-a-killed-run"), "x").unwrap();
@@ -109,16 +97,4 @@ async fn the_files_are_readable_and_nothing_else_is_left() {
     let work = std::fs::read_dir(stage.path(".prometheus-ecs-sd")).unwrap();
     assert_eq!(work.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["state"]);
     assert_eq!(std::fs::metadata(stage.path("1m-tasks.json")).unwrap().mode() & 0o777, 0o644);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_directory_that_goes_away_is_no_end() {
-    let stage = Stage::new(fleet(&[("prod", 1)]));
-    let mut running = stage.run().await;
-    running.next().await;
-    std::fs::remove_dir_all(stage.path("")).unwrap();
-    running.next().await;
-    std::fs::create_dir(stage.path("")).unwrap();
-    running.next().await;
-    assert_eq!(stage.targets("1m").len(), 1);
 }
