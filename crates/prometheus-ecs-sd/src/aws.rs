@@ -40,10 +40,10 @@ mod http;
 mod metered;
 mod operation;
 mod pages;
+mod refused;
 mod role;
 #[cfg(test)]
 mod simulated;
-mod skew;
 mod source;
 mod ssm;
 mod tasks;

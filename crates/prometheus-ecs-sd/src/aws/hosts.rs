@@ -143,7 +143,7 @@ mod tests {
         (all - ids.len(), calls)
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn ids_that_fail_their_batch_are_told_apart_from_the_others() {
         assert_eq!(found(60, 0).await, (60, vec![2]));
         for (good, bad) in [(99, 1), (98, 2), (90, 10), (0, 100)] {

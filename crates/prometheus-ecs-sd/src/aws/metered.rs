@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_session_that_ends_early_fails_one_question_and_is_renewed() {
+    async fn a_session_that_ends_early_is_renewed_for_the_question_that_found_out() {
         let mut world = world();
         world.allow_role("arn:aws:iam::222222222222:role/discovery/reader", None);
         let simulated = SimulatedAws::new(world);
@@ -238,9 +238,7 @@ mod tests {
             advance(SECOND).await;
             simulated.take_ledger();
             expire(&simulated);
-            let expected = [Some(FailureKind::NoCredentials)];
-            assert_eq!(ask(&source, &question, 1).await.0, expected);
-            assert_ne!(ask(&source, &question, 1).await.0, expected);
+            assert_ne!(ask(&source, &question, 1).await.0, [Some(FailureKind::NoCredentials)]);
             assert_eq!(simulated.take_ledger().calls("sts", "AssumeRole"), 1);
         }
     }
@@ -252,13 +250,13 @@ mod tests {
         let simulated = SimulatedAws::new(world);
         simulated.on_call(|call| (call.service != "sts").then(|| Response::expired(call)));
         let source = assumed(&simulated, None).await;
-        for _ in 0..5 {
-            for _ in 0..4 {
-                ask(&source, &listing(), 4).await;
-            }
-            advance(SECOND).await;
+        let began = Instant::now();
+        for _ in 0..20 {
+            ask(&source, &listing(), 4).await;
         }
-        assert_eq!(simulated.take_ledger().calls("sts", "AssumeRole"), 5);
+        let (assumed, seconds) =
+            (simulated.take_ledger().calls("sts", "AssumeRole"), began.elapsed().as_secs());
+        assert!((2..=seconds + 1).contains(&assumed), "{assumed} in {seconds} s");
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SigningName;
 use aws_types::region::SigningRegion;
 
-use super::skew::RefusedSignature;
+use super::refused::RefusedCredentials;
 use super::{body, endpoint};
 
 /// What tells one call from another.
@@ -92,7 +92,7 @@ where
         .retry_classifier(TransientErrorClassifier::<Refusal>::new())
         .retry_classifier(AwsErrorCodeClassifier::<Refusal>::new())
         .retry_classifier(ServiceClockSkewClassifier::<Refusal>::new())
-        .retry_classifier(RefusedSignature)
+        .retry_classifier(RefusedCredentials)
         .runtime_plugin(
             StaticRuntimePlugin::new()
                 .with_config(settings(config, quota, call))

@@ -261,7 +261,7 @@ async fn each_fault_has_its_kind_and_the_passing_ones_are_retried() {
     for (name, fault, kind, calls) in [
         ("throttled", Response::throttled as Fault, Throttled, 3),
         ("denied", Response::denied, Denied, 1),
-        ("expired", Response::expired, NoCredentials, 1),
+        ("expired", Response::expired, NoCredentials, 3),
         ("server error", Response::server_error, Unavailable, 3),
         ("unavailable", Response::unavailable, Unavailable, 3),
         ("bad gateway", |_| Response::xml(502, "<html><body>Bad gateway</body></html>"), Unavailable, 3),

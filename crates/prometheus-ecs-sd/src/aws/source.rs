@@ -23,8 +23,8 @@ use super::credentials::KeptCredentials;
 use super::failure::{self, unreadable};
 use super::hosts::Hosts;
 use super::metered::metered;
+use super::refused::RefusedCredentials;
 use super::role::AssumedRole;
-use super::skew::RefusedSignature;
 use super::withheld::WithheldBody;
 use super::{Aws, SourceSpec, convert, ec2, ssm, tasks};
 
@@ -58,7 +58,7 @@ impl Source {
         let base = aws.config.to_builder().region(Region::new(region.clone()));
         let base = base.identity_cache(IdentityCache::no_cache()).build();
         let sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts"));
-        let sts = aws_sdk_sts::Client::from_conf(sts.retry_classifier(RefusedSignature).build());
+        let sts = aws_sdk_sts::Client::from_conf(sts.retry_classifier(RefusedCredentials).build());
         let credentials = role.as_ref().map_or_else(
             || aws.base.clone(),
             |role| {
@@ -73,7 +73,7 @@ impl Source {
         config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
         let config = config.build();
         let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs"));
-        let ecs = aws_sdk_ecs::Client::from_conf(ecs.retry_classifier(RefusedSignature).build());
+        let ecs = aws_sdk_ecs::Client::from_conf(ecs.retry_classifier(RefusedCredentials).build());
         let ec2 = Hosts::new(&config, quota("ec2"), ec2::CALL);
         let ssm = Hosts::new(&config, quota("ssm"), ssm::CALL);
         Self { clients: Arc::new(Clients { role, region, ecs, sts, ec2, ssm }) }

@@ -84,6 +84,6 @@ async fn an_id_that_fails_its_whole_batch_costs_no_other() {
     assert_eq!(trial.targets().of(PARTNER).len(), 5 + 60 + 4);
     // Later only the bad ones are asked for.
     trial.stage.asked();
-    trial.next().await;
+    trial.watch(NEXT_REFRESH, |_| {}).await;
     assert_eq!(trial.stage.simulator.take_ledger().calls("ssm", "DescribeInstanceInformation"), 5);
 }
