@@ -36,8 +36,9 @@ impl Workplace<'_> {
         drop(out);
         new.as_file().sync_all()?;
         let file = new.persist(path).map_err(|error| error.error)?;
-        // Only this makes the renaming itself survive a power cut.
-        File::open(path.parent().unwrap_or(self.directory))?.sync_all()?;
+        // Makes the renaming itself survive a power cut. Not every file system can do that, nor can it be done in a
+        // directory that only lets files be made; the file is in its place all the same.
+        let _ = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
         Ok(file)
     }
 
@@ -61,6 +62,13 @@ impl Workplace<'_> {
         let permissions = Permissions::from_mode(self.mode);
         Builder::new().prefix(self.prefix).permissions(permissions).tempfile_in(self.directory)
     }
+}
+
+/// The directory that a file is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    // A mere name has the empty path as its parent.
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Tells whether a file is still the one that was left.

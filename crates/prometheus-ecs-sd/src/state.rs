@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use ecs_discovery::inventory::saved::Saved;
 use tracing::{info, warn};
 
-use crate::replace::{Stamp, Trouble, Workplace};
+use crate::replace::{Stamp, Trouble, Workplace, directory_of};
 
 /// What stands between the name of the state file and what else unfinished ones are called.
 const UNFINISHED: &str = ".new-";
@@ -112,11 +112,10 @@ impl StateFile {
     }
 
     fn in_place<T>(&self, work: impl FnOnce(Workplace<'_>) -> io::Result<T>) -> io::Result<T> {
-        let (Some(directory), Some(name)) = (self.path.parent(), self.path.file_name()) else {
+        let Some(name) = self.path.file_name() else {
             return Err(io::Error::other("it is not the name of a file"));
         };
-        // `state` has the empty path as its parent.
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let directory = directory_of(&self.path);
         match fs::create_dir(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}

@@ -13,9 +13,9 @@ use insta::assert_snapshot;
 use crate::simulated::{fleet, opted_in};
 
 /// A directory for the files, and the binary with nothing of this machine's AWS configuration.
-struct Program {
+pub(crate) struct Program {
     directory: tempfile::TempDir,
-    command: Command,
+    pub(crate) command: Command,
 }
 
 impl Program {
@@ -28,7 +28,7 @@ impl Program {
     }
 
     /// Points it at a simulated AWS and at the directory.
-    fn on(aws: &Aws) -> Self {
+    pub(crate) fn on(aws: &Aws) -> Self {
         let mut program = Self::new();
         let directory = program.directory.path().to_owned();
         program
@@ -42,7 +42,7 @@ impl Program {
         program
     }
 
-    fn args(mut self, arguments: &[&str]) -> Self {
+    pub(crate) fn args(mut self, arguments: &[&str]) -> Self {
         self.command.args(arguments);
         self
     }
@@ -52,7 +52,7 @@ impl Program {
         self
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
@@ -177,6 +177,17 @@ fn no_credentials_are_told_in_words_and_empty_no_file() {
     assert!(log.contains("nothing is published yet, files stay as they are"), "{log}");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(std::fs::read_to_string(directory.join("1m-tasks.json")).unwrap(), "of the run before");
+}
+
+#[test]
+fn a_state_file_may_be_named_without_a_directory() {
+    let mut program =
+        Program::on(&Aws::new(fleet(&[("prod", 1)]))).args(&["--once", "--state-file", "state"]);
+    let directory = program.path().to_owned();
+    let output = program.command.current_dir(&directory).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(!log.contains("could not be written"), "{log}");
+    assert!(directory.join("state").is_file());
 }
 
 #[test]
