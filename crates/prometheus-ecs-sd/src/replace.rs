@@ -42,9 +42,8 @@ impl Workplace<'_> {
         Ok(file)
     }
 
-    /// Tries to make a file, and removes what a killed process has left.
+    /// Removes what a killed process has left, and tries to make a file.
     pub(crate) fn prepare(&self) -> io::Result<()> {
-        drop(self.new_file()?);
         for entry in fs::read_dir(self.directory)?.flatten() {
             if !entry.file_name().to_string_lossy().starts_with(self.prefix) {
                 continue;
@@ -55,7 +54,7 @@ impl Workplace<'_> {
                 _ => {}
             }
         }
-        Ok(())
+        self.new_file().map(drop)
     }
 
     fn new_file(&self) -> io::Result<NamedTempFile> {
