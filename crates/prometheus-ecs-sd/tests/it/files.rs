@@ -1,7 +1,8 @@
 //! The target files, as Prometheus reads them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -18,6 +19,29 @@ pub(crate) struct Group {
 
 /// The groups of one file; `None` if it is not there.
 pub(crate) fn groups(directory: &Path, interval: &str) -> Option<Vec<Group>> {
-    let text = std::fs::read_to_string(directory.join(format!("{interval}-tasks.json"))).ok()?;
+    let text = fs::read_to_string(target_file(directory, interval)).ok()?;
     Some(serde_json::from_str(&text).unwrap())
+}
+
+pub(crate) fn target_file(directory: &Path, interval: &str) -> PathBuf {
+    directory.join(format!("{interval}-tasks.json"))
+}
+
+/// Where the state file is by default.
+pub(crate) fn state_file(directory: &Path) -> PathBuf {
+    work_directory(directory).join("state")
+}
+
+fn work_directory(directory: &Path) -> PathBuf {
+    directory.join(".prometheus-ecs-sd")
+}
+
+/// What there is in the directory and in the work directory besides these files.
+pub(crate) fn others(directory: &Path) -> Vec<PathBuf> {
+    let files = INTERVALS.map(|interval| target_file(directory, interval));
+    let is_known = |path: &PathBuf| {
+        files.contains(path) || *path == state_file(directory) || *path == work_directory(directory)
+    };
+    let entries = [directory.to_owned(), work_directory(directory)].map(|path| fs::read_dir(path).unwrap());
+    entries.into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| !is_known(path)).collect()
 }

@@ -1,0 +1,148 @@
+//! What is killed: the real sinks, which write one numbered snapshot after the other as fast as they can.
+
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use ecs_discovery::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::derive::Rules;
+use ecs_discovery::interval::Intervals;
+use ecs_discovery::inventory::saved::{Saved, SavedScope};
+use ecs_discovery::inventory::selection::ClusterSelection;
+use ecs_discovery::model::{
+    Cluster, Container, ContainerDefinition, LaunchType, NetworkInterface, NetworkMode, PortMapping,
+    PortRange, Protocol, Settings, Status, Task, TaskDefinition,
+};
+use ecs_discovery::snapshot::Snapshot;
+use prometheus_ecs_sd::sinks::file_sd::{self, FileSd};
+use prometheus_ecs_sd::state::StateFile;
+
+use crate::files::{INTERVALS, state_file};
+
+pub(super) const TASKS_OF_AN_INTERVAL: u32 = 25;
+/// What the writer says before it does anything else, and after each snapshot.
+pub(super) const STEP: u8 = 0;
+
+const ACCOUNT: &str = "arn:aws:ecs:eu-central-1:111111111111";
+
+/// The group of every task of a snapshot. All names are of one length.
+pub(super) fn name(number: u64) -> String {
+    format!("snapshot-{number:012}")
+}
+
+/// The number of the first name in a file.
+pub(super) fn number(text: &str) -> u64 {
+    let (_, rest) = text.split_once("snapshot-").expect("a file is empty or cut off");
+    rest[..12].parse().unwrap()
+}
+
+/// The sinks, as the program starts them.
+pub(super) struct Writer {
+    path: PathBuf,
+    state: StateFile,
+    files: FileSd,
+}
+
+impl Writer {
+    pub(super) fn start(directory: &Path) -> Self {
+        file_sd::prepare(directory).unwrap();
+        let path = state_file(directory);
+        let state = StateFile::new(&path);
+        state.prepare().unwrap();
+        Self { path, state, files: FileSd::new(directory, &Intervals::default(), false) }
+    }
+
+    /// In the order of the program: the state goes first.
+    pub(super) fn write(&mut self, number: u64) {
+        let saved = saved(&name(number));
+        let (_, scopes) =
+            saved.clone().restore(&ClusterSelection::All, &Rules::default(), Duration::ZERO, Duration::ZERO);
+        self.state.write(&vec![("own account".into(), Arc::new(saved))]);
+        assert!(self.files.write(&Arc::new(Snapshot { scopes }), true));
+    }
+}
+
+/// Publishes what is known, as a start does, and then what is new.
+pub(super) fn write_for_ever(directory: &Path) -> ! {
+    let step = || io::stdout().write_all(&[STEP]).and_then(|()| io::stdout().flush()).unwrap();
+    step();
+    let mut writer = Writer::start(directory);
+    let mut next = number(&fs::read_to_string(&writer.path).unwrap());
+    loop {
+        writer.write(next);
+        step();
+        next += 1;
+    }
+}
+
+fn saved(group: &str) -> Saved {
+    let definitions: Vec<_> = INTERVALS.iter().map(|interval| Arc::new(definition(interval))).collect();
+    let group: Arc<str> = group.into();
+    let tasks = (0..TASKS_OF_AN_INTERVAL * INTERVALS.len() as u32)
+        .map(|number| task(number, &definitions[number as usize % definitions.len()], group.clone()));
+    let cluster =
+        Cluster { arn: ClusterArn::parse(&format!("{ACCOUNT}:cluster/prod")).unwrap(), tags: vec![] };
+    let scope = SavedScope {
+        cluster: Arc::new(cluster),
+        described: true,
+        held_since: None,
+        tasks: tasks.map(Arc::new).collect(),
+    };
+    Saved { scopes: vec![scope], definitions, ..Saved::default() }
+}
+
+fn definition(interval: &str) -> TaskDefinition {
+    let endpoint = format!("{interval}:/metrics");
+    let environment = [("PROMETHEUS", "true"), ("PROMETHEUS_ENDPOINT", &endpoint)];
+    let port = PortMapping { container_ports: PortRange::one(8080), protocol: Protocol::Tcp };
+    let app = ContainerDefinition {
+        name: "app".into(),
+        environment: Settings::from_pairs(environment),
+        secrets: vec![],
+        docker_labels: vec![],
+        port_mappings: vec![port],
+    };
+    TaskDefinition {
+        arn: TaskDefinitionArn::parse(&format!("{ACCOUNT}:task-definition/web-{interval}:1")).unwrap(),
+        network_mode: NetworkMode::Awsvpc,
+        containers: vec![app],
+        tags: vec![],
+    }
+}
+
+fn task(number: u32, definition: &TaskDefinition, group: Arc<str>) -> Task {
+    let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + number);
+    let app = Container {
+        name: "app".into(),
+        arn: None,
+        image: Some("shop/web:1".into()),
+        runtime_id: None,
+        last_status: Status::Running,
+        health_status: None,
+        private_ipv4: Some(address),
+        ipv6: None,
+        network_bindings: vec![],
+    };
+    Task {
+        arn: TaskArn::parse(&format!("{ACCOUNT}:task/prod/{number:032x}")).unwrap(),
+        definition: definition.arn.clone(),
+        launch_type: Some(LaunchType::Fargate),
+        capacity_provider: None,
+        group: Some(group),
+        started_by: None,
+        availability_zone: None,
+        desired_status: Status::Running,
+        last_status: Status::Running,
+        health_status: None,
+        platform_family: None,
+        platform_version: None,
+        container_instance: None,
+        network_interface: Some(NetworkInterface { subnet_id: None, private_ipv4: Some(address) }),
+        containers: vec![app],
+        overrides: vec![],
+        tags: vec![],
+    }
+}
