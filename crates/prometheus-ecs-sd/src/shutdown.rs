@@ -1,8 +1,12 @@
-//! SIGINT and SIGTERM.
+//! SIGINT and SIGTERM, which end the program, and SIGXFSZ, which does not.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGXFSZ, sent to a process that writes beyond the allowed size of a file (`ulimit -f`). Linux on MIPS and PA-RISC
+/// has other numbers.
+const FILE_TOO_LARGE: i32 = 25;
 
 /// Listens for the signals from the moment it is made.
 #[derive(Debug)]
@@ -14,6 +18,8 @@ pub struct Shutdown {
 impl Shutdown {
     /// Begins to listen, instead of dying of the signals. Fails if the system refuses to register the handlers.
     pub fn new() -> io::Result<Self> {
+        // A handler stays, even if nobody listens: the write fails, and is reported, as on a full disk.
+        drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

@@ -6,6 +6,7 @@ mod dependencies;
 mod disk;
 mod documents;
 mod files;
+mod full;
 mod killed;
 mod moto;
 mod prometheus;
