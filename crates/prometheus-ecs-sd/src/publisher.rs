@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
 use tokio::sync::watch;
@@ -32,8 +33,10 @@ pub struct Published {
 pub struct Publisher {
     parts: Vec<Part>,
     clusters: ClusterSelection,
-    /// Names of clusters, and clusters of two sources, that were warned of.
+    /// Names of clusters that were warned of.
     warned: BTreeSet<String>,
+    /// Clusters that were in two parts at the last publication.
+    doubled: BTreeSet<ClusterArn>,
     /// The longest refresh since the last publication.
     took: Duration,
     current: watch::Sender<Published>,
@@ -58,6 +61,7 @@ impl Publisher {
             parts: std::iter::repeat_with(Part::default).take(sources).collect(),
             clusters,
             warned: BTreeSet::new(),
+            doubled: BTreeSet::new(),
             took: Duration::ZERO,
             current: watch::Sender::default(),
         }
@@ -109,11 +113,11 @@ impl Publisher {
     /// Two roles of one account see the same clusters; one of them speaks for each cluster.
     fn put_together(&mut self) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        let mut doubled = Vec::new();
+        let mut doubled = BTreeSet::new();
         for (cluster, scope) in self.heard().flat_map(|heard| &heard.scopes) {
             match snapshot.scopes.get(cluster) {
                 Some(first) => {
-                    doubled.push(cluster.clone());
+                    doubled.insert(cluster.clone());
                     // Of two views, one that was heard is better than one that is held.
                     if first.standing != Standing::Heard && scope.is_known() {
                         snapshot.scopes.insert(cluster.clone(), scope.clone());
@@ -124,11 +128,10 @@ impl Publisher {
                 }
             }
         }
-        for cluster in doubled {
-            if self.warned.insert(cluster.to_string()) {
-                warn!(%cluster, "cluster is seen through two roles; one of them is enough");
-            }
+        for cluster in doubled.difference(&self.doubled) {
+            warn!(%cluster, "cluster is seen through two roles; one of them is enough");
         }
+        self.doubled = doubled;
         snapshot
     }
 
