@@ -8,6 +8,7 @@ mod documents;
 mod files;
 mod full;
 mod killed;
+mod leak;
 mod moto;
 mod prometheus;
 mod simulated;
