@@ -85,7 +85,8 @@ pub(super) fn definition(output: DescribeTaskDefinitionOutput, asked: &TaskDefin
     let tags = tags(output.tags);
     output
         .task_definition
-        .map(|definition| Answer::TaskDefinition(definition::definition(definition, tags, asked)))
+        .and_then(|definition| definition::definition(definition, tags, asked))
+        .map(Answer::TaskDefinition)
 }
 
 pub(super) fn container_instances(

@@ -7,21 +7,22 @@ use ecs_discovery::model::{ContainerDefinition, NetworkMode, PortMapping, Tags, 
 
 use super::{exact, ports, present, protocol, settings};
 
-/// Named as it was asked for: a revision never changes, and the caller knows it by that name.
+/// Named as it was asked for: a revision never changes, and the caller knows it by that name. `None` where nothing is said of
+/// its containers: it is asked for once, and would be kept as one that has none.
 pub(super) fn definition(
     definition: types::TaskDefinition,
     tags: Tags,
     asked: &TaskDefinitionArn,
-) -> TaskDefinition {
-    let containers = definition.container_definitions.unwrap_or_default();
-    TaskDefinition {
+) -> Option<TaskDefinition> {
+    let containers = definition.container_definitions?;
+    Some(TaskDefinition {
         arn: asked.clone(),
         network_mode: definition
             .network_mode
             .map_or(NetworkMode::Bridge, |mode| NetworkMode::from(mode.as_str())),
         containers: exact(containers.into_iter().filter_map(container)),
         tags,
-    }
+    })
 }
 
 fn container(container: types::ContainerDefinition) -> Option<ContainerDefinition> {
@@ -60,18 +61,18 @@ mod tests {
     }
 
     fn converted(builder: types::builders::TaskDefinitionBuilder) -> TaskDefinition {
-        definition(builder.build(), Vec::new(), &asked())
+        definition(builder.build(), Vec::new(), &asked()).expect("it has containers")
     }
 
     #[test]
-    fn a_definition_may_say_nothing() {
+    fn a_definition_may_say_little() {
         let expected = TaskDefinition {
             arn: asked(),
             network_mode: NetworkMode::Bridge,
             containers: Vec::new(),
             tags: Vec::new(),
         };
-        assert_eq!(converted(types::TaskDefinition::builder()), expected);
+        assert_eq!(definition(types::TaskDefinition::builder().build(), Vec::new(), &asked()), None);
         let nameless = types::ContainerDefinition::builder().image("nginx").build();
         assert_eq!(converted(types::TaskDefinition::builder().container_definitions(nameless)), expected);
         let bare = types::ContainerDefinition::builder().name("web").build();

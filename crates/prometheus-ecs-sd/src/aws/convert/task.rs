@@ -12,9 +12,13 @@ use super::{exact, parsed, ports, present, protocol, said, settings, sorted_tags
 /// The attachment of an `awsvpc` task; other types are volumes, load balancers, Service Connect.
 const NETWORK_INTERFACE: &str = "ElasticNetworkInterface";
 
-/// `None` where the task or its definition has no ARN to name it by; a `known` ARN is shared.
+/// `None` where the task or its definition has no ARN to name it by, and where nothing is said of how the task is: it stays
+/// as it was then. A `known` ARN is shared.
 pub(super) fn task(task: tasks::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Option<Task> {
     let arn = task.task_arn?;
+    if task.containers.is_none() || task.desired_status.is_none() || task.last_status.is_none() {
+        return None;
+    }
     let known = known.get(arn.as_ref()).copied().cloned();
     let overrides = task.overrides.and_then(|overrides| overrides.container_overrides);
     Some(Task {
