@@ -135,7 +135,32 @@ fn every_log_message_is_one_of_the_programs() {
     let readme = read("README.md");
     let messages = keys(section(&readme, "### What the log says"));
     assert!(messages.len() > 10);
-    for message in messages {
+    for message in &messages {
         assert!(sources.contains(message), "{message:?} is logged nowhere");
+    }
+    let operations = read("docs/operations.md");
+    let table = section(&operations, "## What each failure looks like").lines();
+    let quoted =
+        table.filter(|line| line.starts_with("| ")).flat_map(|row| row.split('`').skip(1).step_by(2));
+    let quoted: Vec<_> = quoted.filter(|text| text.contains(' ') && !text.starts_with("--")).collect();
+    assert!(quoted.len() > 10);
+    for text in quoted {
+        assert!(sources.contains(text) || REASONS.contains(&text), "{text:?} is logged nowhere");
+    }
+}
+
+/// Why a container is not scraped, as far as the operator's page names it.
+const REASONS: [&str; 2] = ["definition unavailable", "host unknown"];
+
+#[test]
+fn every_warning_is_explained() {
+    let explained = [read("README.md"), read("docs/operations.md")].concat();
+    for (path, text) in sources("crates/prometheus-ecs-sd/src") {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for call in ["warn!(", "error!("].iter().flat_map(|name| code.split(name).skip(1)) {
+            let message = call.split('"').nth(1).unwrap_or_default();
+            let beginning = message.split([';', '{']).next().unwrap();
+            assert!(explained.contains(beginning), "{path} logs {message:?}, which no document explains");
+        }
     }
 }
