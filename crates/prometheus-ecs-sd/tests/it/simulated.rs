@@ -16,7 +16,8 @@ use ecs_discovery::arn::RoleArn;
 use ecs_discovery::derive::{Rules, TagSelection};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_simulator::{
-    ContainerDefinition, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Region, TaskDefinition, World,
+    Clock, ContainerDefinition, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Region, TaskDefinition, World,
+    worlds,
 };
 use prometheus_ecs_sd::aws::{Aws, Share};
 use prometheus_ecs_sd::config::{Accounts, Config};
@@ -190,4 +191,13 @@ pub(crate) fn fleet(clusters: &[(&str, usize)]) -> World {
         }
     }
     world
+}
+
+/// The program on a world of every kind of fact there is, in two accounts and two regions.
+pub(crate) fn every_case() -> Stage {
+    let mut world = worlds::every_case();
+    world.clock = Clock::Fixed(1_800_000_000);
+    Stage::new(world)
+        .regions(&["eu-central-1", "us-east-1"])
+        .role(worlds::PARTNER_ROLE, Some(worlds::PARTNER_EXTERNAL_ID))
 }

@@ -2,19 +2,11 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use ecs_simulator::{Clock, Placement, worlds};
+use ecs_simulator::Placement;
 use insta::assert_snapshot;
 use prometheus_ecs_sd::discovery::Outcome;
 
-use super::{Stage, fleet, opted_in};
-
-fn every_case() -> Stage {
-    let mut world = worlds::every_case();
-    world.clock = Clock::Fixed(1_800_000_000);
-    Stage::new(world)
-        .regions(&["eu-central-1", "us-east-1"])
-        .role(worlds::PARTNER_ROLE, Some(worlds::PARTNER_EXTERNAL_ID))
-}
+use super::{Stage, every_case, fleet, opted_in};
 
 #[tokio::test(start_paused = true)]
 async fn the_four_files_of_a_fixed_world_stay_as_they_are() {

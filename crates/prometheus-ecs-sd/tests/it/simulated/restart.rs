@@ -6,24 +6,14 @@ use std::time::Duration;
 
 use ecs_discovery::snapshot::Standing;
 use ecs_simulator::{
-    Clock, ContainerDefinition, Delivery, HostKind, Placement, Response, TaskDefinition, World, worlds,
+    ContainerDefinition, Delivery, HostKind, Placement, Response, TaskDefinition, World, worlds,
 };
 use insta::assert_snapshot;
 use prometheus_ecs_sd::discovery::Outcome;
 use prometheus_ecs_sd::state::StateFile;
 
-use super::{REGION, Stage, fleet, opted_in};
-
-const INTERVALS: [&str; 4] = ["15s", "30s", "1m", "5m"];
-
-/// Every kind of fact there is, in two accounts and two regions.
-fn every_case() -> Stage {
-    let mut world = worlds::every_case();
-    world.clock = Clock::Fixed(1_800_000_000);
-    Stage::new(world)
-        .regions(&["eu-central-1", "us-east-1"])
-        .role(worlds::PARTNER_ROLE, Some(worlds::PARTNER_EXTERNAL_ID))
-}
+use super::{REGION, Stage, every_case, fleet, opted_in};
+use crate::files::INTERVALS;
 
 fn files(stage: &Stage) -> [String; 4] {
     INTERVALS.map(|interval| stage.file(interval))
