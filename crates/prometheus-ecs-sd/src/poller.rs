@@ -193,14 +193,18 @@ impl Poller {
             let Some(saved) = sources.remove(&*polled.id) else { continue };
             let (inventory, scopes) = saved.restore(&settings.clusters, &settings.rules, as_of, now);
             any_scope |= !scopes.is_empty();
-            polled.facts = Some(Known { inventory, scopes, ..Known::default() });
+            let saved = Arc::new(inventory.saved(&scopes));
+            polled.facts = Some(Known { inventory, scopes, saved, ..Known::default() });
         }
         if !any_scope {
             return;
         }
         for (index, polled) in self.sources.iter().enumerate() {
-            let scopes = polled.facts.as_ref().map(|known| settings.published(&known.scopes));
-            publisher.hear(index, Heard { scopes: scopes.unwrap_or_default(), ..Heard::default() });
+            let Some(known) = &polled.facts else { continue };
+            let scopes = settings.published(&known.scopes);
+            // What one source comes to is saved before the others are heard.
+            let facts = Some((polled.id.clone(), known.saved.clone()));
+            publisher.hear(index, Heard { scopes, facts, ..Heard::default() });
         }
         publisher.publish();
     }
