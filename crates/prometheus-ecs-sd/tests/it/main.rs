@@ -9,6 +9,7 @@ mod files;
 mod full;
 mod killed;
 mod leak;
+mod model;
 mod moto;
 mod prometheus;
 mod simulated;

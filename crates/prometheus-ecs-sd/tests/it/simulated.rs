@@ -146,11 +146,16 @@ impl Running {
     /// Waits for the next publication; paused time passes as it must. Everything that the one before led to is
     /// written by then, since time does not pass while a file is being written.
     pub(crate) async fn next(&mut self) -> Published {
-        self.published.changed().await.unwrap();
+        self.next_within(Duration::MAX).await.unwrap()
+    }
+
+    /// The same, unless there is none for so long.
+    pub(crate) async fn next_within(&mut self, limit: Duration) -> Option<Published> {
+        tokio::time::timeout(limit, self.published.changed()).await.ok()?.unwrap();
         let published = self.published.borrow_and_update().clone();
         // Lets the sinks of this publication begin, and time stand still until they are done.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        published
+        Some(published)
     }
 }
 

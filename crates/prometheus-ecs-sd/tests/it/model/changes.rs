@@ -1,0 +1,205 @@
+//! How a change is made to the simulated world. One that nothing is there for changes nothing.
+
+use ecs_simulator::{ArnForm, Host, OWN_ACCOUNT, Placement, Region, Run, Task, World};
+
+use super::recipes::Recipe;
+use super::steps::{Change, Cluster, Pick};
+use crate::simulated::REGION;
+
+pub(super) const PARTNER: &str = "222222222222";
+
+impl Cluster {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Alpha => "alpha",
+            Self::Beta => "beta",
+            Self::Partner => "gamma",
+        }
+    }
+
+    fn region(self, world: &mut World) -> &mut Region {
+        let account = match self {
+            Self::Alpha | Self::Beta => OWN_ACCOUNT,
+            Self::Partner => PARTNER,
+        };
+        world.region(account, REGION)
+    }
+}
+
+impl Change {
+    pub(super) fn make(&self, world: &mut World) {
+        match self {
+            Self::Start { cluster, recipe, tasks, running } => {
+                start(world, *cluster, recipe, *tasks, *running);
+            }
+            Self::Scale(pick) => with_task(world, *pick, is_wanted, |region, task| {
+                region.start(like(task, &task.task_definition_arn));
+            }),
+            Self::Advance(pick) => with_task(world, *pick, is_on_its_way, |region, task| {
+                region.advance(&task.task_arn);
+            }),
+            Self::AdvanceAll => {
+                for cluster in Cluster::ALL {
+                    let region = cluster.region(world);
+                    for task in tasks(region, cluster, is_on_its_way) {
+                        region.advance(&task.task_arn);
+                    }
+                }
+            }
+            Self::BeginStop(pick) => {
+                with_task(world, *pick, is_wanted, |region, task| region.begin_stop(&task.task_arn));
+            }
+            Self::Stop(pick) => {
+                with_task(world, *pick, is_not_over, |region, task| region.stop(&task.task_arn));
+            }
+            Self::Redeploy(pick) => with_task(world, *pick, is_wanted, redeploy),
+            Self::Expire => {
+                for cluster in Cluster::ALL {
+                    let region = cluster.region(world);
+                    for task in tasks(region, cluster, |task| !is_not_over(task)) {
+                        region.expire(&task.task_arn);
+                    }
+                }
+            }
+            Self::LoseHost(pick) => lose_host(world, *pick),
+            Self::Delete(cluster) => cluster.region(world).delete_cluster(cluster.name()),
+            Self::Sicken(pick) => with_task(world, *pick, runs, |region, task| {
+                let task = region.task_mut(&task.task_arn);
+                task.health_status = Some("UNHEALTHY".to_owned());
+                task.containers[0].health_status = Some("UNHEALTHY".to_owned());
+            }),
+            Self::Retag(pick) => with_task(world, *pick, runs, |region, task| {
+                region.task_mut(&task.task_arn).tags.insert("team".to_owned(), "other".to_owned());
+            }),
+            Self::StopContainer(pick) => with_task(world, *pick, runs, |region, task| {
+                if let [_, .., last] = &mut region.task_mut(&task.task_arn).containers[..] {
+                    last.last_status = Some("STOPPED".to_owned());
+                }
+            }),
+        }
+    }
+
+    /// Whether it changes what was settled, and so shows only when the task is described again.
+    pub(super) fn is_of_settled_tasks(&self) -> bool {
+        matches!(self, Self::Sicken(_) | Self::Retag(_) | Self::StopContainer(_))
+    }
+}
+
+fn is_wanted(task: &Task) -> bool {
+    task.desired_status == "RUNNING"
+}
+
+fn runs(task: &Task) -> bool {
+    is_wanted(task) && task.last_status == "RUNNING"
+}
+
+fn is_not_over(task: &Task) -> bool {
+    task.last_status != "STOPPED"
+}
+
+fn is_on_its_way(task: &Task) -> bool {
+    is_not_over(task) && task.last_status != "RUNNING"
+}
+
+fn tasks(region: &Region, cluster: Cluster, wanted: impl Fn(&Task) -> bool) -> Vec<Task> {
+    let found = region.clusters.get(cluster.name()).into_iter().flat_map(|cluster| cluster.tasks.values());
+    found.filter(|task| wanted(task)).cloned().collect()
+}
+
+fn with_task(
+    world: &mut World,
+    pick: Pick,
+    wanted: impl Fn(&Task) -> bool,
+    change: impl FnOnce(&mut Region, &Task),
+) {
+    let all: Vec<(Cluster, Task)> = Cluster::ALL
+        .into_iter()
+        .flat_map(|cluster| {
+            let found = tasks(cluster.region(world), cluster, &wanted);
+            found.into_iter().map(move |task| (cluster, task))
+        })
+        .collect();
+    if let Some((cluster, task)) = picked(&all, pick) {
+        change(cluster.region(world), task);
+    }
+}
+
+fn picked<T>(all: &[T], pick: Pick) -> Option<&T> {
+    all.get(usize::from(pick).checked_rem(all.len())?)
+}
+
+fn start(world: &mut World, cluster: Cluster, recipe: &Recipe, tasks: u8, running: bool) {
+    let region = cluster.region(world);
+    let made = region.cluster(cluster.name());
+    // Deleted ones may be made anew, under the same ARN.
+    made.status = "ACTIVE".to_owned();
+    made.tags = [("stage".to_owned(), cluster.name().to_owned())].into();
+    made.arn_form = if cluster == Cluster::Partner { ArnForm::Short } else { ArnForm::Long };
+    let definition = region.register(recipe.definition());
+    let placement = match recipe.place.host() {
+        None => Placement::Fargate,
+        Some(kind) => {
+            let mut hosts = region.clusters[cluster.name()].container_instances.values();
+            let found = hosts.find(|host| host.kind == kind && !recipe.new_host);
+            let found = found.map(|host| host.container_instance_arn.clone());
+            let host = Host::new(cluster.name(), kind).public_ip("192.0.2.7").tag("rack", "1");
+            Placement::On(found.unwrap_or_else(|| region.launch(host)))
+        }
+    };
+    for _ in 0..tasks {
+        let run = recipe.settled(Run::new(cluster.name(), &definition, placement.clone()));
+        if running {
+            region.run_with(run)
+        } else {
+            region.start(run)
+        };
+    }
+}
+
+/// To run another task like this one, of that definition.
+fn like(task: &Task, definition: &str) -> Run {
+    let cluster = task.cluster_arn.rsplit('/').next().unwrap();
+    let placement = task.container_instance_arn.clone().map_or(Placement::Fargate, Placement::On);
+    let mut run = Run::new(cluster, definition, placement);
+    run.group.clone_from(&task.group);
+    run.started_by.clone_from(&task.started_by);
+    run.tags.clone_from(&task.tags);
+    run.overrides.clone_from(&task.overrides.container_overrides);
+    run
+}
+
+fn redeploy(region: &mut Region, task: &Task) {
+    let definition = region.task_definitions[&task.task_definition_arn].clone();
+    let next = region.register(definition);
+    let cluster = region.clusters.values().find(|cluster| cluster.cluster_arn == task.cluster_arn).unwrap();
+    let is_old = |other: &&Task| other.task_definition_arn == task.task_definition_arn && is_wanted(other);
+    let old: Vec<Task> = cluster.tasks.values().filter(is_old).cloned().collect();
+    for task in &old {
+        region.run_with(like(task, &next));
+    }
+    for task in &old {
+        region.stop(&task.task_arn);
+    }
+}
+
+fn lose_host(world: &mut World, pick: Pick) {
+    let all: Vec<(Cluster, String)> = Cluster::ALL
+        .into_iter()
+        .flat_map(|cluster| {
+            let found = cluster.region(world).clusters.get(cluster.name());
+            let found = found.into_iter().flat_map(|found| found.container_instances.keys().cloned());
+            found.map(|id| (cluster, id)).collect::<Vec<_>>()
+        })
+        .collect();
+    let Some((cluster, id)) = picked(&all, pick) else { return };
+    let region = cluster.region(world);
+    let host = region.clusters[cluster.name()].container_instances[id].clone();
+    let is_on_it = |task: &Task| task.container_instance_arn.as_ref() == Some(&host.container_instance_arn);
+    for task in tasks(region, *cluster, |task| is_on_it(task) && is_not_over(task)) {
+        region.stop(&task.task_arn);
+    }
+    region.cluster(cluster.name()).container_instances.remove(id);
+    let machine = host.ec2_instance_id.unwrap();
+    region.instances.remove(&machine);
+    region.managed_nodes.remove(&machine);
+}

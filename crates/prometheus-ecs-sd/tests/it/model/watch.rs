@@ -1,0 +1,175 @@
+//! What must hold after every publication, whatever goes on: nothing is lost that still runs, nothing is there that
+//! never was, and where nothing is wrong all is right.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use prometheus_ecs_sd::publisher::Published;
+use tokio::time::Instant;
+
+use super::faults::Trouble;
+use super::reference::{Group, Target};
+use super::steps::Cluster;
+
+/// From one refresh to the next, jitter included.
+pub(super) const PERIOD: Duration = Duration::from_secs(64);
+
+/// The results of one source wait so long for those of the other, and a little.
+const OTHERS: Duration = Duration::from_secs(3);
+
+/// How many publications that lack something leave the files of the run before as they are.
+const PUT_OFF: u32 = 3;
+
+type Labels = BTreeMap<String, String>;
+
+/// What was seen so far. Groups stand here as their [identities](Group::identity).
+pub(super) struct Watch {
+    /// What was ever a target, as the world goes, and the clusters and tasks it was of.
+    possible: BTreeMap<Group, BTreeSet<(Cluster, String)>>,
+    /// What was published, as it last was, and must stay as long as it is a target.
+    published: BTreeMap<Group, Labels>,
+    /// When the world last changed.
+    changed: Instant,
+    /// When something was last wrong with a cluster.
+    harmed: BTreeMap<Cluster, Instant>,
+    /// When an answer may last have been wrong in a way that cannot be noticed.
+    deceived: Instant,
+    /// When there were publications, and how long the slowest refresh before each took.
+    publications: Vec<(Instant, Duration)>,
+    /// How many publications lacked something since the program was begun anew, until all was well once.
+    lacking: Option<u32>,
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            possible: BTreeMap::new(),
+            published: BTreeMap::new(),
+            changed: now,
+            harmed: BTreeMap::new(),
+            deceived: now,
+            publications: Vec::new(),
+            lacking: None,
+        }
+    }
+
+    pub(super) fn changed(&mut self, targets: Vec<Target>) {
+        self.changed = Instant::now();
+        for Target { cluster, task, group } in targets {
+            self.possible.entry(group.identity()).or_default().insert((cluster, task));
+        }
+    }
+
+    /// A refresh that was on its way came to nothing.
+    pub(super) fn restarted(&mut self) {
+        self.changed = Instant::now();
+        self.lacking = Some(0);
+    }
+
+    pub(super) fn is_well(&mut self) {
+        self.lacking = None;
+    }
+
+    /// Takes note of what is wrong now.
+    pub(super) fn note(&mut self, trouble: &Trouble) {
+        let now = Instant::now();
+        let harmed = Cluster::ALL.into_iter().filter(|cluster| trouble.harms(*cluster));
+        self.harmed.extend(harmed.map(|cluster| (cluster, now)));
+        if trouble.deceives() {
+            self.deceived = now;
+        }
+    }
+
+    /// `found` is what the files hold, `targets` what they should. With `slow`, tasks may have changed in a way that
+    /// shows late.
+    pub(super) fn check(
+        &mut self,
+        published: &Published,
+        found: Vec<Group>,
+        targets: &[Target],
+        slow: bool,
+    ) -> Result<(), String> {
+        self.publications.push((Instant::now(), published.took));
+        let found: BTreeMap<Group, Labels> =
+            found.into_iter().map(|group| (group.identity(), group.labels)).collect();
+        let expected = targets.iter().map(|target| (target.group.identity(), target)).collect();
+        if let Some(invented) = found.keys().find(|identity| !self.possible.contains_key(identity)) {
+            return Err(format!("published, though it never was: {invented:#?}"));
+        }
+        if let Some(lacking) = &mut self.lacking {
+            *lacking += u32::from(!published.complete);
+        }
+        self.nothing_is_lost(&found, &expected)?;
+        if !slow {
+            self.all_is_right(published, &found, &expected)?;
+        }
+        self.published.extend(found);
+        Ok(())
+    }
+
+    /// Whether what was published just now, if it is complete, was all asked for after that moment. Of a source that is
+    /// being asked, it may be what was published a period before.
+    pub(super) fn is_past(&self, moment: Instant) -> bool {
+        let since = self.publications.iter().rev().take_while(|(at, _)| *at >= moment);
+        let slowest = since.map(|(_, took)| *took).max().unwrap_or_default();
+        moment.elapsed() > PERIOD + OTHERS + slowest
+    }
+
+    fn nothing_is_lost(
+        &self,
+        found: &BTreeMap<Group, Labels>,
+        expected: &BTreeMap<Group, &Target>,
+    ) -> Result<(), String> {
+        for (identity, before) in &self.published {
+            let Some(target) = expected.get(identity) else { continue };
+            // Without labels, a task's target may pass for that of the task before.
+            if self.possible[identity].len() > 1 {
+                continue;
+            }
+            let Some(now) = found.get(identity) else {
+                return Err(format!("lost, though it runs: {identity:#?}"));
+            };
+            let is_lost = |name: &str| {
+                let value = before.get(name);
+                target.group.labels.get(name) == value && now.get(name) != value
+            };
+            if let Some(name) = before.keys().find(|name| is_lost(name)) {
+                return Err(format!("lost the label {name}: {identity:#?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Clusters that nothing was wrong with are as they should be, and if the publication says that it is complete
+    /// so are all.
+    fn all_is_right(
+        &self,
+        published: &Published,
+        found: &BTreeMap<Group, Labels>,
+        expected: &BTreeMap<Group, &Target>,
+    ) -> Result<(), String> {
+        let keeps_files = !published.complete && self.lacking.is_some_and(|lacking| lacking <= PUT_OFF);
+        if !self.is_past(self.changed) || keeps_files {
+            return Ok(());
+        }
+        let is_right = |cluster: &Cluster| {
+            (published.complete && self.is_past(self.deceived))
+                || self.harmed.get(cluster).is_none_or(|moment| self.is_past(*moment))
+        };
+        let missing = |(identity, target): &(&Group, &&Target)| {
+            is_right(&target.cluster) && !found.contains_key(identity)
+        };
+        if let Some((identity, _)) = expected.iter().find(missing) {
+            return Err(format!("missing, though nothing is wrong: {identity:#?}"));
+        }
+        let is_over = |identity: &&Group| {
+            let mut of = self.possible[*identity].iter();
+            !expected.contains_key(identity) && of.all(|(cluster, _)| is_right(cluster))
+        };
+        match found.keys().find(is_over) {
+            Some(identity) => Err(format!("still there, though nothing is wrong: {identity:#?}")),
+            None => Ok(()),
+        }
+    }
+}
