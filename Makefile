@@ -1,7 +1,14 @@
 # Each target is a few commands that one could type.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench format setup dev-start release install
+.PHONY: help demo test bench fuzz format setup dev-start release install
+
+# Of `make fuzz`: how many inputs each target is fed, and which targets; libFuzzer's options, for inputs that grow fast
+# to a length that suffices.
+RUNS = 1000000
+TARGETS = $(basename $(notdir $(wildcard fuzz/targets/*.rs)))
+FUZZ = RUSTC_WRAPPER=$(CURDIR)/fuzz/rustc cargo run --locked --quiet -p fuzz --profile fuzz --features libfuzzer
+LIBFUZZER = -runs=$(RUNS) -len_control=10 -max_len=2048 -timeout=10
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -18,6 +25,12 @@ test: setup ## Check everything: format, lints, documentation, tests
 
 bench: ## Measure
 	cargo bench --locked -p prometheus-ecs-sd
+
+fuzz: $(TARGETS:%=fuzz-%) ## Feed each fuzz target a million inputs; or RUNS=1000 TARGETS="arn state"
+
+fuzz-%:
+	mkdir -p fuzz/corpus/$* fuzz/artifacts/$*
+	$(FUZZ) --bin $* -- $(LIBFUZZER) -artifact_prefix=fuzz/artifacts/$*/ fuzz/corpus/$* $(wildcard fuzz/seeds/$*)
 
 format: ## Format the code
 	cargo fmt

@@ -35,6 +35,9 @@ mod credentials;
 mod ec2;
 mod endpoint;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hosts;
 mod http;
 mod metered;

@@ -5,6 +5,9 @@
 //! and is readable for its owner only all the same.
 
 mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod record;
 
 use std::collections::BTreeMap;

@@ -48,15 +48,24 @@ fn every_make_target_that_is_named_exists() {
 #[test]
 fn the_map_of_the_code_is_complete_and_names_nothing_that_is_not_there() {
     let text = read("ARCHITECTURE.md");
-    let named: BTreeSet<&str> =
-        text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("crates/")).collect();
+    let is_path = |code: &&str| code.starts_with("crates/") || code.starts_with("fuzz/");
+    let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(is_path).collect();
     for path in &named {
         assert!(root().join(path).exists(), "{path} does not exist");
     }
-    for name in ["ecs-discovery", "ecs-simulator", "prometheus-ecs-sd"] {
-        for path in files(&format!("crates/{name}/src"), ".rs") {
+    for folder in ["crates/ecs-discovery", "crates/ecs-simulator", "crates/prometheus-ecs-sd", "fuzz"] {
+        for path in files(&format!("{folder}/src"), ".rs") {
             assert!(named.contains(&*path) || path.ends_with("/lib.rs"), "{path} is missing");
         }
+    }
+}
+
+#[test]
+fn every_fuzz_target_is_compiled() {
+    let manifest = read("fuzz/Cargo.toml");
+    for path in files("fuzz/targets", ".rs") {
+        let path = path.trim_start_matches("fuzz/");
+        assert!(manifest.contains(&format!("\npath = \"{path}\"\n")), "{path} is no [[bin]]");
     }
 }
 

@@ -1,0 +1,69 @@
+//! What must hold of everything that is published, whatever it was made of.
+
+use std::collections::BTreeSet;
+
+use ecs_discovery::labels::{self, Label};
+use ecs_discovery::render::file_sd;
+use ecs_discovery::target::Target;
+use serde_json::Value;
+
+/// Families of labels, which take their names from tags, docker labels and queries.
+const FAMILIES: [Label; 6] = [
+    labels::PARAM,
+    labels::META_CONTAINER_LABEL,
+    labels::META_TAG,
+    labels::META_TAG_CLUSTER,
+    labels::META_TAG_EC2,
+    labels::META_TAG_TASK,
+];
+
+/// The file of these targets is JSON and says of each just what its labels say, in their order.
+pub fn check<'a>(targets: impl IntoIterator<Item = &'a Target>) {
+    let targets: Vec<_> = targets.into_iter().collect();
+    let mut file = Vec::new();
+    file_sd::write(&mut file, targets.iter().copied()).expect("memory takes everything");
+    let groups: Vec<Value> = serde_json::from_slice(&file).expect("the file is JSON");
+    assert_eq!(groups.len(), targets.len());
+    for (group, target) in groups.iter().zip(&targets) {
+        let group = group.as_object().expect("a group is an object");
+        assert_eq!(group.keys().collect::<Vec<_>>(), ["labels", "targets"]);
+        assert_eq!(group["targets"], Value::from(vec![target.endpoint.address.to_string()]));
+        check_labels(&group["labels"], target);
+    }
+    assert!(targets.is_sorted_by(|one, other| one.in_order(other).is_le()));
+}
+
+fn check_labels(published: &Value, target: &Target) {
+    let labels = target.labels();
+    let published = published.as_object().expect("labels are an object");
+    // A name that was there twice would be one less here.
+    assert_eq!(published.len(), labels.iter().count());
+    let mut before = "";
+    for (name, value) in labels.iter() {
+        assert_eq!(published.get(name).and_then(Value::as_str), Some(value));
+        assert!(before < name && !value.is_empty());
+        assert!(is_accepted(name) && is_ours(name), "{name:?}");
+        before = name;
+    }
+    for always in [labels::INSTANCE, labels::JOB, labels::METRICS_PATH, labels::CONTROL_PATH] {
+        assert!(published.contains_key(always.name), "{}", always.name);
+    }
+    assert!(target.endpoint.path.starts_with('/'));
+}
+
+/// By every version of Prometheus.
+fn is_accepted(name: &str) -> bool {
+    let word = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
+    !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() && name.bytes().all(word)
+}
+
+fn is_ours(name: &str) -> bool {
+    let single = || labels::ALL.iter().filter(|label| !FAMILIES.contains(label));
+    single().any(|label| label.name == name) || FAMILIES.iter().any(|family| name.starts_with(family.name))
+}
+
+/// That no two targets are scraped for one container at one place.
+pub fn check_places(targets: &[Target]) {
+    let places: BTreeSet<_> = targets.iter().map(|target| (target.task(), &target.endpoint)).collect();
+    assert_eq!(places.len(), targets.len());
+}

@@ -1,0 +1,150 @@
+//! Facts as AWS would answer them: the way back of what the program reads.
+
+use ecs_discovery::model::{
+    Container, Host, NetworkBinding, NetworkInterface, PortRange, Protocol, Settings, Tags, Task,
+};
+use serde_json::{Value, json};
+
+/// DescribeTasks' answer.
+pub fn tasks(tasks: &[Task]) -> String {
+    let mut all = vec![Value::Null];
+    all.extend(tasks.iter().map(task));
+    json!({ "tasks": all, "failures": null }).to_string()
+}
+
+fn task(task: &Task) -> Value {
+    let overrides = task.overrides.iter().map(|(name, settings)| container_override(name, settings));
+    let tags = task.tags.iter().map(|(key, value)| json!({ "key": **key, "value": **value }));
+    json!({
+        "taskArn": task.arn.as_str(),
+        "taskDefinitionArn": task.definition.as_str(),
+        "launchType": task.launch_type.as_ref().map(|kind| kind.as_str()),
+        "capacityProviderName": task.capacity_provider.as_deref(),
+        "group": task.group.as_deref(),
+        "startedBy": task.started_by.as_deref(),
+        "availabilityZone": task.availability_zone.as_deref(),
+        "desiredStatus": task.desired_status.as_str(),
+        "lastStatus": task.last_status.as_str(),
+        "healthStatus": task.health_status.as_deref(),
+        "platformFamily": task.platform_family.as_deref(),
+        "platformVersion": task.platform_version.as_deref(),
+        "containerInstanceArn": task.container_instance.as_ref().map(|arn| arn.as_str()),
+        "attachments": task.network_interface.as_ref().map(attachments),
+        "containers": task.containers.iter().map(container).collect::<Vec<_>>(),
+        "overrides": { "containerOverrides": overrides.collect::<Vec<_>>(), "cpu": "256" },
+        "tags": tags.collect::<Vec<_>>(),
+        "createdAt": 1.8e9,
+    })
+}
+
+fn pair(name: &str, value: &str) -> Value {
+    json!({ "name": name, "value": value })
+}
+
+fn container_override(name: &str, settings: &Settings) -> Value {
+    let settings = settings.iter().map(|(variable, value)| pair(variable.name(), value));
+    let environment: Vec<_> = settings.chain([pair("PASSWORD", "hunter2")]).collect();
+    json!({ "name": name, "environment": environment })
+}
+
+fn attachments(interface: &NetworkInterface) -> Value {
+    let subnet = interface.subnet_id.as_deref().map(|subnet| pair("subnetId", subnet));
+    let address = interface.private_ipv4.map(|address| pair("privateIPv4Address", &address.to_string()));
+    let kind = "ElasticNetworkInterface";
+    json!([
+        { "type": kind, "status": "DELETED", "details": [pair("privateIPv4Address", "10.9.9.9")] },
+        { "type": kind, "status": "ATTACHED", "details": [subnet, address] },
+    ])
+}
+
+fn container(container: &Container) -> Value {
+    json!({
+        "name": &*container.name,
+        "containerArn": container.arn.as_ref().map(|arn| arn.as_str()),
+        "image": container.image.as_deref(),
+        "runtimeId": container.runtime_id.as_deref(),
+        "lastStatus": container.last_status.as_str(),
+        "healthStatus": container.health_status.as_deref(),
+        "networkInterfaces": [{
+            "privateIpv4Address": container.private_ipv4.map(|address| address.to_string()),
+            "ipv6Address": container.ipv6.map(|address| address.to_string()),
+        }],
+        "networkBindings": container.network_bindings.iter().map(network_binding).collect::<Vec<_>>(),
+    })
+}
+
+fn network_binding(binding: &NetworkBinding) -> Value {
+    let single = |ports: PortRange| (ports.first == ports.last).then_some(ports.first);
+    let range = |ports: PortRange| match single(ports) {
+        None => Some(format!("{}-{}", ports.first, ports.last)),
+        Some(_) => None,
+    };
+    json!({
+        "bindIP": binding.bind_ip.map(|address| address.to_string()),
+        "protocol": if binding.protocol == Protocol::Tcp { "tcp" } else { "udp" },
+        "containerPort": single(binding.container_ports),
+        "containerPortRange": range(binding.container_ports),
+        "hostPort": single(binding.host_ports),
+        "hostPortRange": range(binding.host_ports),
+    })
+}
+
+/// EC2's DescribeInstances: each host in a reservation of its own.
+pub fn ec2(hosts: &[Host], next: Option<&str>) -> String {
+    let hosts: String = hosts.iter().map(reservation).collect();
+    let next = element("nextToken", next);
+    format!(
+        "<?xml version=\"1.0\"?><DescribeInstancesResponse><reservationSet>{hosts}</reservationSet>{next}\
+         </DescribeInstancesResponse>"
+    )
+}
+
+fn reservation(host: &Host) -> String {
+    let address = |name: &str, address: Option<std::net::Ipv4Addr>| {
+        element(name, address.map(|address| address.to_string()).as_deref())
+    };
+    [
+        "<item><groupSet/><instancesSet><item>",
+        &element("instanceId", Some(host.id.as_str())),
+        &address("privateIpAddress", host.private_ipv4),
+        &address("ipAddress", host.public_ipv4),
+        &element("instanceType", host.instance_type.as_deref()),
+        &element("subnetId", host.subnet_id.as_deref()),
+        "<placement>",
+        &element("availabilityZone", host.availability_zone.as_deref()),
+        "</placement><tagSet>",
+        &tags(&host.tags),
+        "</tagSet><unknown><item><key>a</key></item></unknown></item></instancesSet></item>",
+    ]
+    .concat()
+}
+
+fn tags(tags: &Tags) -> String {
+    let pairs = tags.iter().map(|(key, value)| element("key", Some(key)) + &element("value", Some(value)));
+    pairs.map(|pair| format!("<item>{pair}</item>")).collect()
+}
+
+/// An element with a text in it.
+pub fn element(name: &str, text: Option<&str>) -> String {
+    text.map(|text| format!("<{name}>{}</{name}>", quick_xml::escape::escape(text))).unwrap_or_default()
+}
+
+/// The text without the characters that no XML document can have.
+pub fn for_xml(text: &str) -> String {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..);
+    text.chars().filter(|c| allowed(*c)).collect()
+}
+
+/// Systems Manager's DescribeInstanceInformation.
+pub fn ssm(hosts: &[Host], next: Option<&str>) -> String {
+    let host = |host: &Host| {
+        json!({
+            "InstanceId": host.id.as_str(),
+            "IPAddress": host.private_ipv4.map(|address| address.to_string()),
+            "LastPingDateTime": 1.8e9,
+            "AssociationOverview": { "InstanceAssociationStatusAggregatedCount": { "Success": 1 } },
+        })
+    };
+    json!({ "InstanceInformationList": hosts.iter().map(host).collect::<Vec<_>>(), "NextToken": next })
+        .to_string()
+}

@@ -1,0 +1,103 @@
+//! From any facts to target files: each container is a target, did not opt in, or has a finding.
+
+#![cfg_attr(feature = "libfuzzer", no_main)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ecs_discovery::conventions::environment::{Request, read};
+use ecs_discovery::derive::{Derived, Rules, TagSelection, derive};
+use ecs_discovery::finding::Verdict;
+use ecs_discovery::interval::Intervals;
+use ecs_discovery::inventory::question::{Failure, FailureKind};
+use ecs_discovery::inventory::saved::Saved;
+use ecs_discovery::inventory::{Definition, Placement, TaskView};
+use ecs_discovery::model::Task;
+use fuzz::facts::Facts;
+use fuzz::published;
+
+fuzz::target!(targets);
+
+fn targets(input: &[u8]) {
+    let mut facts = Facts::new(input);
+    let rules = rules(&mut facts);
+    let denied = Failure { kind: FailureKind::Denied, message: "AccessDenied: no".to_owned() };
+    let failure = facts.maybe(|_| &denied);
+    let saved = facts.saved();
+    let views = views(&saved, failure);
+    let derived = derive(views.values().copied(), &rules);
+    published::check(&derived.targets);
+    published::check_places(&derived.targets);
+    // Nothing about one task changes what another becomes.
+    let mut one_by_one = Derived::default();
+    for view in views.values().rev() {
+        let mut one = derive([*view], &rules);
+        accounted(view, &one, &rules);
+        one_by_one.targets.append(&mut one.targets);
+        one_by_one.findings.append(&mut one.findings);
+    }
+    one_by_one.targets.sort_by(|one, other| one.in_order(other));
+    one_by_one.findings.sort();
+    assert_eq!(one_by_one, derived);
+}
+
+fn rules(facts: &mut Facts<'_>) -> Rules {
+    let tags = match facts.below(3) {
+        0 => TagSelection::All,
+        1 => TagSelection::None,
+        _ => TagSelection::Keys(facts.list(3, Facts::text).into_iter().collect()),
+    };
+    let intervals = facts.maybe(|_| Intervals::new(&["45s", "1h"], "1h").expect("distinct intervals"));
+    Rules { intervals: intervals.unwrap_or_default(), tags_to_labels: tags.into() }
+}
+
+/// Each task with its definition and host, so far as they are known.
+fn views<'a>(saved: &'a Saved, failure: Option<&'a Failure>) -> BTreeMap<&'a str, TaskView<'a>> {
+    let definition = |task: &Task| {
+        let known = saved.definitions.iter().find(|known| known.arn == task.definition);
+        known.map_or(Definition::Unavailable(failure), Definition::Known)
+    };
+    let placement = |task: &'a Task| {
+        let Some(arn) = &task.container_instance else { return Placement::Nowhere };
+        let instance = saved.container_instances.iter().find(|known| known.arn == *arn);
+        let instance = instance.and_then(|known| known.instance.as_ref());
+        let host = saved.hosts.iter().find(|host| Some(&host.id) == instance);
+        host.map_or(Placement::ContainerInstance { arn, instance, problem: failure }, Placement::Host)
+    };
+    let scopes = saved.scopes.iter();
+    let tasks = scopes.flat_map(|scope| scope.tasks.iter().map(|task| (&scope.cluster, task)));
+    let view = |(cluster, task): (_, &'a Arc<Task>)| {
+        let view = TaskView { cluster, task, definition: definition(task), placement: placement(task) };
+        (task.arn.as_str(), view)
+    };
+    tasks.map(view).collect()
+}
+
+fn accounted(view: &TaskView<'_>, derived: &Derived, rules: &Rules) {
+    let not_scraped = |name: &str| {
+        let of_it = derived.findings.iter().filter(|finding| *finding.container == *name);
+        of_it.filter(|finding| matches!(finding.verdict, Verdict::NotScraped(_))).count()
+    };
+    let definition = match view.definition {
+        Definition::Known(definition) if !view.task.definition.is_managed_daemon() => definition,
+        _ => {
+            assert_eq!((derived.targets.len(), derived.findings.len(), not_scraped("")), (0, 1, 1));
+            return;
+        }
+    };
+    let mut targets = 0;
+    for container in &definition.containers {
+        let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
+        let of_it = derived.targets.iter().filter(|target| target.container() == &*container.name).count();
+        let found = (of_it, not_scraped(&container.name));
+        match read(container, overrides.map(|(_, settings)| settings), &rules.intervals) {
+            Request::None => assert_eq!(found, (0, 0)),
+            Request::OptedOut => assert_eq!(found, (0, 1)),
+            Request::Scrape(scrape) => {
+                assert!(found == (0, 1) || (1..=scrape.endpoints.len()).contains(&found.0) && found.1 == 0);
+            }
+        }
+        targets += of_it;
+    }
+    assert_eq!(targets, derived.targets.len());
+}

@@ -1,0 +1,171 @@
+//! The `PROMETHEUS_*` variables and the endpoint grammar, in every layer that can set them.
+//!
+//! An input that begins like a letter is lines, `VARIABLE=VALUE` of the environment or of another layer that stands
+//! before it: `label:`, `override:`, `secret:`. Of any other, variables are made.
+
+#![cfg_attr(feature = "libfuzzer", no_main)]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use ecs_discovery::conventions::Variable;
+use ecs_discovery::conventions::environment::{Endpoint, PortRequest, Request, Scrape, read};
+use ecs_discovery::finding::Problem;
+use ecs_discovery::interval::Intervals;
+use ecs_discovery::labels::is_label_name;
+use ecs_discovery::model::{ContainerDefinition, Settings};
+use fuzz::facts::Facts;
+
+fuzz::target!(endpoint);
+
+/// Names and values, by layer.
+type Layers<'a> = BTreeMap<&'a str, Vec<(Cow<'a, str>, Cow<'a, str>)>>;
+
+fn endpoint(input: &[u8]) {
+    if !input.first().is_some_and(u8::is_ascii_alphabetic) {
+        let mut facts = Facts::new(input);
+        // Opted in, unless something made says otherwise.
+        let mut layers = Layers::from([("label", vec![("PROMETHEUS".into(), "true".into())])]);
+        for (layer, most) in [("label", 2), ("environment", 5), ("override", 2), ("secret", 1)] {
+            let made = facts.list(most, Facts::setting).into_iter();
+            layers.entry(layer).or_default().extend(made.map(|(name, value)| (name.into(), value.into())));
+        }
+        return container(&layers);
+    }
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let mut layers = Layers::new();
+    for line in text.split('\n') {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        let (layer, name) = name.split_once(':').unwrap_or(("environment", name));
+        layers.entry(layer).or_default().push((name.into(), value.into()));
+    }
+    container(&layers);
+}
+
+fn container(layers: &Layers<'_>) {
+    let layer = |name: &str| layers.get(name).into_iter().flatten().map(|(name, value)| (&**name, &**value));
+    let container = ContainerDefinition {
+        name: "app".into(),
+        environment: Settings::from_pairs(layer("environment")),
+        secrets: layer("secret").filter_map(|(name, _)| Variable::named(name)).collect(),
+        docker_labels: layer("label").map(|(key, value)| (key.into(), value.into())).collect(),
+        port_mappings: Vec::new(),
+    };
+    let overrides = Settings::from_pairs(layer("override"));
+    let request = read(&container, Some(&overrides), &Intervals::default());
+
+    let all = ["label", "environment", "override"].into_iter().flat_map(layer);
+    let set: Set<'_> = all.filter(|(name, _)| Variable::named(name).is_some()).collect();
+    let opt_in = value(&set, Variable::Prometheus);
+    match request {
+        Request::None => assert_eq!(opt_in, ""),
+        Request::OptedOut => {
+            assert!(["false", "0", "no", "off"].contains(&&*opt_in.to_ascii_lowercase()));
+        }
+        Request::Scrape(scrape) => {
+            assert_ne!(opt_in, "");
+            scraped(&scrape, &set);
+            let endpoints = value(&set, Variable::Endpoint).split(',').count();
+            assert!(scrape.warnings.len() <= container.secrets.len() + 2 * endpoints);
+        }
+    }
+}
+
+/// What the layers come to.
+type Set<'a> = BTreeMap<&'a str, &'a str>;
+
+fn value<'a>(set: &Set<'a>, variable: Variable) -> &'a str {
+    set.get(variable.name()).copied().unwrap_or_default().trim()
+}
+
+type Endpoints = Vec<Result<Endpoint, Problem>>;
+
+/// The same variables with this for `PROMETHEUS_ENDPOINT`.
+fn endpoints(set: &Set<'_>, endpoint: &str) -> Scrape {
+    let set = set.iter().map(|(name, value)| (*name, *value));
+    let container = ContainerDefinition {
+        name: "app".into(),
+        environment: Settings::from_pairs(set.chain([(Variable::Endpoint.name(), endpoint)])),
+        secrets: Vec::new(),
+        docker_labels: Vec::new(),
+        port_mappings: Vec::new(),
+    };
+    match read(&container, None, &Intervals::default()) {
+        Request::Scrape(scrape) => scrape,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn scraped(scrape: &Scrape, set: &Set<'_>) {
+    assert_eq!(scrape.tags.as_deref(), set.get(Variable::Tags.name()).copied());
+    assert_eq!(scrape.no_labels, value(set, Variable::NoLabels).eq_ignore_ascii_case("true"));
+    assert_eq!(scrape.endpoints, one_by_one(set));
+    for endpoint in scrape.endpoints.iter().flatten() {
+        sound(endpoint, set);
+        // Written out in full it is itself, and gives no reason to warn.
+        let again = endpoints(set, &written(endpoint));
+        assert_eq!((again.endpoints, again.warnings), (vec![Ok(endpoint.clone())], Vec::new()));
+    }
+}
+
+/// Each endpoint alone: none depends on another, but of two that are one the last counts.
+fn one_by_one(set: &Set<'_>) -> Endpoints {
+    let pieces = value(set, Variable::Endpoint).split(',').map(str::trim);
+    let mut pieces: Vec<_> = pieces.filter(|piece| !piece.is_empty()).collect();
+    if pieces.is_empty() {
+        pieces.push("/metrics");
+    }
+    let place = |endpoint: &Result<Endpoint, Problem>| {
+        let endpoint = endpoint.as_ref().ok()?;
+        Some((endpoint.path.clone(), endpoint.parameters.clone(), endpoint.port))
+    };
+    let mut all = Endpoints::new();
+    for piece in pieces {
+        let mut alone = endpoints(set, piece).endpoints;
+        assert_eq!(alone.len(), 1);
+        let same =
+            all.iter().position(|earlier| place(earlier).is_some() && place(earlier) == place(&alone[0]));
+        if let Some(same) = same {
+            drop(all.remove(same));
+        }
+        all.append(&mut alone);
+    }
+    all
+}
+
+fn sound(endpoint: &Endpoint, set: &Set<'_>) {
+    assert!(endpoint.path.starts_with('/') && !endpoint.path.contains(['?', ',']));
+    assert!(Intervals::OFFERED.contains(&endpoint.interval.name()));
+    assert_eq!(
+        endpoint.scheme.as_str() == "https",
+        value(set, Variable::Scheme).eq_ignore_ascii_case("https")
+    );
+    for (name, value) in &endpoint.parameters {
+        assert!(!value.is_empty() && !name.is_empty() && is_label_name(&format!("__param_{name}")));
+    }
+    let [port, container_port] =
+        [Variable::Port, Variable::ContainerPort].map(|variable| value(set, variable));
+    match endpoint.port {
+        PortRequest::Verbatim(number) => assert!(is(port, number)),
+        PortRequest::First => assert_eq!((port, container_port), ("", "")),
+        PortRequest::Container(number) => {
+            let written = value(set, Variable::Endpoint).contains(&number.to_string());
+            assert!(written || (port.is_empty() && is(container_port, number)));
+        }
+    }
+}
+
+/// Whether the text is this port, which is not 0.
+fn is(text: &str, port: u16) -> bool {
+    port > 0 && text.trim_start_matches('0') == port.to_string()
+}
+
+fn written(Endpoint { interval, port, path, parameters, .. }: &Endpoint) -> String {
+    let port = match port {
+        PortRequest::Container(port) => port.to_string(),
+        // Only a variable can say so.
+        PortRequest::Verbatim(_) | PortRequest::First => String::new(),
+    };
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    format!("{interval}:{port}{path}?{query}")
+}

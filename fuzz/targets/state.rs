@@ -1,0 +1,119 @@
+//! State files, and what the next process makes of them.
+//!
+//! An input that begins like JSON is records, a line each, to which a title and a checksum are added; one that begins
+//! like a state file is one; of any other, facts are made.
+
+#![cfg_attr(feature = "libfuzzer", no_main)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::derive::Rules;
+use ecs_discovery::inventory::Inventory;
+use ecs_discovery::inventory::plan::Refresh;
+use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::inventory::saved::Saved;
+use ecs_discovery::inventory::selection::ClusterSelection;
+use ecs_discovery::snapshot::{Scope, Standing};
+use fuzz::facts::Facts;
+use fuzz::published;
+use prometheus_ecs_sd::state::{Facts as Sources, fuzzing};
+
+fuzz::target!(state);
+
+const AS_OF: Duration = Duration::from_secs(1_800_000_000);
+const NOW: Duration = Duration::from_secs(1_800_000_060);
+const RECHECK: Duration = Duration::from_secs(600);
+
+type Scopes = BTreeMap<ClusterArn, Scope>;
+
+fn state(input: &[u8]) {
+    match input.first() {
+        Some(b'{') => file(&with_checksum(input)),
+        Some(b'p') => file(input),
+        _ => {
+            let mut facts = Facts::new(input);
+            let sources = facts.list(2, Facts::saved).into_iter().enumerate();
+            is_read(sources.map(|(number, saved)| (number.to_string().into(), saved.into())).collect());
+        }
+    }
+}
+
+/// A file of these records.
+fn with_checksum(records: &[u8]) -> Vec<u8> {
+    let empty = fuzzing::write(&Vec::new());
+    let title = empty.split_inclusive(|byte| *byte == b'\n').next().expect("a file has a title");
+    let text = [title, records].concat();
+    let end = format!("end {:08x}\n", crc32fast::hash(&text));
+    [&text, end.as_bytes()].concat()
+}
+
+fn file(bytes: &[u8]) {
+    if let Ok(sources) = fuzzing::parse(bytes) {
+        is_read(sources.into_iter().map(|(name, saved)| (name.into(), saved.into())).collect());
+    }
+}
+
+fn is_read(sources: Sources) {
+    let read = fuzzing::parse(&fuzzing::write(&sources)).expect("it is what was written");
+    let read: Sources = read.into_iter().map(|(name, saved)| (name.into(), saved.into())).collect();
+    assert_eq!(read, sources);
+    for (_, saved) in sources {
+        restores(Arc::unwrap_or_clone(saved));
+    }
+}
+
+/// What was restored and saved again is the same in the next process.
+fn restores(saved: Saved) {
+    let (all, rules) = (ClusterSelection::All, Rules::default());
+    let (inventory, scopes) = saved.restore(&all, &rules, AS_OF, NOW);
+    for scope in scopes.values() {
+        assert_eq!(scope.standing, Standing::Restored);
+        published::check(&scope.derived.targets);
+    }
+    let saved = inventory.saved(&scopes);
+    assert_eq!(saved.scopes.len(), scopes.len());
+    let (inventory, again) = saved.clone().restore(&all, &rules, NOW, NOW);
+    assert_eq!(again, scopes);
+    assert_eq!(inventory.saved(&again), saved);
+    holds(inventory, &saved, &scopes);
+}
+
+/// A refresh in which AWS lists what there is and answers nothing else takes no target away and adds none.
+fn holds(inventory: Inventory, saved: &Saved, scopes: &Scopes) {
+    let mut refresh = Refresh::begin(inventory, ClusterSelection::All, NOW, RECHECK);
+    let mut questions = refresh.questions();
+    while let Some(question) = questions.pop() {
+        match listing(&question, saved) {
+            Some(answer) => refresh.answered(question, answer),
+            None => {
+                let message = "ServerException".to_owned();
+                refresh.failed(question, Failure { kind: FailureKind::Unavailable, message });
+            }
+        }
+        questions.append(&mut refresh.questions());
+    }
+    let conclusion = refresh.finish(&Rules::default(), scopes);
+    let targets = |scopes: &Scopes| {
+        let targets = scopes.iter().map(|(arn, scope)| (arn.clone(), scope.derived.targets.clone()));
+        targets.collect::<Vec<_>>()
+    };
+    assert_eq!(targets(&conclusion.scopes), targets(scopes));
+}
+
+fn listing(question: &Question, saved: &Saved) -> Option<Answer> {
+    let scopes = || saved.scopes.iter();
+    match question {
+        Question::Clusters { .. } => {
+            let clusters = scopes().map(|scope| scope.cluster.arn.clone()).collect();
+            Some(Answer::Clusters { clusters, next: None })
+        }
+        Question::Tasks { cluster, .. } => {
+            let tasks = scopes().filter(|scope| scope.cluster.arn == *cluster).flat_map(|scope| &scope.tasks);
+            Some(Answer::Tasks { tasks: tasks.map(|task| task.arn.clone()).collect(), next: None })
+        }
+        _ => None,
+    }
+}

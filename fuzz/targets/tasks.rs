@@ -1,0 +1,107 @@
+//! DescribeTasks' answers, read past the SDK.
+//!
+//! An input that begins like JSON is an answer; of any other, tasks are made, which must be read as they were written.
+
+#![cfg_attr(feature = "libfuzzer", no_main)]
+
+use std::sync::{Arc, LazyLock};
+
+use ecs_discovery::arn::TaskArn;
+use ecs_discovery::inventory::question::{Answer, FailureKind};
+use ecs_discovery::model::{Container, NetworkBinding, PortRange, Protocol, Settings, Tags, Task};
+use fuzz::facts::Facts;
+use fuzz::wire;
+use prometheus_ecs_sd::aws::fuzzing;
+
+fuzz::target!(tasks);
+
+fn tasks(input: &[u8]) {
+    if matches!(input.first(), Some(b'{' | b'[' | b'"')) {
+        return answer(input);
+    }
+    let mut facts = Facts::new(input);
+    let tasks = facts.list(2, |facts| facts.task(0));
+    let answered: Vec<_> = tasks.iter().map(|task| with_useless(task.clone(), &mut facts)).collect();
+    assert_eq!(read(wire::tasks(&answered).as_bytes()), Some((tasks, Vec::new())));
+}
+
+/// The task, and what of an answer is skipped.
+fn with_useless(mut task: Task, facts: &mut Facts<'_>) -> Task {
+    if let Some(container) = task.containers.first_mut().filter(|_| facts.below(2) == 1) {
+        let ports = PortRange { first: 80, last: 80 + facts.below(4) };
+        container.network_bindings.push(NetworkBinding {
+            bind_ip: None,
+            protocol: Protocol::Tcp,
+            container_ports: ports,
+            host_ports: PortRange { first: 90, last: 90 + facts.below(4) + ports.last - 79 },
+        });
+        let nameless = Container { name: "".into(), ..container.clone() };
+        task.containers.push(nameless);
+    }
+    task.overrides.extend(facts.maybe(|_| ("app".into(), Settings::default())));
+    task.tags.extend(facts.maybe(|_| ("".into(), "keyless".into())));
+    task
+}
+
+static ASKED: LazyLock<Vec<TaskArn>> = LazyLock::new(|| {
+    let arn = |id: &str| TaskArn::parse(&format!("arn:aws:ecs:eu-west-1:123456789012:task/0/{id}"));
+    ["0", "1", "f"].map(|id| arn(id).expect("an ARN")).into()
+});
+
+/// The tasks that are there, and those that are missing; `None` where the answer says nothing or cannot be read.
+fn read(body: &[u8]) -> Option<(Vec<Task>, Vec<TaskArn>)> {
+    match fuzzing::tasks(body, &ASKED) {
+        Ok(Some(Answer::TaskDetails { tasks, missing })) => Some((tasks, missing)),
+        Ok(Some(other)) => panic!("{other:?}"),
+        Ok(None) => None,
+        Err(failure) => {
+            // It quotes nothing: there may be secrets in the answer.
+            let why = failure.message.strip_prefix("DescribeTasks: the answer cannot be used: ");
+            let known =
+                ["it ends too early", "it is not JSON", "a value is of another type than AWS documents"];
+            assert!(failure.kind == FailureKind::Unavailable && why.is_some_and(|why| known.contains(&why)));
+            None
+        }
+    }
+}
+
+fn answer(body: &[u8]) {
+    let Some((tasks, missing)) = read(body) else { return };
+    assert!(missing.iter().all(|arn| ASKED.contains(arn)));
+    tasks.iter().for_each(sound);
+    // What was understood is understood again.
+    assert_eq!(read(wire::tasks(&tasks).as_bytes()), Some((tasks, Vec::new())));
+}
+
+fn sound(task: &Task) {
+    assert!(says_something(&[
+        &task.capacity_provider,
+        &task.group,
+        &task.started_by,
+        &task.availability_zone,
+        &task.health_status,
+        &task.platform_family,
+        &task.platform_version,
+    ]));
+    assert!(are_sorted(&task.tags));
+    assert!(task.overrides.iter().all(|(name, settings)| !name.is_empty() && !settings.is_empty()));
+    for container in &task.containers {
+        assert!(!container.name.is_empty() && says_something(&[&container.image, &container.health_status]));
+        assert!(container.network_bindings.iter().all(leads_somewhere));
+    }
+}
+
+fn says_something(texts: &[&Option<Arc<str>>]) -> bool {
+    texts.iter().all(|text| text.as_deref() != Some(""))
+}
+
+fn are_sorted(tags: &Tags) -> bool {
+    tags.is_sorted() && tags.iter().all(|(key, _)| !key.is_empty())
+}
+
+/// From each port of the container to one of the host.
+fn leads_somewhere(binding: &NetworkBinding) -> bool {
+    let (from, to) = (binding.container_ports, binding.host_ports);
+    let (from, to) = ((from.first..=from.last), (to.first..=to.last));
+    from.len() == to.len() && !from.is_empty() && !from.contains(&0) && !to.contains(&0)
+}
