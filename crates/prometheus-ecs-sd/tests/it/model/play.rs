@@ -124,7 +124,7 @@ impl<'a> Play<'a> {
             if published.complete && self.watch.is_past(begin) {
                 break published;
             }
-            if Instant::now() > begin + RECOVERY {
+            if Instant::now() > begin + RECOVERY + self.watch.slowest_since(begin) {
                 return Err("no refresh after the trouble is complete".to_owned());
             }
         };

@@ -91,7 +91,7 @@ impl Cluster {
 
 impl Case {
     pub(super) fn any() -> impl Strategy<Value = Self> {
-        let page = prop_oneof![Just(99), 1..8usize];
+        let page = prop_oneof![Just(99), 2..8usize];
         let latency = sample::select(&[0, 0, 300, 2_000][..]);
         let lie = sample::select(&[Lie::Omits, Lie::CallsMissing][..]);
         let settings = (page, latency, any::<bool>(), any::<bool>(), lie);

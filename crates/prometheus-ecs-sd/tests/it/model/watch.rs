@@ -111,9 +111,13 @@ impl Watch {
     /// Whether what was published just now, if it is complete, was all asked for after that moment. Of a source that is
     /// being asked, it may be what was published a period before.
     pub(super) fn is_past(&self, moment: Instant) -> bool {
+        moment.elapsed() > PERIOD + OTHERS + self.slowest_since(moment)
+    }
+
+    /// How long the slowest refresh took that was published since that moment.
+    pub(super) fn slowest_since(&self, moment: Instant) -> Duration {
         let since = self.publications.iter().rev().take_while(|(at, _)| *at >= moment);
-        let slowest = since.map(|(_, took)| *took).max().unwrap_or_default();
-        moment.elapsed() > PERIOD + OTHERS + slowest
+        since.map(|(_, took)| *took).max().unwrap_or_default()
     }
 
     fn nothing_is_lost(
