@@ -122,11 +122,20 @@ mod tests {
         task(serde_json::from_str(&said).expect("a task of DescribeTasks"), &HashMap::new())
     }
 
-    /// The same, where it says its ARNs and `more`.
-    fn converted(mut more: Value) -> Task {
-        more["taskArn"] = ARN.into();
-        more["taskDefinitionArn"] = DEFINITION.into();
-        read(&more).expect("a task")
+    /// The least that a task is known by.
+    fn least() -> Value {
+        json!({
+            "taskArn": ARN, "taskDefinitionArn": DEFINITION,
+            "desiredStatus": "RUNNING", "lastStatus": "PENDING", "containers": [],
+        })
+    }
+
+    /// The same, where it says that and `more`.
+    fn converted(more: Value) -> Task {
+        let mut said = least();
+        let more = more.as_object().expect("fields").clone();
+        said.as_object_mut().expect("fields").extend(more);
+        read(&said).expect("a task")
     }
 
     fn pair(name: &str, value: &str) -> Value {
@@ -134,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_may_say_nothing_but_its_arns() {
+    fn a_task_may_say_nothing_but_what_it_is_and_how() {
         let expected = Task {
             arn: TaskArn::parse(ARN).expect("a task"),
             definition: TaskDefinitionArn::parse(DEFINITION).expect("a definition"),
@@ -143,8 +152,8 @@ mod tests {
             group: None,
             started_by: None,
             availability_zone: None,
-            desired_status: Status::Other("".into()),
-            last_status: Status::Other("".into()),
+            desired_status: Status::Running,
+            last_status: Status::Pending,
             health_status: None,
             platform_family: None,
             platform_version: None,
@@ -160,15 +169,17 @@ mod tests {
         });
         assert_eq!(converted(empty), expected);
         let null = json!({
-            "launchType": null, "group": null, "lastStatus": null, "healthStatus": null, "containers": null,
+            "launchType": null, "group": null, "healthStatus": null,
             "attachments": [null], "containerInstanceArn": null, "overrides": {"containerOverrides": null},
             "tags": [null, {"key": null, "value": null}], "notYetInvented": [{}],
         });
         assert_eq!(converted(null), expected);
+        for field in ["taskArn", "taskDefinitionArn", "desiredStatus", "lastStatus", "containers"] {
+            let mut said = least();
+            said[field] = Value::Null;
+            assert_eq!(read(&said), None, "{field}");
+        }
         assert_eq!(read(&json!({})), None);
-        assert_eq!(read(&json!({"taskArn": ARN})), None);
-        assert_eq!(read(&json!({"taskDefinitionArn": DEFINITION})), None);
-        assert_eq!(read(&json!({"taskDefinitionArn": DEFINITION, "taskArn": "nonsense"})), None);
     }
 
     #[test]
@@ -176,7 +187,9 @@ mod tests {
         let arns = ["0f1e", "2a3b"].map(|id| TaskArn::parse(&ARN.replace("0f1e", id)).expect("a task"));
         let asked = arns.iter().map(|arn| (arn.as_str(), arn)).collect();
         for arn in &arns {
-            let said = json!({"taskArn": arn.as_str(), "taskDefinitionArn": DEFINITION}).to_string();
+            let mut said = least();
+            said["taskArn"] = arn.as_str().into();
+            let said = said.to_string();
             let task = task(serde_json::from_str(&said).expect("a task of DescribeTasks"), &asked);
             assert!(std::ptr::eq(task.expect("a task").arn.as_str(), arn.as_str()), "{arn} is kept twice");
         }
