@@ -49,7 +49,8 @@ struct ScopeFacts {
     tasks: BTreeMap<TaskArn, KnownTask>,
     /// Settled tasks that are due to be described again, in tasks; grows with time.
     recheck_debt: f64,
-    refreshed: Option<Duration>,
+    /// When it was last listed in full, or first heard of.
+    refreshed: Duration,
     /// Whether some task lacked a fact when the scope was last concluded, or it was held since: what came in
     /// meanwhile was not looked at.
     lacking: bool,
@@ -65,13 +66,13 @@ struct KnownTask {
 }
 
 impl ScopeFacts {
-    fn new(arn: ClusterArn) -> Self {
+    fn new(arn: ClusterArn, now: Duration) -> Self {
         Self {
             cluster: Arc::new(Cluster { arn, tags: Vec::new() }),
             described: false,
             tasks: BTreeMap::new(),
             recheck_debt: 0.0,
-            refreshed: None,
+            refreshed: now,
             lacking: false,
         }
     }

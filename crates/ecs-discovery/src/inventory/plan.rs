@@ -163,7 +163,8 @@ impl Refresh {
         if self.scopes.contains_key(&cluster) {
             return;
         }
-        self.inventory.scopes.entry(cluster.clone()).or_insert_with(|| ScopeFacts::new(cluster.clone()));
+        let now = self.now;
+        self.inventory.scopes.entry(cluster.clone()).or_insert_with(|| ScopeFacts::new(cluster.clone(), now));
         self.scopes.insert(cluster.clone(), ScopeRefresh::default());
         self.ask(Question::Tasks { cluster, page: None });
     }
@@ -252,7 +253,7 @@ impl Refresh {
             .filter(|(_, known)| known.settled && known.listed == refresh)
             .map(|(arn, known)| (known.described, arn))
             .collect();
-        let elapsed = scope.refreshed.map_or(Duration::ZERO, |refreshed| now.saturating_sub(refreshed));
+        let elapsed = now.saturating_sub(scope.refreshed);
         let share = elapsed.as_secs_f64() / recheck_interval.as_secs_f64();
         let batch = settled.len().min(Question::TASKS);
         // A last batch that is not full takes its turn as a full one, or some tasks would wait for two rounds.

@@ -92,8 +92,7 @@ impl Saved {
             let derived = Arc::new(derive(views, rules));
             let heard = held_since.unwrap_or(as_of);
             scopes.insert(arn.clone(), Scope { derived, standing: Standing::Restored, heard });
-            let facts =
-                ScopeFacts { cluster, described, tasks, lacking, refreshed: Some(now), recheck_debt: 0.0 };
+            let facts = ScopeFacts { cluster, described, tasks, lacking, refreshed: now, recheck_debt: 0.0 };
             inventory.scopes.insert(arn, facts);
         }
         (inventory, scopes)

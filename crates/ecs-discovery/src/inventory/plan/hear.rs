@@ -149,7 +149,7 @@ impl Refresh {
         else {
             return;
         };
-        facts.refreshed = Some(self.now);
+        facts.refreshed = self.now;
         scope.listed = true;
         let refresh = self.inventory.refresh;
         let unlisted = facts.tasks.iter().filter(|(_, known)| known.listed != refresh).map(|(arn, _)| arn);

@@ -425,3 +425,19 @@ fn a_new_clusters_tasks_are_asked_for_in_the_refresh_that_lists_it() {
     assert_eq!(source.scope("b").derived.targets.len(), 1);
     assert_eq!(world.tasks_of("b").values().next().unwrap().last_status, Status::Running);
 }
+
+#[test]
+fn tasks_of_a_listing_that_failed_have_their_turn_in_time_too() {
+    let mut world = World::of(fleet("prod", 150));
+    let mut source = Source::default();
+    source.refresh_failing(&world, FailureKind::Throttled, |question| {
+        matches!(question, Question::Tasks { page: Some(_), .. })
+    });
+    let first = world.tasks_of("prod").values_mut().next().unwrap();
+    first.health_status = Some("UNHEALTHY".into());
+    source.now += Source::RECHECK;
+    source.refresh(&world);
+    let mut fresh = Source::default();
+    fresh.refresh(&world);
+    assert_eq!(file(&source), file(&fresh));
+}
