@@ -7,7 +7,7 @@
 # to a length that suffices.
 RUNS = 1000000
 TARGETS = $(basename $(notdir $(wildcard fuzz/targets/*.rs)))
-FUZZ = RUSTC_WRAPPER=$(CURDIR)/fuzz/rustc cargo run --locked --quiet -p fuzz --profile fuzz --features libfuzzer
+FUZZ = RUSTC_WRAPPER="$(CURDIR)/fuzz/rustc" cargo run --locked --quiet -p fuzz --profile fuzz --features libfuzzer
 LIBFUZZER = -runs=$(RUNS) -len_control=10 -max_len=2048 -timeout=10
 
 help: ## List the targets
