@@ -68,6 +68,35 @@ impl Reason {
         }
     }
 
+    /// What the container's owner, or the operator, is to do about it; one sentence.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::OptedOut => "nothing, or set PROMETHEUS to true",
+            Self::TaskNotRunning => "wait, or find out from ECS why the task does not start",
+            Self::ContainerNotRunning => "wait, or find out from ECS why the container does not start",
+            Self::NoAddress => {
+                "see that the task has an interface with an address, or its host a private IPv4 address; \
+                 of ECS Anywhere, that the SSM agent reports one"
+            }
+            Self::NetworkModeNone => "use the network mode awsvpc, bridge or host",
+            Self::HostUnknown => {
+                "allow ecs:DescribeContainerInstances, ec2:DescribeInstances and, for ECS Anywhere, \
+                 ssm:DescribeInstanceInformation"
+            }
+            Self::DefinitionUnavailable => "allow ecs:DescribeTaskDefinition, if AWS denied it",
+            Self::ManagedDaemon => "nothing: it cannot be scraped from outside",
+            Self::PortNotPublished => {
+                "add a port mapping for the container port, or correct PROMETHEUS_CONTAINER_PORT; \
+                 a fixed port can be given with PROMETHEUS_PORT"
+            }
+            Self::InvalidPort => "write a number from 1 to 65535",
+            Self::InvalidEndpoint => "correct the path, the query or PROMETHEUS_SCHEME",
+            Self::DuplicateEndpoint => {
+                "give it another port or path: another container of the task is scraped there already"
+            }
+        }
+    }
+
     /// Whether the reason is the normal course of things, and no one need act.
     pub fn is_expected(self) -> bool {
         matches!(

@@ -17,6 +17,7 @@ use ecs_simulator::worlds::{REGION, Size, large};
 use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY, least_seconds};
 use prometheus_ecs_sd::config::{Accounts, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
+use prometheus_ecs_sd::publisher::Outlet;
 
 /// Of an answer, as from within a region.
 const LATENCY: Duration = Duration::from_millis(20);
@@ -102,7 +103,8 @@ fn in_paused_time(aws: &Aws, share: f64) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     runtime.unwrap().block_on(async {
         let began = tokio::time::Instant::now();
-        let discovery = Discovery::new(&config, &program, Arc::default(), io::sink()).unwrap();
+        let discovery =
+            Discovery::new(&config, &program, Outlet::default(), Arc::default(), io::sink()).unwrap();
         assert_eq!(discovery.once().await, Outcome::Complete);
         began.elapsed().as_secs_f64()
     })
@@ -110,7 +112,8 @@ fn in_paused_time(aws: &Aws, share: f64) -> f64 {
 
 fn config(directory: &Path, share: f64) -> Config {
     Config {
-        directory: directory.to_owned(),
+        directory: Some(directory.to_owned()),
+        listen: None,
         once: true,
         state_file: None,
         interval: Duration::from_secs(60),

@@ -41,7 +41,7 @@ impl Program {
             .env("AWS_ENDPOINT_URL", url)
             .env("AWS_ACCESS_KEY_ID", OWN_ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", OWN_SECRET_KEY)
-            .args(["--region", REGION, "--directory"])
+            .args(["--listen-address", "none", "--region", REGION, "--directory"])
             .arg(directory)
             .args(arguments)
             .stdout(Stdio::piped())

@@ -52,7 +52,7 @@ mod ssm;
 mod tasks;
 mod withheld;
 
-pub use budget::{InvalidShare, Share};
+pub use budget::{InvalidShare, Level, Share};
 pub use source::Source;
 
 /// What AWS's logs of our calls show: the role session's name and the user agent's application.
@@ -143,6 +143,11 @@ impl Aws {
     /// Draws on this share of AWS's request limits, instead of the usual one.
     pub fn with_share(self, share: Share) -> Self {
         Self { budget: Arc::new(Budget::new(share)), ..self }
+    }
+
+    /// How much of the budget is left: of each account and region that there is a source for.
+    pub fn levels(&self) -> Vec<Level> {
+        self.budget.levels()
     }
 
     /// The region that the environment names.

@@ -8,7 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::config::Config;
+use crate::publisher::Outlet;
 use crate::shutdown::Shutdown;
+use crate::sinks::http::{Server, Site, Unavailable};
 use crate::telemetry;
 
 /// Bad usage or configuration.
@@ -33,7 +36,6 @@ Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 written but so
     about,
     after_help = ENVIRONMENT_HELP,
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     max_term_width = 100
 )]
 struct Cli {
@@ -52,9 +54,13 @@ enum Command {
 /// What the discovery of a real account takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// Where the target files go; must exist and be writable
-    #[arg(long, value_name = "DIR", required = true, help_heading = "Output")]
+    /// Where the target files go; must exist and be writable [default: no files]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub directory: Option<std::path::PathBuf>,
+
+    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
+    #[arg(long, value_name = "ADDR", help_heading = "Output")]
+    pub listen_address: Option<String>,
 
     /// Refresh once and exit: 0 complete, 3 written but some cluster failed
     #[arg(long, help_heading = "Output")]
@@ -167,6 +173,10 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR")]
     pub directory: Option<std::path::PathBuf>,
 
+    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
+    #[arg(long, value_name = "ADDR")]
+    pub listen_address: Option<String>,
+
     /// Time between refreshes: seconds, or 90s, 2m
     #[arg(long, value_name = "T", default_value = "5")]
     pub interval: String,
@@ -261,6 +271,15 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
     });
     runtime.shutdown_background();
     code.unwrap_or_else(|error| failure(&error))
+}
+
+/// Serves what will be put in `outlet` over HTTP, if that is configured.
+async fn serve(config: &Config, outlet: &Outlet) -> Result<(), Unavailable> {
+    let Some(listen) = &config.listen else { return Ok(()) };
+    if let Some(server) = Server::bind(listen, config.directory.is_some()).await? {
+        tokio::spawn(server.serve(Site { board: outlet.board() }));
+    }
+    Ok(())
 }
 
 fn failure(error: &std::io::Error) -> ExitCode {

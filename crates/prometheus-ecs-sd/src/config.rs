@@ -24,8 +24,10 @@ pub(crate) use directory::usable as usable_directory;
 /// What the program does, free of contradictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where the files go; it exists and can be written to.
-    pub directory: PathBuf,
+    /// Where the files go, if anywhere; it exists and can be written to.
+    pub directory: Option<PathBuf>,
+    /// Where HTTP is served, if anywhere.
+    pub listen: Option<Listen>,
     /// Whether to end after one refresh.
     pub once: bool,
     /// What outlasts the process, if anything is to.
@@ -59,6 +61,28 @@ pub struct Accounts {
     pub regions: Vec<String>,
 }
 
+/// Where HTTP is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// At the usual address, unless that is taken.
+    Usual,
+    /// At this one: `HOST:PORT`, or `:PORT` for every interface.
+    At(String),
+}
+
+impl Listen {
+    /// The usual address: where the port of other programs' is not.
+    pub const USUAL: &str = "127.0.0.1:9779";
+
+    /// `HOST:PORT`, or `:PORT` for every interface.
+    pub fn address(&self) -> &str {
+        match self {
+            Self::Usual => Self::USUAL,
+            Self::At(address) => address,
+        }
+    }
+}
+
 /// Everything that is wrong with what the user typed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<String>);
@@ -76,12 +100,25 @@ impl Config {
     pub fn new(arguments: &RunArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut note = |option: &str, problem: String| mistakes.push(format!("--{option}: {problem}"));
-        let directory = arguments.directory.clone().unwrap_or_default();
-        let usable = usable_directory(&directory);
+        let listen = listen(arguments.listen_address.as_deref()).unwrap_or_else(|problem| {
+            note("listen-address", problem);
+            Some(Listen::Usual)
+        });
+        // Nobody would find a server that ends after one refresh.
+        let listen = listen.filter(|_| !arguments.once);
+        let directory = arguments.directory.clone();
+        let usable = match &directory {
+            Some(directory) => usable_directory(directory),
+            None if arguments.once => Err("--once writes target files; say where to".to_owned()),
+            None if listen.is_none() => {
+                Err("with --listen-address none, target files are all there is; say where to".to_owned())
+            }
+            None => Ok(()),
+        };
         if let Err(problem) = &usable {
             note("directory", problem.clone());
         }
-        let state_file = state_file(arguments.state_file.as_deref(), &directory);
+        let state_file = state_file(arguments.state_file.as_deref(), directory.as_deref());
         // Its usual place is in the directory, of which enough has been said.
         if let Some(path) = &state_file
             && (usable.is_ok() || arguments.state_file.is_some())
@@ -128,6 +165,7 @@ impl Config {
         }
         Ok(Self {
             directory,
+            listen,
             once: arguments.once,
             state_file,
             interval,
@@ -164,11 +202,26 @@ fn max_staleness(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn state_file(given: Option<&Path>, directory: &Path) -> Option<PathBuf> {
+/// `none` is nowhere.
+pub(crate) fn listen(given: Option<&str>) -> Result<Option<Listen>, String> {
+    match given.map(str::trim) {
+        Some("none") => Ok(None),
+        None => Ok(Some(Listen::Usual)),
+        Some(address) => {
+            let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            match port {
+                Some(_) => Ok(Some(Listen::At(address.to_owned()))),
+                None => Err(format!("{address:?} is not HOST:PORT, such as {}; or none", Listen::USUAL)),
+            }
+        }
+    }
+}
+
+fn state_file(given: Option<&Path>, directory: Option<&Path>) -> Option<PathBuf> {
     match given {
         Some(path) if path == "none" => None,
         Some(path) => Some(path.to_owned()),
-        None => Some(directory.join(file_sd::WORK_DIRECTORY).join("state")),
+        None => Some(directory?.join(file_sd::WORK_DIRECTORY).join("state")),
     }
 }
 

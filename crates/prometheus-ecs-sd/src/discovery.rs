@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::poller::{NoRegion, Poller, Progress};
-use crate::publisher::{Published, Publisher};
+use crate::publisher::{Outlet, Published, Publisher};
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::FileSd;
 use crate::state::{State, StateFile};
@@ -37,18 +37,21 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Prepares it; must be called in a runtime, where the sinks wait from now on. What changes is told on `out`.
+    /// Prepares it; must be called in a runtime, where the sinks wait from now on. What it comes to is put in `outlet`,
+    /// and what changes is told on `out`.
     pub fn new(
         config: &Config,
         aws: &Aws,
+        outlet: Outlet,
         progress: Arc<Progress>,
         out: impl Write + Send + 'static,
     ) -> Result<Self, NoRegion> {
-        let poller = Poller::new(config, aws, progress)?;
-        let publisher = Publisher::new(poller.sources(), config.clusters.clone());
+        let poller = Poller::new(config, aws, progress, outlet.clock())?;
+        let publisher = Publisher::new(outlet, poller.standings(), config.clusters.clone());
         let state = config.state_file.as_deref().map(StateFile::new);
         let before = state.as_ref().and_then(StateFile::read);
-        let files = FileSd::new(&config.directory, &config.rules.intervals, config.once);
+        let files = |directory| FileSd::new(directory, &config.rules.intervals, config.once);
+        let files = config.directory.as_deref().map(files);
         Ok(Self {
             before,
             files: tokio::spawn(write_files(state, files, publisher.subscribe())),
@@ -96,7 +99,7 @@ impl Discovery {
 /// in a file that the next process would not know of.
 async fn write_files(
     mut state: Option<StateFile>,
-    mut files: FileSd,
+    mut files: Option<FileSd>,
     mut published: watch::Receiver<Published>,
 ) -> Option<bool> {
     let mut succeeded = None;
@@ -105,7 +108,7 @@ async fn write_files(
             if let (Some(state), Some(facts)) = (&mut state, &now.facts) {
                 state.write(facts);
             }
-            let written = files.write(&now.snapshot, now.complete);
+            let written = files.as_mut().is_none_or(|files| files.write(&now.snapshot, now.complete));
             (state, files, written)
         });
         let written;

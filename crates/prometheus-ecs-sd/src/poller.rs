@@ -8,7 +8,7 @@ mod turn;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::derive::Rules;
@@ -22,8 +22,9 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use crate::aws::{Aws, Source, SourceSpec};
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::publisher::Publisher;
+use crate::publisher::{Publisher, SourceStanding};
 use crate::state::State;
 use turn::Turn;
 
@@ -62,24 +63,6 @@ impl Settings {
             (cluster.clone(), scope.published(now, self.max_staleness))
         };
         scopes.iter().map(published).collect()
-    }
-}
-
-/// The time since the Unix epoch as it was at the start, and goes on whatever is done to the system's clock.
-#[derive(Debug)]
-struct Clock {
-    start: Duration,
-    begun: Instant,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start, begun: Instant::now() }
-    }
-
-    fn now(&self) -> Duration {
-        self.start + self.begun.elapsed()
     }
 }
 
@@ -140,7 +123,7 @@ pub struct NoRegion;
 
 impl Poller {
     /// Prepares every account in every region; nothing is asked yet.
-    pub fn new(config: &Config, aws: &Aws, progress: Arc<Progress>) -> Result<Self, NoRegion> {
+    pub fn new(config: &Config, aws: &Aws, progress: Arc<Progress>, clock: Clock) -> Result<Self, NoRegion> {
         let accounts = &config.accounts;
         let mut regions = accounts.regions.clone();
         if regions.is_empty() {
@@ -173,15 +156,20 @@ impl Poller {
             recheck_interval: config.recheck_interval,
             max_staleness: config.max_staleness,
             role_accounts: accounts.roles.iter().map(|role| role.account().to_owned()).collect(),
-            clock: Clock::new(),
+            clock,
             progress,
         };
         Ok(Self { sources, settings: Arc::new(settings), interval: config.interval })
     }
 
-    /// How many sources there are.
-    pub fn sources(&self) -> usize {
-        self.sources.len()
+    /// The sources as they stand before any was refreshed.
+    pub fn standings(&self) -> Vec<SourceStanding> {
+        let standing = |polled: &Polled| {
+            let role = polled.source.role().cloned();
+            let region = polled.source.region().to_owned();
+            SourceStanding::new(polled.name.clone(), role, region)
+        };
+        self.sources.iter().map(standing).collect()
     }
 
     /// Publishes what a process before this one has saved of the sources; to be called before any refresh.
@@ -203,8 +191,7 @@ impl Poller {
             let Some(known) = &polled.facts else { continue };
             let scopes = settings.published(&known.scopes);
             // What one source comes to is saved before the others are heard.
-            let facts = Some((polled.id.clone(), known.saved.clone()));
-            publisher.hear(index, Heard { scopes, facts, ..Heard::default() });
+            publisher.restore(index, scopes, (polled.id.clone(), known.saved.clone()));
         }
         publisher.publish();
     }

@@ -1,15 +1,17 @@
 //! The one owner of the current snapshot: puts the sources' parts together and hands the whole to the sinks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::arn::{ClusterArn, RoleArn};
+use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::clock::Clock;
 use crate::poller::Heard;
 use crate::state::Facts;
 
@@ -28,6 +30,98 @@ pub struct Published {
     pub facts: Option<Facts>,
 }
 
+/// How one source stands, from its last refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStanding {
+    /// For people.
+    pub name: Arc<str>,
+    /// The role that is assumed; `None` for the credentials as they are.
+    pub role: Option<RoleArn>,
+    /// The account's id, as far as it is known.
+    pub account: Option<Box<str>>,
+    /// The region.
+    pub region: String,
+    /// Whether all of it was heard, and no turn was skipped since.
+    pub complete: bool,
+    /// Why not all of it was heard, if so.
+    pub problem: Option<String>,
+    /// How long the last refresh took.
+    pub took: Duration,
+    /// When the last refresh ended, since the Unix epoch.
+    pub refreshed: Option<Duration>,
+    /// When the last refresh ended that heard all of it, since the Unix epoch.
+    pub completed: Option<Duration>,
+}
+
+impl SourceStanding {
+    /// Before the first refresh.
+    pub fn new(name: Arc<str>, role: Option<RoleArn>, region: String) -> Self {
+        let account = role.as_ref().map(|role| role.account().into());
+        Self {
+            name,
+            role,
+            account,
+            region,
+            complete: false,
+            problem: None,
+            took: Duration::ZERO,
+            refreshed: None,
+            completed: None,
+        }
+    }
+
+    fn hear(&mut self, heard: &Heard, now: Duration) {
+        let of_source = || heard.failure.as_ref().map(ToString::to_string);
+        let of_scope = || heard.scopes.values().find_map(|scope| scope.problem().map(str::to_owned));
+        self.complete = heard.complete;
+        self.problem = if heard.complete { None } else { of_source().or_else(of_scope) };
+        self.took = heard.took;
+        self.refreshed = Some(now);
+        if heard.complete {
+            self.completed = Some(now);
+        }
+        self.know(heard);
+    }
+
+    fn know(&mut self, heard: &Heard) {
+        if let Some(cluster) = heard.scopes.keys().next() {
+            self.account = Some(cluster.account().into());
+        }
+    }
+}
+
+/// Where the current snapshot is put. Readers get a [`Board`].
+#[derive(Clone, Debug, Default)]
+pub struct Outlet {
+    published: watch::Sender<Published>,
+    sources: watch::Sender<Vec<SourceStanding>>,
+    clock: Clock,
+}
+
+/// The current snapshot and how each source stands, for reading.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The newest publication replaces one that was not looked at.
+    pub published: watch::Receiver<Published>,
+    /// In the order of the configuration.
+    pub sources: watch::Receiver<Vec<SourceStanding>>,
+    /// What the times above are read from.
+    pub clock: Clock,
+}
+
+impl Outlet {
+    /// What a reader looks at.
+    pub fn board(&self) -> Board {
+        let (published, sources) = (self.published.subscribe(), self.sources.subscribe());
+        Board { published, sources, clock: self.clock }
+    }
+
+    /// What all times here are read from.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+}
+
 /// Collects what the sources came to.
 #[derive(Debug)]
 pub struct Publisher {
@@ -39,7 +133,7 @@ pub struct Publisher {
     doubled: BTreeSet<ClusterArn>,
     /// The longest refresh since the last publication.
     took: Duration,
-    current: watch::Sender<Published>,
+    outlet: Outlet,
 }
 
 #[derive(Debug, Default)]
@@ -55,32 +149,49 @@ impl Part {
 }
 
 impl Publisher {
-    /// For so many sources; nothing is published yet.
-    pub fn new(sources: usize, clusters: ClusterSelection) -> Self {
+    /// For these sources; nothing is published yet.
+    pub fn new(outlet: Outlet, sources: Vec<SourceStanding>, clusters: ClusterSelection) -> Self {
+        let parts = std::iter::repeat_with(Part::default).take(sources.len()).collect();
+        outlet.sources.send_replace(sources);
         Self {
-            parts: std::iter::repeat_with(Part::default).take(sources).collect(),
+            parts,
             clusters,
             warned: BTreeSet::new(),
             doubled: BTreeSet::new(),
             took: Duration::ZERO,
-            current: watch::Sender::default(),
+            outlet,
         }
     }
 
     /// A sink's view; the newest snapshot replaces one that was not looked at.
     pub fn subscribe(&self) -> watch::Receiver<Published> {
-        self.current.subscribe()
+        self.outlet.published.subscribe()
     }
 
     /// Takes in what one source came to.
     pub fn hear(&mut self, source: usize, heard: Heard) {
         self.took = self.took.max(heard.took);
+        let now = self.outlet.clock.now();
+        self.outlet.sources.send_modify(|standings| standings[source].hear(&heard, now));
+        self.parts[source] = Part { heard: Some(heard), overdue: false };
+    }
+
+    /// Takes in what is known of a source that was not refreshed yet.
+    pub fn restore(
+        &mut self,
+        source: usize,
+        scopes: BTreeMap<ClusterArn, Scope>,
+        facts: (Arc<str>, Arc<Saved>),
+    ) {
+        let heard = Heard { scopes, facts: Some(facts), ..Heard::default() };
+        self.outlet.sources.send_modify(|standings| standings[source].know(&heard));
         self.parts[source] = Part { heard: Some(heard), overdue: false };
     }
 
     /// Notes that a source was not done when its next turn came.
     pub fn overdue(&mut self, source: usize) {
         self.parts[source].overdue = true;
+        self.outlet.sources.send_modify(|standings| standings[source].complete = false);
     }
 
     /// Publishes what all sources came to, once each has been heard or has failed, and unless nothing is known
@@ -100,7 +211,7 @@ impl Publisher {
         }
         let took = std::mem::take(&mut self.took);
         let facts = self.heard().map(|heard| heard.facts.clone()).collect();
-        self.current.send_modify(|published| {
+        self.outlet.published.send_modify(|published| {
             let (snapshot, number) = (Arc::new(snapshot), published.number + 1);
             *published = Published { snapshot, complete, number, took, facts };
         });

@@ -2,4 +2,5 @@
 
 pub mod changes;
 pub mod file_sd;
+pub mod http;
 pub mod progress;

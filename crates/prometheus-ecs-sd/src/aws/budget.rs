@@ -102,6 +102,38 @@ impl Budget {
         let key = (account.map(str::to_owned), region.to_owned());
         buckets.entry(key).or_insert_with(|| Arc::new(Buckets::new(self.share))).clone()
     }
+
+    /// How full all of them are, by account and region.
+    pub(super) fn levels(&self) -> Vec<Level> {
+        let buckets = self.buckets.lock().expect("nothing panics under the lock");
+        let levels = buckets.iter().flat_map(|((account, region), buckets)| {
+            CLASSES.iter().zip(&buckets.0).map(|(class, bucket)| {
+                let (account, region) = (account.clone(), region.clone());
+                let (tokens, burst, rate, slowness) = bucket.level();
+                Level { account, region, operations: class.operations, tokens, burst, rate, slowness }
+            })
+        });
+        levels.collect()
+    }
+}
+
+/// How full one bucket is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    /// The account's id; `None` for that of the credentials.
+    pub account: Option<String>,
+    /// The region.
+    pub region: String,
+    /// What draws on it.
+    pub operations: &'static [&'static str],
+    /// Requests that could leave at once.
+    pub tokens: f64,
+    /// Requests that could leave at once if it were full.
+    pub burst: f64,
+    /// Requests a second.
+    pub rate: f64,
+    /// What burst and rate are divided by just now, since AWS throttled: from 1, usually, to 16.
+    pub slowness: f64,
 }
 
 /// The buckets of one account in one region.

@@ -17,6 +17,7 @@ use super::{Aws, Source, SourceSpec};
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::discovery::Discovery;
+use crate::publisher::Outlet;
 
 const REGION: &str = "eu-west-1";
 const ROLE: &str = "arn:aws:iam::222222222222:role/discovery/reader";
@@ -116,7 +117,7 @@ fn discovery(aws: &Aws, directory: &Path) -> Discovery {
     let arguments = arguments.get_matches_from(["clock", "--directory", directory, "--role", ROLE]);
     let arguments = RunArgs::from_arg_matches(&arguments).expect("arguments");
     let config = Config::new(&arguments).expect("a configuration");
-    Discovery::new(&config, aws, Arc::default(), std::io::sink()).expect("a region")
+    Discovery::new(&config, aws, Outlet::default(), Arc::default(), std::io::sink()).expect("a region")
 }
 
 fn file(directory: &Path) -> String {

@@ -164,7 +164,8 @@ impl Source {
         Ok(convert::container_instances(output, asked))
     }
 
-    fn role(&self) -> Option<&RoleArn> {
+    /// The role that is assumed, if any.
+    pub fn role(&self) -> Option<&RoleArn> {
         self.clients.role.as_ref()
     }
 

@@ -11,11 +11,12 @@ use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
 
 use crate::aws::{Aws, Share};
-use crate::cli::{DemoArgs, EXIT_USAGE, until_stopped};
-use crate::config::{Accounts, Config, Mistakes, duration, usable_directory};
+use crate::cli::{DemoArgs, EXIT_USAGE, serve, until_stopped};
+use crate::config::{Accounts, Config, Mistakes, duration, listen, usable_directory};
 use crate::demo::{containers, fleet};
 use crate::discovery::Discovery;
 use crate::poller::Progress;
+use crate::publisher::Outlet;
 
 /// The configuration that the README shows, and the directory that it names.
 const PROMETHEUS_YML: &str = include_str!("../../../../examples/prometheus.yml");
@@ -26,42 +27,71 @@ const EXAMPLE_DIRECTORY: &str = "/opt/prometheus-ecs";
 const GRACE: Duration = Duration::from_secs(15);
 
 pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
-    let (config, churn) = match config(arguments) {
-        Ok(config) => config,
+    let demo = match Demo::new(arguments) {
+        Ok(demo) => demo,
         Err(mistakes) => {
             eprintln!("error: {mistakes}\n\nFor more information, try 'demo --help'.");
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    until_stopped(async { demonstrate(&config, churn).await.map(|()| ExitCode::SUCCESS) })
+    until_stopped(async { demo.run().await.map(|()| ExitCode::SUCCESS) })
 }
 
-fn config(arguments: &DemoArgs) -> Result<(Config, Duration), Mistakes> {
-    let mistake = |option: &str, problem: String| Mistakes(vec![format!("--{option}: {problem}")]);
-    let interval = duration(&arguments.interval).map_err(|problem| mistake("interval", problem))?;
-    let churn = duration(&arguments.churn).map_err(|problem| mistake("churn", problem))?;
-    let directory = match &arguments.directory {
-        Some(directory) => {
-            std::path::absolute(directory).map_err(|error| mistake("directory", error.to_string()))?
+struct Demo {
+    directory: PathBuf,
+    config: Config,
+    churn: Duration,
+}
+
+impl Demo {
+    fn new(arguments: &DemoArgs) -> Result<Self, Mistakes> {
+        let mistake = |option: &str, problem: String| Mistakes(vec![format!("--{option}: {problem}")]);
+        let interval = duration(&arguments.interval).map_err(|problem| mistake("interval", problem))?;
+        let churn = duration(&arguments.churn).map_err(|problem| mistake("churn", problem))?;
+        let directory = match &arguments.directory {
+            Some(directory) => {
+                std::path::absolute(directory).map_err(|error| mistake("directory", error.to_string()))?
+            }
+            None => temporary().map_err(|error| mistake("directory", error.to_string()))?,
+        };
+        usable_directory(&directory).map_err(|problem| mistake("directory", problem))?;
+        let listen = listen(arguments.listen_address.as_deref())
+            .map_err(|problem| mistake("listen-address", problem))?;
+        let config = Config {
+            directory: Some(directory.clone()),
+            listen,
+            once: false,
+            // Each demo has another fleet.
+            state_file: None,
+            interval,
+            recheck_interval: interval * 10,
+            max_staleness: Duration::MAX,
+            accounts: Accounts { own: true, ..Accounts::default() },
+            clusters: ClusterSelection::All,
+            // The simulated fleet has it all to itself.
+            api_share: Share::ALL,
+            rules: Rules::default(),
+        };
+        Ok(Self { directory, config, churn })
+    }
+
+    async fn run(&self) -> io::Result<()> {
+        let Self { directory, config, churn } = self;
+        let outlet = Outlet::default();
+        serve(config, &outlet).await.map_err(io::Error::other)?;
+        let fleet = fleet::Fleet::start();
+        let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
+        let aws = aws.with_share(config.api_share);
+        introduce(directory)?;
+        let discovery = Discovery::new(config, &aws, outlet, Arc::new(Progress::default()), io::stdout());
+        let discovery = discovery.map_err(io::Error::other)?;
+        let containers = containers::answer(fleet.aws().clone());
+        tokio::select! {
+            result = containers => result,
+            () = fleet.churn(*churn, config.interval * 2 + GRACE) => Ok(()),
+            () = discovery.run() => Ok(()),
         }
-        None => temporary().map_err(|error| mistake("directory", error.to_string()))?,
-    };
-    usable_directory(&directory).map_err(|problem| mistake("directory", problem))?;
-    let config = Config {
-        directory,
-        once: false,
-        // Each demo has another fleet.
-        state_file: None,
-        interval,
-        recheck_interval: interval * 10,
-        max_staleness: Duration::MAX,
-        accounts: Accounts { own: true, ..Accounts::default() },
-        clusters: ClusterSelection::All,
-        // The simulated fleet has it all to itself.
-        api_share: Share::ALL,
-        rules: Rules::default(),
-    };
-    Ok((config, churn))
+    }
 }
 
 /// A directory that Prometheus can read whichever user it runs as.
@@ -71,21 +101,6 @@ fn temporary() -> io::Result<PathBuf> {
     let directory =
         tempfile::Builder::new().prefix("prometheus-ecs-sd-demo-").permissions(permissions).tempdir()?;
     Ok(directory.keep())
-}
-
-async fn demonstrate(config: &Config, churn: Duration) -> io::Result<()> {
-    let fleet = fleet::Fleet::start();
-    let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
-    let aws = aws.with_share(config.api_share);
-    introduce(&config.directory)?;
-    let discovery = Discovery::new(config, &aws, Arc::new(Progress::default()), io::stdout());
-    let discovery = discovery.map_err(io::Error::other)?;
-    let containers = containers::answer(fleet.aws().clone());
-    tokio::select! {
-        result = containers => result,
-        () = fleet.churn(churn, config.interval * 2 + GRACE) => Ok(()),
-        () = discovery.run() => Ok(()),
-    }
 }
 
 fn introduce(directory: &Path) -> io::Result<()> {

@@ -8,10 +8,11 @@ use std::thread::JoinHandle;
 use tracing::info;
 
 use crate::aws::Aws;
-use crate::cli::{EXIT_INCOMPLETE, EXIT_USAGE, RunArgs, until_stopped};
+use crate::cli::{EXIT_INCOMPLETE, EXIT_USAGE, RunArgs, serve, until_stopped};
 use crate::config::Config;
 use crate::discovery::{Discovery, Outcome};
 use crate::poller::Progress;
+use crate::publisher::Outlet;
 use crate::sinks::progress;
 
 pub(super) fn run(arguments: &RunArgs) -> ExitCode {
@@ -23,13 +24,19 @@ pub(super) fn run(arguments: &RunArgs) -> ExitCode {
 }
 
 async fn discover(config: &Config) -> ExitCode {
+    let outlet = Outlet::default();
+    // Before anything that takes long: whoever starts this program wants to hear from it.
+    if let Err(unavailable) = serve(config, &outlet).await {
+        return usage(&[unavailable.to_string()]);
+    }
     let aws = Aws::load(None).await.with_share(config.api_share);
     let progress = Arc::new(Progress::default());
-    let discovery = match Discovery::new(config, &aws, progress.clone(), io::stdout()) {
+    let discovery = match Discovery::new(config, &aws, outlet, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,
         Err(mistake) => return usage(&[mistake.to_string()]),
     };
-    info!(directory = %config.directory.display(), interval = ?config.interval, "discovery begins");
+    let directory = config.directory.as_deref().map(|directory| tracing::field::display(directory.display()));
+    info!(directory, interval = ?config.interval, "discovery begins");
     let drawing = io::stderr().is_terminal().then(|| progress::show(progress));
     if !config.once {
         discovery.run().await;

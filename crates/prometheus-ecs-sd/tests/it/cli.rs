@@ -23,6 +23,8 @@ impl Program {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_prometheus-ecs-sd"));
         command.env_clear().env("HOME", directory.path()).env("AWS_EC2_METADATA_DISABLED", "true");
+        // Tests run side by side.
+        command.env("PROMETHEUS_ECS_SD_LISTEN_ADDRESS", "none");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { directory, command }
     }

@@ -7,6 +7,7 @@ mod disk;
 mod documents;
 mod files;
 mod full;
+mod http;
 mod killed;
 mod leak;
 mod model;

@@ -22,7 +22,7 @@ use ecs_simulator::{
 use prometheus_ecs_sd::aws::{Aws, Share};
 use prometheus_ecs_sd::config::{Accounts, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
-use prometheus_ecs_sd::publisher::Published;
+use prometheus_ecs_sd::publisher::{Outlet, Published};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -41,7 +41,8 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         prometheus_ecs_sd::sinks::file_sd::prepare(directory.path()).unwrap();
         let config = Config {
-            directory: directory.path().to_owned(),
+            directory: Some(directory.path().to_owned()),
+            listen: None,
             once: false,
             state_file: Some(directory.path().join(".prometheus-ecs-sd/state")),
             interval: Duration::from_secs(60),
@@ -81,7 +82,7 @@ impl Stage {
         let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(self.config.api_share);
         let config = Config { once, ..self.config.clone() };
-        Discovery::new(&config, &aws, Arc::default(), self.output.clone()).unwrap()
+        Discovery::new(&config, &aws, Outlet::default(), Arc::default(), self.output.clone()).unwrap()
     }
 
     /// Refreshes once, as `--once` does.

@@ -17,6 +17,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) fn program() -> Command {
     let mut command = isolated(Command::new(env!("CARGO_BIN_EXE_prometheus-ecs-sd")));
     command.env("AWS_EC2_METADATA_DISABLED", "true");
+    // Tests run side by side.
+    command.env("PROMETHEUS_ECS_SD_LISTEN_ADDRESS", "none");
     command
 }
 

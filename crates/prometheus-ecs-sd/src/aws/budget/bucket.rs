@@ -69,6 +69,12 @@ impl Bucket {
         self.change(|level, _| level.slow_down())
     }
 
+    /// Tokens that are there, how many there can be, how many come a second, and what AWS's refusals have divided both by.
+    pub(in crate::aws) fn level(&self) -> (f64, f64, f64, f64) {
+        let (tokens, slowness) = self.change(|level, _| (level.tokens, level.slowness));
+        (tokens, self.burst, self.rate, slowness)
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Level, f64) -> T) -> T {
         let mut level = self.level.lock().expect("nothing panics under the lock");
         level.fill(self.burst, self.rate, Instant::now());

@@ -106,7 +106,7 @@ impl<'a> Play<'a> {
         self.running = None;
         // The old one ends when it would go on.
         tokio::task::yield_now().await;
-        file_sd::prepare(&self.stage.config.directory).unwrap();
+        file_sd::prepare(self.stage.config.directory.as_deref().unwrap()).unwrap();
         self.running = Some(self.stage.run().await);
         self.watch.restarted();
         self.watch.note(&self.trouble);

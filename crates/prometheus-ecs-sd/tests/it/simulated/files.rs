@@ -77,7 +77,7 @@ async fn a_file_that_stays_as_it_is_is_not_written_but_its_time_is_set() {
 async fn the_files_are_readable_and_nothing_else_is_left() {
     let stage = Stage::new(fleet(&[("prod", 1)]));
     std::fs::write(stage.path(".prometheus-ecs-sd/tasks-left-by-a-killed-run"), "x").unwrap();
-    prometheus_ecs_sd::sinks::file_sd::prepare(&stage.config.directory).unwrap();
+    prometheus_ecs_sd::sinks::file_sd::prepare(stage.config.directory.as_deref().unwrap()).unwrap();
     assert_eq!(stage.once().await, Outcome::Complete);
     let mut names: Vec<_> =
         std::fs::read_dir(stage.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();

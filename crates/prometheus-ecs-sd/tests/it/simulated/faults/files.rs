@@ -114,10 +114,10 @@ async fn a_directory_that_cannot_be_written_costs_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_directory_that_is_removed_is_filled_again_once_it_is_back() {
     let mut trial = begin().await;
-    fs::remove_dir_all(&trial.stage.config.directory).unwrap();
+    fs::remove_dir_all(trial.stage.config.directory.as_deref().unwrap()).unwrap();
     trial.next().await;
     trial.stage.change(|region| launch(region, "prod", "new"));
     trial.next().await;
-    fs::create_dir(&trial.stage.config.directory).unwrap();
+    fs::create_dir(trial.stage.config.directory.as_deref().unwrap()).unwrap();
     trial.heal(NEXT_REFRESH, "a directory that is back").await;
 }

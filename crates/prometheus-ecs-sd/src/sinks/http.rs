@@ -1,0 +1,80 @@
+//! What is served over HTTP. Every answer is made of what was published; none waits for AWS.
+
+mod health;
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tracing::{error, info, warn};
+
+use crate::config::Listen;
+use crate::publisher::Board;
+
+/// What the answers are made of.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The current snapshot, and how the sources stand.
+    pub board: Board,
+}
+
+/// A server that has its address and answers nobody yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+}
+
+/// The address cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("--listen-address: cannot listen at {address}: {error}; name another, or none")]
+pub struct Unavailable {
+    address: String,
+    error: io::Error,
+}
+
+impl Server {
+    /// Takes the address. If it is the usual one, which nobody asked for, the program can do without it as long as
+    /// there is something else to do.
+    pub async fn bind(listen: &Listen, is_dispensable: bool) -> Result<Option<Self>, Unavailable> {
+        let address = listen.address();
+        match bind(address).await {
+            Ok(listener) => Ok(Some(Self { listener })),
+            Err(error) if *listen == Listen::Usual && is_dispensable => {
+                warn!(address, %error, "nothing is served over HTTP, its address is taken; name another with --listen-address");
+                Ok(None)
+            }
+            Err(error) => Err(Unavailable { address: address.to_owned(), error }),
+        }
+    }
+
+    /// Where it is reached.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Answers until the program ends.
+    pub async fn serve(self, site: Site) {
+        if let Ok(address) = self.address() {
+            info!(%address, "HTTP is served");
+        }
+        if let Err(error) = axum::serve(self.listener, router(site)).await {
+            error!(%error, "HTTP is not served any more");
+        }
+    }
+}
+
+async fn bind(address: &str) -> io::Result<TcpListener> {
+    let Some(port) = address.strip_prefix(':') else { return TcpListener::bind(address).await };
+    // Where there is no IPv6, an IPv4 socket hears everyone.
+    match TcpListener::bind(format!("[::]:{port}")).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind(format!("0.0.0.0:{port}")).await
+        }
+        result => result,
+    }
+}
+
+fn router(site: Site) -> Router {
+    Router::new().merge(health::routes()).with_state(site)
+}
