@@ -1,6 +1,7 @@
 //! What the user typed → what the program needs, all mistakes at once.
 
 mod directory;
+mod yaml;
 
 use std::collections::BTreeSet;
 use std::fmt;
