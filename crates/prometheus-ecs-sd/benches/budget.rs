@@ -12,10 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ecs_discovery::derive::Rules;
-use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_simulator::worlds::{REGION, Size, large};
 use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY, least_seconds};
-use prometheus_ecs_sd::config::{Accounts, Config};
+use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::publisher::Outlet;
 
@@ -114,13 +113,13 @@ fn config(directory: &Path, share: f64) -> Config {
     Config {
         directory: Some(directory.to_owned()),
         listen: None,
+        enable_lifecycle: false,
         once: true,
         state_file: None,
         interval: Duration::from_secs(60),
         recheck_interval: Duration::from_secs(600),
         max_staleness: Duration::MAX,
-        accounts: Accounts { own: true, ..Accounts::default() },
-        clusters: ClusterSelection::All,
+        accounts: vec![Account::default()],
         api_share: share.to_string().parse().unwrap(),
         rules: Rules::default(),
     }

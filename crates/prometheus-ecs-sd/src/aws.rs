@@ -82,6 +82,8 @@ pub struct SourceSpec {
     pub role: Option<RoleArn>,
     /// What the role's trust policy asks for as `sts:ExternalId`.
     pub external_id: Option<String>,
+    /// What the account's logs are to call the session; `None` for the program's own name.
+    pub session_name: Option<String>,
     /// Where the clusters are, and the STS that is asked for the role.
     pub region: String,
 }
@@ -143,6 +145,11 @@ impl Aws {
     /// Draws on this share of AWS's request limits, instead of the usual one.
     pub fn with_share(self, share: Share) -> Self {
         Self { budget: Arc::new(Budget::new(share)), ..self }
+    }
+
+    /// Draws on this share from now on, for sources that are made from now on.
+    pub fn draw(&self, share: Share) {
+        self.budget.draw(share);
     }
 
     /// How much of the budget is left: of each account and region that there is a source for.

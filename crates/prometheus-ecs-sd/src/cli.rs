@@ -1,18 +1,23 @@
 //! The command line. One command a file in `cli/`; what the options mean together is [`config`](crate::config)'s.
 
+mod check_config;
 mod demo;
+mod generate;
+mod layers;
 mod run;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::config::Config;
+use crate::config::{Config, Mistakes};
 use crate::publisher::Outlet;
+use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
 use crate::sinks::http::{Server, Site, Unavailable};
 use crate::telemetry;
+use layers::{Layers, Unread};
 
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -45,15 +50,35 @@ struct Cli {
     command: Option<Command>,
 }
 
+impl Cli {
+    /// What the command takes of what `run` takes, if anything.
+    fn run_arguments(&self) -> Option<&RunArgs> {
+        match &self.command {
+            None => Some(&self.run),
+            Some(Command::CheckConfig(arguments)) => Some(arguments),
+            Some(Command::Generate(arguments)) => Some(&arguments.run),
+            Some(Command::Demo(_)) => None,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Try it without an AWS account: a simulated fleet, with tasks that answer real scrapes
     Demo(DemoArgs),
+    /// Check the options and the configuration file, and show what they come to; asks nobody
+    CheckConfig(RunArgs),
+    /// Print things to copy, made for the configuration at hand
+    Generate(GenerateArgs),
 }
 
 /// What the discovery of a real account takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
+    /// Every option by its name, and sources with settings of their own; YAML
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    pub config_file: Option<std::path::PathBuf>,
+
     /// Where the target files go; must exist and be writable [default: no files]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub directory: Option<std::path::PathBuf>,
@@ -61,6 +86,10 @@ pub struct RunArgs {
     /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
     #[arg(long, value_name = "ADDR", help_heading = "Output")]
     pub listen_address: Option<String>,
+
+    /// Let POST /-/reload read the configuration file again
+    #[arg(long, help_heading = "Output")]
+    pub enable_lifecycle: bool,
 
     /// Refresh once and exit: 0 complete, 3 written but some cluster failed
     #[arg(long, help_heading = "Output")]
@@ -104,6 +133,7 @@ pub struct RunArgs {
     /// Regions [default: the AWS configuration's]
     #[arg(
         long,
+        alias = "regions",
         value_name = "R",
         num_args = 1..,
         value_delimiter = ',',
@@ -115,6 +145,7 @@ pub struct RunArgs {
     #[arg(
         long,
         visible_alias = "cluster-arns",
+        alias = "clusters",
         value_name = "C",
         num_args = 1..,
         value_delimiter = ',',
@@ -190,6 +221,37 @@ pub struct DemoArgs {
     pub log: LogArgs,
 }
 
+/// What is made, and what it is made for.
+#[derive(Clone, Debug, Args)]
+struct GenerateArgs {
+    /// What to print
+    #[arg(value_enum, value_name = "WHAT")]
+    product: Product,
+
+    /// For which shell: bash, elvish, fish, powershell or zsh
+    #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
+    shell: Option<clap_complete::Shell>,
+
+    /// For which configuration.
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Things that people copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Product {
+    /// Scrape configuration for Prometheus
+    PrometheusConfig,
+    /// What the program's own credentials must be allowed
+    IamPolicy,
+    /// What each of the roles must be allowed
+    IamRolePolicy,
+    /// Completions for a shell
+    Completions,
+    /// The manual page
+    Man,
+}
+
 /// How to log, on standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct LogArgs {
@@ -230,28 +292,40 @@ pub enum LogFormat {
 
 /// Parses the command line, runs what it says until that ends, and tells the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = command().try_get_matches_from(arguments);
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
-        Err(error) => {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let layers = match Layers::read(&arguments) {
+        Ok(layers) => layers,
+        Err(Unread::Usage(error)) => {
             // Not `exit()`: it would skip what follows in a test, and `--help` is no error.
             let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
             let _ = error.print();
             return ExitCode::from(code);
         }
+        Err(Unread::File(mistakes)) => return usage(&mistakes),
     };
-    let log = match &cli.command {
-        None => cli.run.log,
+    let log = match &layers.cli.command {
         Some(Command::Demo(arguments)) => arguments.log,
+        _ => layers.cli.run_arguments().map(|arguments| arguments.log).unwrap_or_default(),
     };
     let _last_messages = match telemetry::init(log) {
         Ok(last_messages) => last_messages,
         Err(error) => return failure(&error),
     };
-    match cli.command {
-        None => run::run(&cli.run),
-        Some(Command::Demo(arguments)) => demo::run(&arguments),
+    match &layers.cli.command {
+        None => run::run(layers, arguments),
+        Some(Command::Demo(arguments)) => demo::run(arguments),
+        Some(Command::CheckConfig(_)) => check_config::run(layers),
+        Some(Command::Generate(arguments)) => generate::run(&arguments.clone(), layers),
     }
+}
+
+/// Says what is wrong, and where to read on.
+fn usage(Mistakes(mistakes): &Mistakes) -> ExitCode {
+    for mistake in mistakes {
+        eprintln!("error: {mistake}");
+    }
+    eprintln!("\nFor more information, try '--help'.");
+    ExitCode::from(EXIT_USAGE)
 }
 
 /// Runs a command to its end, or until SIGINT or SIGTERM, in a runtime that does not wait for what is still going on
@@ -274,10 +348,10 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
 }
 
 /// Serves what will be put in `outlet` over HTTP, if that is configured.
-async fn serve(config: &Config, outlet: &Outlet) -> Result<(), Unavailable> {
+async fn serve(config: &Config, outlet: &Outlet, reloads: Option<Reloads>) -> Result<(), Unavailable> {
     let Some(listen) = &config.listen else { return Ok(()) };
     if let Some(server) = Server::bind(listen, config.directory.is_some()).await? {
-        tokio::spawn(server.serve(Site { board: outlet.board() }));
+        tokio::spawn(server.serve(Site { board: outlet.board(), reloads }));
     }
     Ok(())
 }
@@ -313,7 +387,14 @@ fn command() -> clap::Command {
         .disable_help_flag(true)
         .disable_help_subcommand(true)
         .mut_args(with_variable)
-        .mut_subcommands(|command| command.mut_args(for_log).disable_help_flag(true))
+        .mut_subcommands(|command| {
+            let command = command.disable_help_flag(true);
+            if command.get_name() == "demo" {
+                command.mut_args(for_log)
+            } else {
+                command.mut_args(with_variable)
+            }
+        })
         .arg(help)
 }
 

@@ -1,6 +1,11 @@
 //! What the user typed → what the program needs, all mistakes at once.
 
+mod accounts;
 mod directory;
+mod file;
+pub(crate) mod generated;
+mod notes;
+mod shown;
 mod yaml;
 
 use std::collections::BTreeSet;
@@ -19,8 +24,12 @@ use crate::aws::{InvalidShare, Share};
 use crate::cli::RunArgs;
 use crate::sinks::file_sd;
 use crate::state::StateFile;
+use accounts::Common;
+use notes::Notes;
 
+pub use accounts::Account;
 pub(crate) use directory::usable as usable_directory;
+pub(crate) use file::FileLayer;
 
 /// What the program does, free of contradictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +38,8 @@ pub struct Config {
     pub directory: Option<PathBuf>,
     /// Where HTTP is served, if anywhere.
     pub listen: Option<Listen>,
+    /// Whether the configuration can be read again by HTTP.
+    pub enable_lifecycle: bool,
     /// Whether to end after one refresh.
     pub once: bool,
     /// What outlasts the process, if anything is to.
@@ -39,27 +50,21 @@ pub struct Config {
     pub recheck_interval: Duration,
     /// How long a scope may go unheard until its targets are let go.
     pub max_staleness: Duration,
-    /// Whose containers.
-    pub accounts: Accounts,
-    /// Which clusters.
-    pub clusters: ClusterSelection,
+    /// Whose containers; at least one, and no two that have a source in common.
+    pub accounts: Vec<Account>,
     /// How much of AWS's request limits may be used.
     pub api_share: Share,
     /// What becomes a target.
     pub rules: Rules,
 }
 
-/// Whose containers are looked for, and in which regions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Accounts {
-    /// Whether the account of the credentials is one of them.
-    pub own: bool,
-    /// Roles to assume, each once.
-    pub roles: Vec<RoleArn>,
-    /// For assuming them.
-    pub external_id: Option<String>,
-    /// Empty: the region of the AWS configuration.
-    pub regions: Vec<String>,
+/// Whether directories are made ready for use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Directories {
+    /// They are tried, and what is missing in them is made.
+    Prepared,
+    /// They may be another machine's.
+    LeftAlone,
 }
 
 /// Where HTTP is served.
@@ -99,84 +104,75 @@ impl std::error::Error for Mistakes {}
 impl Config {
     /// Checks everything, the directory included.
     pub fn new(arguments: &RunArgs) -> Result<Self, Mistakes> {
-        let mut mistakes = Vec::new();
-        let mut note = |option: &str, problem: String| mistakes.push(format!("--{option}: {problem}"));
+        Self::layered(arguments, None, Directories::Prepared)
+    }
+
+    /// The same with a file under the arguments, which say already what it says.
+    pub(crate) fn layered(
+        arguments: &RunArgs,
+        file: Option<FileLayer>,
+        directories: Directories,
+    ) -> Result<Self, Mistakes> {
+        let mut notes = Notes::new(file);
         let listen = listen(arguments.listen_address.as_deref()).unwrap_or_else(|problem| {
-            note("listen-address", problem);
+            notes.option("listen-address", problem);
             Some(Listen::Usual)
         });
         // Nobody would find a server that ends after one refresh.
         let listen = listen.filter(|_| !arguments.once);
         let directory = arguments.directory.clone();
-        let usable = match &directory {
-            Some(directory) => usable_directory(directory),
-            None if arguments.once => Err("--once writes target files; say where to".to_owned()),
-            None if listen.is_none() => {
-                Err("with --listen-address none, target files are all there is; say where to".to_owned())
-            }
-            None => Ok(()),
-        };
-        if let Err(problem) = &usable {
-            note("directory", problem.clone());
-        }
         let state_file = state_file(arguments.state_file.as_deref(), directory.as_deref());
-        // Its usual place is in the directory, of which enough has been said.
-        if let Some(path) = &state_file
-            && (usable.is_ok() || arguments.state_file.is_some())
-            && let Err(error) = StateFile::new(path).prepare()
-        {
-            note(
-                "state-file",
-                format!("{} cannot be written: {error}; name another, or none", path.display()),
-            );
+        if directory.is_none() && arguments.once {
+            notes.option("directory", "--once writes target files; say where to".to_owned());
+        } else if directory.is_none() && listen.is_none() {
+            let problem = "with --listen-address none, target files are all there is; say where to";
+            notes.option("directory", problem.to_owned());
+        }
+        if directories == Directories::Prepared {
+            let state_file = state_file.as_deref().map(|path| (path, arguments.state_file.is_some()));
+            prepare(directory.as_deref(), state_file, &mut notes);
         }
         let max_staleness = max_staleness(&arguments.max_staleness).unwrap_or_else(|problem| {
-            note("max-staleness", problem);
+            notes.option("max-staleness", problem);
             Duration::MAX
         });
-        let mut length = |option: &str, text: &str| {
-            duration(text).unwrap_or_else(|problem| {
-                note(option, problem);
-                Duration::ZERO
-            })
-        };
-        let interval = length("interval", &arguments.interval);
-        let recheck_interval = length("recheck-interval", &arguments.recheck_interval);
-        let accounts = accounts(arguments, &mut note);
-        let clusters = values(&arguments.cluster)
-            .filter_map(|text| ClusterPattern::parse(text).map_err(|problem| note("cluster", problem)).ok());
-        let clusters = ClusterSelection::new(clusters.collect());
-        let api_share = arguments.api_share.parse().unwrap_or_else(|problem: InvalidShare| {
-            note("api-share", problem.to_string());
-            Share::default()
-        });
-        let intervals =
-            Intervals::new(&arguments.scrape_intervals, &arguments.default_scrape_interval_prefix);
-        let intervals = intervals.unwrap_or_else(|problem| {
-            let option = match problem {
-                InvalidIntervals::DefaultNotOffered(_) => "default-scrape-interval-prefix",
-                _ => "scrape-intervals",
-            };
-            note(option, problem.to_string());
-            Intervals::default()
-        });
+        let interval = notes.checked("interval", duration(&arguments.interval));
+        let recheck_interval = notes.checked("recheck-interval", duration(&arguments.recheck_interval));
+        let accounts = accounts(arguments, &mut notes);
+        let api_share = arguments.api_share.parse().map_err(|problem: InvalidShare| problem.to_string());
+        let api_share = notes.checked("api-share", api_share);
+        let intervals = intervals(arguments, &mut notes);
         let rules = Rules { intervals, tags_to_labels: Arc::new(tags(&arguments.tags_to_labels)) };
-        if !mistakes.is_empty() {
-            return Err(Mistakes(mistakes));
-        }
+        notes.into_result()?;
         Ok(Self {
             directory,
             listen,
+            enable_lifecycle: arguments.enable_lifecycle,
             once: arguments.once,
             state_file,
             interval,
             recheck_interval,
             max_staleness,
             accounts,
-            clusters,
             api_share,
             rules,
         })
+    }
+}
+
+/// `state_file` comes with whether someone has named it.
+fn prepare(directory: Option<&Path>, state_file: Option<(&Path, bool)>, notes: &mut Notes) {
+    let usable = directory.map_or(Ok(()), usable_directory);
+    if let Err(problem) = &usable {
+        notes.option("directory", problem.clone());
+    }
+    // Its usual place is in the directory, of which enough has been said.
+    if let Some((path, is_named)) = state_file
+        && (usable.is_ok() || is_named)
+        && let Err(error) = StateFile::new(path).prepare()
+    {
+        let problem = format!("{} cannot be written: {error}; name another, or none", path.display());
+        notes.option("state-file", problem);
     }
 }
 
@@ -231,30 +227,58 @@ fn values(given: &[String]) -> impl Iterator<Item = &str> {
     given.iter().map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-fn accounts(arguments: &RunArgs, note: &mut impl FnMut(&str, String)) -> Accounts {
-    let mut roles = Vec::new();
-    for text in values(&arguments.role) {
-        match RoleArn::parse_strictly(text) {
-            Ok(role) if roles.contains(&role) => {}
-            Ok(role) => roles.push(role),
-            Err(problem) => {
-                note("role", format!("{problem}; it looks like arn:aws:iam::123456789012:role/NAME"))
-            }
-        }
+fn intervals(arguments: &RunArgs, notes: &mut Notes) -> Intervals {
+    let intervals = Intervals::new(&arguments.scrape_intervals, &arguments.default_scrape_interval_prefix);
+    let option = match intervals {
+        Err(InvalidIntervals::DefaultNotOffered(_)) => "default-scrape-interval-prefix",
+        _ => "scrape-intervals",
+    };
+    notes.checked(option, intervals.map_err(|problem| problem.to_string()))
+}
+
+fn accounts(arguments: &RunArgs, notes: &mut Notes) -> Vec<Account> {
+    let regions = each("region", &arguments.region, accounts::region, notes);
+    let clusters = each("cluster", &arguments.cluster, ClusterPattern::parse, notes);
+    let common = Common {
+        regions_are_given: !regions.is_empty() && !notes.is_of_file("region"),
+        clusters_are_given: !clusters.is_empty() && !notes.is_of_file("cluster"),
+        regions,
+        clusters: ClusterSelection::new(clusters),
+    };
+    if let Some(accounts) = notes.sources(&common) {
+        return accounts;
     }
+    let roles = each("role", &arguments.role, accounts::role, notes);
     if arguments.no_own_account && values(&arguments.role).next().is_none() {
-        note("no-own-account", "there is no role to discover instead; add --role".to_owned());
+        notes.option("no-own-account", "there is no role to discover instead; add --role".to_owned());
     }
-    let mut regions: Vec<String> = Vec::new();
-    for region in values(&arguments.region) {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !region.bytes().all(plain) {
-            note("region", format!("{region:?} is not a region; it looks like eu-west-1"));
-        } else if !regions.iter().any(|one| one == region) {
-            regions.push(region.to_owned());
+    let own = (!arguments.no_own_account).then_some(None);
+    let account = |role: Option<RoleArn>| Account {
+        external_id: role.as_ref().and(arguments.external_id.clone()),
+        role,
+        session_name: None,
+        regions: common.regions.clone(),
+        clusters: common.clusters.clone(),
+    };
+    own.into_iter().chain(roles.into_iter().map(Some)).map(account).collect()
+}
+
+/// The values of an option, each checked and each once.
+fn each<T: PartialEq>(
+    option: &str,
+    given: &[String],
+    check: impl Fn(&str) -> Result<T, String>,
+    notes: &mut Notes,
+) -> Vec<T> {
+    let mut checked = Vec::new();
+    for text in values(given) {
+        match check(text) {
+            Ok(value) if checked.contains(&value) => {}
+            Ok(value) => checked.push(value),
+            Err(problem) => notes.value(option, text, problem),
         }
     }
-    Accounts { own: !arguments.no_own_account, roles, external_id: arguments.external_id.clone(), regions }
+    checked
 }
 
 fn tags(keys: &[String]) -> TagSelection {
@@ -303,7 +327,8 @@ mod tests {
             ..arguments()
         });
         let accounts = config.unwrap().accounts;
-        assert_eq!((accounts.roles.len(), accounts.regions.len(), accounts.own), (1, 1, true));
+        let shape = |account: &Account| (account.role.is_some(), account.regions.len());
+        assert_eq!(accounts.iter().map(shape).collect::<Vec<_>>(), [(false, 1), (true, 1)]);
     }
 
     #[test]
@@ -325,9 +350,9 @@ mod tests {
         --state-file: /nonexistent/directory/state cannot be written: No such file or directory (os error 2); name another, or none
         --max-staleness: "always" is not a length of time; use such as 2h or 1d, or never
         --interval: "often" is not a length of time; use seconds such as 60, or 90s, 2m
-        --role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
         --region: "Frankfurt" is not a region; it looks like eu-west-1
         --cluster: "arn:aws:ecs:eu-west-1:123456789012:service/web" is not the ARN of a cluster
+        --role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
         --api-share: "50%" is not a share of AWS's request limits; use a number from 0.01 to 1
         --default-scrape-interval-prefix: "2m" is not one of the scrape intervals that are offered; name one of these, or offer it too
         "#);
@@ -345,7 +370,8 @@ mod tests {
         let clusters = vec!["prod".to_owned(), String::new()];
         let config =
             Config::new(&RunArgs { cluster: clusters, region: vec![" ".to_owned()], ..arguments() }).unwrap();
-        assert_eq!((config.clusters.patterns().len(), config.accounts.regions.len()), (1, 0));
+        let account = &config.accounts[0];
+        assert_eq!((account.clusters.patterns().len(), account.regions.len()), (1, 0));
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! The whole of it, wired: poller → publisher → sinks, until the end of one refresh or for ever.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use ecs_discovery::interval::Intervals;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tracing::warn;
 
 use crate::aws::Aws;
-use crate::config::Config;
+use crate::config::{Config, Mistakes};
 use crate::poller::{NoRegion, Poller, Progress};
 use crate::publisher::{Outlet, Published, Publisher};
+use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::FileSd;
 use crate::state::{State, StateFile};
@@ -28,11 +32,15 @@ pub enum Outcome {
 /// A discovery that is ready to begin.
 #[derive(Debug)]
 pub struct Discovery {
+    config: Config,
+    aws: Aws,
+    outlet: Outlet,
+    progress: Arc<Progress>,
     poller: Poller,
     publisher: Publisher,
     /// What a process before this one has saved.
     before: Option<State>,
-    files: JoinHandle<Option<bool>>,
+    files: Files,
     changes: JoinHandle<()>,
 }
 
@@ -46,18 +54,20 @@ impl Discovery {
         progress: Arc<Progress>,
         out: impl Write + Send + 'static,
     ) -> Result<Self, NoRegion> {
-        let poller = Poller::new(config, aws, progress, outlet.clock())?;
-        let publisher = Publisher::new(outlet, poller.standings(), config.clusters.clone());
-        let state = config.state_file.as_deref().map(StateFile::new);
-        let before = state.as_ref().and_then(StateFile::read);
-        let files = |directory| FileSd::new(directory, &config.rules.intervals, config.once);
-        let files = config.directory.as_deref().map(files);
+        let poller = Poller::new(config, aws, progress.clone(), outlet.clock())?;
+        let publisher = Publisher::new(outlet.clone(), poller.standings());
+        outlet.show(config.shown());
+        let (files, before) = Files::begin(config, publisher.subscribe());
         Ok(Self {
             before,
-            files: tokio::spawn(write_files(state, files, publisher.subscribe())),
+            files,
             changes: tokio::spawn(tell_changes(Changes::new(out), publisher.subscribe())),
             poller,
             publisher,
+            config: config.clone(),
+            aws: aws.clone(),
+            outlet,
+            progress,
         })
     }
 
@@ -66,10 +76,39 @@ impl Discovery {
         self.publisher.subscribe()
     }
 
-    /// Refreshes for ever.
-    pub async fn run(mut self) {
+    /// Refreshes for ever, and by other rules once there are others.
+    pub async fn run(mut self, mut replacements: mpsc::Receiver<Replacement>) {
         self.restore();
-        self.poller.run(&mut self.publisher).await;
+        loop {
+            let replacement = tokio::select! {
+                () = self.poller.run(&mut self.publisher) => unreachable!("it polls for ever"),
+                Some(replacement) = replacements.recv() => replacement,
+            };
+            let Replacement { config, done } = replacement;
+            let outcome = self.replace(config).await.map_err(|problem| Mistakes(vec![problem.to_string()]));
+            // Whoever waited for it may have left.
+            let _ = done.send(outcome);
+        }
+    }
+
+    /// Goes on by another configuration. Sources that stay keep their facts, as in a restart; what is published
+    /// stays until the new sources come to something.
+    async fn replace(&mut self, config: Config) -> Result<(), NoRegion> {
+        Poller::check(&config, &self.aws)?;
+        warn_of_restart(&self.config, &config);
+        self.aws.draw(config.api_share);
+        let known = self.poller.known();
+        self.poller = Poller::new(&config, &self.aws, self.progress.clone(), self.outlet.clock())?;
+        self.publisher = Publisher::new(self.outlet.clone(), self.poller.standings());
+        self.outlet.show(config.shown());
+        if self.files.settings != FileSettings::of(&config) {
+            self.files.end().await;
+            (self.files, _) = Files::begin(&config, self.publisher.subscribe());
+        }
+        self.config = config;
+        self.before = Some(known);
+        self.restore();
+        Ok(())
     }
 
     /// Refreshes once, and waits until all is written.
@@ -79,9 +118,9 @@ impl Discovery {
         self.poller.once(&mut self.publisher).await;
         let complete = published.borrow().complete;
         // The sinks end when there is nothing more to come.
-        drop(self.publisher);
+        drop((self.publisher, self.outlet));
         self.changes.await.expect("the sink does not panic");
-        match self.files.await.expect("the sink does not panic") {
+        match self.files.task.await.expect("the sink does not panic") {
             Some(true) if complete => Outcome::Complete,
             Some(true) => Outcome::Incomplete,
             Some(false) | None => Outcome::Nothing,
@@ -95,15 +134,75 @@ impl Discovery {
     }
 }
 
+/// What cannot be changed while it is in use.
+fn warn_of_restart(before: &Config, now: &Config) {
+    let differing = [
+        ("listen_address", before.listen != now.listen),
+        ("enable_lifecycle", before.enable_lifecycle != now.enable_lifecycle),
+    ];
+    for (setting, _) in differing.into_iter().filter(|(_, differs)| *differs) {
+        warn!(setting, "a setting differs that takes effect at the next start only");
+    }
+}
+
+/// The sink of the target files and of the state file, and what it was made for.
+#[derive(Debug)]
+struct Files {
+    settings: FileSettings,
+    end: oneshot::Sender<()>,
+    task: JoinHandle<Option<bool>>,
+}
+
+/// What files there are.
+#[derive(Debug, PartialEq, Eq)]
+struct FileSettings {
+    directory: Option<PathBuf>,
+    state_file: Option<PathBuf>,
+    intervals: Intervals,
+}
+
+impl FileSettings {
+    fn of(config: &Config) -> Self {
+        let Config { directory, state_file, rules, .. } = config.clone();
+        Self { directory, state_file, intervals: rules.intervals }
+    }
+}
+
+impl Files {
+    /// Writes what is published from now on; returns what the state file says before.
+    fn begin(config: &Config, published: watch::Receiver<Published>) -> (Self, Option<State>) {
+        let state = config.state_file.as_deref().map(StateFile::new);
+        let before = state.as_ref().and_then(StateFile::read);
+        let files = |directory| FileSd::new(directory, &config.rules.intervals, config.once);
+        let files = config.directory.as_deref().map(files);
+        let (end, ended) = oneshot::channel();
+        let task = tokio::spawn(write_files(state, files, published, ended));
+        (Self { settings: FileSettings::of(config), end, task }, before)
+    }
+
+    /// Waits for what is being written.
+    async fn end(&mut self) {
+        let (end, _) = oneshot::channel();
+        drop(std::mem::replace(&mut self.end, end));
+        (&mut self.task).await.expect("the sink does not panic");
+    }
+}
+
 /// Returns whether the last write of the target files succeeded, if there was any. The state goes first: no target is
 /// in a file that the next process would not know of.
 async fn write_files(
     mut state: Option<StateFile>,
     mut files: Option<FileSd>,
     mut published: watch::Receiver<Published>,
+    mut ended: oneshot::Receiver<()>,
 ) -> Option<bool> {
     let mut succeeded = None;
-    while let Ok(now) = next(&mut published).await {
+    loop {
+        let now = tokio::select! {
+            now = next(&mut published) => now,
+            _ = &mut ended => return succeeded,
+        };
+        let Ok(now) = now else { return succeeded };
         let write = tokio::task::spawn_blocking(move || {
             if let (Some(state), Some(facts)) = (&mut state, &now.facts) {
                 state.write(facts);
@@ -115,7 +214,6 @@ async fn write_files(
         (state, files, written) = write.await.expect("writing does not panic");
         succeeded = Some(written);
     }
-    succeeded
 }
 
 async fn tell_changes<W: Write + Send + 'static>(

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod discovery;
 pub mod poller;
 pub mod publisher;
+pub mod reload;
 mod replace;
 pub mod shutdown;
 pub mod sinks;

@@ -23,7 +23,7 @@ use tracing::debug;
 
 use crate::aws::{Aws, Source, SourceSpec};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Account, Config};
 use crate::publisher::{Publisher, SourceStanding};
 use crate::state::State;
 use turn::Turn;
@@ -45,12 +45,11 @@ pub struct Poller {
 
 #[derive(Debug)]
 struct Settings {
-    clusters: ClusterSelection,
     rules: Rules,
     recheck_interval: Duration,
     max_staleness: Duration,
-    /// Accounts that a role stands for.
-    role_accounts: BTreeSet<String>,
+    /// Accounts and regions that a role stands for.
+    by_role: BTreeSet<(String, String)>,
     clock: Clock,
     progress: Arc<Progress>,
 }
@@ -86,7 +85,34 @@ struct Polled {
     /// What its facts are saved as: names may be alike.
     id: Arc<str>,
     is_own: bool,
+    clusters: ClusterSelection,
     facts: Option<Known>,
+    /// What was known after the last refresh, whatever the one that is going on comes to.
+    saved: Arc<Saved>,
+}
+
+impl Polled {
+    fn new(account: &Account, region: String, aws: &Aws) -> Self {
+        let role = account.role.as_ref();
+        let name = role.map_or_else(
+            || "own account".to_owned(),
+            |role| format!("{} ({})", role.account(), role.last_part()),
+        );
+        Self {
+            name: format!("{name} {region}").into(),
+            id: format!("{} {region}", role.map_or("own account", |role| role.as_str())).into(),
+            is_own: role.is_none(),
+            clusters: account.clusters.clone(),
+            facts: Some(Known::default()),
+            saved: Arc::default(),
+            source: aws.source(SourceSpec {
+                role: role.cloned(),
+                external_id: account.external_id.clone(),
+                session_name: account.session_name.clone(),
+                region,
+            }),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -122,52 +148,46 @@ pub struct Heard {
 pub struct NoRegion;
 
 impl Poller {
+    /// Whether there is a region for every account.
+    pub fn check(config: &Config, aws: &Aws) -> Result<(), NoRegion> {
+        let has_region = |account: &Account| !account.regions.is_empty() || aws.default_region().is_some();
+        config.accounts.iter().all(has_region).then_some(()).ok_or(NoRegion)
+    }
+
     /// Prepares every account in every region; nothing is asked yet.
     pub fn new(config: &Config, aws: &Aws, progress: Arc<Progress>, clock: Clock) -> Result<Self, NoRegion> {
-        let accounts = &config.accounts;
-        let mut regions = accounts.regions.clone();
-        if regions.is_empty() {
-            regions.push(aws.default_region().ok_or(NoRegion)?.to_owned());
-        }
-        let own = accounts.own.then_some(None);
-        let roles = own.into_iter().chain(accounts.roles.iter().map(Some));
         let mut sources = Vec::new();
-        for role in roles {
-            for region in &regions {
-                let account = role.map_or_else(
-                    || "own account".to_owned(),
-                    |role| format!("{} ({})", role.account(), role.last_part()),
-                );
-                let external_id = role.and_then(|_| accounts.external_id.clone());
-                let id = format!("{} {region}", role.map_or("own account", |role| role.as_str()));
-                let spec = SourceSpec { role: role.cloned(), external_id, region: region.clone() };
-                sources.push(Polled {
-                    source: aws.source(spec),
-                    name: format!("{account} {region}").into(),
-                    id: id.into(),
-                    is_own: role.is_none(),
-                    facts: Some(Known::default()),
-                });
+        let mut by_role = BTreeSet::new();
+        for account in &config.accounts {
+            let mut regions = account.regions.clone();
+            if regions.is_empty() {
+                regions.push(aws.default_region().ok_or(NoRegion)?.to_owned());
             }
+            let role = account.role.as_ref();
+            by_role.extend(
+                role.into_iter().flat_map(|role| {
+                    regions.iter().map(|region| (role.account().to_owned(), region.clone()))
+                }),
+            );
+            sources.extend(regions.into_iter().map(|region| Polled::new(account, region, aws)));
         }
         let settings = Settings {
-            clusters: config.clusters.clone(),
             rules: config.rules.clone(),
             recheck_interval: config.recheck_interval,
             max_staleness: config.max_staleness,
-            role_accounts: accounts.roles.iter().map(|role| role.account().to_owned()).collect(),
+            by_role,
             clock,
             progress,
         };
         Ok(Self { sources, settings: Arc::new(settings), interval: config.interval })
     }
 
-    /// The sources as they stand before any was refreshed.
-    pub fn standings(&self) -> Vec<SourceStanding> {
+    /// The sources as they stand before any was refreshed, and which clusters are looked for in each.
+    pub fn standings(&self) -> Vec<(SourceStanding, ClusterSelection)> {
         let standing = |polled: &Polled| {
             let role = polled.source.role().cloned();
             let region = polled.source.region().to_owned();
-            SourceStanding::new(polled.name.clone(), role, region)
+            (SourceStanding::new(polled.name.clone(), role, region), polled.clusters.clone())
         };
         self.sources.iter().map(standing).collect()
     }
@@ -179,9 +199,10 @@ impl Poller {
         let mut any_scope = false;
         for polled in &mut self.sources {
             let Some(saved) = sources.remove(&*polled.id) else { continue };
-            let (inventory, scopes) = saved.restore(&settings.clusters, &settings.rules, as_of, now);
+            let (inventory, scopes) = saved.restore(&polled.clusters, &settings.rules, as_of, now);
             any_scope |= !scopes.is_empty();
             let saved = Arc::new(inventory.saved(&scopes));
+            polled.saved = saved.clone();
             polled.facts = Some(Known { inventory, scopes, saved, ..Known::default() });
         }
         if !any_scope {
@@ -196,6 +217,12 @@ impl Poller {
         publisher.publish();
     }
 
+    /// What is known of the sources, for a poller after this one.
+    pub fn known(&self) -> State {
+        let known = |polled: &Polled| (polled.id.to_string(), (*polled.saved).clone());
+        State { sources: self.sources.iter().map(known).collect(), as_of: self.settings.clock.now() }
+    }
+
     /// Refreshes every source once, publishes, and ends.
     pub async fn once(mut self, publisher: &mut Publisher) {
         let mut running = JoinSet::new();
@@ -207,7 +234,7 @@ impl Poller {
     }
 
     /// Refreshes every source once a period, for ever.
-    pub async fn run(mut self, publisher: &mut Publisher) {
+    pub async fn run(&mut self, publisher: &mut Publisher) {
         let mut running = JoinSet::new();
         let mut period = Instant::now();
         let mut turn = period;
@@ -254,6 +281,7 @@ impl Poller {
                 name: polled.name.clone(),
                 id: polled.id.clone(),
                 is_own: polled.is_own,
+                clusters: polled.clusters.clone(),
                 settings: self.settings.clone(),
             };
             running.spawn(async move {
@@ -270,6 +298,7 @@ impl Poller {
     }
 
     fn end(&mut self, (index, known, heard): (usize, Known, Heard), publisher: &mut Publisher) {
+        self.sources[index].saved = known.saved.clone();
         self.sources[index].facts = Some(known);
         publisher.hear(index, heard);
     }

@@ -95,6 +95,7 @@ impl SourceStanding {
 pub struct Outlet {
     published: watch::Sender<Published>,
     sources: watch::Sender<Vec<SourceStanding>>,
+    configuration: watch::Sender<Vec<(String, String)>>,
     clock: Clock,
 }
 
@@ -105,6 +106,8 @@ pub struct Board {
     pub published: watch::Receiver<Published>,
     /// In the order of the configuration.
     pub sources: watch::Receiver<Vec<SourceStanding>>,
+    /// The configuration in effect: names and values, none of them secret.
+    pub configuration: watch::Receiver<Vec<(String, String)>>,
     /// What the times above are read from.
     pub clock: Clock,
 }
@@ -112,8 +115,17 @@ pub struct Board {
 impl Outlet {
     /// What a reader looks at.
     pub fn board(&self) -> Board {
-        let (published, sources) = (self.published.subscribe(), self.sources.subscribe());
-        Board { published, sources, clock: self.clock }
+        Board {
+            published: self.published.subscribe(),
+            sources: self.sources.subscribe(),
+            configuration: self.configuration.subscribe(),
+            clock: self.clock,
+        }
+    }
+
+    /// Shows the configuration that is in effect from now on.
+    pub fn show(&self, configuration: Vec<(String, String)>) {
+        self.configuration.send_replace(configuration);
     }
 
     /// What all times here are read from.
@@ -126,7 +138,6 @@ impl Outlet {
 #[derive(Debug)]
 pub struct Publisher {
     parts: Vec<Part>,
-    clusters: ClusterSelection,
     /// Names of clusters that were warned of.
     warned: BTreeSet<String>,
     /// Clusters that were in two parts at the last publication.
@@ -138,11 +149,18 @@ pub struct Publisher {
 
 #[derive(Debug, Default)]
 struct Part {
+    /// Which clusters are looked for there.
+    clusters: ClusterSelection,
     heard: Option<Heard>,
     overdue: bool,
 }
 
 impl Part {
+    fn take_in(&mut self, heard: Heard) {
+        self.heard = Some(heard);
+        self.overdue = false;
+    }
+
     fn is_complete(&self) -> bool {
         !self.overdue && self.heard.as_ref().is_some_and(|heard| heard.complete)
     }
@@ -150,17 +168,11 @@ impl Part {
 
 impl Publisher {
     /// For these sources; nothing is published yet.
-    pub fn new(outlet: Outlet, sources: Vec<SourceStanding>, clusters: ClusterSelection) -> Self {
-        let parts = std::iter::repeat_with(Part::default).take(sources.len()).collect();
-        outlet.sources.send_replace(sources);
-        Self {
-            parts,
-            clusters,
-            warned: BTreeSet::new(),
-            doubled: BTreeSet::new(),
-            took: Duration::ZERO,
-            outlet,
-        }
+    pub fn new(outlet: Outlet, sources: Vec<(SourceStanding, ClusterSelection)>) -> Self {
+        let (standings, clusters): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
+        let parts = clusters.into_iter().map(|clusters| Part { clusters, ..Part::default() }).collect();
+        outlet.sources.send_replace(standings);
+        Self { parts, warned: BTreeSet::new(), doubled: BTreeSet::new(), took: Duration::ZERO, outlet }
     }
 
     /// A sink's view; the newest snapshot replaces one that was not looked at.
@@ -173,7 +185,7 @@ impl Publisher {
         self.took = self.took.max(heard.took);
         let now = self.outlet.clock.now();
         self.outlet.sources.send_modify(|standings| standings[source].hear(&heard, now));
-        self.parts[source] = Part { heard: Some(heard), overdue: false };
+        self.parts[source].take_in(heard);
     }
 
     /// Takes in what is known of a source that was not refreshed yet.
@@ -185,7 +197,7 @@ impl Publisher {
     ) {
         let heard = Heard { scopes, facts: Some(facts), ..Heard::default() };
         self.outlet.sources.send_modify(|standings| standings[source].know(&heard));
-        self.parts[source] = Part { heard: Some(heard), overdue: false };
+        self.parts[source].take_in(heard);
     }
 
     /// Notes that a source was not done when its next turn came.
@@ -207,7 +219,7 @@ impl Publisher {
         }
         let complete = self.parts.iter().all(Part::is_complete);
         if complete {
-            self.warn_of_unmatched(&snapshot);
+            self.warn_of_unmatched();
         }
         let took = std::mem::take(&mut self.took);
         let facts = self.heard().map(|heard| heard.facts.clone()).collect();
@@ -246,11 +258,17 @@ impl Publisher {
         snapshot
     }
 
-    fn warn_of_unmatched(&mut self, snapshot: &Snapshot) {
-        for pattern in self.clusters.patterns() {
-            let matched = snapshot.scopes.keys().any(|cluster| pattern.matches(cluster));
-            if !matched && self.warned.insert(pattern.as_str().to_owned()) {
-                let cluster = pattern.as_str();
+    fn warn_of_unmatched(&mut self) {
+        let mut unmatched = BTreeMap::new();
+        for part in &self.parts {
+            let clusters = || part.heard.iter().flat_map(|heard| heard.scopes.keys());
+            for pattern in part.clusters.patterns() {
+                *unmatched.entry(pattern.as_str()).or_insert(true) &=
+                    !clusters().any(|cluster| pattern.matches(cluster));
+            }
+        }
+        for (cluster, _) in unmatched.into_iter().filter(|(_, unmatched)| *unmatched) {
+            if self.warned.insert(cluster.to_owned()) {
                 warn!(
                     cluster,
                     "no such cluster in any account and region that is looked at; check --cluster and --region"

@@ -90,6 +90,11 @@ impl ClusterSelection {
         }
     }
 
+    /// Whether clusters must be listed to know which are selected.
+    pub fn needs_listing(&self) -> bool {
+        self.named().is_none()
+    }
+
     /// What is left for one source: an ARN is asked for only where it can be.
     pub fn within(&self, account: Option<&str>, region: &str) -> Self {
         let mut selection = self.clone();

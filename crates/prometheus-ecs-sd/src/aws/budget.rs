@@ -7,6 +7,7 @@
 mod bucket;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
@@ -72,6 +73,12 @@ impl Default for Share {
     }
 }
 
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl FromStr for Share {
     type Err = InvalidShare;
 
@@ -87,26 +94,41 @@ type Place = (Option<String>, String);
 /// The buckets of all accounts and regions.
 #[derive(Debug)]
 pub(super) struct Budget {
+    drawn: Mutex<Drawn>,
+}
+
+/// What is drawn, and from where.
+#[derive(Debug)]
+struct Drawn {
     share: Share,
-    buckets: Mutex<BTreeMap<Place, Arc<Buckets>>>,
+    buckets: BTreeMap<Place, Arc<Buckets>>,
 }
 
 impl Budget {
     pub(super) fn new(share: Share) -> Self {
-        Self { share, buckets: Mutex::default() }
+        Self { drawn: Mutex::new(Drawn { share, buckets: BTreeMap::new() }) }
+    }
+
+    /// Draws another share, for whoever asks for buckets from now on.
+    pub(super) fn draw(&self, share: Share) {
+        let mut drawn = self.drawn.lock().expect("nothing panics under the lock");
+        if drawn.share != share {
+            *drawn = Drawn { share, buckets: BTreeMap::new() };
+        }
     }
 
     /// Those of one account in one region, whoever asks for them.
     pub(super) fn buckets(&self, account: Option<&str>, region: &str) -> Arc<Buckets> {
-        let mut buckets = self.buckets.lock().expect("nothing panics under the lock");
+        let mut drawn = self.drawn.lock().expect("nothing panics under the lock");
+        let Drawn { share, buckets } = &mut *drawn;
         let key = (account.map(str::to_owned), region.to_owned());
-        buckets.entry(key).or_insert_with(|| Arc::new(Buckets::new(self.share))).clone()
+        buckets.entry(key).or_insert_with(|| Arc::new(Buckets::new(*share))).clone()
     }
 
     /// How full all of them are, by account and region.
     pub(super) fn levels(&self) -> Vec<Level> {
-        let buckets = self.buckets.lock().expect("nothing panics under the lock");
-        let levels = buckets.iter().flat_map(|((account, region), buckets)| {
+        let drawn = self.drawn.lock().expect("nothing panics under the lock");
+        let levels = drawn.buckets.iter().flat_map(|((account, region), buckets)| {
             CLASSES.iter().zip(&buckets.0).map(|(class, bucket)| {
                 let (account, region) = (account.clone(), region.clone());
                 let (tokens, burst, rate, slowness) = bucket.level();
@@ -149,5 +171,25 @@ impl Buckets {
     pub(super) fn of(&self, operation: &str) -> Option<&Bucket> {
         let class = CLASSES.iter().position(|class| class.operations.contains(&operation))?;
         self.0.get(class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn another_share_counts_from_then_on_and_the_same_one_refills_nothing() {
+        let burst = |budget: &Budget| {
+            budget.buckets(None, "eu-west-1");
+            budget.levels()[0].burst
+        };
+        let budget = Budget::new(Share::ALL);
+        assert_eq!(burst(&budget), 45.0);
+        let before = budget.buckets(None, "eu-west-1");
+        budget.draw(Share::ALL);
+        assert!(Arc::ptr_eq(&before, &budget.buckets(None, "eu-west-1")));
+        budget.draw(Share::default());
+        assert_eq!(burst(&budget), 22.5);
     }
 }

@@ -47,7 +47,12 @@ fn aws(simulated: &SimulatedAws, clock: &Clock) -> Aws {
 }
 
 fn own(simulated: &SimulatedAws, clock: &Clock) -> Source {
-    aws(simulated, clock).source(SourceSpec { role: None, external_id: None, region: REGION.to_owned() })
+    aws(simulated, clock).source(SourceSpec {
+        role: None,
+        external_id: None,
+        session_name: None,
+        region: REGION.to_owned(),
+    })
 }
 
 fn both_accounts() -> World {
@@ -131,7 +136,8 @@ async fn a_clock_that_jumps_costs_no_refresh_and_no_target() {
     let clock = Clock::default();
     let discovery = discovery(&aws(&simulated, &clock), directory.path());
     let mut published = discovery.subscribe();
-    let program = tokio::spawn(discovery.run());
+    let (_nobody, unchanging) = tokio::sync::mpsc::channel(1);
+    let program = tokio::spawn(discovery.run(unchanging));
     let mut number = 0;
     for ahead in [0, HOUR, 0, -HOUR, HOUR, 0] {
         clock.set(ahead);

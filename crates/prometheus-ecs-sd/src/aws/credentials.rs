@@ -201,7 +201,8 @@ mod tests {
             for account in ["", "1", "2", "3"] {
                 let role = format!("arn:aws:iam::00000000000{account}:role/reader");
                 let role = (!account.is_empty()).then(|| RoleArn::parse(&role).expect("a role"));
-                let spec = SourceSpec { role, external_id: None, region: region.to_owned() };
+                let spec =
+                    SourceSpec { role, external_id: None, session_name: None, region: region.to_owned() };
                 sources.push(aws.source(spec));
             }
         }

@@ -178,7 +178,8 @@ mod tests {
         });
         let aws = Aws::isolated(over_tls(), "eu-west-1", OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let config = aws.config.to_builder().endpoint_url(format!("http://{address}")).build();
-        let spec = SourceSpec { role: None, external_id: None, region: "eu-west-1".to_owned() };
+        let spec =
+            SourceSpec { role: None, external_id: None, session_name: None, region: "eu-west-1".to_owned() };
         let failure = Aws { config, ..aws }.source(spec).ask(&listing()).await.expect_err("too long");
         assert_eq!(failure.message, "ListTasks: the answer is longer than 32 MB");
         let taken = server.await.expect("the server ends with the connection");

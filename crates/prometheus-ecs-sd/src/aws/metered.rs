@@ -205,7 +205,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_question_whose_turn_does_not_come_ends_all_the_same() {
         let simulated = SimulatedAws::new(world());
-        let spec = SourceSpec { role: None, external_id: None, region: "eu-west-1".to_owned() };
+        let spec =
+            SourceSpec { role: None, external_id: None, session_name: None, region: "eu-west-1".to_owned() };
         let share = "0.01".parse().expect("a share");
         let source = over(&simulated).with_share(share).source(spec);
         let (failed, took) = ask(&source, &ssm_hosts(), 5).await;

@@ -20,8 +20,14 @@ pub(super) struct AssumedRole {
 }
 
 impl AssumedRole {
-    pub(super) fn new(sts: &aws_sdk_sts::Client, role: &RoleArn, external_id: Option<String>) -> Self {
-        let call = sts.assume_role().role_arn(role.as_str()).role_session_name(APPLICATION);
+    pub(super) fn new(
+        sts: &aws_sdk_sts::Client,
+        role: &RoleArn,
+        external_id: Option<String>,
+        session_name: Option<String>,
+    ) -> Self {
+        let session_name = session_name.unwrap_or_else(|| APPLICATION.to_owned());
+        let call = sts.assume_role().role_arn(role.as_str()).role_session_name(session_name);
         Self { call: call.set_external_id(external_id) }
     }
 

@@ -44,13 +44,18 @@ pub(super) fn over(simulated: &SimulatedAws) -> Aws {
 }
 
 pub(super) async fn own(simulated: &SimulatedAws) -> Source {
-    over(simulated).source(SourceSpec { role: None, external_id: None, region: REGION.to_owned() })
+    over(simulated).source(SourceSpec {
+        role: None,
+        external_id: None,
+        session_name: None,
+        region: REGION.to_owned(),
+    })
 }
 
 pub(super) async fn assumed(simulated: &SimulatedAws, external_id: Option<&str>) -> Source {
     let role = Some(RoleArn::parse(ROLE).expect("a role"));
     let external_id = external_id.map(str::to_owned);
-    over(simulated).source(SourceSpec { role, external_id, region: REGION.to_owned() })
+    over(simulated).source(SourceSpec { role, external_id, session_name: None, region: REGION.to_owned() })
 }
 
 fn prod() -> ClusterArn {

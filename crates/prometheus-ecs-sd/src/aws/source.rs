@@ -49,7 +49,7 @@ struct Clients {
 
 impl Source {
     pub(super) fn new(aws: &Aws, spec: SourceSpec) -> Self {
-        let SourceSpec { role, external_id, region } = spec;
+        let SourceSpec { role, external_id, session_name, region } = spec;
         let quota = |service: &str| {
             let role = role.as_ref().map_or("", RoleArn::as_str);
             RetryPartition::custom(format!("{service} {region} {role}")).build()
@@ -62,7 +62,8 @@ impl Source {
         let credentials = role.as_ref().map_or_else(
             || aws.base.clone(),
             |role| {
-                let assumed = SharedCredentialsProvider::new(AssumedRole::new(&sts, role, external_id));
+                let assumed =
+                    SharedCredentialsProvider::new(AssumedRole::new(&sts, role, external_id, session_name));
                 Some(KeptCredentials::new(assumed, base.time_source().unwrap_or_default()))
             },
         );

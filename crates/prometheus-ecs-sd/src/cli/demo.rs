@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::derive::Rules;
-use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
+use tokio::sync::mpsc;
 
 use crate::aws::{Aws, Share};
 use crate::cli::{DemoArgs, EXIT_USAGE, serve, until_stopped};
-use crate::config::{Accounts, Config, Mistakes, duration, listen, usable_directory};
+use crate::config::{Account, Config, Mistakes, duration, listen, usable_directory};
 use crate::demo::{containers, fleet};
 use crate::discovery::Discovery;
 use crate::poller::Progress;
@@ -60,14 +60,14 @@ impl Demo {
         let config = Config {
             directory: Some(directory.clone()),
             listen,
+            enable_lifecycle: false,
             once: false,
             // Each demo has another fleet.
             state_file: None,
             interval,
             recheck_interval: interval * 10,
             max_staleness: Duration::MAX,
-            accounts: Accounts { own: true, ..Accounts::default() },
-            clusters: ClusterSelection::All,
+            accounts: vec![Account::default()],
             // The simulated fleet has it all to itself.
             api_share: Share::ALL,
             rules: Rules::default(),
@@ -78,18 +78,19 @@ impl Demo {
     async fn run(&self) -> io::Result<()> {
         let Self { directory, config, churn } = self;
         let outlet = Outlet::default();
-        serve(config, &outlet).await.map_err(io::Error::other)?;
+        serve(config, &outlet, None).await.map_err(io::Error::other)?;
         let fleet = fleet::Fleet::start();
         let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(config.api_share);
         introduce(directory)?;
         let discovery = Discovery::new(config, &aws, outlet, Arc::new(Progress::default()), io::stdout());
         let discovery = discovery.map_err(io::Error::other)?;
+        let (_nobody, unchanging) = mpsc::channel(1);
         let containers = containers::answer(fleet.aws().clone());
         tokio::select! {
             result = containers => result,
             () = fleet.churn(*churn, config.interval * 2 + GRACE) => Ok(()),
-            () = discovery.run() => Ok(()),
+            () = discovery.run(unchanging) => Ok(()),
         }
     }
 }

@@ -1,61 +1,59 @@
 //! Discover real accounts; the program without a command.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use tokio::sync::mpsc;
 use tracing::info;
 
+use super::layers::{Layers, reread};
+use super::{EXIT_INCOMPLETE, serve, until_stopped, usage};
 use crate::aws::Aws;
-use crate::cli::{EXIT_INCOMPLETE, EXIT_USAGE, RunArgs, serve, until_stopped};
-use crate::config::Config;
+use crate::config::{Config, Directories, Mistakes};
 use crate::discovery::{Discovery, Outcome};
 use crate::poller::Progress;
 use crate::publisher::Outlet;
+use crate::reload::Reloader;
 use crate::sinks::progress;
 
-pub(super) fn run(arguments: &RunArgs) -> ExitCode {
-    let config = match Config::new(arguments) {
-        Ok(config) => config,
-        Err(mistakes) => return usage(&mistakes.0),
-    };
-    until_stopped(async { Ok(discover(&config).await) })
+pub(super) fn run(layers: Layers, arguments: Vec<OsString>) -> ExitCode {
+    match layers.config(Directories::Prepared) {
+        Ok(config) => until_stopped(discover(config, arguments)),
+        Err(mistakes) => usage(&mistakes),
+    }
 }
 
-async fn discover(config: &Config) -> ExitCode {
+async fn discover(config: Config, arguments: Vec<OsString>) -> io::Result<ExitCode> {
     let outlet = Outlet::default();
+    let (reloader, reloads) = Reloader::new()?;
     // Before anything that takes long: whoever starts this program wants to hear from it.
-    if let Err(unavailable) = serve(config, &outlet).await {
-        return usage(&[unavailable.to_string()]);
+    if let Err(unavailable) = serve(&config, &outlet, config.enable_lifecycle.then_some(reloads)).await {
+        return Ok(usage(&Mistakes(vec![unavailable.to_string()])));
     }
     let aws = Aws::load(None).await.with_share(config.api_share);
     let progress = Arc::new(Progress::default());
-    let discovery = match Discovery::new(config, &aws, outlet, progress.clone(), io::stdout()) {
+    let discovery = match Discovery::new(&config, &aws, outlet, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,
-        Err(mistake) => return usage(&[mistake.to_string()]),
+        Err(mistake) => return Ok(usage(&Mistakes(vec![mistake.to_string()]))),
     };
     let directory = config.directory.as_deref().map(|directory| tracing::field::display(directory.display()));
     info!(directory, interval = ?config.interval, "discovery begins");
     let drawing = io::stderr().is_terminal().then(|| progress::show(progress));
     if !config.once {
-        discovery.run().await;
-        return ExitCode::SUCCESS;
+        let (sender, replacements) = mpsc::channel(1);
+        tokio::spawn(reloader.run(move || reread(&arguments), sender));
+        discovery.run(replacements).await;
+        return Ok(ExitCode::SUCCESS);
     }
     let outcome = discovery.once().await;
     // The line is to be gone when the prompt comes.
     drawing.map(JoinHandle::join);
-    match outcome {
+    Ok(match outcome {
         Outcome::Complete => ExitCode::SUCCESS,
         Outcome::Incomplete => ExitCode::from(EXIT_INCOMPLETE),
         Outcome::Nothing => ExitCode::FAILURE,
-    }
-}
-
-fn usage(mistakes: &[String]) -> ExitCode {
-    for mistake in mistakes {
-        eprintln!("error: {mistake}");
-    }
-    eprintln!("\nFor more information, try '--help'.");
-    ExitCode::from(EXIT_USAGE)
+    })
 }

@@ -50,7 +50,7 @@ enum Node {
 pub(crate) struct Mapping {
     pub(crate) place: Place,
     entries: Vec<(String, Value)>,
-    asked_for: Vec<&'static str>,
+    asked_for: Vec<String>,
 }
 
 impl Problems {
@@ -85,7 +85,8 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Value> {
     loop {
         let (event, span) = tree.next()?;
         match event {
-            Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+            Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
+            Event::DocumentStart(_) if document.is_none() => {}
             Event::StreamEnd => break,
             _ if document.is_some() => {
                 let place = Place { line: span.start.line(), path: String::new() };
@@ -178,6 +179,12 @@ impl<'t> Tree<'t, '_> {
     }
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
 impl Value {
     /// One text, number or truth value, as it is written.
     pub(crate) fn text(&self, problems: &mut Problems) -> Option<&str> {
@@ -235,16 +242,11 @@ impl Value {
 
 impl Mapping {
     /// What is under a key, unless that is nothing.
-    pub(crate) fn take(&mut self, key: &'static str) -> Option<Value> {
-        self.asked_for.push(key);
+    pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
+        self.asked_for.push(key.to_owned());
         let position = self.entries.iter().position(|(name, _)| name == key)?;
         let (_, value) = self.entries.remove(position);
         (!matches!(value.node, Node::Null)).then_some(value)
-    }
-
-    /// All that is left, whatever its keys.
-    pub(crate) fn take_all(&mut self) -> Vec<(String, Value)> {
-        std::mem::take(&mut self.entries)
     }
 
     /// What was not asked for has no meaning.

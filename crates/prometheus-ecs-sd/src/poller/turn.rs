@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::inventory::plan::{Conclusion, Refresh};
 use ecs_discovery::inventory::question::{Failure, FailureKind, Question};
-use ecs_discovery::inventory::selection::ClusterPattern;
+use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::snapshot::Scope;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -32,6 +32,7 @@ pub(super) struct Turn {
     pub(super) name: Arc<str>,
     pub(super) id: Arc<str>,
     pub(super) is_own: bool,
+    pub(super) clusters: ClusterSelection,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -73,16 +74,17 @@ impl Turn {
         (known, heard)
     }
 
-    /// Whether a role of the same account is discovered instead.
+    /// Whether a role of the same account is discovered instead, in the same region.
     fn is_stood_for(&self, account: Option<&str>) -> bool {
-        self.is_own && account.is_some_and(|account| self.settings.role_accounts.contains(account))
+        let stands =
+            |(of, region): &(String, String)| Some(&**of) == account && region == self.source.region();
+        self.is_own && self.settings.by_role.iter().any(stands)
     }
 
     /// The account, if anything depends on knowing it.
     async fn account(&self, known: &mut Known) -> Result<Option<String>, Failure> {
         let by_arn = |pattern: &ClusterPattern| matches!(pattern, ClusterPattern::Arn(_));
-        let matters =
-            !self.settings.role_accounts.is_empty() || self.settings.clusters.patterns().iter().any(by_arn);
+        let matters = !self.settings.by_role.is_empty() || self.clusters.patterns().iter().any(by_arn);
         if matters && known.account.is_none() {
             known.account = Some(self.source.account().await?);
         }
@@ -109,7 +111,7 @@ impl Turn {
 
     async fn ask_everything(&self, known: &mut Known, account: Option<&str>) -> Conclusion {
         let settings = &self.settings;
-        let selection = settings.clusters.within(account, self.source.region());
+        let selection = self.clusters.within(account, self.source.region());
         let inventory = std::mem::take(&mut known.inventory);
         let mut refresh =
             Refresh::begin(inventory, selection, settings.clock.now(), settings.recheck_interval);
@@ -159,7 +161,7 @@ impl Turn {
     fn is_not_meant(&self, failure: &Failure, scopes: &BTreeMap<ClusterArn, Scope>) -> bool {
         self.is_own
             && failure.kind == FailureKind::Denied
-            && !self.settings.role_accounts.is_empty()
+            && !self.settings.by_role.is_empty()
             && scopes.is_empty()
     }
 

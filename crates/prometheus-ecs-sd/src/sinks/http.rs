@@ -1,6 +1,7 @@
 //! What is served over HTTP. Every answer is made of what was published; none waits for AWS.
 
 mod health;
+mod lifecycle;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,12 +12,15 @@ use tracing::{error, info, warn};
 
 use crate::config::Listen;
 use crate::publisher::Board;
+use crate::reload::Reloads;
 
 /// What the answers are made of.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The current snapshot, and how the sources stand.
     pub board: Board,
+    /// Where a reload can be asked for, if that is enabled.
+    pub reloads: Option<Reloads>,
 }
 
 /// A server that has its address and answers nobody yet.
@@ -76,5 +80,5 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
 }
 
 fn router(site: Site) -> Router {
-    Router::new().merge(health::routes()).with_state(site)
+    Router::new().merge(health::routes()).merge(lifecycle::routes()).with_state(site)
 }

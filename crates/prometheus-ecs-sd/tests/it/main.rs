@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod cli;
+mod config_file;
 mod dependencies;
 mod disk;
 mod documents;
@@ -13,5 +14,6 @@ mod leak;
 mod model;
 mod moto;
 mod prometheus;
+mod reload;
 mod simulated;
 mod tools;

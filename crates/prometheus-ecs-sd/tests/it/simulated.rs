@@ -4,6 +4,7 @@ mod budget;
 mod faults;
 mod files;
 mod pace;
+mod reload;
 mod restart;
 mod selection;
 
@@ -20,10 +21,11 @@ use ecs_simulator::{
     worlds,
 };
 use prometheus_ecs_sd::aws::{Aws, Share};
-use prometheus_ecs_sd::config::{Accounts, Config};
+use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::publisher::{Outlet, Published};
-use tokio::sync::watch;
+use prometheus_ecs_sd::reload::Replacement;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 pub(crate) const REGION: &str = "eu-central-1";
@@ -43,13 +45,13 @@ impl Stage {
         let config = Config {
             directory: Some(directory.path().to_owned()),
             listen: None,
+            enable_lifecycle: false,
             once: false,
             state_file: Some(directory.path().join(".prometheus-ecs-sd/state")),
             interval: Duration::from_secs(60),
             recheck_interval: Duration::from_secs(600),
             max_staleness: Duration::MAX,
-            accounts: Accounts { own: true, ..Accounts::default() },
-            clusters: ClusterSelection::All,
+            accounts: vec![Account::default()],
             api_share: Share::default(),
             rules: Rules { tags_to_labels: Arc::new(TagSelection::All), ..Rules::default() },
         };
@@ -57,19 +59,27 @@ impl Stage {
     }
 
     pub(crate) fn regions(mut self, regions: &[&str]) -> Self {
-        self.config.accounts.regions = regions.iter().map(|region| (*region).to_owned()).collect();
+        for account in &mut self.config.accounts {
+            account.regions = regions.iter().map(|region| (*region).to_owned()).collect();
+        }
         self
     }
 
     pub(crate) fn role(mut self, arn: &str, external_id: Option<&str>) -> Self {
-        self.config.accounts.roles.push(RoleArn::parse_strictly(arn).unwrap());
-        self.config.accounts.external_id = external_id.map(str::to_owned);
+        let first = &self.config.accounts[0];
+        let (regions, clusters) = (first.regions.clone(), first.clusters.clone());
+        let role = Some(RoleArn::parse_strictly(arn).unwrap());
+        let external_id = external_id.map(str::to_owned);
+        self.config.accounts.push(Account { role, external_id, session_name: None, regions, clusters });
         self
     }
 
     pub(crate) fn clusters(mut self, patterns: &[&str]) -> Self {
         let patterns = patterns.iter().map(|text| ClusterPattern::parse(text).unwrap()).collect();
-        self.config.clusters = ClusterSelection::new(patterns);
+        let clusters = ClusterSelection::new(patterns);
+        for account in &mut self.config.accounts {
+            account.clusters = clusters.clone();
+        }
         self
     }
 
@@ -94,14 +104,14 @@ impl Stage {
     pub(crate) async fn run(&self) -> Running {
         let discovery = self.discovery(false);
         let published = discovery.subscribe();
-        Running { published, task: tokio::spawn(discovery.run()).abort_handle() }
+        let (replacements, changes) = mpsc::channel(1);
+        Running { published, replacements, task: tokio::spawn(discovery.run(changes)).abort_handle() }
     }
 
     /// What a fresh and undisturbed run finds in the world as it is.
     pub(crate) async fn fresh(&self) -> Self {
         let mut fresh = Self::new(self.simulator.change(|world| world.clone()));
         fresh.config.accounts = self.config.accounts.clone();
-        fresh.config.clusters = self.config.clusters.clone();
         fresh.config.rules = self.config.rules.clone();
         assert_eq!(fresh.once().await, Outcome::Complete);
         fresh
@@ -140,10 +150,18 @@ impl Stage {
 /// A discovery that goes on until it is dropped.
 pub(crate) struct Running {
     published: watch::Receiver<Published>,
+    replacements: mpsc::Sender<Replacement>,
     task: AbortHandle,
 }
 
 impl Running {
+    /// Goes on by another configuration, as after a reload.
+    pub(crate) async fn replace(&self, config: &Config) -> Result<(), String> {
+        let (done, outcome) = oneshot::channel();
+        self.replacements.send(Replacement { config: config.clone(), done }).await.unwrap();
+        outcome.await.unwrap().map_err(|mistakes| mistakes.to_string())
+    }
+
     /// Waits for the next publication; paused time passes as it must. Everything that the one before led to is
     /// written by then, since time does not pass while a file is being written.
     pub(crate) async fn next(&mut self) -> Published {

@@ -103,6 +103,32 @@ fn every_option_is_listed_with_its_variable_and_default() {
 }
 
 #[test]
+fn every_key_of_the_configuration_file_is_listed_and_means_what_its_option_means() {
+    let text = read("docs/configuration.md");
+    let listed = keys(section(&text, "## Keys"));
+    let key = |option: &str| option.trim_start_matches("--").split(' ').next().unwrap().replace('-', "_");
+    let all: Vec<_> = options(&help(&["--help"])).iter().map(|(option, _)| key(option)).collect();
+    let all: Vec<_> = all.into_iter().filter(|key| key != "config_file").collect();
+    assert_eq!(listed, all);
+    let lines = |heading: &str, indent: &str| -> Vec<String> {
+        let line = |row: Vec<&str>| format!("{indent}{}: {}\n", code(row[0]), code(row[1]));
+        rows(section(&text, heading)).into_iter().map(line).collect()
+    };
+    let of_sources = lines("## Sources", "    ");
+    let own = format!("sources:\n  -\n{}", of_sources[0]);
+    let of_role = format!("sources:\n  -\n{}", of_sources[1..].concat());
+    for file in [lines("## Keys", "").concat(), own, of_role] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.yml");
+        std::fs::write(&path, &file).unwrap();
+        let mut check = program();
+        check.env_remove("PROMETHEUS_ECS_SD_LISTEN_ADDRESS").args(["check-config", "--config-file"]);
+        let output = check.arg(&path).output().unwrap();
+        assert!(output.status.success(), "{file}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn the_readme_lists_every_option() {
     let readme = read("README.md");
     let listed: Vec<_> = rows(section(&readme, "## Options"))

@@ -37,7 +37,7 @@ async fn a_steady_refresh_costs_listings_only() {
 async fn definitions_and_hosts_are_asked_for_once_however_many_there_are() {
     let size = worlds::Size { tasks: 2_000, clusters: 4, definitions: 40, hosts: 250 };
     let mut stage = without_recheck(Stage::new(worlds::large(size)));
-    stage.config.accounts.regions = vec![worlds::REGION.to_owned()];
+    stage = stage.regions(&[worlds::REGION]);
     let mut running = stage.run().await;
     running.next().await;
     assert_snapshot!(stage.asked(), @r"

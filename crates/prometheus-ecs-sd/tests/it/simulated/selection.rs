@@ -1,9 +1,14 @@
 //! Which clusters, accounts and regions are looked at.
 
+use std::sync::{Arc, Mutex};
+
+use ecs_discovery::arn::RoleArn;
+use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use insta::assert_snapshot;
+use prometheus_ecs_sd::config::Account;
 use prometheus_ecs_sd::discovery::Outcome;
 
-use super::{Stage, fleet};
+use super::{REGION, Stage, fleet, opted_in};
 
 fn stage(patterns: &[&str]) -> Stage {
     Stage::new(fleet(&[("prod-a", 1), ("prod-b", 1), ("test", 1)])).clusters(patterns)
@@ -55,4 +60,55 @@ async fn arns_of_another_account_or_region_select_nothing_here() {
     ]);
     assert_eq!(stage.once().await, Outcome::Complete);
     assert_eq!(stage.file("1m"), "[]\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_source_has_clusters_regions_and_a_session_of_its_own() {
+    let role = "arn:aws:iam::222222222222:role/reader";
+    let mut world = fleet(&[("prod", 1), ("test", 2)]);
+    world.allow_role(role, Some("secret"));
+    for region in ["eu-west-1", "us-east-1"] {
+        let region = world.region("222222222222", region);
+        let definition = region.register(opted_in("there"));
+        for cluster in ["prod", "other"] {
+            region.cluster(cluster);
+            region.run(cluster, &definition, ecs_simulator::Placement::Fargate);
+        }
+    }
+    let mut stage = Stage::new(world);
+    let clusters = |name: &str| ClusterSelection::new(vec![ClusterPattern::parse(name).unwrap()]);
+    stage.config.accounts = vec![
+        Account { regions: vec![REGION.to_owned()], clusters: clusters("t*"), ..Account::default() },
+        Account {
+            role: Some(RoleArn::parse_strictly(role).unwrap()),
+            external_id: Some("secret".to_owned()),
+            session_name: Some("scraper".to_owned()),
+            regions: vec!["us-east-1".to_owned()],
+            clusters: clusters("prod"),
+        },
+    ];
+    let sessions = Arc::new(Mutex::new(Vec::new()));
+    let seen = sessions.clone();
+    stage.simulator.on_call(move |call| {
+        seen.lock().unwrap().extend(call.input["RoleSessionName"].as_str().map(str::to_owned));
+        None
+    });
+    assert_eq!(stage.once().await, Outcome::Complete);
+    assert_eq!(stage.targets("1m").len(), 3);
+    assert_eq!(*sessions.lock().unwrap(), ["scraper"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_of_the_own_account_stands_for_it_only_where_it_looks() {
+    let role = "arn:aws:iam::111111111111:role/reader";
+    let mut world = fleet(&[("prod", 1)]);
+    world.allow_role(role, None);
+    let elsewhere = world.own("us-east-1");
+    let definition = elsewhere.register(opted_in("there"));
+    elsewhere.cluster("prod");
+    elsewhere.run("prod", &definition, ecs_simulator::Placement::Fargate);
+    let mut stage = Stage::new(world).regions(&[REGION]).role(role, None);
+    stage.config.accounts[1].regions = vec!["us-east-1".to_owned()];
+    assert_eq!(stage.once().await, Outcome::Complete);
+    assert_eq!(stage.targets("1m").len(), 2);
 }

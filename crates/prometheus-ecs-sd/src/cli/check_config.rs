@@ -1,0 +1,26 @@
+//! Whether the configuration is right, without using it.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::layers::Layers;
+use super::usage;
+use crate::config::Directories;
+
+/// Another machine than the one that it is for may check it: directories are not looked at.
+pub(super) fn run(layers: Layers) -> ExitCode {
+    match layers.config(Directories::LeftAlone) {
+        Ok(config) => {
+            let shown = config.shown();
+            let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+            let mut out = io::stdout().lock();
+            // Nobody may be reading.
+            let _ = writeln!(out, "The configuration is valid:\n");
+            for (name, value) in shown {
+                let _ = writeln!(out, "  {name:width$}  {value}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(mistakes) => usage(&mistakes),
+    }
+}

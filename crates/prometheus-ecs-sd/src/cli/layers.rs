@@ -1,0 +1,77 @@
+//! The command line over the environment over the configuration file over the defaults.
+
+use std::ffi::OsString;
+
+use clap::{ArgMatches, FromArgMatches};
+
+use super::{Cli, command};
+use crate::config::{Config, Directories, FileLayer, Mistakes};
+
+/// What was typed, with the file laid under it.
+pub(super) struct Layers {
+    pub(super) cli: Cli,
+    /// What the file said, and what is wrong with it.
+    file: Option<FileLayer>,
+}
+
+/// Why there is nothing to run.
+pub(super) enum Unread {
+    /// The command line is not right, or asks for help.
+    Usage(clap::Error),
+    /// The configuration file is not.
+    File(Mistakes),
+}
+
+impl From<clap::Error> for Unread {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+impl Layers {
+    /// Reads the file that the command line names, if it does. What is wrong with its values is told by
+    /// [`config`](Self::config), with all else.
+    pub(super) fn read(arguments: &[OsString]) -> Result<Self, Unread> {
+        let mut command = command();
+        let matches = command.clone().try_get_matches_from(arguments)?;
+        let cli = Cli::from_arg_matches(&matches)?;
+        let Some(path) = cli.run_arguments().and_then(|arguments| arguments.config_file.as_deref()) else {
+            return Ok(Self { cli, file: None });
+        };
+        command.build();
+        let (definition, matches) = innermost(&command, &matches);
+        let mut file = FileLayer::read(path, definition).map_err(Unread::File)?;
+        file.overruled_by(matches);
+        let subcommand = definition.get_name().to_owned();
+        let command = super::command();
+        let command = match command.find_subcommand(&subcommand).is_some() {
+            true => command.mut_subcommand(subcommand, |command| file.lay_under(command)),
+            false => file.lay_under(command),
+        };
+        let cli = Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)?;
+        Ok(Self { cli, file: Some(file) })
+    }
+
+    /// What it all comes to.
+    pub(super) fn config(self, directories: Directories) -> Result<Config, Mistakes> {
+        let arguments = self.cli.run_arguments().cloned().unwrap_or_default();
+        Config::layered(&arguments, self.file, directories)
+    }
+}
+
+/// The command that was asked for, and what was typed of it.
+fn innermost<'a>(command: &'a clap::Command, matches: &'a ArgMatches) -> (&'a clap::Command, &'a ArgMatches) {
+    match matches.subcommand().and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches))) {
+        Some((command, matches)) => innermost(command, matches),
+        None => (command, matches),
+    }
+}
+
+/// Reads the same command line's configuration again.
+pub(super) fn reread(arguments: &[OsString]) -> Result<Config, Mistakes> {
+    match Layers::read(arguments) {
+        Ok(layers) => layers.config(Directories::Prepared),
+        Err(Unread::Usage(error)) => Err(Mistakes(vec![error.to_string()])),
+        Err(Unread::File(mistakes)) => Err(mistakes),
+    }
+}

@@ -1,0 +1,162 @@
+//! Whose containers: the accounts that are looked at, from options or from the configuration file's `sources`.
+
+use ecs_discovery::arn::RoleArn;
+use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
+
+use super::yaml::{Mapping, Place, Problems, Value};
+
+/// One account. It is a source in each of its regions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The role to assume; `None` for the credentials as they are.
+    pub role: Option<RoleArn>,
+    /// For assuming it.
+    pub external_id: Option<String>,
+    /// What the account's logs call the session.
+    pub session_name: Option<String>,
+    /// Empty: the region of the AWS configuration.
+    pub regions: Vec<String>,
+    /// Which clusters.
+    pub clusters: ClusterSelection,
+}
+
+/// What the options say about all accounts, which counts for those that the file says nothing else of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Common {
+    pub(super) regions: Vec<String>,
+    pub(super) clusters: ClusterSelection,
+    /// Whether the command line says so, which goes before what the file says of an account.
+    pub(super) regions_are_given: bool,
+    pub(super) clusters_are_given: bool,
+}
+
+pub(super) fn role(text: &str) -> Result<RoleArn, String> {
+    RoleArn::parse_strictly(text)
+        .map_err(|problem| format!("{problem}; it looks like arn:aws:iam::123456789012:role/NAME"))
+}
+
+pub(super) fn region(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    match text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not a region; it looks like eu-west-1")),
+    }
+}
+
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+fn session_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    match (2..=64).contains(&text.len()) && text.chars().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not a session name: 2 to 64 letters, digits or _+=,.@-")),
+    }
+}
+
+/// The accounts under `sources`.
+pub(super) fn from_file(sources: Value, common: &Common, problems: &mut Problems) -> Vec<Account> {
+    let place = sources.place.clone();
+    let items = sources.sequence(problems);
+    if items.is_empty() {
+        problems.add(&place, "there is no source; leave the key out for the account of the credentials");
+    }
+    let mut accounts: Vec<(Place, Account)> = Vec::new();
+    for item in items {
+        let place = item.place.clone();
+        let Some(account) = item.mapping(problems).and_then(|item| account(item, common, problems)) else {
+            continue;
+        };
+        let twin = accounts.iter().find(|(_, earlier)| earlier.shares_a_source_with(&account));
+        if let Some((earlier, _)) = twin {
+            problems.add(&place, format!("{earlier} has the same credentials and region; put both together"));
+        }
+        accounts.push((place, account));
+    }
+    accounts.into_iter().map(|(_, account)| account).collect()
+}
+
+impl Account {
+    fn shares_a_source_with(&self, other: &Self) -> bool {
+        // Without a region, both have the usual one, whichever that is.
+        let share = self.regions.is_empty() && other.regions.is_empty();
+        self.role == other.role && (share || self.regions.iter().any(|region| other.regions.contains(region)))
+    }
+}
+
+fn account(mut item: Mapping, common: &Common, problems: &mut Problems) -> Option<Account> {
+    let place = item.place.clone();
+    let mut text = |key, problems: &mut Problems| {
+        let value = item.take(key)?;
+        Some((value.place.clone(), value.text(problems)?.to_owned()))
+    };
+    fn checked<T>(
+        given: Option<(Place, String)>,
+        check: impl Fn(&str) -> Result<T, String>,
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let (place, text) = given?;
+        check(&text).map_err(|problem| problems.add(&place, problem)).ok()
+    }
+    let given_role = text("role", problems);
+    let has_role = given_role.is_some();
+    let role = checked(given_role, role, problems);
+    let external_id = text("external_id", problems);
+    let session_name = text("session_name", problems);
+    let own = item.take("own_account").map(|value| (value.place.clone(), value.flag(problems)));
+    match (&own, has_role) {
+        (Some((place, Some(true))), true) => {
+            problems.add(place, "a source is either the own account or that of a role; make it two");
+        }
+        (None | Some((_, Some(false))), false) => {
+            problems.add(&place, "whose account? write a role, or own_account: true");
+        }
+        _ => {}
+    }
+    for (place, _) in [&external_id, &session_name].into_iter().flatten().filter(|_| !has_role) {
+        problems.add(place, "this is for assuming a role, and there is none");
+    }
+    let regions = each(&mut item, ["regions", "region"], region, problems);
+    let clusters = each(&mut item, ["clusters", "cluster"], ClusterPattern::parse, problems);
+    item.finish(problems);
+    let is_own = matches!(own, Some((_, Some(true))));
+    if role.is_none() && (has_role || !is_own) {
+        return None;
+    }
+    Some(Account {
+        role,
+        external_id: external_id.map(|(_, text)| text),
+        session_name: checked(session_name, self::session_name, problems),
+        regions: if regions.is_empty() || common.regions_are_given {
+            common.regions.clone()
+        } else {
+            regions
+        },
+        clusters: if clusters.is_empty() || common.clusters_are_given {
+            common.clusters.clone()
+        } else {
+            ClusterSelection::new(clusters)
+        },
+    })
+}
+
+/// The values of a list, each checked and each once.
+fn each<T: PartialEq>(
+    item: &mut Mapping,
+    keys: [&str; 2],
+    check: impl Fn(&str) -> Result<T, String>,
+    problems: &mut Problems,
+) -> Vec<T> {
+    let mut values = Vec::new();
+    for (place, text) in keys
+        .into_iter()
+        .filter_map(|key| item.take(key))
+        .flat_map(|list| list.texts(problems))
+        .collect::<Vec<_>>()
+    {
+        match check(text.trim()) {
+            Ok(value) if values.contains(&value) => {}
+            Ok(value) => values.push(value),
+            Err(problem) => problems.add(&place, problem),
+        }
+    }
+    values
+}

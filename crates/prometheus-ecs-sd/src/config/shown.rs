@@ -1,0 +1,69 @@
+//! The configuration in effect, for people, without what could be a secret.
+
+use std::time::Duration;
+
+use ecs_discovery::derive::TagSelection;
+use ecs_discovery::inventory::selection::ClusterPattern;
+
+use super::{Account, Config};
+
+impl Config {
+    /// Names, as the configuration file has them, and values.
+    pub fn shown(&self) -> Vec<(String, String)> {
+        let path = |path: &Option<std::path::PathBuf>| {
+            path.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string())
+        };
+        let listen = self.listen.as_ref().map_or("none", |listen| listen.address());
+        let intervals = &self.rules.intervals;
+        let offered: Vec<_> = intervals.offered().iter().map(ToString::to_string).collect();
+        let tags = match &*self.rules.tags_to_labels {
+            TagSelection::None => "none".to_owned(),
+            TagSelection::All => "*".to_owned(),
+            TagSelection::Keys(keys) => keys.iter().cloned().collect::<Vec<_>>().join(", "),
+        };
+        let mut shown: Vec<(String, String)> = vec![
+            ("directory".to_owned(), path(&self.directory)),
+            ("listen_address".to_owned(), listen.to_owned()),
+            ("enable_lifecycle".to_owned(), self.enable_lifecycle.to_string()),
+            ("state_file".to_owned(), path(&self.state_file)),
+            ("interval".to_owned(), length(self.interval)),
+            ("recheck_interval".to_owned(), length(self.recheck_interval)),
+            ("max_staleness".to_owned(), length(self.max_staleness)),
+            ("api_share".to_owned(), self.api_share.to_string()),
+            ("scrape_intervals".to_owned(), offered.join(", ")),
+            ("default_scrape_interval_prefix".to_owned(), intervals.default_interval().to_string()),
+            ("tags_to_labels".to_owned(), tags),
+        ];
+        let sources = self.accounts.iter().enumerate();
+        shown.extend(sources.map(|(index, account)| (format!("sources[{index}]"), account.shown())));
+        shown
+    }
+}
+
+impl Account {
+    fn shown(&self) -> String {
+        let whose = self.role.as_ref().map_or("own account", |role| role.as_str());
+        let regions = match &self.regions[..] {
+            [] => "the usual region".to_owned(),
+            regions => regions.join(", "),
+        };
+        let clusters = match self.clusters.patterns() {
+            [] => "all clusters".to_owned(),
+            patterns => patterns.iter().map(ClusterPattern::as_str).collect::<Vec<_>>().join(", "),
+        };
+        // An external id is no secret to AWS, but some treat it as one.
+        let external_id = if self.external_id.is_some() { "; with an external id" } else { "" };
+        let session = self.session_name.as_ref().map(|name| format!("; session {name}")).unwrap_or_default();
+        format!("{whose}; {regions}; {clusters}{external_id}{session}")
+    }
+}
+
+/// As Prometheus writes it.
+fn length(length: Duration) -> String {
+    match length.as_secs() {
+        _ if length == Duration::MAX => "never".to_owned(),
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}

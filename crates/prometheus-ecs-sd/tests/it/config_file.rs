@@ -1,0 +1,263 @@
+//! The configuration file, what is checked of it, and what is made of it.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use insta::assert_snapshot;
+
+use crate::tools::{program, repository, tool};
+
+/// A directory with a configuration file.
+struct Configured {
+    directory: tempfile::TempDir,
+    command: Command,
+}
+
+fn configured(text: &str) -> Configured {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("config.yml"), text).unwrap();
+    let mut command = program();
+    command.env_remove("PROMETHEUS_ECS_SD_LISTEN_ADDRESS").current_dir(&directory);
+    Configured { directory, command }
+}
+
+impl Configured {
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs a command on the file; its exit code, and all that it prints.
+    fn runs(mut self, arguments: &[&str]) -> String {
+        self.command.args(arguments).args(["--config-file", "config.yml"]).stdin(Stdio::null());
+        let Output { status, stdout, stderr } = self.command.output().unwrap();
+        let text = String::from_utf8([stdout, stderr].concat()).unwrap();
+        let text = text.replace(self.directory.path().to_str().unwrap(), "DIR");
+        format!("exit {}\n{text}", status.code().unwrap())
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_with_line_and_path() {
+    let text = "\
+intervall: 30
+interval: often
+directory: [a, b]
+enable_lifecycle: perhaps
+log_level: loud
+external_id: x
+region: [eu-west-1, Frankfurt]
+scrape_intervals:
+  - 15s
+  - 15s
+sources:
+  - role: arn:aws:iam::1234:role/reader
+    regoins: [eu-west-1]
+  - own_account: true
+    external_id: x
+  - clusters: [a, '']
+  - role: arn:aws:iam::123456789012:role/reader
+    session_name: a b
+    regions: [eu-west-1]
+  - role: arn:aws:iam::123456789012:role/reader
+    own_account: true
+    regions: [eu-west-1, us-east-1]
+  - just words
+";
+    assert_snapshot!(configured(text).runs(&["check-config", "--api-share", "2"]), @r#"
+    exit 2
+    error: config.yml:1: intervall: there is no such key; is interval meant?
+    error: config.yml:2: interval: "often" is not a length of time; use seconds such as 60, or 90s, 2m
+    error: config.yml:3: directory: a list stands here; write one value
+    error: config.yml:4: enable_lifecycle: "perhaps" is neither true nor false
+    error: config.yml:5: log_level: "loud" is not one of error, warn, info, debug, trace
+    error: config.yml:6: external_id: sources say whose containers; put this there
+    error: config.yml:7: region[1]: "Frankfurt" is not a region; it looks like eu-west-1
+    error: config.yml:9: scrape_intervals[0]: the scrape intervals 15s and 15s are the same; name it once
+    error: config.yml:12: sources[0].role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
+    error: config.yml:13: sources[0].regoins: there is no such key; is regions meant?
+    error: config.yml:15: sources[1].external_id: this is for assuming a role, and there is none
+    error: config.yml:16: sources[2]: whose account? write a role, or own_account: true
+    error: config.yml:16: sources[2].clusters[1]: a cluster's name is empty
+    error: config.yml:18: sources[3].session_name: "a b" is not a session name: 2 to 64 letters, digits or _+=,.@-
+    error: config.yml:20: sources[4]: sources[3] has the same credentials and region; put both together
+    error: config.yml:21: sources[4].own_account: a source is either the own account or that of a role; make it two
+    error: config.yml:23: sources[5]: a mapping belongs here, such as key: value
+    error: --api-share: "2" is not a share of AWS's request limits; use a number from 0.01 to 1
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn what_is_no_mapping_of_keys_and_what_is_not_there_cannot_be_read() {
+    for (text, told) in [
+        ("- a\n", "config.yml:1: a mapping belongs here, such as key: value"),
+        ("interval: 'x\n", "config.yml:"),
+        ("a: 1\n---\nb: 2\n", "config.yml:2: a second document begins here; only one is read"),
+    ] {
+        let said = configured(text).runs(&["check-config"]);
+        assert!(said.starts_with(&format!("exit 2\nerror: {told}")), "{said}");
+    }
+    let gone = configured("");
+    std::fs::remove_file(gone.directory.path().join("config.yml")).unwrap();
+    assert_snapshot!(gone.runs(&[]), @r"
+    exit 2
+    error: --config-file: config.yml cannot be read: No such file or directory (os error 2)
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn the_command_line_and_the_environment_win_over_the_file() {
+    let text = "\
+interval: 2m
+recheck_interval: 20m
+api_share: 0.25
+once: true
+directory: targets
+max_staleness: 1d
+scrape_intervals: [10s, 1m]
+tags_to_labels: [team, stage]
+sources:
+  - own_account: true
+    regions: [eu-west-1, eu-central-1]
+    clusters: [prod-*]
+  - role: arn:aws:iam::222222222222:role/reader
+    external_id: very-secret
+    session_name: scraper
+";
+    assert_snapshot!(configured(text).runs(&["check-config"]), @r"
+    exit 0
+    The configuration is valid:
+
+      directory                       targets
+      listen_address                  none
+      enable_lifecycle                false
+      state_file                      targets/.prometheus-ecs-sd/state
+      interval                        2m
+      recheck_interval                20m
+      max_staleness                   24h
+      api_share                       0.25
+      scrape_intervals                10s, 1m
+      default_scrape_interval_prefix  1m
+      tags_to_labels                  stage, team
+      sources[0]                      own account; eu-west-1, eu-central-1; prod-*
+      sources[1]                      arn:aws:iam::222222222222:role/reader; the usual region; all clusters; with an external id; session scraper
+    ");
+    let overruled = configured(text).env("PROMETHEUS_ECS_SD_RECHECK_INTERVAL", "30m");
+    let arguments = ["check-config", "--interval", "90", "--region", "us-east-1", "--cluster", "one"];
+    assert_snapshot!(overruled.runs(&arguments), @r"
+    exit 0
+    The configuration is valid:
+
+      directory                       targets
+      listen_address                  none
+      enable_lifecycle                false
+      state_file                      targets/.prometheus-ecs-sd/state
+      interval                        90s
+      recheck_interval                30m
+      max_staleness                   24h
+      api_share                       0.25
+      scrape_intervals                10s, 1m
+      default_scrape_interval_prefix  1m
+      tags_to_labels                  stage, team
+      sources[0]                      own account; us-east-1; one
+      sources[1]                      arn:aws:iam::222222222222:role/reader; us-east-1; one; with an external id; session scraper
+    ");
+    let role = ["check-config", "--role", "arn:aws:iam::333333333333:role/reader"];
+    assert_snapshot!(configured(text).runs(&role).lines().last().unwrap(), @r"  sources[1]                      arn:aws:iam::333333333333:role/reader; the usual region; all clusters");
+}
+
+#[test]
+fn an_empty_file_says_nothing() {
+    let without =
+        program().env_remove("PROMETHEUS_ECS_SD_LISTEN_ADDRESS").arg("check-config").output().unwrap();
+    let without = format!("exit 0\n{}", String::from_utf8(without.stdout).unwrap());
+    assert_eq!(configured("# nothing\n").runs(&["check-config"]), without);
+}
+
+#[test]
+fn the_configuration_for_prometheus_is_one_that_it_takes() {
+    let files = configured("directory: /var/lib/a 'b'\nscrape_intervals: [10s, 1m]\n");
+    let served = configured("listen_address: :9800\n");
+    let made = [files, served].map(|configured| {
+        let made = configured.runs(&["generate", "prometheus-config"]);
+        let made = made.strip_prefix("exit 0\n").unwrap().to_owned();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("prometheus.yml");
+        std::fs::write(&file, &made).unwrap();
+        let checked = tool("promtool").args(["check", "config"]).arg(&file).output().unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+        made
+    });
+    assert_snapshot!(made.join("\n"), @r#"
+    scrape_configs:
+      - job_name: ecs-10s
+        scrape_interval: 10s
+        file_sd_configs:
+          - files: ["/var/lib/a 'b'/10s-tasks.json"]
+      - job_name: ecs-1m
+        scrape_interval: 1m
+        file_sd_configs:
+          - files: ["/var/lib/a 'b'/1m-tasks.json"]
+
+    scrape_configs:
+      # Each target brings its own interval, path and scheme.
+      - job_name: ecs
+        http_sd_configs:
+          - url: http://localhost:9800/sd
+            refresh_interval: 30s
+    "#);
+}
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(repository(&format!("examples/{name}"))).unwrap()
+}
+
+fn as_json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text.strip_prefix("exit 0\n").unwrap_or(text)).unwrap()
+}
+
+#[test]
+fn the_policies_are_those_of_the_examples() {
+    let roles = [
+        "arn:aws:iam::222222222222:role/prometheus-ecs-sd",
+        "arn:aws:iam::333333333333:role/prometheus-ecs-sd",
+    ];
+    let of = |product: &str, text: &str| as_json(&configured(text).runs(&["generate", product]));
+    assert_eq!(of("iam-policy", ""), as_json(&example("iam-policy.json")));
+    let only_roles = format!("no_own_account: true\nrole: [{}]\n", roles.join(", "));
+    assert_eq!(of("iam-policy", &only_roles), as_json(&example("iam-assume-role.json")));
+    assert_eq!(of("iam-role-policy", &only_roles), as_json(&example("iam-policy.json")));
+    let named = of("iam-policy", "cluster: [one, arn:aws:ecs:eu-west-1:123456789012:cluster/two]\n");
+    assert!(!named.to_string().contains("ListClusters"), "{named}");
+}
+
+#[test]
+fn completions_and_the_manual_name_every_command() {
+    let made = |arguments: &[&str]| {
+        let output = program().arg("generate").args(arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for shell in ["bash", "fish", "zsh"] {
+        assert!(made(&["completions", shell]).contains("check-config"), "{shell}");
+    }
+    let manual = made(&["man"]);
+    assert!(manual.starts_with(".ie") && manual.contains("check\\-config"), "{manual}");
+    assert_eq!(
+        program().args(["generate", "completions"]).env_remove("SHELL").output().unwrap().status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn every_example_of_a_configuration_is_valid() {
+    let examples: Vec<PathBuf> = vec![repository("examples/config.yml")];
+    for path in examples {
+        let output = program().args(["check-config", "--config-file"]).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

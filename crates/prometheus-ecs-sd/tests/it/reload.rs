@@ -1,0 +1,92 @@
+//! Reading the configuration file again, while the program runs.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+
+use ecs_simulator::Aws;
+use serde_json::Value;
+
+use crate::cli::Program;
+use crate::simulated::fleet;
+use crate::tools::{Running, free_address, wait};
+
+/// The program on a fleet of two clusters, with a configuration file in its directory.
+struct Configured {
+    program: Program,
+    running: Running,
+    address: SocketAddr,
+}
+
+const PROD: &str = "interval: 1s\ncluster: [prod]\n";
+const TEST: &str = "interval: 1s\ncluster: [test]\n";
+
+fn start(arguments: &[&str]) -> Configured {
+    let aws = Aws::new(fleet(&[("prod", 1), ("test", 2)]));
+    let address = free_address();
+    let mut program = Program::on(&aws).args(&["--listen-address", &address.to_string()]).args(arguments);
+    let file = program.path().join("config.yml");
+    fs::write(&file, PROD).unwrap();
+    program.command.arg("--config-file").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+    let running = Running::start(&mut program.command);
+    let configured = Configured { program, running, address };
+    configured.has(1);
+    configured
+}
+
+impl Configured {
+    fn says(&self, text: &str) {
+        fs::write(self.program.path().join("config.yml"), text).unwrap();
+    }
+
+    fn targets(&self) -> Option<usize> {
+        let text = fs::read_to_string(self.program.path().join("1m-tasks.json")).ok()?;
+        Some(serde_json::from_str::<Vec<Value>>(&text).unwrap().len())
+    }
+
+    fn has(&self, targets: usize) {
+        wait(|| match self.targets() {
+            Some(found) if found == targets => Ok(()),
+            found => Err(format!("{found:?} instead of {targets} targets")),
+        });
+    }
+
+    /// The status and what follows the headers.
+    fn post(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        write!(stream, "POST {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+}
+
+#[test]
+fn a_hangup_makes_the_file_be_read_again() {
+    let mut configured = start(&[]);
+    configured.says(TEST);
+    let id = configured.running.0.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    configured.has(2);
+    configured.running.check();
+    assert_eq!(configured.post("/-/reload").0, 403, "nobody has enabled it");
+}
+
+#[test]
+fn a_reload_over_http_answers_once_it_is_done_or_says_what_is_wrong() {
+    let configured = start(&["--enable-lifecycle"]);
+    configured.says("intervall: 1s\ncluster: [prod]\n");
+    let (status, said) = configured.post("/-/reload");
+    assert!(
+        status == 500 && said.contains("config.yml:1: intervall: there is no such key"),
+        "{status} {said}"
+    );
+    configured.says(TEST);
+    assert_eq!(configured.post("/-/reload"), (200, String::new()));
+    configured.has(2);
+    fs::remove_file(configured.program.path().join("config.yml")).unwrap();
+    assert_eq!(configured.post("/-/reload").0, 500);
+    assert_eq!(configured.targets(), Some(2));
+}
