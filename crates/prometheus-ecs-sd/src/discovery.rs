@@ -80,11 +80,11 @@ impl Discovery {
     pub async fn run(mut self, mut replacements: mpsc::Receiver<Replacement>) {
         self.restore();
         loop {
-            let replacement = tokio::select! {
+            // A refresh that takes long must come to its end, however often something comes that changes nothing.
+            let Replacement { config, done } = tokio::select! {
                 () = self.poller.run(&mut self.publisher) => unreachable!("it polls for ever"),
-                Some(replacement) = replacements.recv() => replacement,
+                replacement = next_replacement(&self.config, &self.aws, &mut replacements) => replacement,
             };
-            let Replacement { config, done } = replacement;
             let outcome = self.replace(config).await.map_err(|problem| Mistakes(vec![problem.to_string()]));
             // Whoever waited for it may have left.
             let _ = done.send(outcome);
@@ -94,7 +94,6 @@ impl Discovery {
     /// Goes on by another configuration. Sources that stay keep their facts, as in a restart; what is published
     /// stays until the new sources come to something.
     async fn replace(&mut self, config: Config) -> Result<(), NoRegion> {
-        Poller::check(&config, &self.aws)?;
         warn_of_restart(&self.config, &config);
         self.aws.draw(config.api_share);
         let known = self.poller.known();
@@ -132,6 +131,22 @@ impl Discovery {
             self.poller.restore(before, &mut self.publisher);
         }
     }
+}
+
+/// Waits for a configuration that is another one and can be; answers the others.
+async fn next_replacement(
+    current: &Config,
+    aws: &Aws,
+    replacements: &mut mpsc::Receiver<Replacement>,
+) -> Replacement {
+    while let Some(replacement) = replacements.recv().await {
+        let outcome = Poller::check(&replacement.config, aws);
+        if outcome.is_ok() && replacement.config != *current {
+            return replacement;
+        }
+        let _ = replacement.done.send(outcome.map_err(|problem| Mistakes(vec![problem.to_string()])));
+    }
+    std::future::pending().await
 }
 
 /// What cannot be changed while it is in use.

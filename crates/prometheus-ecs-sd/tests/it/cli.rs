@@ -11,6 +11,7 @@ use ecs_simulator::{Aws, Delivery, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Re
 use insta::assert_snapshot;
 
 use crate::simulated::{fleet, opted_in};
+use crate::tools::Running;
 
 /// A directory for the files, and the binary with nothing of this machine's AWS configuration.
 pub(crate) struct Program {
@@ -148,6 +149,22 @@ fn no_region_is_bad_configuration() {
 }
 
 #[test]
+fn the_usual_address_may_be_taken_unless_there_is_nothing_else_to_do() {
+    // By this test, or by whoever else has it.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:9779");
+    let mut without_files = Program::new().env("AWS_REGION", "eu-central-1");
+    without_files.command.env_remove("PROMETHEUS_ECS_SD_LISTEN_ADDRESS");
+    let said = without_files.failed();
+    assert!(said.starts_with("exit 2\nerror: --listen-address: cannot listen at 127.0.0.1:9779"), "{said}");
+    let mut with_files = Program::on(&Aws::new(fleet(&[("production", 1)])));
+    with_files.command.env_remove("PROMETHEUS_ECS_SD_LISTEN_ADDRESS");
+    let mut child = Running::start(&mut with_files.command);
+    let out = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    assert!(out.map(Result::unwrap).any(|line| line.starts_with("1 targets")));
+    child.check();
+}
+
+#[test]
 fn once_tells_complete_incomplete_and_nothing_apart() {
     let aws = Aws::new(fleet(&[("bad", 1), ("good", 1)]));
     assert_eq!(Program::on(&aws).args(&["--once"]).exit_code(), Some(0));
@@ -201,7 +218,7 @@ fn help_and_version_are_no_errors() {
 
 /// Starts the program, sends it a signal once `ready` says so, and expects an exit with 0 within a second.
 fn stops_at_once(program: &mut Program, signal: &str, mut ready: impl FnMut(&mut Child) -> bool) {
-    let mut child = Running(program.command.spawn().unwrap());
+    let mut child = Running::start(&mut program.command);
     let deadline = Instant::now() + Duration::from_secs(30);
     while !ready(&mut child.0) {
         assert!(Instant::now() < deadline, "the program did not get that far");
@@ -212,16 +229,6 @@ fn stops_at_once(program: &mut Program, signal: &str, mut ready: impl FnMut(&mut
     let status = child.0.wait().unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(sent.elapsed() < Duration::from_secs(1), "it took {:?}", sent.elapsed());
-}
-
-/// Ends with the test, whichever way that ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -19,8 +19,8 @@ struct Configured {
     address: SocketAddr,
 }
 
-const PROD: &str = "interval: 1s\ncluster: [prod]\n";
-const TEST: &str = "interval: 1s\ncluster: [test]\n";
+const PROD: &str = "interval: 1s\nregion: eu-central-1\ncluster: [prod]\n";
+const TEST: &str = "interval: 1s\nregion: eu-central-1\ncluster: [test]\n";
 
 fn start(arguments: &[&str]) -> Configured {
     let aws = Aws::new(fleet(&[("prod", 1), ("test", 2)]));
@@ -28,7 +28,13 @@ fn start(arguments: &[&str]) -> Configured {
     let mut program = Program::on(&aws).args(&["--listen-address", &address.to_string()]).args(arguments);
     let file = program.path().join("config.yml");
     fs::write(&file, PROD).unwrap();
-    program.command.arg("--config-file").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+    program
+        .command
+        .env_remove("AWS_REGION")
+        .arg("--config-file")
+        .arg(&file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let running = Running::start(&mut program.command);
     let configured = Configured { program, running, address };
     configured.has(1);
@@ -83,6 +89,9 @@ fn a_reload_over_http_answers_once_it_is_done_or_says_what_is_wrong() {
         status == 500 && said.contains("config.yml:1: intervall: there is no such key"),
         "{status} {said}"
     );
+    configured.says("interval: 1s\ncluster: [prod]\n");
+    let (status, said) = configured.post("/-/reload");
+    assert!(status == 500 && said.contains("no region is named"), "{status} {said}");
     configured.says(TEST);
     assert_eq!(configured.post("/-/reload"), (200, String::new()));
     configured.has(2);
