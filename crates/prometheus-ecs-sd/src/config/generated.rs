@@ -1,5 +1,6 @@
 //! What belongs to a configuration elsewhere: Prometheus's own, and what AWS is to allow.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Account, Config};
@@ -64,17 +65,35 @@ pub(crate) fn iam_role_policy(config: &Config) -> String {
     policy(&if of_roles.is_empty() { Vec::new() } else { reading(&of_roles) })
 }
 
-fn reading(accounts: &[&Account]) -> Vec<Value> {
+fn reading(accounts: &[&Account]) -> Vec<Statement> {
     let lists = accounts.iter().any(|account| account.clusters.needs_listing());
     let tasks: Vec<_> = lists.then_some(LISTING).into_iter().chain(READING).collect();
     vec![statement("ReadTasks", &tasks, json!("*")), statement("ReadHosts", &HOSTS, json!("*"))]
 }
 
-fn statement(name: &str, actions: &[&str], resource: Value) -> Value {
-    json!({ "Sid": name, "Effect": "Allow", "Action": actions, "Resource": resource })
+fn statement(name: &'static str, actions: &[&'static str], resource: Value) -> Statement {
+    Statement { sid: name, effect: "Allow", action: actions.to_vec(), resource }
 }
 
-fn policy(statements: &[Value]) -> String {
-    let policy = json!({ "Version": "2012-10-17", "Statement": statements });
-    format!("{policy:#}\n")
+fn policy(statements: &[Statement]) -> String {
+    let policy = Policy { version: "2012-10-17", statement: statements };
+    let text = serde_json::to_string_pretty(&policy).expect("texts and lists are JSON");
+    format!("{text}\n")
+}
+
+/// A policy with its parts in the order in which AWS shows them.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Policy<'a> {
+    version: &'static str,
+    statement: &'a [Statement],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    sid: &'static str,
+    effect: &'static str,
+    action: Vec<&'static str>,
+    resource: Value,
 }
