@@ -26,6 +26,34 @@ pub(crate) struct Reached {
     pub(crate) address: SocketAddr,
     /// The container's side of the port, where one was looked up.
     pub(crate) container_port: Option<u16>,
+    pub(crate) source: AddressSource,
+    pub(crate) port_source: PortSource,
+}
+
+/// Whose address it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddressSource {
+    /// The IPv4 address of the container's network interface.
+    Container,
+    /// The IPv4 address of the network interface attached to the task.
+    Task,
+    /// The IPv6 address of the container's network interface.
+    Ipv6,
+    /// The private IPv4 address of the host.
+    Host,
+}
+
+/// What names the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortSource {
+    /// `PROMETHEUS_PORT`.
+    Verbatim,
+    /// The endpoint, or `PROMETHEUS_CONTAINER_PORT`.
+    Asked,
+    /// The first TCP port mapping.
+    FirstMapping,
+    /// Nothing does.
+    Default,
 }
 
 /// One container with what its address depends on.
@@ -50,10 +78,11 @@ impl<'a> Reachable<'a> {
 
     /// The address and port of one endpoint.
     pub(crate) fn reach(&self, request: PortRequest) -> Result<Reached, Problem> {
-        let (ip, published) = match &self.definition.network_mode {
-            NetworkMode::Awsvpc => (self.interface()?, false),
-            NetworkMode::Host => (self.host()?, false),
-            NetworkMode::Bridge | NetworkMode::Default => (self.host()?, true),
+        let (ip, source) = match &self.definition.network_mode {
+            NetworkMode::Awsvpc => self.interface()?,
+            NetworkMode::Host | NetworkMode::Bridge | NetworkMode::Default => {
+                (self.host()?, AddressSource::Host)
+            }
             NetworkMode::None => {
                 return Err(Problem::new(
                     Reason::NetworkModeNone,
@@ -67,31 +96,33 @@ impl<'a> Reachable<'a> {
                 ));
             }
         };
-        let (port, container_port) = match request {
-            PortRequest::Verbatim(port) => (port, None),
-            PortRequest::Container(port) if published => (self.host_port(port)?, Some(port)),
-            PortRequest::Container(port) => (port, Some(port)),
-            PortRequest::First if published => {
-                let port = self.first_port().ok_or_else(|| {
+        let published = self.definition.network_mode.publishes_ports();
+        let (port, container_port, port_source) = match request {
+            PortRequest::Verbatim(port) => (port, None, PortSource::Verbatim),
+            PortRequest::Container(port) if published => {
+                (self.host_port(port)?, Some(port), PortSource::Asked)
+            }
+            PortRequest::Container(port) => (port, Some(port), PortSource::Asked),
+            PortRequest::First => match self.first_port() {
+                Some(port) if published => (self.host_port(port)?, Some(port), PortSource::FirstMapping),
+                Some(port) => (port, Some(port), PortSource::FirstMapping),
+                None if published => {
                     let detail =
                         "its definition maps no TCP port; add a port mapping, or set PROMETHEUS_PORT";
-                    Problem::new(Reason::PortNotPublished, detail)
-                })?;
-                (self.host_port(port)?, Some(port))
-            }
-            PortRequest::First => {
-                let port = self.first_port().unwrap_or(DEFAULT_PORT);
-                (port, Some(port))
-            }
+                    return Err(Problem::new(Reason::PortNotPublished, detail));
+                }
+                None => (DEFAULT_PORT, Some(DEFAULT_PORT), PortSource::Default),
+            },
         };
-        Ok(Reached { address: SocketAddr::new(ip, port), container_port })
+        Ok(Reached { address: SocketAddr::new(ip, port), container_port, source, port_source })
     }
 
     /// IPv4 of the container's interface, else of the task's attachment, else IPv6.
-    fn interface(&self) -> Result<IpAddr, Problem> {
+    fn interface(&self) -> Result<(IpAddr, AddressSource), Problem> {
         let attached = || self.task.task.network_interface.as_ref()?.private_ipv4;
-        let ipv4 = self.container().private_ipv4.or_else(attached).map(IpAddr::from);
-        ipv4.or_else(|| self.container().ipv6.map(IpAddr::from))
+        let own = self.container().private_ipv4.map(|ip| (ip.into(), AddressSource::Container));
+        own.or_else(|| attached().map(|ip| (ip.into(), AddressSource::Task)))
+            .or_else(|| self.container().ipv6.map(|ip| (ip.into(), AddressSource::Ipv6)))
             .ok_or_else(|| Problem::new(Reason::NoAddress, "AWS names no address of its network interface"))
     }
 

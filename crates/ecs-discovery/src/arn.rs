@@ -138,6 +138,16 @@ arn!(
     RoleArn, "role", "iam", &["role"]
 );
 
+impl TaskArn {
+    /// The ARN of its cluster, which the short form does not name.
+    pub fn cluster(&self) -> Option<ClusterArn> {
+        let parts = parts(&self.0)?;
+        let ["task", cluster, _] = parts.resource.split('/').collect::<Vec<_>>()[..] else { return None };
+        let Parts { partition, region, account, .. } = parts;
+        ClusterArn::parse(&format!("arn:{partition}:ecs:{region}:{account}:cluster/{cluster}")).ok()
+    }
+}
+
 impl TaskDefinitionArn {
     /// The family, the name that all revisions share.
     pub fn family(&self) -> &str {
@@ -182,6 +192,9 @@ mod tests {
         ] {
             let arn = TaskArn::parse(text).expect("a task ARN");
             assert_eq!((arn.last_part(), arn.region(), arn.account()), (id, region, "123456789012"));
+            let cluster = text.replace("task/prod/0f1e", "cluster/prod");
+            let cluster = Some(cluster).filter(|cluster| cluster.ends_with("cluster/prod"));
+            assert_eq!(arn.cluster().map(|arn| arn.to_string()), cluster);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Never fails, and looks at one task at a time: nothing about one task changes what another becomes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 use std::sync::Arc;
 
 use crate::address::{Reachable, Reached};
@@ -10,7 +11,7 @@ use crate::conventions::environment::{Endpoint, Request, Scrape, Variable, read}
 use crate::finding::{Finding, Problem, Reason, Verdict};
 use crate::interval::Intervals;
 use crate::inventory::{Definition, Placement, TaskView};
-use crate::model::{Status, Task};
+use crate::model::{ContainerDefinition, Settings, Status, Task, TaskDefinition};
 use crate::target::{Machine, Origin, ScrapeEndpoint, Target};
 
 /// What the operator decides about targets.
@@ -57,85 +58,37 @@ pub fn derive<'a>(tasks: impl IntoIterator<Item = TaskView<'a>>, rules: &Rules) 
 
 impl Derived {
     fn task(&mut self, view: &TaskView<'_>, rules: &Rules) {
-        if view.task.definition.is_managed_daemon() {
-            let detail =
-                "ECS managed daemons have no address that can be reached from outside their instance";
-            return self.not_scraped(view.task, "", Problem::new(Reason::ManagedDaemon, detail));
-        }
-        let definition = match view.definition {
-            Definition::Known(definition) => definition,
-            Definition::Unavailable(failure) => {
-                let why = failure.map_or_else(|| "it was not read yet".to_owned(), ToString::to_string);
-                let detail = format!("its definition {} could not be read: {why}", view.task.definition);
-                return self.not_scraped(view.task, "", Problem::new(Reason::DefinitionUnavailable, detail));
-            }
-        };
-        let mut taken = BTreeMap::new();
-        for (position, container) in definition.containers.iter().enumerate() {
-            let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
-            match read(container, overrides.map(|(_, settings)| settings), &rules.intervals) {
-                Request::None if container.secrets.contains(&Variable::Prometheus) => {
-                    let detail = "PROMETHEUS comes from secrets, which cannot be read; set it in environment";
-                    self.find(view.task, &container.name, Verdict::Warning(detail.to_owned()));
-                }
-                Request::None => {}
-                Request::OptedOut => {
-                    let problem = Problem::new(Reason::OptedOut, "PROMETHEUS says no");
-                    self.not_scraped(view.task, &container.name, problem);
-                }
-                Request::Scrape(scrape) => match running(view.task, &container.name) {
-                    Ok(running) => {
-                        let reachable = Reachable {
-                            task: view,
-                            definition,
-                            container_definition: position,
-                            container: running,
-                        };
-                        self.container(&reachable, scrape, rules, &mut taken);
-                    }
-                    Err(problem) => self.not_scraped(view.task, &container.name, problem),
-                },
-            }
+        let examined = examine(view, rules, |examined| self.container(view.task, examined));
+        if let Err(problem) = examined {
+            self.not_scraped(view.task, "", problem);
         }
     }
 
-    /// `taken` is what the containers before in this task are scraped at, and which they are.
-    fn container<'a>(
-        &mut self,
-        at: &Reachable<'a>,
-        scrape: Scrape,
-        rules: &Rules,
-        taken: &mut BTreeMap<ScrapeEndpoint, &'a str>,
-    ) {
-        let name = &at.container_definition().name;
-        let mut problems = Vec::new();
-        let before = self.targets.len();
-        for endpoint in &scrape.endpoints {
-            let reached = endpoint.as_ref().map_err(Problem::clone).and_then(|endpoint| {
-                let reached = at.reach(endpoint.port)?;
-                free(endpoint, reached, taken).map(|place| (endpoint, reached, place))
-            });
-            match reached {
-                Ok((endpoint, reached, place)) => {
-                    taken.insert(place.clone(), name);
-                    let origin = origin(at, reached, &scrape, &rules.tags_to_labels);
-                    self.targets.push(Target {
-                        endpoint: place,
-                        interval: endpoint.interval.clone(),
-                        origin,
-                    });
+    fn container(&mut self, task: &Task, examined: Examined<'_>) {
+        let name = &examined.definition.name;
+        let mut warnings = examined.warnings;
+        match examined.outcome {
+            Outcome::NotAsked => {}
+            Outcome::NotScraped(problem) => return self.not_scraped(task, name, problem),
+            Outcome::Endpoints(endpoints) => {
+                let mut problems = Vec::new();
+                let before = self.targets.len();
+                for endpoint in endpoints {
+                    match endpoint {
+                        Ok((target, _)) => self.targets.push(target),
+                        Err(problem) => problems.push(problem),
+                    }
                 }
-                Err(problem) => problems.push(problem),
+                let mut problems = problems.into_iter();
+                if self.targets.len() == before {
+                    problems.next().into_iter().for_each(|problem| self.not_scraped(task, name, problem));
+                    return;
+                }
+                warnings.extend(problems.map(|problem| format!("{}: {}", problem.reason, problem.detail)));
             }
         }
-        if self.targets.len() > before {
-            let partly =
-                problems.into_iter().map(|problem| format!("{}: {}", problem.reason, problem.detail));
-            for warning in scrape.warnings.into_iter().chain(partly) {
-                self.find(at.task.task, name, Verdict::Warning(warning));
-            }
-        } else if let Some(problem) = problems.into_iter().next() {
-            self.not_scraped(at.task.task, name, problem);
+        for warning in warnings {
+            self.find(task, name, Verdict::Warning(warning));
         }
     }
 
@@ -146,6 +99,102 @@ impl Derived {
     fn find(&mut self, task: &Task, container: &str, verdict: Verdict) {
         self.findings.push(Finding { task: task.arn.clone(), container: container.into(), verdict });
     }
+}
+
+/// One container of a task's definition, and what it comes to.
+pub(crate) struct Examined<'a> {
+    pub(crate) definition: &'a ContainerDefinition,
+    pub(crate) overrides: Option<&'a Settings>,
+    /// How each endpoint was written that there is an outcome of.
+    pub(crate) written: Vec<Box<str>>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) outcome: Outcome,
+}
+
+/// What a container comes to.
+pub(crate) enum Outcome {
+    /// It did not opt in.
+    NotAsked,
+    /// No target, whatever its endpoints.
+    NotScraped(Problem),
+    /// What each of its endpoints comes to; never empty.
+    Endpoints(Vec<Result<(Target, Reached), Problem>>),
+}
+
+/// Looks at each container of a task's definition, in its order; or says why none can be looked at.
+pub(crate) fn examine(
+    view: &TaskView<'_>,
+    rules: &Rules,
+    mut each: impl FnMut(Examined<'_>),
+) -> Result<(), Problem> {
+    let definition = definition(view)?;
+    let mut taken = BTreeMap::new();
+    for (position, container) in definition.containers.iter().enumerate() {
+        let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
+        let overrides = overrides.map(|(_, settings)| settings);
+        let (mut written, mut warnings) = (Vec::new(), Vec::new());
+        let outcome = match read(container, overrides, &rules.intervals) {
+            Request::None => {
+                if container.secrets.contains(&Variable::Prometheus) {
+                    let warning =
+                        "PROMETHEUS comes from secrets, which cannot be read; set it in environment";
+                    warnings.push(warning.to_owned());
+                }
+                Outcome::NotAsked
+            }
+            Request::OptedOut => Outcome::NotScraped(Problem::new(Reason::OptedOut, "PROMETHEUS says no")),
+            Request::Scrape(mut scrape) => {
+                (written, warnings) = (take(&mut scrape.written), take(&mut scrape.warnings));
+                match running(view.task, &container.name) {
+                    Ok(running) => {
+                        let at = Reachable {
+                            task: view,
+                            definition,
+                            container_definition: position,
+                            container: running,
+                        };
+                        Outcome::Endpoints(endpoints(&at, scrape, rules, &mut taken))
+                    }
+                    Err(problem) => Outcome::NotScraped(problem),
+                }
+            }
+        };
+        each(Examined { definition: container, overrides, written, warnings, outcome });
+    }
+    Ok(())
+}
+
+fn definition<'a>(view: &TaskView<'a>) -> Result<&'a Arc<TaskDefinition>, Problem> {
+    if view.task.definition.is_managed_daemon() {
+        let detail = "ECS managed daemons have no address that can be reached from outside their instance";
+        return Err(Problem::new(Reason::ManagedDaemon, detail));
+    }
+    match view.definition {
+        Definition::Known(definition) => Ok(definition),
+        Definition::Unavailable(failure) => {
+            let why = failure.map_or_else(|| "it was not read yet".to_owned(), ToString::to_string);
+            let detail = format!("its definition {} could not be read: {why}", view.task.definition);
+            Err(Problem::new(Reason::DefinitionUnavailable, detail))
+        }
+    }
+}
+
+/// What each endpoint comes to. `taken` is what is scraped of the task already, and of which container.
+fn endpoints<'a>(
+    at: &Reachable<'a>,
+    scrape: Scrape,
+    rules: &Rules,
+    taken: &mut BTreeMap<ScrapeEndpoint, &'a str>,
+) -> Vec<Result<(Target, Reached), Problem>> {
+    let endpoint = |endpoint: &Result<Endpoint, Problem>| {
+        let endpoint = endpoint.as_ref().map_err(Problem::clone)?;
+        let reached = at.reach(endpoint.port)?;
+        let place = free(endpoint, reached, taken)?;
+        taken.insert(place.clone(), &at.container_definition().name);
+        let origin = origin(at, reached, &scrape, &rules.tags_to_labels);
+        Ok((Target { endpoint: place, interval: endpoint.interval.clone(), origin }, reached))
+    };
+    scrape.endpoints.iter().map(endpoint).collect()
 }
 
 /// The position of the running container of that name, or why there is none.

@@ -206,6 +206,11 @@ impl NetworkMode {
         }
     }
 
+    /// Whether a container's ports are reached at others of its host.
+    pub(crate) fn publishes_ports(&self) -> bool {
+        matches!(self, Self::Bridge | Self::Default)
+    }
+
     /// Whether a task's address is its host's.
     pub(crate) fn is_at_the_host(&self) -> bool {
         matches!(self, Self::Bridge | Self::Default | Self::Host)

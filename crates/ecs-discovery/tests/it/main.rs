@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod explanations;
 mod fixture;
 mod properties;
 mod refresh;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::derive::Rules;
+use ecs_discovery::explain::{Explanation, explain};
 use ecs_discovery::inventory::Inventory;
 use ecs_discovery::inventory::plan::Refresh;
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
@@ -112,6 +113,12 @@ impl Source {
         let (inventory, scopes) =
             saved.restore(selection, &self.rules, now.saturating_sub(Self::INTERVAL), now);
         (self.inventory, self.snapshot) = (inventory, Snapshot { scopes });
+    }
+
+    /// What is known of every task, explained.
+    pub(crate) fn explanations(&self) -> Vec<Explanation> {
+        let tasks = self.inventory.clusters().flat_map(|cluster| self.inventory.tasks(cluster));
+        tasks.map(|task| explain(&task, &self.rules)).collect()
     }
 
     pub(crate) fn scope(&self, cluster: &str) -> &Scope {

@@ -7,6 +7,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use ecs_discovery::finding::{Finding, Reason, Verdict};
+use ecs_discovery::render::printable;
 use ecs_discovery::snapshot::{Changes as Differences, Snapshot, Standing};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
@@ -108,15 +109,6 @@ impl std::fmt::Display for Difference<'_> {
         }
         Ok(())
     }
-}
-
-/// Text from a task definition must not be able to write to the terminal, or to turn a line around.
-fn printable(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric();
-    if text.chars().all(plain) {
-        return text.into();
-    }
-    text.chars().flat_map(|c| if plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
 }
 
 fn log_standings(before: &Snapshot, now: &Snapshot) {

@@ -1,7 +1,11 @@
 //! Whatever tasks run where, in whatever order answers come, and whatever fails on the way.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ecs_discovery::arn::TaskArn;
+use ecs_discovery::explain::Explanation;
+use ecs_discovery::finding::{Finding, Problem, Verdict};
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use proptest::{collection, option, prop_assert, prop_assert_eq};
@@ -147,6 +151,15 @@ fn fresh(world: &World, now: Duration) -> Source {
     source
 }
 
+/// Which containers an explanation says are not scraped, and why.
+fn problems(explanation: &Explanation) -> Vec<(TaskArn, Box<str>, Problem)> {
+    let task = || explanation.task.arn.clone();
+    let whole = explanation.containers.as_ref().err().map(|problem| (task(), "".into(), problem.clone()));
+    let containers = explanation.containers().iter();
+    let each = containers.filter_map(|one| Some((task(), one.name.clone(), one.problem()?.clone())));
+    whole.into_iter().chain(each).collect()
+}
+
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -166,6 +179,24 @@ proptest! {
             prop_assert_eq!(shuffled.refresh_in_order(answer, |open| dice.below(open)).len(), asked);
             prop_assert_eq!(file(&in_order), file(&shuffled));
             prop_assert_eq!(&in_order.snapshot, &shuffled.snapshot);
+        }
+    }
+
+    #[test]
+    fn an_explanation_is_what_is_derived(moments in collection::vec(moment(), 1..3)) {
+        let mut source = Source::default();
+        for moment in &moments {
+            source.refresh(&world(moment));
+            let explanations = source.explanations();
+            let mut targets: Vec<_> = explanations.iter().flat_map(Explanation::targets).collect();
+            targets.sort_by(|one, other| one.in_order(other));
+            prop_assert_eq!(targets, source.snapshot.targets());
+            let problems = explanations.iter().flat_map(problems).collect::<BTreeSet<_>>();
+            let not_scraped = |finding: &Finding| match &finding.verdict {
+                Verdict::NotScraped(problem) => Some((finding.task.clone(), finding.container.clone(), problem.clone())),
+                Verdict::Warning(_) => None,
+            };
+            prop_assert_eq!(problems, source.snapshot.findings().filter_map(not_scraped).collect());
         }
     }
 

@@ -1,0 +1,104 @@
+//! Each variable as it was found: where, with what value, which place wins, and what the value meant.
+//!
+//! The words are those of the functions that [`read`](super::read) uses; nothing is decided here.
+
+use super::endpoints::{endpoint_texts, port_in, scheme};
+use super::{OptIn, Place, PortRequest, Variable, no_labels, opt_in, places, settings};
+use crate::model::{ContainerDefinition, Settings};
+
+impl Place {
+    /// AWS's name of it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DockerLabels => "dockerLabels",
+            Self::Environment => "environment",
+            Self::Overrides => "overrides",
+            Self::Secrets => "secrets",
+        }
+    }
+}
+
+/// A variable in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which.
+    pub variable: Variable,
+    /// Where.
+    pub place: Place,
+    /// `None` where it cannot be read.
+    pub value: Option<Box<str>>,
+    /// Whether this is the value that counts.
+    pub counts: bool,
+    /// What it meant, or why it does not count.
+    pub meaning: String,
+}
+
+/// Every variable in every place that sets it, in the order of the documentation, the place that counts first.
+pub fn seen(definition: &ContainerDefinition, overrides: Option<&Settings>) -> Vec<Seen> {
+    let places = places(definition, overrides);
+    let settings = settings(&places);
+    let mut seen = Vec::new();
+    for variable in Variable::ALL {
+        let found = places.iter().rev().filter_map(|(place, set)| Some((*place, set.value(variable)?)));
+        let mut winner = None;
+        for (place, value) in found {
+            let (counts, meaning) = match winner {
+                None => (true, meaning(variable, &settings)),
+                Some(winner) => (false, format!("does not count: {} wins", Place::as_str(winner))),
+            };
+            winner.get_or_insert(place);
+            seen.push(Seen { variable, place, value: Some(value.into()), counts, meaning });
+        }
+        if definition.secrets.contains(&variable) {
+            let meaning = match winner {
+                None => "cannot be read, and counts as unset; set it in environment".to_owned(),
+                Some(winner) => format!("cannot be read: {} counts", winner.as_str()),
+            };
+            seen.push(Seen { variable, place: Place::Secrets, value: None, counts: false, meaning });
+        }
+    }
+    seen
+}
+
+/// What the value of a variable that is set meant.
+fn meaning(variable: Variable, settings: &Settings) -> String {
+    let is_in = matches!(opt_in(settings), OptIn::Yes);
+    if variable != Variable::Prometheus && !is_in {
+        return "not looked at: PROMETHEUS does not opt in".to_owned();
+    }
+    match variable {
+        Variable::Prometheus => match opt_in(settings) {
+            OptIn::Unset => "empty, which does not opt in".to_owned(),
+            OptIn::No => "opts out".to_owned(),
+            OptIn::Yes => "opts in".to_owned(),
+        },
+        Variable::Endpoint => match endpoint_texts(settings).count() {
+            0 => "names no endpoint, as if it were not set".to_owned(),
+            1 => "one endpoint".to_owned(),
+            several => format!("{several} endpoints"),
+        },
+        Variable::Port => match port_in(settings, variable, PortRequest::Verbatim) {
+            Some(Ok(_)) => "the port of endpoints that name none, in every network mode".to_owned(),
+            Some(Err(_)) => "not a port".to_owned(),
+            None => "empty, as if it were not set".to_owned(),
+        },
+        Variable::ContainerPort => match port_in(settings, variable, PortRequest::Container) {
+            Some(_) if port_in(settings, Variable::Port, PortRequest::Verbatim).is_some() => {
+                "not looked at: PROMETHEUS_PORT wins".to_owned()
+            }
+            Some(Ok(_)) => "the container port of endpoints that name none".to_owned(),
+            Some(Err(_)) => "not a port".to_owned(),
+            None => "empty, as if it were not set".to_owned(),
+        },
+        Variable::NoLabels if no_labels(settings) => {
+            "no labels of ECS and EC2, and instance is the job's name".to_owned()
+        }
+        Variable::NoLabels => "not true, as if it were not set".to_owned(),
+        Variable::Tags if settings.value(variable) == Some("") => "empty: no label tags".to_owned(),
+        Variable::Tags => "the label tags, as it is".to_owned(),
+        Variable::Scheme => match scheme(settings) {
+            Ok(scheme) => format!("speaks {}", scheme.as_str()),
+            Err(_) => "neither http nor https".to_owned(),
+        },
+    }
+}

@@ -1,0 +1,294 @@
+//! Why a task's containers become the targets they become, or none: every step of [`derive`](mod@crate::derive), in words.
+//!
+//! No rule is here: what is explained is what the same code decided that derives the targets.
+
+pub mod draft;
+pub mod report;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::address::{AddressSource, PortSource, Reached};
+use crate::conventions::environment::Variable;
+use crate::conventions::environment::endpoints::Parts;
+use crate::conventions::environment::seen::{Seen, seen};
+use crate::derive::{Examined, Outcome, Rules, examine};
+use crate::finding::{Problem, Reason};
+use crate::interval::parse_duration;
+use crate::inventory::{Definition, Placement, TaskView};
+use crate::labels;
+use crate::model::{Cluster, InstanceId, NetworkMode, Task};
+use crate::target::Target;
+use draft::StandIns;
+
+/// What one task comes to, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Its cluster.
+    pub cluster: Arc<Cluster>,
+    /// The task.
+    pub task: Arc<Task>,
+    /// Of its definition, where that is known.
+    pub network_mode: Option<NetworkMode>,
+    /// The machine it runs on, where that is known.
+    pub instance: Option<InstanceId>,
+    /// Each container of its definition, in that order; or why none of them could be looked at.
+    pub containers: Result<Vec<ExplainedContainer>, Problem>,
+    /// For what only a running task has, if there is none.
+    stand_ins: Option<StandIns>,
+}
+
+/// What one container comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedContainer {
+    /// Its name.
+    pub name: Box<str>,
+    /// Every variable that was seen.
+    pub variables: Vec<Seen>,
+    /// What was not followed to the letter.
+    pub warnings: Vec<String>,
+    /// What came of it.
+    pub verdict: ContainerVerdict,
+}
+
+/// What comes of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerVerdict {
+    /// It did not opt in, and why that is so.
+    NotAsked(&'static str),
+    /// It is not scraped, whatever its endpoints.
+    NotScraped(Problem),
+    /// What comes of each endpoint; never empty.
+    Endpoints(Vec<ExplainedEndpoint>),
+}
+
+/// What one endpoint comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedEndpoint {
+    /// As `PROMETHEUS_ENDPOINT` writes it, or the path that counts where it writes none.
+    pub written: Box<str>,
+    /// The target, or why there is none.
+    pub outcome: Result<ExplainedTarget, Problem>,
+}
+
+/// A target, and why it is this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedTarget {
+    /// The target.
+    pub target: Target,
+    /// Why it has its interval.
+    pub interval: String,
+    /// Whose address it has.
+    pub address: String,
+    /// Why it has its port.
+    pub port: String,
+}
+
+/// Explains a task.
+pub fn explain(view: &TaskView<'_>, rules: &Rules) -> Explanation {
+    let network_mode = match view.definition {
+        Definition::Known(definition) => Some(definition.network_mode.clone()),
+        Definition::Unavailable(_) => None,
+    };
+    let mut containers = Vec::new();
+    let examined = examine(view, rules, |examined| {
+        containers.push(container(view, network_mode.as_ref(), examined, rules));
+    });
+    Explanation {
+        cluster: view.cluster.clone(),
+        task: view.task.clone(),
+        network_mode: network_mode.clone(),
+        instance: view.placement.instance().cloned(),
+        containers: examined.map(|()| containers),
+        stand_ins: None,
+    }
+}
+
+fn container(
+    view: &TaskView<'_>,
+    mode: Option<&NetworkMode>,
+    examined: Examined<'_>,
+    rules: &Rules,
+) -> ExplainedContainer {
+    let Examined { definition, overrides, written, warnings, outcome } = examined;
+    let variables = seen(definition, overrides);
+    let words = Words { view, mode, rules };
+    let verdict = match outcome {
+        Outcome::NotAsked => ContainerVerdict::NotAsked(why_not_asked(&variables)),
+        Outcome::NotScraped(problem) => ContainerVerdict::NotScraped(problem),
+        Outcome::Endpoints(endpoints) => {
+            let explained = written.into_iter().zip(endpoints).map(|(written, outcome)| ExplainedEndpoint {
+                outcome: outcome.map(|(target, reached)| words.target(target, reached, &written)),
+                written,
+            });
+            ContainerVerdict::Endpoints(explained.collect())
+        }
+    };
+    ExplainedContainer { name: definition.name.clone(), variables, warnings, verdict }
+}
+
+fn why_not_asked(variables: &[Seen]) -> &'static str {
+    match variables.iter().find(|seen| seen.variable == Variable::Prometheus) {
+        Some(seen) if seen.value.is_none() => "PROMETHEUS is a secret, which cannot be read",
+        Some(_) => "PROMETHEUS is empty",
+        None => "PROMETHEUS is not set",
+    }
+}
+
+/// What the words about a container's targets depend on.
+struct Words<'a> {
+    view: &'a TaskView<'a>,
+    mode: Option<&'a NetworkMode>,
+    rules: &'a Rules,
+}
+
+impl Words<'_> {
+    fn target(&self, target: Target, reached: Reached, written: &str) -> ExplainedTarget {
+        let parts = Parts::of(written);
+        ExplainedTarget {
+            interval: self.interval(&target, parts.interval),
+            address: self.address(reached.source),
+            port: self.port(reached, parts.port.is_some()),
+            target,
+        }
+    }
+
+    fn interval(&self, target: &Target, asked: Option<&str>) -> String {
+        match asked {
+            None => "the default, since the endpoint names none".to_owned(),
+            Some(text) if parse_duration(text) == Some(target.interval.length()) => {
+                "as the endpoint asks".to_owned()
+            }
+            Some(text) => {
+                let offered = self.rules.intervals.offered().iter().map(|interval| interval.name());
+                let offered = offered.collect::<Vec<_>>().join(", ");
+                format!("the default, since {text} is not offered ({offered})")
+            }
+        }
+    }
+
+    fn address(&self, source: AddressSource) -> String {
+        match source {
+            AddressSource::Container => "the IPv4 address of its network interface".to_owned(),
+            AddressSource::Task => "the IPv4 address of its task's network interface".to_owned(),
+            AddressSource::Ipv6 => {
+                "the IPv6 address of its network interface, which has no IPv4 address".to_owned()
+            }
+            AddressSource::Host => {
+                let mode = self.mode.map_or("", NetworkMode::as_str);
+                let host = match self.view.placement {
+                    Placement::Host(host) => host.id.as_str(),
+                    Placement::Nowhere | Placement::ContainerInstance { .. } => "",
+                };
+                format!("the private IPv4 address of its host {host}, as in {mode} mode")
+            }
+        }
+    }
+
+    fn port(&self, reached: Reached, in_endpoint: bool) -> String {
+        let Some(port) = reached.container_port else {
+            return "PROMETHEUS_PORT, as it is in every network mode".to_owned();
+        };
+        let named_by = match reached.port_source {
+            PortSource::Verbatim | PortSource::Default => {
+                return "the default, since neither a variable nor a TCP port mapping names one".to_owned();
+            }
+            PortSource::Asked if in_endpoint => "the endpoint",
+            PortSource::Asked => "PROMETHEUS_CONTAINER_PORT",
+            PortSource::FirstMapping => "the first TCP port mapping",
+        };
+        if self.mode.is_some_and(NetworkMode::publishes_ports) {
+            format!("the host port of container port {port}, which {named_by} names")
+        } else {
+            format!("the container port that {named_by} names")
+        }
+    }
+}
+
+/// As it is shown: with stand-ins for what only a running task has.
+impl Explanation {
+    /// Whether the task is only a definition so far, and stand-ins are in `<…>`.
+    pub fn is_draft(&self) -> bool {
+        self.stand_ins.is_some()
+    }
+
+    /// The targets of all containers.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.containers().iter().flat_map(ExplainedContainer::targets)
+    }
+
+    /// The containers, if they could be looked at.
+    pub fn containers(&self) -> &[ExplainedContainer] {
+        self.containers.as_deref().unwrap_or_default()
+    }
+
+    /// Address and port.
+    pub fn address(&self, target: &Target) -> String {
+        match &self.stand_ins {
+            None => target.endpoint.address.to_string(),
+            Some(stand_ins) => stand_ins.address(target.endpoint.address),
+        }
+    }
+
+    /// All of it that Prometheus asks for.
+    pub fn url(&self, target: &Target) -> String {
+        let url = target.endpoint.to_string();
+        url.replacen(&target.endpoint.address.to_string(), &self.address(target), 1)
+    }
+
+    /// The labels as they are published.
+    pub fn labels(&self, target: &Target) -> Vec<(String, String)> {
+        let address = target.endpoint.address;
+        let labels = target.labels();
+        let labels = labels.iter().map(|(name, value)| {
+            let shown = match (&self.stand_ins, name) {
+                (Some(stand_ins), name) if name == labels::INSTANCE.name && value == address.to_string() => {
+                    stand_ins.address(address)
+                }
+                (Some(_), name)
+                    if [labels::META_IP_ADDRESS.name, labels::META_EC2_INSTANCE_PRIVATE_IP.name]
+                        .contains(&name) =>
+                {
+                    StandIns::host(address.ip()).to_owned()
+                }
+                _ => value.to_owned(),
+            };
+            (name.to_owned(), shown)
+        });
+        labels.collect()
+    }
+
+    /// What a problem was in this case.
+    pub fn detail<'a>(&self, problem: &'a Problem) -> Cow<'a, str> {
+        match &self.stand_ins {
+            Some(stand_ins) if problem.reason == Reason::DuplicateEndpoint => {
+                stand_ins.url_before(&problem.detail)
+            }
+            _ => Cow::Borrowed(&problem.detail),
+        }
+    }
+}
+
+impl ExplainedContainer {
+    /// Its targets, in the order of its endpoints.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        let endpoints = match &self.verdict {
+            ContainerVerdict::Endpoints(endpoints) => endpoints.as_slice(),
+            ContainerVerdict::NotAsked(_) | ContainerVerdict::NotScraped(_) => &[],
+        };
+        endpoints.iter().filter_map(|endpoint| Some(&endpoint.outcome.as_ref().ok()?.target))
+    }
+
+    /// Why it is not scraped at all, if it opted in, or out.
+    pub fn problem(&self) -> Option<&Problem> {
+        match &self.verdict {
+            ContainerVerdict::NotAsked(_) => None,
+            ContainerVerdict::NotScraped(problem) => Some(problem),
+            ContainerVerdict::Endpoints(endpoints) => {
+                let mut outcomes = endpoints.iter().map(|endpoint| endpoint.outcome.as_ref());
+                let scraped = outcomes.clone().any(|outcome| outcome.is_ok());
+                if scraped { None } else { outcomes.find_map(Result::err) }
+            }
+        }
+    }
+}
