@@ -1,6 +1,6 @@
 //! An ECS cluster: its tasks and container instances, sorted by id, which is the order that listings page in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::host::ContainerInstance;
 use super::task::Task;
@@ -30,6 +30,8 @@ pub struct Cluster {
     pub tasks: BTreeMap<String, Task>,
     /// The container instances by id, the last part of their ARNs.
     pub container_instances: BTreeMap<String, ContainerInstance>,
+    /// Names of services that need not have a task; those of its tasks' groups are there as well.
+    pub services: BTreeSet<String>,
     /// Such as `FARGATE`.
     pub capacity_providers: Vec<String>,
     /// Answered only when `include` asks for `TAGS`.
@@ -37,6 +39,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Whether it has a service of this name.
+    pub(crate) fn has_service(&self, name: &str) -> bool {
+        self.services.contains(name) || self.tasks.values().any(|task| task.service() == Some(name))
+    }
+
     /// Whether it is there for calls that name it.
     pub(crate) fn is_active(&self) -> bool {
         self.status == "ACTIVE"

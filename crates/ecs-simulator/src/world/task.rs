@@ -72,6 +72,13 @@ pub struct Task {
     pub version: i64,
 }
 
+impl Task {
+    /// The service that it belongs to.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.group.as_deref()?.strip_prefix("service:")
+    }
+}
+
 /// Something attached to a task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attachment {

@@ -138,6 +138,7 @@ fn a_listing_can_be_limited_to_a_family_a_service_or_a_launch_type() {
     let region = world.own(REGION);
     let definition = crate::register(region);
     region.run_with(ecs_simulator::Run::new("c", &definition, Placement::Fargate).service("shop"));
+    region.cluster("c").services.insert("idle".to_owned());
     let aws = Aws::new(world);
     let count = |filter: &str, value: &str| {
         let (_, body) = ecs(&aws, "ListTasks", json!({"cluster": "c", filter: value}));
@@ -148,7 +149,11 @@ fn a_listing_can_be_limited_to_a_family_a_service_or_a_launch_type() {
         [Some(1); 3]
     );
     assert_eq!(
-        [count("family", "other"), count("serviceName", "sho"), count("launchType", "EC2")],
+        [count("family", "other"), count("serviceName", "idle"), count("launchType", "EC2")],
         [Some(0); 3]
     );
+    let nobody = json!({"cluster": "c", "serviceName": "sho"});
+    check(&aws, "ListTasks", nobody, "ServiceNotFoundException");
+    let both = json!({"cluster": "c", "serviceName": "shop", "containerInstance": "1"});
+    check(&aws, "ListTasks", both, "InvalidParameterException");
 }

@@ -15,6 +15,9 @@ pub(super) fn list(input: &Value, region: &Region) -> Result<String, Refusal> {
     let cluster = cluster_of(input, region)?;
     let size = page_size(input)?;
     let filter = Filter::read(input)?;
+    if filter.service.is_some_and(|name| !cluster.has_service(name)) {
+        return Err(Refusal::new(400, "ServiceNotFoundException", "Service not found."));
+    }
     let of = format!("tasks of {}", cluster.cluster_name);
     let page = page(&cluster.tasks, &of, text(input, "nextToken"), size, |task| filter.passes(task));
     let page = page.ok_or_else(invalid_token)?;
@@ -40,6 +43,10 @@ impl<'a> Filter<'a> {
                 "desiredStatus must be one of: [RUNNING, PENDING, STOPPED]",
             ));
         }
+        // <https://github.com/boto/boto3/issues/874>
+        if text(input, "serviceName").is_some() && text(input, "containerInstance").is_some() {
+            return Err(Refusal::invalid_parameter("cannot specify serviceName with other arguments"));
+        }
         Ok(Self {
             desired_status,
             family: text(input, "family"),
@@ -53,10 +60,9 @@ impl<'a> Filter<'a> {
     /// The desired status decides, not the last one; no task is ever desired to be PENDING.
     fn passes(&self, task: &Task) -> bool {
         let family = || last_part(&task.task_definition_arn).split(':').next();
-        let service = || task.group.as_deref().and_then(|group| group.strip_prefix("service:"));
         task.desired_status == self.desired_status
             && self.family.is_none_or(|wanted| family() == Some(wanted))
-            && self.service.is_none_or(|wanted| service() == Some(wanted))
+            && self.service.is_none_or(|wanted| task.service() == Some(wanted))
             && self.launch_type.is_none_or(|wanted| task.launch_type.as_deref() == Some(wanted))
             && self.started_by.is_none_or(|wanted| task.started_by.as_deref() == Some(wanted))
             && self
