@@ -53,6 +53,7 @@ mod tasks;
 mod withheld;
 
 pub use budget::{InvalidShare, Level, Share};
+pub use convert::file::{NotADefinition, task_definition};
 pub use source::Source;
 
 /// What AWS's logs of our calls show: the role session's name and the user agent's application.

@@ -2,6 +2,7 @@
 
 mod check_config;
 mod demo;
+mod explain;
 mod generate;
 mod layers;
 mod run;
@@ -23,6 +24,8 @@ use layers::{Layers, Unread};
 const EXIT_USAGE: u8 = 2;
 /// Files were written, but some scope failed.
 const EXIT_INCOMPLETE: u8 = 3;
+/// Explained, and nothing would be scraped.
+const EXIT_NOT_SCRAPED: u8 = 4;
 
 /// Nearly all time is spent waiting for AWS; a second worker keeps signals and sinks going while a big answer is read.
 const WORKERS: usize = 2;
@@ -32,7 +35,8 @@ Every option also reads an environment variable: --directory reads PROMETHEUS_EC
 so on; several values are separated by commas. AWS credentials, region and endpoints come from where
 the AWS CLI takes them: AWS_PROFILE=x just works.
 
-Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 written but some cluster failed";
+Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 written but some cluster failed,
+4 explained and nothing would be scraped";
 
 /// Prometheus service discovery for containers on Amazon ECS
 #[derive(Debug, Parser)]
@@ -57,7 +61,7 @@ impl Cli {
             None => Some(&self.run),
             Some(Command::CheckConfig(arguments)) => Some(arguments),
             Some(Command::Generate(arguments)) => Some(&arguments.run),
-            Some(Command::Demo(_)) => None,
+            Some(Command::Demo(_) | Command::Explain(_)) => None,
         }
     }
 }
@@ -66,6 +70,8 @@ impl Cli {
 enum Command {
     /// Try it without an AWS account: a simulated fleet, with tasks that answer real scrapes
     Demo(DemoArgs),
+    /// Why a task, a service or a task definition is scraped as it is, or not, and what to change
+    Explain(explain::ExplainArgs),
     /// Check the options and the configuration file, and show what they come to; asks nobody
     CheckConfig(RunArgs),
     /// Print things to copy, made for the configuration at hand
@@ -305,6 +311,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let log = match &layers.cli.command {
         Some(Command::Demo(arguments)) => arguments.log,
+        Some(Command::Explain(arguments)) => arguments.log,
         _ => layers.cli.run_arguments().map(|arguments| arguments.log).unwrap_or_default(),
     };
     let _last_messages = match telemetry::init(log) {
@@ -314,6 +321,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match &layers.cli.command {
         None => run::run(layers, arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments),
+        Some(Command::Explain(arguments)) => explain::run(arguments),
         Some(Command::CheckConfig(_)) => check_config::run(layers),
         Some(Command::Generate(arguments)) => generate::run(&arguments.clone(), layers),
     }
@@ -362,7 +370,7 @@ fn failure(error: &std::io::Error) -> ExitCode {
 }
 
 /// The command line with an environment variable for every option. The demo takes only those for its log: what
-/// is set for a real account's files must not reach it.
+/// is set for a real account's files must not reach it. An explanation takes those too that say what becomes a target.
 fn command() -> clap::Command {
     fn with_variable(option: Arg) -> Arg {
         match option.get_long() {
@@ -373,12 +381,12 @@ fn command() -> clap::Command {
             }
         }
     }
-    let for_log = |option: Arg| {
-        if option.get_long().is_some_and(|long| long.starts_with("log-")) {
+    let shared = |option: Arg| match option.get_long() {
+        Some("default-scrape-interval-prefix" | "scrape-intervals" | "tags-to-labels") => {
             with_variable(option)
-        } else {
-            option
         }
+        Some(long) if long.starts_with("log-") => with_variable(option),
+        _ => option,
     };
     // One form of help, the short one: `--help` would otherwise describe each log level on a line of its own.
     let help =
@@ -389,10 +397,9 @@ fn command() -> clap::Command {
         .mut_args(with_variable)
         .mut_subcommands(|command| {
             let command = command.disable_help_flag(true);
-            if command.get_name() == "demo" {
-                command.mut_args(for_log)
-            } else {
-                command.mut_args(with_variable)
+            match command.get_name() {
+                "demo" | "explain" => command.mut_args(shared),
+                _ => command.mut_args(with_variable),
             }
         })
         .arg(help)

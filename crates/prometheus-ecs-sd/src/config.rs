@@ -141,8 +141,7 @@ impl Config {
         let accounts = accounts(arguments, &mut notes);
         let api_share = arguments.api_share.parse().map_err(|problem: InvalidShare| problem.to_string());
         let api_share = notes.checked("api-share", api_share);
-        let intervals = intervals(arguments, &mut notes);
-        let rules = Rules { intervals, tags_to_labels: Arc::new(tags(&arguments.tags_to_labels)) };
+        let rules = rules(arguments, &mut notes);
         notes.into_result()?;
         Ok(Self {
             directory,
@@ -225,6 +224,20 @@ fn state_file(given: Option<&Path>, directory: Option<&Path>) -> Option<PathBuf>
 /// The values of an option; what a trailing comma leaves is none.
 fn values(given: &[String]) -> impl Iterator<Item = &str> {
     given.iter().map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+/// Whose containers become which targets: what the options say of that alone.
+pub(crate) fn targets(arguments: &RunArgs) -> Result<(Vec<Account>, Rules), Mistakes> {
+    let mut notes = Notes::new(None);
+    let accounts = accounts(arguments, &mut notes);
+    let rules = rules(arguments, &mut notes);
+    notes.into_result()?;
+    Ok((accounts, rules))
+}
+
+fn rules(arguments: &RunArgs, notes: &mut Notes) -> Rules {
+    let intervals = intervals(arguments, notes);
+    Rules { intervals, tags_to_labels: Arc::new(tags(&arguments.tags_to_labels)) }
 }
 
 fn intervals(arguments: &RunArgs, notes: &mut Notes) -> Intervals {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod discovery;
+pub mod explain;
 pub mod poller;
 pub mod publisher;
 pub mod reload;

@@ -32,11 +32,14 @@ pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     let registry = tracing_subscriber::registry().with(filter);
     match arguments.log_format {
         LogFormat::Text => {
-            let colours =
-                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-            registry.with(layer.with_ansi(colours).with_target(false)).init();
+            registry.with(layer.with_ansi(has_colours(&io::stderr())).with_target(false)).init();
         }
         LogFormat::Json => registry.with(layer.json().flatten_event(true).with_target(false)).init(),
     }
     Ok(LastMessages(queue))
+}
+
+/// Whether a stream shows colours: a terminal does, unless its user set `NO_COLOR` (<https://no-color.org>).
+pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }

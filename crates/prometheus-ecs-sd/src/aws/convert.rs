@@ -23,6 +23,7 @@ use ecs_discovery::model::{Cluster, ContainerInstance, InstanceId, PortRange, Pr
 use super::tasks::{self, DescribeTasksResponse, items, text};
 
 mod definition;
+pub(super) mod file;
 mod task;
 
 /// Why a batch answer lacks an item for good. Every other reason may pass.

@@ -114,7 +114,7 @@ fn refused(operation: &str, response: &HttpResponse, error: &ErrorMetadata) -> F
 pub(super) fn kind(operation: &str, error: &ErrorMetadata, status: u16) -> FailureKind {
     let Some(code) = error.code() else { return kind_of_status(status) };
     match code {
-        "ClusterNotFoundException" => FailureKind::NotFound,
+        "ClusterNotFoundException" | "ServiceNotFoundException" => FailureKind::NotFound,
         "ClientException" if operation == "DescribeTaskDefinition" => FailureKind::NotFound,
         _ if THROTTLING_ERRORS.contains(&code) => FailureKind::Throttled,
         _ if code.starts_with("AccessDenied") => FailureKind::Denied,

@@ -90,7 +90,7 @@ impl Source {
         let answer = match question {
             Question::Clusters { page } => self.clusters(page.clone()).await?,
             Question::ClusterDetails { clusters } => self.cluster_details(clusters).await?,
-            Question::Tasks { cluster, page } => self.tasks(cluster, page.clone()).await?,
+            Question::Tasks { cluster, page } => self.tasks(cluster, None, page.clone()).await?,
             Question::TaskDetails { cluster, tasks } => self.task_details(cluster, tasks).await?,
             Question::TaskDefinition { definition } => self.definition(definition).await?,
             Question::ContainerInstances { cluster, instances } => {
@@ -130,9 +130,27 @@ impl Source {
         Ok(convert::cluster_details(output, asked))
     }
 
-    async fn tasks(&self, cluster: &ClusterArn, page: Option<String>) -> Result<Option<Answer>, Failure> {
-        let call =
-            self.clients.ecs.list_tasks().cluster(cluster.as_str()).max_results(PAGE).set_next_token(page);
+    /// One page of the tasks of a service that are to run: a question that discovery does not ask.
+    pub async fn tasks_of_service(
+        &self,
+        cluster: &ClusterArn,
+        service: &str,
+        page: Option<String>,
+    ) -> Result<(Vec<TaskArn>, Option<String>), Failure> {
+        match self.tasks(cluster, Some(service), page).await? {
+            Some(Answer::Tasks { tasks, next }) => Ok((tasks, next)),
+            _ => Err(unreadable("ListTasks", "it lacks what was asked for")),
+        }
+    }
+
+    async fn tasks(
+        &self,
+        cluster: &ClusterArn,
+        service: Option<&str>,
+        page: Option<String>,
+    ) -> Result<Option<Answer>, Failure> {
+        let call = self.clients.ecs.list_tasks().cluster(cluster.as_str()).max_results(PAGE);
+        let call = call.set_service_name(service.map(str::to_owned)).set_next_token(page);
         let output = call.send().await.map_err(|error| self.failure("ListTasks", &error))?;
         Ok(convert::tasks(output))
     }

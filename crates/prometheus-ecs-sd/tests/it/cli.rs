@@ -20,7 +20,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_prometheus-ecs-sd"));
         command.env_clear().env("HOME", directory.path()).env("AWS_EC2_METADATA_DISABLED", "true");
@@ -32,16 +32,21 @@ impl Program {
 
     /// Points it at a simulated AWS and at the directory.
     pub(crate) fn on(aws: &Aws) -> Self {
-        let mut program = Self::new();
+        let mut program = Self::asking(aws);
         let directory = program.directory.path().to_owned();
+        program.command.arg("--directory").arg(directory);
+        program
+    }
+
+    /// Points it at a simulated AWS.
+    pub(crate) fn asking(aws: &Aws) -> Self {
+        let mut program = Self::new();
         program
             .command
             .env("AWS_ENDPOINT_URL", aws.clone().serve_on_loopback().unwrap())
             .env("AWS_ACCESS_KEY_ID", OWN_ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", OWN_SECRET_KEY)
-            .env("AWS_REGION", "eu-central-1")
-            .arg("--directory")
-            .arg(directory);
+            .env("AWS_REGION", "eu-central-1");
         program
     }
 
@@ -50,7 +55,7 @@ impl Program {
         self
     }
 
-    fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
@@ -60,13 +65,13 @@ impl Program {
     }
 
     /// The exit code and standard error, with times and the directory's name left out.
-    fn failed(mut self) -> String {
+    pub(crate) fn failed(mut self) -> String {
         let Output { status, stderr, .. } = self.command.output().unwrap();
         let stderr = String::from_utf8(stderr).unwrap().replace(self.path().to_str().unwrap(), "DIR");
         format!("exit {}\n{stderr}", status.code().unwrap())
     }
 
-    fn exit_code(mut self) -> Option<i32> {
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
         self.command.output().unwrap().status.code()
     }
 }

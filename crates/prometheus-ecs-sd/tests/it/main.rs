@@ -6,6 +6,7 @@ mod config_file;
 mod dependencies;
 mod disk;
 mod documents;
+mod explain;
 mod files;
 mod full;
 mod http;

@@ -1,6 +1,8 @@
 //! The examples: configurations, policies, and definitions with the targets that they lead to.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::Stdio;
 
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::finding::Verdict;
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{blocks, code, documents, files, keys, read, rows, section};
 use crate::simulated::{REGION, Stage};
-use crate::tools::{repository, tool};
+use crate::tools::{program, repository, tool};
 
 #[test]
 fn the_readme_shows_the_four_jobs_of_the_example() {
@@ -228,6 +230,62 @@ async fn the_complete_definition_is_discovered() {
     let definition: Value = serde_json::from_str(&read("examples/task-definition.json")).unwrap();
     let expected = ["http://10.0.1.23:8080/metrics 15s", "http://10.0.1.23:9102/admin/metrics 1m"];
     assert_eq!(discovered(&definition, &Value::Null).await, (expected.map(str::to_owned).into(), 0));
+}
+
+#[test]
+fn the_explanations_that_are_shown_are_what_is_printed() {
+    let printed = |arguments: &[&str], input: &str| {
+        let mut command = program();
+        command.arg("explain").args(arguments).current_dir(repository(""));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let text = read("docs/explain.md");
+    let shown: Vec<_> = blocks(&text).into_iter().filter(|(language, _)| *language != "sh").collect();
+    let [("text", example), ("json", definition), ("text", told), ("json", json)] = &shown[..] else {
+        panic!("{shown:?}")
+    };
+    assert_eq!(*example, printed(&["--task-definition", "examples/task-definition.json"], ""));
+    assert_eq!(*told, printed(&["--task-definition", "-"], definition));
+    assert_eq!(*json, printed(&["--json", "--task-definition", "-"], definition));
+}
+
+/// Every name of a field below a value.
+fn fields<'a>(value: &'a Value, all: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| fields(item, all)),
+        // What labels there are is told elsewhere.
+        Value::Object(object) => {
+            object.iter().filter(|(name, _)| *name != "labels").for_each(|(name, value)| {
+                all.insert(name);
+                fields(value, all);
+            })
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_an_explanation_is_listed() {
+    let example = program()
+        .args(["explain", "--json", "--task-definition"])
+        .arg(repository("examples/task-definition.json"))
+        .output()
+        .unwrap();
+    let example: Value = serde_json::from_slice(&example.stdout).unwrap();
+    let mut all = BTreeSet::new();
+    fields(&example, &mut all);
+    all.insert("labels");
+    let text = read("docs/explain.md");
+    let table = rows(section(&text, "## JSON"));
+    let listed =
+        table.iter().flat_map(|row| [row[0], row[2]]).flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let listed: BTreeSet<_> = listed.filter(|name| !name.contains(['<', 'P'])).collect();
+    let known =
+        |name: &&str| all.contains(name) || ["task", "service", "task_definition", "null"].contains(name);
+    assert_eq!(listed.iter().find(|name| !known(name)), None);
+    assert_eq!(all.iter().find(|name| !listed.contains(*name)), None);
 }
 
 #[tokio::test(start_paused = true)]

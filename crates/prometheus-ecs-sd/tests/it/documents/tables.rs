@@ -20,9 +20,12 @@ fn every_variable_is_explained() {
 
 #[test]
 fn every_reason_has_its_advice() {
-    let readme = read("README.md");
-    let section = section(&readme, "### Why a container is not scraped");
-    assert_eq!(keys(section), Reason::ALL.map(Reason::as_str));
+    let text = read("docs/troubleshooting.md");
+    let section = section(&text, "## Why a container is not scraped");
+    let lower = |cell: &str| cell[..1].to_lowercase() + &cell[1..].replace('`', "");
+    let listed: Vec<_> = rows(section).iter().map(|row| (code(row[0]).to_owned(), lower(row[1]))).collect();
+    let all = Reason::ALL.map(|reason| (reason.as_str().to_owned(), reason.advice().to_owned()));
+    assert_eq!(listed, all);
     let expected = Reason::ALL.into_iter().filter(|reason| reason.is_expected());
     let expected: Vec<_> = expected.map(|reason| format!("`{reason}`")).collect();
     assert!(section.contains(&format!("({})", expected.join(", "))));
@@ -86,7 +89,7 @@ fn variable(option: &str) -> String {
 #[test]
 fn every_option_is_listed_with_its_variable_and_default() {
     let text = read("docs/options.md");
-    let (run, demo) = text.split_once("## The demo").unwrap();
+    let run = text.split("## The demo").next().unwrap();
     let check = |table: &str, help: &str, has_variable: fn(&str) -> bool| {
         let listed: Vec<_> = rows(table)
             .into_iter()
@@ -99,7 +102,11 @@ fn every_option_is_listed_with_its_variable_and_default() {
         assert_eq!(listed, all);
     };
     check(run, &help(&["--help"]), |_| true);
-    check(demo, &help(&["demo", "--help"]), |option| option.starts_with("--log-"));
+    check(section(&text, "## The demo"), &help(&["demo", "--help"]), |option| option.starts_with("--log-"));
+    check(section(&text, "## Explain"), &help(&["explain", "--help"]), |option| {
+        let shared = ["--log-", "--scrape-intervals", "--default-scrape-interval-prefix", "--tags-to-labels"];
+        shared.iter().any(|beginning| option.starts_with(beginning))
+    });
 }
 
 #[test]
@@ -143,8 +150,8 @@ fn the_readme_lists_every_option() {
 
 #[test]
 fn exit_codes_are_those_of_the_help() {
-    let readme = read("README.md");
-    let table = section(&readme, "### Exit codes");
+    let text = read("docs/troubleshooting.md");
+    let table = section(&text, "## Exit codes");
     let listed =
         table.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse::<u8>().ok());
     let listed: Vec<_> = listed.collect();
@@ -158,8 +165,8 @@ fn exit_codes_are_those_of_the_help() {
 #[test]
 fn every_log_message_is_one_of_the_programs() {
     let sources: String = sources("crates/prometheus-ecs-sd/src").into_values().collect();
-    let readme = read("README.md");
-    let messages = keys(section(&readme, "### What the log says"));
+    let troubleshooting = read("docs/troubleshooting.md");
+    let messages = keys(section(&troubleshooting, "## What the log says"));
     assert!(messages.len() > 10);
     for message in &messages {
         assert!(sources.contains(message), "{message:?} is logged nowhere");
@@ -180,7 +187,7 @@ const REASONS: [&str; 2] = ["definition unavailable", "host unknown"];
 
 #[test]
 fn every_warning_is_explained() {
-    let explained = [read("README.md"), read("docs/operations.md")].concat();
+    let explained = [read("docs/troubleshooting.md"), read("docs/operations.md")].concat();
     for (path, text) in sources("crates/prometheus-ecs-sd/src") {
         let code = text.split("#[cfg(test)]").next().unwrap();
         for call in ["warn!(", "error!("].iter().flat_map(|name| code.split(name).skip(1)) {

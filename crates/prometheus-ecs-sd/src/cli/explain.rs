@@ -1,0 +1,224 @@
+//! Explain what a task, a service's tasks or a task definition come to.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Args};
+use ecs_discovery::arn::{ClusterArn, TaskArn};
+use ecs_discovery::derive::Rules;
+use ecs_discovery::explain::report::{Report, Subject};
+use ecs_discovery::render::explanation::{Colours, Text, json};
+
+use crate::aws::{Aws, SourceSpec, task_definition};
+use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, failure, usage};
+use crate::config::{self, Account, Mistakes};
+use crate::explain::{Wanted, explained};
+use crate::poller::NoRegion;
+use crate::telemetry::has_colours;
+
+/// ECS takes definitions of up to 64 KiB; indented and with what AWS adds they are several times that.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// What an explanation takes.
+#[derive(Clone, Debug, Args)]
+#[command(
+    max_term_width = 100,
+    group(ArgGroup::new("what").required(true)),
+    after_help = "Exit codes: 0 something is scraped, 1 failure, 2 bad usage or no task definition, 4 nothing is scraped"
+)]
+pub(super) struct ExplainArgs {
+    /// Ask AWS about this task; an id needs --cluster
+    #[arg(long, value_name = "ARN", group = "what", help_heading = "What to explain")]
+    pub(super) task: Option<String>,
+
+    /// Ask AWS about the tasks of this service; needs --cluster
+    #[arg(long, value_name = "NAME", group = "what", requires = "cluster", help_heading = "What to explain")]
+    pub(super) service: Option<String>,
+
+    /// Read a task definition, as the AWS CLI writes it, and ask nobody; - is standard input
+    #[arg(long, value_name = "FILE", group = "what", help_heading = "What to explain")]
+    pub(super) task_definition: Option<PathBuf>,
+
+    /// The cluster of the task or service: its name or ARN
+    #[arg(long, value_name = "C", conflicts_with = "task_definition", help_heading = "What to explain")]
+    pub(super) cluster: Option<String>,
+
+    /// Print JSON, for tools
+    #[arg(long, help_heading = "What to explain")]
+    pub(super) json: bool,
+
+    /// The region [default: the ARN's, else the AWS configuration's]
+    #[arg(long, value_name = "R", conflicts_with = "task_definition", help_heading = "Where to look")]
+    pub(super) region: Option<String>,
+
+    /// The role to assume
+    #[arg(long, value_name = "ARN", conflicts_with = "task_definition", help_heading = "Where to look")]
+    pub(super) role: Option<String>,
+
+    /// External id for assuming the role
+    #[arg(long, value_name = "ID", requires = "role", help_heading = "Where to look")]
+    pub(super) external_id: Option<String>,
+
+    /// Scrape intervals that containers can ask for
+    #[arg(
+        long,
+        value_name = "T",
+        num_args = 1..,
+        value_delimiter = ',',
+        default_values = ecs_discovery::interval::Intervals::OFFERED,
+        help_heading = "Targets"
+    )]
+    pub(super) scrape_intervals: Vec<String>,
+
+    /// Scrape interval of containers that ask for none
+    #[arg(
+        long,
+        value_name = "T",
+        default_value = ecs_discovery::interval::Intervals::DEFAULT,
+        help_heading = "Targets"
+    )]
+    pub(super) default_scrape_interval_prefix: String,
+
+    /// Publish these tags of task definitions and tasks as __meta_ecs_tag_…; '*' for all
+    #[arg(long, value_name = "K", num_args = 1.., value_delimiter = ',', help_heading = "Targets")]
+    pub(super) tags_to_labels: Vec<String>,
+
+    /// How to log.
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+}
+
+pub(super) fn run(arguments: &ExplainArgs) -> ExitCode {
+    let (account, rules) = match settings(arguments) {
+        Ok(settings) => settings,
+        Err(mistakes) => return usage(&mistakes),
+    };
+    match &arguments.task_definition {
+        Some(file) => match drafted(file, &rules) {
+            Ok(report) => told(&report, arguments.json),
+            Err(mistake) => usage(&Mistakes(vec![mistake])),
+        },
+        // A signal ends this as it ends any tool: an exit code of ours would say that something is scraped.
+        None => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(asked(arguments, account, &rules)),
+            Err(error) => failure(&error),
+        },
+    }
+}
+
+/// The options that the discovery has too, read as it reads them.
+fn settings(arguments: &ExplainArgs) -> Result<(Account, Rules), Mistakes> {
+    let shared = RunArgs {
+        role: arguments.role.iter().cloned().collect(),
+        no_own_account: arguments.role.is_some(),
+        external_id: arguments.external_id.clone(),
+        region: arguments.region.iter().cloned().collect(),
+        scrape_intervals: arguments.scrape_intervals.clone(),
+        default_scrape_interval_prefix: arguments.default_scrape_interval_prefix.clone(),
+        tags_to_labels: arguments.tags_to_labels.clone(),
+        ..RunArgs::default()
+    };
+    let (accounts, rules) = config::targets(&shared)?;
+    Ok((accounts.into_iter().next().unwrap_or_default(), rules))
+}
+
+fn drafted(file: &Path, rules: &Rules) -> Result<Report, String> {
+    let name = if file == "-" { "standard input".to_owned() } else { file.display().to_string() };
+    let text = if file == "-" { bounded(io::stdin()) } else { File::open(file).and_then(bounded) };
+    let text = text.map_err(|error| format!("{name} cannot be read: {error}"))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(format!("{name} is larger than {} KiB; no task definition is", MAX_FILE / 1024));
+    }
+    let draft = task_definition(&text).map_err(|error| format!("{name} is no task definition: {error}"))?;
+    let explanation = draft.explain(rules).map_err(|error| format!("{name}: {error}"))?;
+    Ok(Report::new(Subject::Definition(name), 1, [explanation]))
+}
+
+/// Of what is too large so much that it shows.
+fn bounded(file: impl Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+async fn asked(arguments: &ExplainArgs, account: Account, rules: &Rules) -> ExitCode {
+    let question = match Question::of(arguments) {
+        Ok(question) => question,
+        Err(mistake) => return usage(&Mistakes(vec![mistake])),
+    };
+    let aws = Aws::load(None).await;
+    let Account { role, external_id, session_name, regions, .. } = account;
+    let region = regions.into_iter().next().or(question.region);
+    let Some(region) = region.or_else(|| aws.default_region().map(str::to_owned)) else {
+        return usage(&Mistakes(vec![NoRegion.to_string()]));
+    };
+    let source = aws.source(SourceSpec { role, external_id, session_name, region });
+    match explained(&source, &question.cluster, &question.wanted, rules).await {
+        Ok(explained) => {
+            let code = told(&explained.report, arguments.json);
+            explained.failures.iter().for_each(|failure| eprintln!("error: {failure}"));
+            let unknown = explained.report.targets() == 0 && !explained.failures.is_empty();
+            if unknown { ExitCode::FAILURE } else { code }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What AWS is asked about, and in which region as far as an ARN says so.
+struct Question {
+    cluster: String,
+    wanted: Wanted,
+    region: Option<String>,
+}
+
+impl Question {
+    fn of(arguments: &ExplainArgs) -> Result<Self, String> {
+        let mut cluster = arguments.cluster.clone();
+        let mut region = None;
+        if let Some(name) = cluster.as_deref().filter(|name| name.starts_with("arn:")) {
+            let arn = ClusterArn::parse(name).map_err(|error| format!("--cluster: {error}"))?;
+            region = Some(arn.region().to_owned());
+        }
+        let wanted = match (&arguments.task, &arguments.service) {
+            (Some(task), _) if task.starts_with("arn:") => {
+                let arn = TaskArn::parse(task).map_err(|error| format!("--task: {error}"))?;
+                region = Some(arn.region().to_owned());
+                if let Some(named) = arn.cluster() {
+                    let agrees = |given: &String| given == named.as_str() || given == named.last_part();
+                    if let Some(given) = cluster.filter(|given| !agrees(given)) {
+                        let named = named.last_part();
+                        return Err(format!(
+                            "--cluster: {given} is not the cluster of the ARN, which is {named}"
+                        ));
+                    }
+                    cluster = Some(named.to_string());
+                }
+                Wanted::Task(task.clone())
+            }
+            (Some(task), _) => Wanted::Task(task.clone()),
+            (None, service) => Wanted::Service(service.clone().unwrap_or_default()),
+        };
+        let mistake = "--task: this does not name the task's cluster; add --cluster";
+        let cluster = cluster.filter(|cluster| !cluster.is_empty()).ok_or(mistake)?;
+        if let (Some(given), Some(region)) = (&arguments.region, &region)
+            && given != region
+        {
+            return Err(format!("--region: {given} is not the region of the ARN, which is {region}"));
+        }
+        Ok(Self { cluster, wanted, region })
+    }
+}
+
+/// Prints the report; that nobody reads it changes nothing of what it says.
+fn told(report: &Report, as_json: bool) -> ExitCode {
+    let mut out = io::stdout();
+    let colours = if has_colours(&out) { Colours::On } else { Colours::Off };
+    let text = if as_json { json::write(report) } else { Text(report, colours).to_string() };
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if report.targets() > 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_SCRAPED) }
+}

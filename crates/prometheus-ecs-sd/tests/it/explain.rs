@@ -1,0 +1,523 @@
+//! `explain`: what it asks AWS, what it reads from files, what it says, and its exit codes.
+
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+use ecs_discovery::target::Target;
+use ecs_simulator::{
+    Aws, ContainerDefinition, Host, HostKind, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Response, Run,
+    TaskDefinition, World, worlds,
+};
+use insta::assert_snapshot;
+use prometheus_ecs_sd::aws::SourceSpec;
+use prometheus_ecs_sd::explain::{Wanted, explained};
+use serde_json::{Value, json};
+
+use crate::cli::Program;
+use crate::simulated::{REGION, Stage, fleet, opted_in};
+use crate::tools::repository;
+
+/// What one run of `explain` says: its exit code, its output without the labels, and what is on standard error.
+fn explain(program: Program, arguments: &[&str]) -> String {
+    let mut program = program.args(&["explain"]).args(arguments);
+    let Output { status, stdout, stderr } = program.command.output().unwrap();
+    let stdout = String::from_utf8(stdout).unwrap();
+    let lines = stdout.lines().filter(|line| !line.starts_with("      ") && !line.starts_with("    labels"));
+    let stderr = String::from_utf8(stderr).unwrap().replace(program.path().to_str().unwrap(), "DIR");
+    format!("exit {}\n{}\n{stderr}", status.code().unwrap(), lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn json(program: Program, arguments: &[&str]) -> Value {
+    let mut program = program.args(&["explain", "--json"]).args(arguments);
+    serde_json::from_slice(&program.command.output().unwrap().stdout).unwrap()
+}
+
+/// Writes a file into the program's directory, and returns its path.
+fn file(program: &Program, text: &str) -> String {
+    let path = program.path().join("definition.json");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// What is said of a file with this text.
+fn of_file(text: &str) -> String {
+    let program = Program::new();
+    let path = file(&program, text);
+    explain(program, &["--task-definition", &path])
+}
+
+fn containers(containers: Value) -> String {
+    json!({"family": "web", "containerDefinitions": containers}).to_string()
+}
+
+/// A service of two tasks on EC2, and a third of another revision.
+fn service() -> (World, Vec<String>) {
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    let host = region.launch(Host::new("prod", HostKind::Ec2).private_ip("10.0.0.5"));
+    let app = || ContainerDefinition::new("app", "shop/app:1").env("PROMETHEUS", "true").port(8080);
+    let bridge = TaskDefinition::new("web").network_mode("bridge");
+    let first = region.register(bridge.clone().container(app().env("PASSWORD", "hunter2")));
+    let second = region.register(bridge.container(app().env("PROMETHEUS_CONTAINER_PORT", "9102")));
+    let mut run = |definition: &str| {
+        region.run_with(Run::new("prod", definition, Placement::On(host.clone())).service("web"))
+    };
+    let tasks = vec![run(&first), run(&first), run(&second)];
+    region.run("prod", &first, Placement::On(host.clone()));
+    (world, tasks)
+}
+
+#[test]
+fn a_task_is_explained_with_a_call_for_each_thing_it_depends_on() {
+    let (world, tasks) = service();
+    let aws = Aws::new(world);
+    assert_snapshot!(explain(Program::asking(&aws), &["--task", &tasks[0]]), @r"
+    exit 0
+    Task 656a2dd6fc794c1546ca31247755d136 of web:1 in cluster prod, network mode bridge, EC2 on i-098c0a74ee104f0ea
+
+    app: 1 target
+      PROMETHEUS=true  environment  opts in
+
+      http://10.0.0.5:32768/metrics every 1m
+        interval  the default, since the endpoint names none
+        address   the private IPv4 address of its host i-098c0a74ee104f0ea, as in bridge mode
+        port      the host port of container port 8080, which the first TCP port mapping names
+
+    1 target
+    ");
+    assert_snapshot!(aws.take_ledger(), @r"
+    ec2 DescribeInstances 1
+    ecs DescribeClusters 1
+    ecs DescribeContainerInstances 1
+    ecs DescribeTaskDefinition 1
+    ecs DescribeTasks 1
+    ");
+}
+
+#[test]
+fn a_tasks_id_is_enough_with_its_cluster() {
+    let aws = Aws::new(fleet(&[("prod", 1)]));
+    let arn = aws.change(|world| world.own(REGION).clusters["prod"].tasks.keys().next().unwrap().clone());
+    assert_eq!(
+        Program::asking(&aws).args(&["explain", "--task", &arn, "--cluster", "prod"]).exit_code(),
+        Some(0)
+    );
+    assert_snapshot!(explain(Program::asking(&aws), &["--task", &arn]), @r"
+    exit 2
+
+    error: --task: this does not name the task's cluster; add --cluster
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_services_tasks_are_explained_each_revision_once() {
+    let (world, _) = service();
+    let aws = Aws::new(world);
+    assert_snapshot!(explain(Program::asking(&aws), &["--cluster", "prod", "--service", "web"]), @r"
+    exit 0
+    Service web in cluster prod: 3 tasks
+
+    Task 040e680aa800f065cec126a80ba291e1 of web:2 in cluster prod, network mode bridge, EC2 on i-098c0a74ee104f0ea
+
+    app: not scraped, port not published
+      PROMETHEUS=true                 environment  opts in
+      PROMETHEUS_CONTAINER_PORT=9102  environment  the container port of endpoints that name none
+      why         its container port 9102 is not published on the host; map it
+      what to do  add a port mapping for the container port, or correct PROMETHEUS_CONTAINER_PORT; a fixed port can be given with PROMETHEUS_PORT
+
+    Task 656a2dd6fc794c1546ca31247755d136 of web:1 in cluster prod, network mode bridge, EC2 on i-098c0a74ee104f0ea
+
+    app: 1 target
+      PROMETHEUS=true  environment  opts in
+
+      http://10.0.0.5:32768/metrics every 1m
+        interval  the default, since the endpoint names none
+        address   the private IPv4 address of its host i-098c0a74ee104f0ea, as in bridge mode
+        port      the host port of container port 8080, which the first TCP port mapping names
+
+    The same holds for 1 more task: 6d541ff6826e5e35df3182bf060d17e2
+
+    2 targets, 1 container not scraped
+    ");
+    assert_snapshot!(aws.take_ledger(), @r"
+    ec2 DescribeInstances 1
+    ecs DescribeClusters 1
+    ecs DescribeContainerInstances 1
+    ecs DescribeTaskDefinition 2
+    ecs DescribeTasks 1
+    ecs ListTasks 1
+    ");
+}
+
+#[test]
+fn a_service_without_tasks_is_no_failure_and_not_scraped() {
+    let mut world = fleet(&[("prod", 0)]);
+    world.own(REGION).cluster("prod").services.insert("idle".to_owned());
+    let aws = Aws::new(world);
+    assert_snapshot!(explain(Program::asking(&aws), &["--cluster", "prod", "--service", "idle"]), @r"
+    exit 4
+    Service idle in cluster prod: no task is to run
+
+    Nothing would be scraped
+    ");
+}
+
+#[test]
+fn a_large_service_is_counted_and_a_hundred_tasks_are_looked_at() {
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    let definition = region.register(opted_in("web"));
+    for _ in 0..230 {
+        region.run_with(Run::new("prod", &definition, Placement::Fargate).service("web"));
+    }
+    let aws = Aws::new(world);
+    let said = json(Program::asking(&aws), &["--cluster", "prod", "--service", "web"]);
+    assert_eq!((&said["task_count"], &said["targets"]), (&json!(230), &json!(100)));
+    assert_eq!(said["tasks"].as_array().map(Vec::len), Some(100));
+    let ledger = aws.take_ledger();
+    assert_eq!((ledger.calls("ecs", "ListTasks"), ledger.calls("ecs", "DescribeTasks")), (3, 1));
+}
+
+#[test]
+fn what_aws_does_not_know_or_allow_is_a_failure_in_words() {
+    let (world, tasks) = service();
+    let aws = Aws::new(world);
+    let failed = |arguments: &[&str]| explain(Program::asking(&aws), arguments);
+    assert_snapshot!(failed(&["--cluster", "prod", "--task", "0123"]), @r"
+    exit 1
+
+    error: there is no task 0123 in the cluster prod; ECS forgets a task an hour after it stopped
+    ");
+    assert_snapshot!(failed(&["--cluster", "nowhere", "--task", "0123"]), @r"
+    exit 1
+
+    error: there is no cluster nowhere in eu-central-1; check --cluster, --region and whose credentials are used
+    ");
+    assert_snapshot!(failed(&["--cluster", "prod", "--service", "nothing"]), @r"
+    exit 1
+
+    error: there is no service nothing in the cluster prod; check --service and --cluster
+    ");
+    aws.on_call(|call| (call.operation == "DescribeTasks").then(|| Response::denied(call)));
+    assert_snapshot!(failed(&["--task", &tasks[0]]), @r"
+    exit 1
+
+    error: DescribeTasks: AccessDeniedException: User: arn:aws:iam::111111111111:user/prometheus is not authorized to perform: ecs:DescribeTasks
+    ");
+}
+
+#[test]
+fn a_permission_that_is_missing_is_the_reason_of_what_depends_on_it() {
+    let (world, tasks) = service();
+    let aws = Aws::new(world);
+    aws.on_call(|call| (call.operation == "DescribeInstances").then(|| Response::denied(call)));
+    assert_snapshot!(explain(Program::asking(&aws), &["--task", &tasks[0]]), @r"
+    exit 1
+    Task 656a2dd6fc794c1546ca31247755d136 of web:1 in cluster prod, network mode bridge, EC2 on i-098c0a74ee104f0ea
+
+    app: not scraped, host unknown
+      PROMETHEUS=true  environment  opts in
+      why         its host i-098c0a74ee104f0ea is unknown: DescribeInstances: UnauthorizedOperation: You are not authorized to perform this operation.
+      what to do  allow ecs:DescribeContainerInstances, ec2:DescribeInstances and, for ECS Anywhere, ssm:DescribeInstanceInformation
+
+    Nothing would be scraped, 1 container not scraped
+    error: DescribeInstances: UnauthorizedOperation: You are not authorized to perform this operation.
+    ");
+    aws.on_call(|call| (call.operation == "DescribeTaskDefinition").then(|| Response::denied(call)));
+    assert_snapshot!(explain(Program::asking(&aws), &["--task", &tasks[0]]), @r"
+    exit 1
+    Task 656a2dd6fc794c1546ca31247755d136 of web:1 in cluster prod, EC2 on i-098c0a74ee104f0ea
+
+    not scraped: definition unavailable
+      why         its definition arn:aws:ecs:eu-central-1:111111111111:task-definition/web:1 could not be read: DescribeTaskDefinition: AccessDeniedException: User: arn:aws:iam::111111111111:user/prometheus is not authorized to perform: ecs:DescribeTaskDefinition
+      what to do  allow ecs:DescribeTaskDefinition, if AWS denied it
+
+    Nothing would be scraped
+    error: DescribeTaskDefinition: AccessDeniedException: User: arn:aws:iam::111111111111:user/prometheus is not authorized to perform: ecs:DescribeTaskDefinition
+    ");
+}
+
+#[test]
+fn a_stopped_task_is_told_as_long_as_ecs_remembers_it() {
+    let mut world = fleet(&[("prod", 1)]);
+    let region = world.own(REGION);
+    let arn = region.clusters["prod"].tasks.values().next().unwrap().task_arn.clone();
+    region.stop(&arn);
+    assert_snapshot!(explain(Program::asking(&Aws::new(world)), &["--task", &arn]), @r"
+    exit 4
+    Task 656a2dd6fc794c1546ca31247755d136 of web:1 in cluster prod, network mode awsvpc, FARGATE
+
+    app: not scraped, task not running
+      PROMETHEUS=true  environment  opts in
+      why         its task is STOPPED, to be STOPPED
+      what to do  wait, or find out from ECS why the task does not start
+
+    Nothing would be scraped, 1 container not scraped
+    ");
+}
+
+#[test]
+fn another_account_is_asked_by_its_role() {
+    let role = "arn:aws:iam::222222222222:role/reader";
+    let mut world = World::new(1);
+    world.allow_role(role, Some("secret"));
+    let region = world.region("222222222222", REGION);
+    let definition = region.register(opted_in("web"));
+    let task = region.run("prod", &definition, Placement::Fargate);
+    let aws = Aws::new(world);
+    let ask = |id: &str| {
+        let program = Program::asking(&aws).args(&["explain", "--task", &task, "--role", role]);
+        program.args(&["--external-id", id]).exit_code()
+    };
+    assert_eq!((ask("secret"), ask("other")), (Some(0), Some(1)));
+}
+
+#[test]
+fn bad_usage_is_told_before_aws_is_asked() {
+    let said = |arguments: &[&str]| explain(Program::new(), arguments);
+    let task = "arn:aws:ecs:eu-central-1:111111111111:task/prod/0123";
+    assert_snapshot!(said(&["--task", task, "--region", "eu-west-1"]), @r"
+    exit 2
+
+    error: --region: eu-west-1 is not the region of the ARN, which is eu-central-1
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(said(&["--task", "arn:aws:ecs:eu-central-1:111111111111:task/0123"]), @r"
+    exit 2
+
+    error: --task: this does not name the task's cluster; add --cluster
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(said(&["--task", "arn:aws:ecs:eu-central-1:111111111111:service/prod/web"]), @r#"
+    exit 2
+
+    error: --task: "arn:aws:ecs:eu-central-1:111111111111:service/prod/web" is not the ARN of a task
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(said(&["--task", "0123", "--cluster", "prod"]), @r"
+    exit 2
+
+    error: --region: no region is named; add --region, or set AWS_REGION or the profile's region
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(said(&["--task", task, "--role", "me", "--default-scrape-interval-prefix", "2m"]), @r#"
+    exit 2
+
+    error: --role: "me" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
+    error: --default-scrape-interval-prefix: "2m" is not one of the scrape intervals that are offered; name one of these, or offer it too
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(said(&["--task", task, "--cluster", "dev"]), @r"
+    exit 2
+
+    error: --cluster: dev is not the cluster of the ARN, which is prod
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(said(&["--service", "web"]), @r"
+    exit 2
+
+    error: the following required arguments were not provided:
+      --cluster <C>
+
+    Usage: prometheus-ecs-sd explain --cluster <C> <--task <ARN>|--service <NAME>|--task-definition <FILE>>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(said(&[]), @r"
+    exit 2
+
+    error: the following required arguments were not provided:
+      <--task <ARN>|--service <NAME>|--task-definition <FILE>>
+
+    Usage: prometheus-ecs-sd explain <--task <ARN>|--service <NAME>|--task-definition <FILE>>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn every_example_definition_is_scraped() {
+    let examples = std::fs::read_dir(repository("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let definitions = examples.filter(|path| path.to_str().unwrap().ends_with("task-definition.json"));
+    let mut checked = 0;
+    for path in definitions {
+        let program = Program::new().args(&["explain", "--task-definition", path.to_str().unwrap()]);
+        assert_eq!(program.exit_code(), Some(0), "{path:?}");
+        checked += 1;
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn a_definition_is_read_as_the_aws_cli_prints_it_too() {
+    let registered: Value =
+        serde_json::from_slice(&std::fs::read(repository("examples/task-definition.json")).unwrap()).unwrap();
+    let mut described = registered.clone();
+    let tags = described.as_object_mut().unwrap().remove("tags").unwrap();
+    let arn = "arn:aws:ecs:eu-west-1:111111111111:task-definition/checkout:7";
+    described["taskDefinitionArn"] = json!(arn);
+    described["revision"] = json!(7);
+    let described = json!({"taskDefinition": described, "tags": tags, "ResponseMetadata": {}});
+    let said = |definition: &Value| {
+        let program = Program::new();
+        let path = file(&program, &definition.to_string());
+        json(program, &["--task-definition", &path, "--tags-to-labels", "team"])
+    };
+    let labels = |said: &Value| said["tasks"][0]["containers"][0]["endpoints"][0]["target"]["labels"].clone();
+    let (registered, described) = (labels(&said(&registered)), labels(&said(&described)));
+    assert_eq!(registered["ecs_task_version"], "<revision>");
+    assert_eq!(described["ecs_task_version"], "7");
+    assert_eq!(described["__meta_ecs_task_definition"], arn);
+    assert_eq!(described["__meta_ecs_cluster_arn"], "arn:aws:ecs:eu-west-1:111111111111:cluster/<cluster>");
+    assert_eq!([&registered["__meta_ecs_tag_team"], &described["__meta_ecs_tag_team"]], ["shop", "shop"]);
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let mut program = Program::new().args(&["explain", "--task-definition", "-"]);
+    program.command.stdin(Stdio::piped());
+    let mut child = program.command.spawn().unwrap();
+    let text = std::fs::read(repository("examples/task-definition.json")).unwrap();
+    child.stdin.take().unwrap().write_all(&text).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn a_definition_that_is_not_scraped_ends_with_a_code_of_its_own() {
+    let text = containers(json!([
+        {"name": "app", "environment": [{"name": "PROMETHEUS", "value": "true"}, {"name": "KEY", "value": "hunter2"}]},
+        {"name": "side"},
+    ]));
+    assert_snapshot!(of_file(&text), @r"
+    exit 4
+    Task definition web, network mode bridge
+
+    app: not scraped, port not published
+      PROMETHEUS=true  environment  opts in
+      why         its definition maps no TCP port; add a port mapping, or set PROMETHEUS_PORT
+      what to do  add a port mapping for the container port, or correct PROMETHEUS_CONTAINER_PORT; a fixed port can be given with PROMETHEUS_PORT
+
+    side: not opted in, PROMETHEUS is not set
+
+    Nothing would be scraped, 1 container not scraped, 1 container not opted in
+    ");
+}
+
+#[test]
+fn a_file_that_is_no_definition_is_told_where_it_is_not() {
+    assert_snapshot!(explain(Program::new(), &["--task-definition", "/nonexistent.json"]), @r"
+    exit 2
+
+    error: /nonexistent.json cannot be read: No such file or directory (os error 2)
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file("family: web"), @r"
+    exit 2
+
+    error: DIR/definition.json is no task definition: it is not a JSON object; give what aws ecs describe-task-definition prints or register-task-definition takes
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file("{\n  \"family\": \"web\",\n}"), @r"
+    exit 2
+
+    error: DIR/definition.json is no task definition: line 3, column 1: it is not JSON from here on
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file(r#"{"taskArns": []}"#), @r"
+    exit 2
+
+    error: DIR/definition.json is no task definition: containerDefinitions is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file(r#"{"containerDefinitions": []}"#), @r"
+    exit 2
+
+    error: DIR/definition.json is no task definition: family is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"image": "x"}]))), @r"
+    exit 2
+
+    error: DIR/definition.json is no task definition: containerDefinitions[1].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"name": "app"}]))), @r"
+    exit 2
+
+    error: DIR/definition.json is no task definition: containerDefinitions[1].name is another container's name; give each its own
+
+    For more information, try '--help'.
+    ");
+    let secret = containers(json!([{"name": "app", "environment": [{"name": "PASSWORD", "value": 12345}]}]));
+    assert_snapshot!(of_file(&secret), @r"
+    exit 2
+
+    error: DIR/definition.json is no task definition: line 1, column 73: a value is of another type than AWS documents
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file(&format!("{{{}}}", " ".repeat(1024 * 1024))), @r"
+    exit 2
+
+    error: DIR/definition.json is larger than 1024 KiB; no task definition is
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn what_a_user_set_for_targets_counts_here_too() {
+    let program = Program::new().env("PROMETHEUS_ECS_SD_SCRAPE_INTERVALS", "2m,10m");
+    let program = program.env("PROMETHEUS_ECS_SD_DEFAULT_SCRAPE_INTERVAL_PREFIX", "2m");
+    // Two roles are none of an explanation's business.
+    let program = program.env("PROMETHEUS_ECS_SD_ROLE", "one,two");
+    let example = repository("examples/task-definition.json");
+    let said = json(program, &["--task-definition", example.to_str().unwrap()]);
+    assert_eq!(said["tasks"][0]["containers"][0]["endpoints"][1]["target"]["interval"], "2m");
+}
+
+/// Every task of a world of all cases there are, in this process.
+#[tokio::test(start_paused = true)]
+async fn every_task_is_explained_as_it_is_discovered() {
+    let stage = Stage::new(worlds::every_case());
+    let published = stage.run().await.next().await;
+    let aws = stage.simulator.connector();
+    let aws = prometheus_ecs_sd::aws::Aws::isolated(aws, REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
+    let source = aws.source(SourceSpec {
+        role: None,
+        external_id: None,
+        session_name: None,
+        region: REGION.to_owned(),
+    });
+    let rules = stage.config.rules.clone();
+    let running = stage.change(|region| {
+        let tasks = region.clusters.values().filter(|cluster| cluster.status == "ACTIVE");
+        let tasks =
+            tasks.flat_map(|cluster| cluster.tasks.values().map(|task| (cluster.cluster_name.clone(), task)));
+        let running = tasks.filter(|(_, task)| task.desired_status == "RUNNING");
+        running.map(|(cluster, task)| (cluster, task.task_arn.clone())).collect::<Vec<_>>()
+    });
+    assert!(running.len() > 50);
+    for (cluster, task) in running {
+        let said = explained(&source, &cluster, &Wanted::Task(task.clone()), &rules).await.unwrap().report;
+        let mut targets: Vec<&Target> = said.explanations().flat_map(|one| one.targets()).collect();
+        targets.sort_by(|one, other| one.in_order(other));
+        let discovered = published.snapshot.targets().into_iter();
+        let discovered: Vec<_> = discovered.filter(|target| target.task().as_str() == task).collect();
+        assert_eq!(targets, discovered, "{task}");
+    }
+}
