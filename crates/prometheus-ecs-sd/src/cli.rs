@@ -8,6 +8,7 @@ mod layers;
 mod run;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -62,6 +63,13 @@ impl Cli {
             Some(Command::CheckConfig(arguments)) => Some(arguments),
             Some(Command::Generate(arguments)) => Some(&arguments.run),
             Some(Command::Demo(_) | Command::Explain(_)) => None,
+        }
+    }
+
+    fn config_file(&self) -> Option<&Path> {
+        match &self.command {
+            Some(Command::Explain(arguments)) => arguments.config_file.as_deref(),
+            _ => self.run_arguments()?.config_file.as_deref(),
         }
     }
 }
@@ -321,7 +329,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match &layers.cli.command {
         None => run::run(layers, arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments),
-        Some(Command::Explain(arguments)) => explain::run(arguments),
+        Some(Command::Explain(arguments)) => explain::run(&arguments.clone(), layers.file),
         Some(Command::CheckConfig(_)) => check_config::run(layers),
         Some(Command::Generate(arguments)) => generate::run(&arguments.clone(), layers),
     }
@@ -382,7 +390,7 @@ fn command() -> clap::Command {
         }
     }
     let shared = |option: Arg| match option.get_long() {
-        Some("default-scrape-interval-prefix" | "scrape-intervals" | "tags-to-labels") => {
+        Some("config-file" | "default-scrape-interval-prefix" | "scrape-intervals" | "tags-to-labels") => {
             with_variable(option)
         }
         Some(long) if long.starts_with("log-") => with_variable(option),

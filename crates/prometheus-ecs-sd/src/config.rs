@@ -227,8 +227,11 @@ fn values(given: &[String]) -> impl Iterator<Item = &str> {
 }
 
 /// Whose containers become which targets: what the options say of that alone.
-pub(crate) fn targets(arguments: &RunArgs) -> Result<(Vec<Account>, Rules), Mistakes> {
-    let mut notes = Notes::new(None);
+pub(crate) fn targets(
+    arguments: &RunArgs,
+    file: Option<FileLayer>,
+) -> Result<(Vec<Account>, Rules), Mistakes> {
+    let mut notes = Notes::new(file);
     let accounts = accounts(arguments, &mut notes);
     let rules = rules(arguments, &mut notes);
     notes.into_result()?;

@@ -13,7 +13,7 @@ use ecs_discovery::render::explanation::{Colours, Text, json};
 
 use crate::aws::{Aws, SourceSpec, task_definition};
 use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, failure, usage};
-use crate::config::{self, Account, Mistakes};
+use crate::config::{self, Account, FileLayer, Mistakes};
 use crate::explain::{Wanted, explained};
 use crate::poller::NoRegion;
 use crate::telemetry::has_colours;
@@ -61,6 +61,10 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "ID", requires = "role", help_heading = "Where to look")]
     pub(super) external_id: Option<String>,
 
+    /// The discovery's configuration file: what it says of scrape intervals and tags counts
+    #[arg(long, value_name = "FILE", help_heading = "Targets")]
+    pub(super) config_file: Option<PathBuf>,
+
     /// Scrape intervals that containers can ask for
     #[arg(
         long,
@@ -90,8 +94,12 @@ pub(super) struct ExplainArgs {
     pub(super) log: LogArgs,
 }
 
-pub(super) fn run(arguments: &ExplainArgs) -> ExitCode {
-    let (account, rules) = match settings(arguments) {
+/// What of the configuration file counts here. Whose containers are asked about, the command line alone says.
+pub(super) const OF_FILE: [&str; 5] =
+    ["scrape-intervals", "default-scrape-interval-prefix", "tags-to-labels", "log-level", "log-format"];
+
+pub(super) fn run(arguments: &ExplainArgs, file: Option<FileLayer>) -> ExitCode {
+    let (account, rules) = match settings(arguments, file) {
         Ok(settings) => settings,
         Err(mistakes) => return usage(&mistakes),
     };
@@ -109,7 +117,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> ExitCode {
 }
 
 /// The options that the discovery has too, read as it reads them.
-fn settings(arguments: &ExplainArgs) -> Result<(Account, Rules), Mistakes> {
+fn settings(arguments: &ExplainArgs, file: Option<FileLayer>) -> Result<(Account, Rules), Mistakes> {
     let shared = RunArgs {
         role: arguments.role.iter().cloned().collect(),
         no_own_account: arguments.role.is_some(),
@@ -120,7 +128,7 @@ fn settings(arguments: &ExplainArgs) -> Result<(Account, Rules), Mistakes> {
         tags_to_labels: arguments.tags_to_labels.clone(),
         ..RunArgs::default()
     };
-    let (accounts, rules) = config::targets(&shared)?;
+    let (accounts, rules) = config::targets(&shared, file)?;
     Ok((accounts.into_iter().next().unwrap_or_default(), rules))
 }
 

@@ -2,16 +2,16 @@
 
 use std::ffi::OsString;
 
-use clap::{ArgMatches, FromArgMatches};
+use clap::FromArgMatches;
 
-use super::{Cli, command};
+use super::{Cli, Command, command, explain};
 use crate::config::{Config, Directories, FileLayer, Mistakes};
 
 /// What was typed, with the file laid under it.
 pub(super) struct Layers {
     pub(super) cli: Cli,
     /// What the file said, and what is wrong with it.
-    file: Option<FileLayer>,
+    pub(super) file: Option<FileLayer>,
 }
 
 /// Why there is nothing to run.
@@ -32,21 +32,20 @@ impl Layers {
     /// Reads the file that the command line names, if it does. What is wrong with its values is told by
     /// [`config`](Self::config), with all else.
     pub(super) fn read(arguments: &[OsString]) -> Result<Self, Unread> {
-        let mut command = command();
+        let command = command();
         let matches = command.clone().try_get_matches_from(arguments)?;
         let cli = Cli::from_arg_matches(&matches)?;
-        let Some(path) = cli.run_arguments().and_then(|arguments| arguments.config_file.as_deref()) else {
-            return Ok(Self { cli, file: None });
-        };
-        command.build();
-        let (definition, matches) = innermost(&command, &matches);
-        let mut file = FileLayer::read(path, definition).map_err(Unread::File)?;
-        file.overruled_by(matches);
-        let subcommand = definition.get_name().to_owned();
-        let command = super::command();
-        let command = match command.find_subcommand(&subcommand).is_some() {
-            true => command.mut_subcommand(subcommand, |command| file.lay_under(command)),
-            false => file.lay_under(command),
+        let Some(path) = cli.config_file() else { return Ok(Self { cli, file: None }) };
+        // It is the discovery's, whichever command reads it.
+        let mut file = FileLayer::read(path, &command).map_err(Unread::File)?;
+        if let Some(Command::Explain(_)) = cli.command {
+            file.keep(&explain::OF_FILE);
+        }
+        let (subcommand, innermost) = matches.subcommand().unwrap_or(("", &matches));
+        file.overruled_by(innermost);
+        let command = match subcommand {
+            "" => file.lay_under(command),
+            subcommand => command.mut_subcommand(subcommand, |command| file.lay_under(command)),
         };
         let cli = Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)?;
         Ok(Self { cli, file: Some(file) })
@@ -56,14 +55,6 @@ impl Layers {
     pub(super) fn config(self, directories: Directories) -> Result<Config, Mistakes> {
         let arguments = self.cli.run_arguments().cloned().unwrap_or_default();
         Config::layered(&arguments, self.file, directories)
-    }
-}
-
-/// The command that was asked for, and what was typed of it.
-fn innermost<'a>(command: &'a clap::Command, matches: &'a ArgMatches) -> (&'a clap::Command, &'a ArgMatches) {
-    match matches.subcommand().and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches))) {
-        Some((command, matches)) => innermost(command, matches),
-        None => (command, matches),
     }
 }
 

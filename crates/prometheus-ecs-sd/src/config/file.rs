@@ -96,6 +96,12 @@ impl FileLayer {
         })
     }
 
+    /// Forgets all but what it says of these options.
+    pub(crate) fn keep(&mut self, options: &[&str]) {
+        self.options.retain(|name, _| options.contains(&&**name));
+        self.sources = None;
+    }
+
     /// Forgets what the command line or the environment says otherwise. To say whose containers is to say that of all.
     pub(crate) fn overruled_by(&mut self, matches: &ArgMatches) {
         let is_given = |name: &str| {
@@ -103,7 +109,7 @@ impl FileLayer {
             matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         };
         self.options.retain(|name, _| !is_given(name));
-        if ["role", "external-id", "no-own-account"].into_iter().any(is_given) {
+        if self.sources.is_some() && ["role", "external-id", "no-own-account"].into_iter().any(is_given) {
             self.sources = None;
         }
     }

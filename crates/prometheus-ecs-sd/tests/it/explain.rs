@@ -46,6 +46,23 @@ fn of_file(text: &str) -> String {
     explain(program, &["--task-definition", &path])
 }
 
+#[test]
+fn the_configuration_file_of_the_discovery_counts_here_too() {
+    let program = Program::new();
+    let app = json!([{"name": "app", "portMappings": [{"containerPort": 8080}], "environment": [
+        {"name": "PROMETHEUS", "value": "true"},
+        {"name": "PROMETHEUS_ENDPOINT", "value": "10s:/metrics"},
+    ]}]);
+    let definition = file(&program, &containers(app));
+    let config = program.path().join("config.yml");
+    let text =
+        "scrape_intervals: [10s, 1m]\nsources:\n  - own_account: true\nregion: [eu-west-1, us-east-1]\n";
+    std::fs::write(&config, text).unwrap();
+    let arguments = ["--task-definition", &definition, "--config-file", config.to_str().unwrap()];
+    let said = explain(program, &arguments);
+    assert!(said.starts_with("exit 0") && said.contains("every 10s"), "{said}");
+}
+
 fn containers(containers: Value) -> String {
     json!({"family": "web", "containerDefinitions": containers}).to_string()
 }

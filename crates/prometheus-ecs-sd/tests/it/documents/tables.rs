@@ -104,7 +104,13 @@ fn every_option_is_listed_with_its_variable_and_default() {
     check(run, &help(&["--help"]), |_| true);
     check(section(&text, "## The demo"), &help(&["demo", "--help"]), |option| option.starts_with("--log-"));
     check(section(&text, "## Explain"), &help(&["explain", "--help"]), |option| {
-        let shared = ["--log-", "--scrape-intervals", "--default-scrape-interval-prefix", "--tags-to-labels"];
+        let shared = [
+            "--config-file",
+            "--log-",
+            "--scrape-intervals",
+            "--default-scrape-interval-prefix",
+            "--tags-to-labels",
+        ];
         shared.iter().any(|beginning| option.starts_with(beginning))
     });
 }
