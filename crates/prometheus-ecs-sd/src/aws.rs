@@ -23,6 +23,8 @@ use ecs_discovery::arn::RoleArn;
 #[cfg(doc)]
 use ecs_discovery::inventory::question::Question;
 
+use crate::clock::Clock;
+use crate::telemetry::metrics::Metrics;
 use budget::Budget;
 use credentials::KeptCredentials;
 
@@ -95,6 +97,7 @@ pub struct Aws {
     config: SdkConfig,
     base: Option<KeptCredentials>,
     budget: Arc<Budget>,
+    metrics: Metrics,
 }
 
 impl Aws {
@@ -140,12 +143,18 @@ impl Aws {
         let base = config.credentials_provider().map(|provider| KeptCredentials::new(provider, clock));
         let mut builder = config.into_builder();
         builder.set_credentials_provider(base.clone().map(SharedCredentialsProvider::new));
-        Self { config: builder.build(), base, budget: Arc::new(Budget::new(Share::default())) }
+        let budget = Arc::new(Budget::new(Share::default()));
+        Self { config: builder.build(), base, budget, metrics: Metrics::new(Clock::new()) }
     }
 
     /// Draws on this share of AWS's request limits, instead of the usual one.
     pub fn with_share(self, share: Share) -> Self {
         Self { budget: Arc::new(Budget::new(share)), ..self }
+    }
+
+    /// Has the requests of sources counted there.
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Draws on this share from now on, for sources that are made from now on.

@@ -367,7 +367,8 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
 async fn serve(config: &Config, outlet: &Outlet, reloads: Option<Reloads>) -> Result<(), Unavailable> {
     let Some(listen) = &config.listen else { return Ok(()) };
     if let Some(server) = Server::bind(listen, config.directory.is_some()).await? {
-        tokio::spawn(server.serve(Site { board: outlet.board(), reloads }));
+        let (board, metrics) = (outlet.board(), outlet.metrics());
+        tokio::spawn(server.serve(Site { board, metrics, reloads }));
     }
     Ok(())
 }

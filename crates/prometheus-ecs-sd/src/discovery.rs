@@ -17,6 +17,7 @@ use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::FileSd;
 use crate::state::{State, StateFile};
+use crate::telemetry::metrics::Metrics;
 
 /// What a single refresh came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +55,13 @@ impl Discovery {
         progress: Arc<Progress>,
         out: impl Write + Send + 'static,
     ) -> Result<Self, NoRegion> {
-        let poller = Poller::new(config, aws, progress.clone(), outlet.clock())?;
+        let metrics = outlet.metrics();
+        metrics.watch(aws);
+        let aws = aws.clone().with_metrics(metrics.clone());
+        let poller = Poller::new(config, &aws, progress.clone(), outlet.clock())?;
         let publisher = Publisher::new(outlet.clone(), poller.standings());
         outlet.show(config.shown());
-        let (files, before) = Files::begin(config, publisher.subscribe());
+        let (files, before) = Files::begin(config, &metrics, publisher.subscribe());
         Ok(Self {
             before,
             files,
@@ -65,7 +69,7 @@ impl Discovery {
             poller,
             publisher,
             config: config.clone(),
-            aws: aws.clone(),
+            aws,
             outlet,
             progress,
         })
@@ -102,7 +106,7 @@ impl Discovery {
         self.outlet.show(config.shown());
         if self.files.settings != FileSettings::of(&config) {
             self.files.end().await;
-            (self.files, _) = Files::begin(&config, self.publisher.subscribe());
+            (self.files, _) = Files::begin(&config, &self.outlet.metrics(), self.publisher.subscribe());
         }
         self.config = config;
         self.before = Some(known);
@@ -185,10 +189,14 @@ impl FileSettings {
 
 impl Files {
     /// Writes what is published from now on; returns what the state file says before.
-    fn begin(config: &Config, published: watch::Receiver<Published>) -> (Self, Option<State>) {
-        let state = config.state_file.as_deref().map(StateFile::new);
+    fn begin(
+        config: &Config,
+        metrics: &Metrics,
+        published: watch::Receiver<Published>,
+    ) -> (Self, Option<State>) {
+        let state = config.state_file.as_deref().map(|path| StateFile::new(path).counted(metrics));
         let before = state.as_ref().and_then(StateFile::read);
-        let files = |directory| FileSd::new(directory, &config.rules.intervals, config.once);
+        let files = |directory| FileSd::new(directory, &config.rules.intervals, config.once).counted(metrics);
         let files = config.directory.as_deref().map(files);
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(write_files(state, files, published, ended));

@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::poller::Heard;
 use crate::state::Facts;
+use crate::telemetry::metrics::{Metrics, Turn};
 
 /// What the sinks read.
 #[derive(Clone, Debug, Default)]
@@ -91,12 +92,21 @@ impl SourceStanding {
 }
 
 /// Where the current snapshot is put. Readers get a [`Board`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Outlet {
     published: watch::Sender<Published>,
     sources: watch::Sender<Vec<SourceStanding>>,
     configuration: watch::Sender<Vec<(String, String)>>,
     clock: Clock,
+    metrics: Metrics,
+}
+
+impl Default for Outlet {
+    fn default() -> Self {
+        let clock = Clock::default();
+        let (published, sources, configuration) = Default::default();
+        Self { published, sources, configuration, clock, metrics: Metrics::new(clock) }
+    }
 }
 
 /// The current snapshot and how each source stands, for reading.
@@ -131,6 +141,11 @@ impl Outlet {
     /// What all times here are read from.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// Where what happens is counted.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 }
 
@@ -171,6 +186,7 @@ impl Publisher {
     pub fn new(outlet: Outlet, sources: Vec<(SourceStanding, ClusterSelection)>) -> Self {
         let (standings, clusters): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
         let parts = clusters.into_iter().map(|clusters| Part { clusters, ..Part::default() }).collect();
+        outlet.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
         outlet.sources.send_replace(standings);
         Self { parts, warned: BTreeSet::new(), doubled: BTreeSet::new(), took: Duration::ZERO, outlet }
     }
@@ -184,6 +200,8 @@ impl Publisher {
     pub fn hear(&mut self, source: usize, heard: Heard) {
         self.took = self.took.max(heard.took);
         let now = self.outlet.clock.now();
+        let turn = if heard.complete { Turn::Complete } else { Turn::Incomplete };
+        self.outlet.metrics.refreshed(&self.name(source), turn, heard.took);
         self.outlet.sources.send_modify(|standings| standings[source].hear(&heard, now));
         self.parts[source].take_in(heard);
     }
@@ -203,7 +221,12 @@ impl Publisher {
     /// Notes that a source was not done when its next turn came.
     pub fn overdue(&mut self, source: usize) {
         self.parts[source].overdue = true;
+        self.outlet.metrics.turn_skipped(&self.name(source));
         self.outlet.sources.send_modify(|standings| standings[source].complete = false);
+    }
+
+    fn name(&self, source: usize) -> Arc<str> {
+        self.outlet.sources.borrow()[source].name.clone()
     }
 
     /// Publishes what all sources came to, once each has been heard or has failed, and unless nothing is known

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use crate::config::{Config, Mistakes};
+use crate::telemetry::metrics::Metrics;
 
 /// Requests that wait while one is met; whoever finds so many waiting is told to come back.
 const WAITING: usize = 4;
@@ -29,6 +30,7 @@ pub struct Reloads(mpsc::Sender<oneshot::Sender<Result<(), Mistakes>>>);
 pub struct Reloader {
     hangup: Signal,
     requests: mpsc::Receiver<oneshot::Sender<Result<(), Mistakes>>>,
+    metrics: Metrics,
 }
 
 impl Reloads {
@@ -43,9 +45,9 @@ impl Reloads {
 
 impl Reloader {
     /// Listens for SIGHUP and for requests from now on. Fails if the system refuses to register the signal's handler.
-    pub fn new() -> io::Result<(Self, Reloads)> {
+    pub fn new(metrics: Metrics) -> io::Result<(Self, Reloads)> {
         let (sender, requests) = mpsc::channel(WAITING);
-        Ok((Self { hangup: signal(SignalKind::hangup())?, requests }, Reloads(sender)))
+        Ok((Self { hangup: signal(SignalKind::hangup())?, requests, metrics }, Reloads(sender)))
     }
 
     /// Reads the configuration whenever that is asked for, and hands it on.
@@ -60,14 +62,19 @@ impl Reloader {
                 else => return,
             };
             let outcome = Self::replace(read.clone(), &replacements).await;
-            match &outcome {
-                Ok(()) => info!("configuration was read again"),
-                Err(error) => error!(%error, "configuration could not be read again, and stays as it was"),
-            }
+            self.report(&outcome);
             if let Some(done) = asked {
                 // Whoever asked may have left.
                 let _ = done.send(outcome);
             }
+        }
+    }
+
+    fn report(&self, outcome: &Result<(), Mistakes>) {
+        self.metrics.reloaded(outcome);
+        match outcome {
+            Ok(()) => info!("configuration was read again"),
+            Err(error) => error!(%error, "configuration could not be read again, and stays as it was"),
         }
     }
 

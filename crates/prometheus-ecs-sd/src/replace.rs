@@ -11,6 +11,8 @@ use std::path::Path;
 use tempfile::{Builder, NamedTempFile};
 use tracing::{debug, error, info};
 
+use crate::telemetry::metrics::{Writes, Written};
+
 /// Where and how new files are made before they take the place of old ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Workplace<'a> {
@@ -93,17 +95,21 @@ impl Stamp {
     }
 }
 
-/// Tells of lasting trouble with a file when it begins and when it ends.
+/// Counts the writes of a file, and tells of lasting trouble with it when that begins and when it ends.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble(bool);
+pub(crate) struct Trouble {
+    pub(crate) writes: Writes,
+    lasts: bool,
+}
 
 impl Trouble {
-    pub(crate) fn report(&mut self, file: &Path, result: &io::Result<()>) {
+    pub(crate) fn report(&mut self, file: &Path, result: &io::Result<Written>) {
         let file = file.display();
-        let before = std::mem::replace(&mut self.0, result.is_err());
+        self.writes.count(result);
+        let before = std::mem::replace(&mut self.lasts, result.is_err());
         match result {
-            Ok(()) if before => info!(%file, "file can be written again"),
-            Ok(()) => {}
+            Ok(_) if before => info!(%file, "file can be written again"),
+            Ok(_) => {}
             Err(error) if before => debug!(%file, %error, "file could still not be written"),
             Err(error) => error!(%file, %error, "file could not be written and is tried again"),
         }

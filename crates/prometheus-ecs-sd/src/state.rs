@@ -21,6 +21,7 @@ use ecs_discovery::inventory::saved::Saved;
 use tracing::{info, warn};
 
 use crate::replace::{Stamp, Trouble, Workplace, directory_of};
+use crate::telemetry::metrics::{Metrics, Written};
 
 /// What stands between the name of the state file and what else unfinished ones are called.
 const UNFINISHED: &str = ".new-";
@@ -71,6 +72,12 @@ impl StateFile {
         Self { path: path.to_owned(), written: None, trouble: Trouble::default() }
     }
 
+    /// Has its writes counted there.
+    pub fn counted(mut self, metrics: &Metrics) -> Self {
+        self.trouble.writes = metrics.writes("state");
+        self
+    }
+
     /// Makes the place where it is written, and removes what a killed process has left there.
     pub fn prepare(&self) -> io::Result<()> {
         self.in_place(|workplace| workplace.prepare())
@@ -95,12 +102,14 @@ impl StateFile {
 
     /// Saves the facts, unless the file holds them already: then it is only marked as new.
     pub fn write(&mut self, facts: &Facts) {
-        let saved = match self.written.take() {
-            Some((written, stamp)) if written == *facts && stamp.is_still_of(&self.path) => self.touch(),
-            _ => self.replace(facts),
+        let (saved, written) = match self.written.take() {
+            Some((written, stamp)) if written == *facts && stamp.is_still_of(&self.path) => {
+                (self.touch(), Written::Unchanged)
+            }
+            _ => (self.replace(facts), Written::Replaced),
         };
         let left = saved.and_then(|file| Ok(Stamp::of(&file.metadata()?)));
-        let result = left.map(|stamp| self.written = Some((facts.clone(), stamp)));
+        let result = left.map(|stamp| self.written = Some((facts.clone(), stamp))).map(|()| written);
         self.trouble.report(&self.path, &result);
     }
 

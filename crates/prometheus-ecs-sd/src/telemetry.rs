@@ -1,5 +1,6 @@
 //! Logging on standard error.
 
+pub mod metrics;
 mod writer;
 
 use std::io::{self, IsTerminal};
@@ -13,6 +14,7 @@ use crate::cli::{LogArgs, LogFormat, LogLevel};
 
 pub use writer::LastMessages;
 use writer::Queue;
+pub(crate) use writer::dropped;
 
 /// Sends log messages to standard error from now on, until what this returns is dropped. The libraries' own are
 /// left out until `trace`: what they warn of reaches this program as an error that it words itself. Fails where

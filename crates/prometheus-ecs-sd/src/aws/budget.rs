@@ -15,6 +15,8 @@ pub(super) use bucket::Bucket;
 
 /// What AWS meters together.
 struct Class {
+    /// What the bucket is called.
+    name: &'static str,
     operations: &'static [&'static str],
     /// Requests at once.
     burst: f64,
@@ -27,15 +29,21 @@ struct Class {
 /// requests: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>. Systems Manager publishes
 /// none: these are as careful as anyone can afford who looks hosts up once, a hundred at a time.
 const CLASSES: [Class; 5] = [
-    Class { operations: &["ListClusters", "DescribeClusters"], burst: 50.0, rate: 20.0 },
     Class {
+        name: "ecs-clusters",
+        operations: &["ListClusters", "DescribeClusters"],
+        burst: 50.0,
+        rate: 20.0,
+    },
+    Class {
+        name: "ecs-tasks",
         operations: &["ListTasks", "DescribeTasks", "DescribeContainerInstances"],
         burst: 100.0,
         rate: 20.0,
     },
-    Class { operations: &["DescribeTaskDefinition"], burst: 50.0, rate: 20.0 },
-    Class { operations: &["DescribeInstances"], burst: 100.0, rate: 20.0 },
-    Class { operations: &["DescribeInstanceInformation"], burst: 5.0, rate: 1.0 },
+    Class { name: "ecs-definitions", operations: &["DescribeTaskDefinition"], burst: 50.0, rate: 20.0 },
+    Class { name: "ec2-instances", operations: &["DescribeInstances"], burst: 100.0, rate: 20.0 },
+    Class { name: "ssm-instances", operations: &["DescribeInstanceInformation"], burst: 5.0, rate: 1.0 },
 ];
 
 /// What of its share of a burst is used at once. AWS's bucket begins to fill again when the first request arrives,
@@ -131,8 +139,8 @@ impl Budget {
         let levels = drawn.buckets.iter().flat_map(|((account, region), buckets)| {
             CLASSES.iter().zip(&buckets.0).map(|(class, bucket)| {
                 let (account, region) = (account.clone(), region.clone());
-                let (tokens, burst, rate, slowness) = bucket.level();
-                Level { account, region, operations: class.operations, tokens, burst, rate, slowness }
+                let level = bucket.level();
+                Level { account, region, bucket: class.name, operations: class.operations, ..level }
             })
         });
         levels.collect()
@@ -140,12 +148,14 @@ impl Budget {
 }
 
 /// How full one bucket is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Level {
     /// The account's id; `None` for that of the credentials.
     pub account: Option<String>,
     /// The region.
     pub region: String,
+    /// What it is called.
+    pub bucket: &'static str,
     /// What draws on it.
     pub operations: &'static [&'static str],
     /// Requests that could leave at once.
@@ -156,6 +166,10 @@ pub struct Level {
     pub rate: f64,
     /// What burst and rate are divided by just now, since AWS throttled: from 1, usually, to 16.
     pub slowness: f64,
+    /// Tokens that were ever drawn.
+    pub drawn: u64,
+    /// Throttled answers that there ever were.
+    pub throttled: u64,
 }
 
 /// The buckets of one account in one region.

@@ -1,8 +1,8 @@
-//! The way out of one source: no request for ECS, EC2 or Systems Manager leaves but through here.
+//! The way out of one source: no request for ECS, EC2, Systems Manager or STS leaves but through here.
 //!
-//! Each attempt of each operation draws a token before it leaves, and its time limit begins after that. Of the answers
-//! only refusals are looked at: a throttled one slows the bucket down, and credentials that AWS does not accept are
-//! given up before they expire.
+//! Each attempt of each operation draws a token before it leaves, but for those of STS, and its time limit begins after
+//! that. Each is counted with how it ended. Of the answers only refusals are looked at: a throttled one slows
+//! the bucket down, and credentials that AWS does not accept are given up before they expire.
 
 use std::sync::Arc;
 
@@ -23,21 +23,24 @@ use super::body;
 use super::budget::{Bucket, Buckets};
 use super::credentials::KeptCredentials;
 use super::failure;
+use crate::telemetry::metrics::{Metrics, Outcome};
 
-/// A client whose requests draw from `buckets` and are signed with `credentials`.
+/// A client whose requests draw from `buckets`, if there are any for them, and are signed with `credentials`.
 pub(super) fn metered(
     client: SharedHttpClient,
-    buckets: Arc<Buckets>,
+    buckets: Option<Arc<Buckets>>,
     credentials: Option<KeptCredentials>,
+    metrics: Metrics,
 ) -> SharedHttpClient {
-    SharedHttpClient::new(Metered { inner: client, buckets, credentials })
+    SharedHttpClient::new(Metered { inner: client, buckets, credentials, metrics })
 }
 
 #[derive(Clone, Debug)]
 struct Metered<T> {
     inner: T,
-    buckets: Arc<Buckets>,
+    buckets: Option<Arc<Buckets>>,
     credentials: Option<KeptCredentials>,
+    metrics: Metrics,
 }
 
 impl HttpClient for Metered<SharedHttpClient> {
@@ -50,6 +53,7 @@ impl HttpClient for Metered<SharedHttpClient> {
             inner: self.inner.http_connector(settings, components),
             buckets: self.buckets.clone(),
             credentials: self.credentials.clone(),
+            metrics: self.metrics.clone(),
         })
     }
 
@@ -89,26 +93,36 @@ struct NoBudget(String);
 impl Metered<SharedHttpConnector> {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let operation = operation(&request);
-        let Some(bucket) = self.buckets.of(&operation) else {
-            return Err(ConnectorError::user(NoBudget(operation).into()));
-        };
-        bucket.draw().await;
-        let access_key = access_key(&request).map(str::to_owned);
-        let response = self.inner.call(request).await?;
-        if !response.status().is_success() {
-            self.heed(&operation, bucket, access_key.as_deref(), &response);
+        let (access_key, service) = signed(&request);
+        let (access_key, counted) = (access_key.to_owned(), self.metrics.request(service, &operation));
+        let bucket = self.bucket(&operation)?;
+        if let Some(bucket) = bucket {
+            let _waits = counted.waits();
+            bucket.draw().await;
         }
-        Ok(response)
+        let attempt = counted.leaves();
+        let result = self.inner.call(request).await;
+        let refusal = refusal(&operation, &result);
+        attempt.ends(outcome(&result, refusal));
+        if let Some(kind) = refusal {
+            self.heed(kind, &operation, bucket, &access_key);
+        }
+        result
     }
 
-    fn heed(&self, operation: &str, bucket: &Bucket, access_key: Option<&str>, refusal: &HttpResponse) {
-        let error = body::error(refusal.body().bytes().unwrap_or_default());
-        let kind = failure::kind(operation, &error, refusal.status().as_u16());
-        if kind == FailureKind::Throttled && bucket.slow_down() {
+    /// What the operation draws from; `None` is for STS, which asks for no restraint.
+    fn bucket(&self, operation: &str) -> Result<Option<&Bucket>, ConnectorError> {
+        let Some(buckets) = &self.buckets else { return Ok(None) };
+        let bucket = buckets.of(operation);
+        bucket.map(Some).ok_or_else(|| ConnectorError::user(NoBudget(operation.to_owned()).into()))
+    }
+
+    fn heed(&self, kind: FailureKind, operation: &str, bucket: Option<&Bucket>, access_key: &str) {
+        if kind == FailureKind::Throttled && bucket.is_some_and(Bucket::slow_down) {
             debug!(operation, "AWS throttles; requests of this kind slow down");
         }
         if kind == FailureKind::NoCredentials
-            && let (Some(credentials), Some(access_key)) = (&self.credentials, access_key)
+            && let Some(credentials) = &self.credentials
         {
             credentials.refused(access_key);
         }
@@ -126,10 +140,34 @@ fn operation(request: &HttpRequest) -> String {
     actions.next().map_or_else(String::new, |(_, action)| action.into_owned())
 }
 
-/// Whose signature it bears: `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
-fn access_key(request: &HttpRequest) -> Option<&str> {
-    let (_, scope) = request.headers().get("authorization")?.split_once("Credential=")?;
-    scope.split('/').next()
+/// Whose signature it bears, and for which service: `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
+fn signed(request: &HttpRequest) -> (&str, &str) {
+    let authorization = request.headers().get("authorization").unwrap_or_default();
+    let (_, scope) = authorization.split_once("Credential=").unwrap_or_default();
+    let mut parts = scope.split('/');
+    (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default())
+}
+
+/// What AWS's refusal means, if it is one.
+fn refusal(operation: &str, result: &Result<HttpResponse, ConnectorError>) -> Option<FailureKind> {
+    let response = result.as_ref().ok().filter(|response| !response.status().is_success())?;
+    let error = body::error(response.body().bytes().unwrap_or_default());
+    Some(failure::kind(operation, &error, response.status().as_u16()))
+}
+
+/// How a request ended, for counting.
+fn outcome(result: &Result<HttpResponse, ConnectorError>, refusal: Option<FailureKind>) -> Outcome {
+    match (result, refusal) {
+        (Ok(_), None) => Outcome::Ok,
+        (Ok(_), Some(FailureKind::Throttled)) => Outcome::Throttled,
+        (Ok(_), Some(FailureKind::Denied)) => Outcome::Denied,
+        (Ok(_), Some(FailureKind::NoCredentials)) => Outcome::Credentials,
+        (Ok(response), Some(_)) if response.status().is_client_error() => Outcome::ClientError,
+        (Ok(_), Some(_)) => Outcome::ServerError,
+        (Err(error), _) if error.is_timeout() => Outcome::Timeout,
+        (Err(error), _) if error.is_io() => Outcome::Connection,
+        (Err(_), _) => Outcome::Unusable,
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +175,8 @@ mod tests {
     use super::super::simulated::{assumed, ec2_hosts, listing, over, own, ssm_hosts, world};
     use super::super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, Source, SourceSpec};
     use super::*;
+    use crate::publisher::Outlet;
+    use crate::telemetry::metrics::Format;
     use aws_credential_types::Credentials;
     use aws_credential_types::credential_fn::provide_credentials_fn;
     use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -215,6 +255,29 @@ mod tests {
         assert!((took - OPERATION_TIMEOUT.as_secs_f64()).abs() < 1.0, "{took}");
         // Those that gave up have left the line.
         assert_eq!(ask(&source, &ssm_hosts(), 1).await.0, [None]);
+    }
+
+    /// At one request in 78.5 s: the fourth leaves 4.5 s before the time limit of its operation, and takes 9 s; the fifth
+    /// never leaves.
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_are_given_up_are_counted_and_so_is_waiting_in_vain() {
+        let simulated = SimulatedAws::new(world());
+        simulated.set_latency(9 * SECOND);
+        let outlet = Outlet::default();
+        let spec =
+            SourceSpec { role: None, external_id: None, session_name: None, region: "eu-west-1".to_owned() };
+        let share = "0.01274".parse().expect("a share");
+        let source = over(&simulated).with_share(share).with_metrics(outlet.metrics()).source(spec);
+        ask(&source, &ssm_hosts(), 5).await;
+        let page = outlet.metrics().page(&outlet.board(), Format::Text);
+        let operation = "service=\"ssm\",operation=\"DescribeInstanceInformation\"";
+        for sample in [
+            format!("ecs_sd_aws_requests_total{{{operation},outcome=\"ok\"}} 3\n"),
+            format!("ecs_sd_aws_requests_total{{{operation},outcome=\"abandoned\"}} 1\n"),
+            format!("ecs_sd_aws_token_wait_seconds_count{{{operation}}} 5\n"),
+        ] {
+            assert!(page.contains(&sample), "{sample}{page}");
+        }
     }
 
     /// Expires what a role's session was given, until the role is assumed again.

@@ -57,7 +57,11 @@ impl Source {
         // Credentials are kept by themselves, and a second cache would make them stale for longer.
         let base = aws.config.to_builder().region(Region::new(region.clone()));
         let base = base.identity_cache(IdentityCache::no_cache()).build();
-        let sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts"));
+        let client = |buckets, credentials| {
+            base.http_client().map(|http| metered(http, buckets, credentials, aws.metrics.clone()))
+        };
+        let mut sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts"));
+        sts.set_http_client(client(None, None));
         let sts = aws_sdk_sts::Client::from_conf(sts.retry_classifier(RefusedCredentials).build());
         let credentials = role.as_ref().map_or_else(
             || aws.base.clone(),
@@ -68,7 +72,7 @@ impl Source {
             },
         );
         let buckets = aws.budget.buckets(role.as_ref().map(RoleArn::account), &region);
-        let http = base.http_client().map(|http| metered(http, buckets, credentials.clone()));
+        let http = client(Some(buckets), credentials.clone());
         let mut config = base.into_builder();
         config.set_http_client(http);
         config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));

@@ -28,7 +28,7 @@ pub(super) fn run(layers: Layers, arguments: Vec<OsString>) -> ExitCode {
 
 async fn discover(config: Config, arguments: Vec<OsString>) -> io::Result<ExitCode> {
     let outlet = Outlet::default();
-    let (reloader, reloads) = Reloader::new()?;
+    let (reloader, reloads) = Reloader::new(outlet.metrics())?;
     // Before anything that takes long: whoever starts this program wants to hear from it.
     if let Err(unavailable) = serve(&config, &outlet, config.enable_lifecycle.then_some(reloads)).await {
         return Ok(usage(&Mistakes(vec![unavailable.to_string()])));

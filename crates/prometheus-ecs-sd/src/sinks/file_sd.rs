@@ -18,6 +18,7 @@ use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
 use crate::replace::{Stamp, Trouble, Workplace};
+use crate::telemetry::metrics::{Metrics, Written};
 
 /// Where files are made; in the target directory, so that they can be renamed into place.
 pub(crate) const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
@@ -97,6 +98,14 @@ impl FileSd {
         Self { directory: directory.to_owned(), files, written: None, put_off }
     }
 
+    /// Has the writes of each file counted there.
+    pub fn counted(mut self, metrics: &Metrics) -> Self {
+        for file in &mut self.files {
+            file.trouble.writes = metrics.writes(&format!("{}{SUFFIX}", file.interval));
+        }
+        self
+    }
+
     /// Makes the files say what the snapshot says. With `complete`, every scope was just heard, and files that
     /// stay as they are get a new modification time. A file that cannot be written stays as it was, is
     /// reported, and is tried again next time. Returns whether all could be written.
@@ -118,7 +127,7 @@ impl FileSd {
                 continue;
             }
             let result = if unchanged && file.is_as_left() {
-                if complete { file.touch() } else { Ok(()) }
+                if complete { file.touch() } else { Ok(()) }.map(|()| Written::Unchanged)
             } else {
                 let targets = targets.get_or_insert_with(|| snapshot.targets());
                 let interval = file.interval.clone();
@@ -171,13 +180,13 @@ impl TargetFile {
         directory: &Path,
         targets: impl Iterator<Item = &'a Target> + Clone,
         touch: bool,
-    ) -> io::Result<()> {
+    ) -> io::Result<Written> {
         if self.holds(targets.clone()) && (!touch || self.touch().is_ok()) {
             debug!(file = %self.path.display(), "file is up to date");
             self.left = Some(Stamp::of(&fs::symlink_metadata(&self.path)?));
-            return Ok(());
+            return Ok(Written::Unchanged);
         }
-        self.replace(directory, targets)
+        self.replace(directory, targets).map(|()| Written::Replaced)
     }
 
     fn replace<'a>(&mut self, directory: &Path, targets: impl Iterator<Item = &'a Target>) -> io::Result<()> {

@@ -2,23 +2,28 @@
 
 mod health;
 mod lifecycle;
+mod metrics;
 
 use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
 use crate::config::Listen;
 use crate::publisher::Board;
 use crate::reload::Reloads;
+use crate::telemetry::metrics::Metrics;
 
 /// What the answers are made of.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The current snapshot, and how the sources stand.
     pub board: Board,
+    /// What was counted.
+    pub metrics: Metrics,
     /// Where a reload can be asked for, if that is enabled.
     pub reloads: Option<Reloads>,
 }
@@ -80,5 +85,7 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
 }
 
 fn router(site: Site) -> Router {
-    Router::new().merge(health::routes()).merge(lifecycle::routes()).with_state(site)
+    let count = from_fn_with_state(site.clone(), metrics::count);
+    let routes = [health::routes(), lifecycle::routes(), metrics::routes()];
+    routes.into_iter().fold(Router::new(), Router::merge).route_layer(count).with_state(site)
 }

@@ -14,6 +14,14 @@ const WAITING: usize = 10_000;
 /// How long the end of the program waits for the last messages to be written.
 const LAST_MESSAGES: Duration = Duration::from_millis(200);
 
+/// Messages that were ever dropped; there is one log.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many messages were ever dropped.
+pub(crate) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
 enum Message {
     Text(Vec<u8>),
     /// Answered once all before it is written.
@@ -66,6 +74,7 @@ impl Write for &Queue {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Err(TrySendError::Full(_)) = self.messages.try_send(Message::Text(bytes.to_vec())) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
         }
         Ok(bytes.len())
     }

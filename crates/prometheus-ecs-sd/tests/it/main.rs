@@ -12,6 +12,7 @@ mod full;
 mod http;
 mod killed;
 mod leak;
+mod metrics;
 mod model;
 mod moto;
 mod prometheus;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::Program;
 use crate::simulated::fleet;
-use crate::tools::{Running, free_address, wait};
+use crate::tools::{Running, free_address, get, wait};
 
 /// The program on a fleet of two clusters, with a configuration file in its directory.
 struct Configured {
@@ -98,4 +98,12 @@ fn a_reload_over_http_answers_once_it_is_done_or_says_what_is_wrong() {
     fs::remove_file(configured.program.path().join("config.yml")).unwrap();
     assert_eq!(configured.post("/-/reload").0, 500);
     assert_eq!(configured.targets(), Some(2));
+    let metrics = get(configured.address, "/metrics").unwrap();
+    for sample in [
+        "config_last_reload_successful 0",
+        "config_reloads_total{result=\"failure\"} 3",
+        "config_reloads_total{result=\"success\"} 1",
+    ] {
+        assert!(metrics.contains(&format!("\necs_sd_{sample}\n")), "{sample}");
+    }
 }

@@ -25,6 +25,7 @@ use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::publisher::{Outlet, Published};
 use prometheus_ecs_sd::reload::Replacement;
+use prometheus_ecs_sd::telemetry::metrics::Format;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
@@ -88,24 +89,26 @@ impl Stage {
         self.simulator.change(|world| change(world.own(REGION)))
     }
 
-    fn discovery(&self, once: bool) -> Discovery {
+    fn discovery(&self, once: bool, outlet: Outlet) -> Discovery {
         let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(self.config.api_share);
         let config = Config { once, ..self.config.clone() };
-        Discovery::new(&config, &aws, Outlet::default(), Arc::default(), self.output.clone()).unwrap()
+        Discovery::new(&config, &aws, outlet, Arc::default(), self.output.clone()).unwrap()
     }
 
     /// Refreshes once, as `--once` does.
     pub(crate) async fn once(&self) -> Outcome {
-        self.discovery(true).once().await
+        self.discovery(true, Outlet::default()).once().await
     }
 
     /// Begins to refresh for ever.
     pub(crate) async fn run(&self) -> Running {
-        let discovery = self.discovery(false);
+        let outlet = Outlet::default();
+        let discovery = self.discovery(false, outlet.clone());
         let published = discovery.subscribe();
         let (replacements, changes) = mpsc::channel(1);
-        Running { published, replacements, task: tokio::spawn(discovery.run(changes)).abort_handle() }
+        let task = tokio::spawn(discovery.run(changes)).abort_handle();
+        Running { published, outlet, replacements, task }
     }
 
     /// What a fresh and undisturbed run finds in the world as it is.
@@ -150,6 +153,7 @@ impl Stage {
 /// A discovery that goes on until it is dropped.
 pub(crate) struct Running {
     published: watch::Receiver<Published>,
+    outlet: Outlet,
     replacements: mpsc::Sender<Replacement>,
     task: AbortHandle,
 }
@@ -175,6 +179,21 @@ impl Running {
         // Lets the sinks of this publication begin, and time stand still until they are done.
         tokio::time::sleep(Duration::from_millis(1)).await;
         Some(published)
+    }
+
+    /// What is published now.
+    pub(crate) fn published(&self) -> Published {
+        self.published.borrow().clone()
+    }
+
+    /// Lets the configuration have been loaded again, or not.
+    pub(crate) fn reloaded<T, E>(&self, result: &Result<T, E>) {
+        self.outlet.metrics().reloaded(result);
+    }
+
+    /// The page of metrics.
+    pub(crate) fn metrics(&self, format: Format) -> String {
+        self.outlet.metrics().page(&self.outlet.board(), format)
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::Level;
+
 /// What a throttling answer divides the rate by, and what the next calm while multiplies it by.
 const STEP: f64 = 2.0;
 
@@ -32,12 +34,12 @@ pub(in crate::aws) struct Bucket {
     rate: f64,
     /// Held by the first in line. Tokio hands it on in the order in which it was asked for; who gives up leaves the line.
     line: tokio::sync::Mutex<()>,
-    level: Mutex<Level>,
+    fill: Mutex<Fill>,
 }
 
 /// What is in a bucket.
 #[derive(Clone, Copy)]
-struct Level {
+struct Fill {
     tokens: f64,
     at: Instant,
     /// What rate and burst are divided by.
@@ -45,20 +47,30 @@ struct Level {
     slowed: Option<Instant>,
     /// The latest throttled answer, or when the rate was last raised after it.
     calm_since: Instant,
+    drawn: u64,
+    throttled: u64,
 }
 
 impl Bucket {
     /// A full one.
     pub(super) fn new(burst: f64, rate: f64) -> Self {
         let now = Instant::now();
-        let level = Level { tokens: burst, at: now, slowness: 1.0, slowed: None, calm_since: now };
-        Self { burst, rate, line: tokio::sync::Mutex::default(), level: Mutex::new(level) }
+        let fill = Fill {
+            tokens: burst,
+            at: now,
+            slowness: 1.0,
+            slowed: None,
+            calm_since: now,
+            drawn: 0,
+            throttled: 0,
+        };
+        Self { burst, rate, line: tokio::sync::Mutex::default(), fill: Mutex::new(fill) }
     }
 
     /// Waits for a token, behind those who already wait. Whoever stops waiting has taken none.
     pub(in crate::aws) async fn draw(&self) {
         let _first_in_line = self.line.lock().await;
-        while let Err(missing) = self.change(Level::take) {
+        while let Err(missing) = self.change(Fill::take) {
             sleep(missing).await;
         }
     }
@@ -66,25 +78,26 @@ impl Bucket {
     /// Heeds a throttled answer: AWS's bucket is empty, so this one is, and from now on it fills at half the rate. Says
     /// whether that is news.
     pub(in crate::aws) fn slow_down(&self) -> bool {
-        self.change(|level, _| level.slow_down())
+        self.change(|fill, _| fill.slow_down())
     }
 
-    /// Tokens that are there, how many there can be, how many come a second, and what AWS's refusals have divided both by.
-    pub(in crate::aws) fn level(&self) -> (f64, f64, f64, f64) {
-        let (tokens, slowness) = self.change(|level, _| (level.tokens, level.slowness));
-        (tokens, self.burst, self.rate, slowness)
+    /// How full it is just now; whose it is, others know.
+    pub(in crate::aws) fn level(&self) -> Level {
+        let Fill { tokens, slowness, drawn, throttled, .. } = self.change(|fill, _| *fill);
+        Level { tokens, burst: self.burst, rate: self.rate, slowness, drawn, throttled, ..Level::default() }
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Level, f64) -> T) -> T {
-        let mut level = self.level.lock().expect("nothing panics under the lock");
-        level.fill(self.burst, self.rate, Instant::now());
-        let rate = self.rate / level.slowness;
-        change(&mut level, rate)
+    fn change<T>(&self, change: impl FnOnce(&mut Fill, f64) -> T) -> T {
+        let mut fill = self.fill.lock().expect("nothing panics under the lock");
+        fill.pass(self.burst, self.rate, Instant::now());
+        let rate = self.rate / fill.slowness;
+        change(&mut fill, rate)
     }
 }
 
-impl Level {
-    fn fill(&mut self, burst: f64, rate: f64, now: Instant) {
+impl Fill {
+    /// Time has passed.
+    fn pass(&mut self, burst: f64, rate: f64, now: Instant) {
         let tokens = self.tokens + now.duration_since(self.at).as_secs_f64() * rate / self.slowness;
         self.tokens = tokens.min((burst / self.slowness).max(1.0));
         self.at = now;
@@ -98,6 +111,7 @@ impl Level {
     fn take(&mut self, rate: f64) -> Result<(), Duration> {
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
+            self.drawn += 1;
             return Ok(());
         }
         Err(Duration::from_secs_f64((1.0 - self.tokens) / rate).max(TICK))
@@ -105,6 +119,7 @@ impl Level {
 
     fn slow_down(&mut self) -> bool {
         self.calm_since = self.at;
+        self.throttled += 1;
         if self.slowed.is_some_and(|slowed| self.at.duration_since(slowed) < SLOWED_EACH) {
             return false;
         }

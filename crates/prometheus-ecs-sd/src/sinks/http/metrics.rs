@@ -1,0 +1,94 @@
+//! `/metrics`, in whichever of the two formats the scraper prefers.
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::Site;
+use crate::telemetry::metrics::Format;
+
+pub(super) fn routes() -> Router<Site> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+async fn metrics(State(site): State<Site>, headers: HeaderMap) -> impl IntoResponse {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    let format = preferred(&accepted.collect::<Vec<_>>().join(","));
+    let kind = match format {
+        Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+    };
+    ([(CONTENT_TYPE, kind)], site.metrics.page(&site.board, format))
+}
+
+/// OpenMetrics for whoever asks for its version 1.0.0, and does not like text better.
+fn preferred(accept: &str) -> Format {
+    let weight = |kind: &str| {
+        let weights = accept.split(',').filter_map(|range| weight(range, kind));
+        weights.fold(0.0, f32::max)
+    };
+    let open = weight("application/openmetrics-text");
+    if open > 0.0 && open >= weight("text/plain") { Format::OpenMetrics } else { Format::Text }
+}
+
+/// How much a media range is liked, if it is of this kind and of a version that is spoken here.
+fn weight(range: &str, kind: &str) -> Option<f32> {
+    let mut parts = range.split(';').map(str::trim);
+    if !parts.next()?.eq_ignore_ascii_case(kind) {
+        return None;
+    }
+    let mut weight = 1.0;
+    for parameter in parts {
+        match parameter.split_once('=')? {
+            ("q", text) => weight = text.parse().ok()?,
+            ("version", version) if !["1.0.0", "0.0.4"].contains(&version) => return None,
+            _ => {}
+        }
+    }
+    Some(weight)
+}
+
+/// Counts what was answered, by the path that was declared.
+pub(super) async fn count(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    site.metrics.answered(path.as_ref().map_or("", MatchedPath::as_str), response.status().as_u16());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_metrics_is_for_whoever_prefers_it() {
+        // What Prometheus 2.42, 3.0 and 3.5 send, and others.
+        for accept in [
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            "application/openmetrics-text",
+            "Application/OpenMetrics-Text; version=1.0.0; charset=utf-8",
+            "text/plain, application/openmetrics-text",
+        ] {
+            assert_eq!(preferred(accept), Format::OpenMetrics, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/plain;version=0.0.4",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;version=0.0.1,text/plain;q=0.5",
+            "application/openmetrics-text;version=1.0.0;q=0.1,text/plain;version=0.0.4;q=0.9",
+            "application/openmetrics-text;q=often",
+            ";;,=,",
+        ] {
+            assert_eq!(preferred(accept), Format::Text, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What the program counts, and the page of all metrics.
+//!
+//! One [`Metrics`] is cloned to wherever something happens. What follows from the current snapshot, from how the sources
+//! stand or from how full the buckets are is not counted here: `current` computes it when the page is asked
+//! for, so that it cannot drift.
+
+mod current;
+mod family;
+mod page;
+mod process;
+mod requests;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::aws::Aws;
+use crate::clock::Clock;
+use family::Family;
+use requests::Requests;
+
+pub use page::Format;
+pub(crate) use requests::{Outcome, Request};
+
+/// What the names of all metrics begin with but those of the process.
+const PREFIX: &str = "ecs_sd";
+
+/// In seconds; the last is what a first discovery of tens of thousands of tasks may take.
+const REFRESH_BUCKETS: [f64; 11] = [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 1200.0];
+
+/// Counts what happens. A clone counts into the same.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    registry: Registry,
+    clock: Clock,
+    /// When counting began.
+    began: Duration,
+    /// Whose budget is shown.
+    aws: RwLock<Option<Aws>>,
+    requests: Requests,
+    refreshes: Family<2, Counter>,
+    refresh_duration: Family<1, Histogram>,
+    writes: Family<2, Counter>,
+    reloads: Family<1, Counter>,
+    reloaded: Gauge,
+    reloaded_at: Gauge<f64, AtomicU64>,
+    answers: Family<2, Counter>,
+}
+
+/// How a source's turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// All of it was heard.
+    Complete,
+    /// Something could not be heard.
+    Incomplete,
+    /// The one before it was not done.
+    Skipped,
+}
+
+impl Turn {
+    const ALL: [Self; 3] = [Self::Complete, Self::Incomplete, Self::Skipped];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What became of a file that was to be made to hold something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It was replaced.
+    Replaced,
+    /// It held that already.
+    Unchanged,
+}
+
+/// Counts the writes of one file; the default counts nowhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writes {
+    written: Counter,
+    unchanged: Counter,
+    failed: Counter,
+}
+
+impl Writes {
+    pub(crate) fn count<E>(&self, result: &Result<Written, E>) {
+        let counter = match result {
+            Ok(Written::Replaced) => &self.written,
+            Ok(Written::Unchanged) => &self.unchanged,
+            Err(_) => &self.failed,
+        };
+        counter.inc();
+    }
+}
+
+impl Metrics {
+    /// Counts from nothing; the configuration that the program starts with counts as loaded now.
+    pub fn new(clock: Clock) -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let requests = Requests::new(&mut registry);
+        let refreshes = Family::new(Counter::default);
+        registry.register("refreshes", "Turns of a source by how they ended", refreshes.clone());
+        let refresh_duration = Family::new(|| Histogram::new(REFRESH_BUCKETS));
+        let (name, help) = ("refresh_duration", "Time that the refreshes of a source took");
+        registry.register_with_unit(name, help, Unit::Seconds, refresh_duration.clone());
+        let writes = Family::new(Counter::default);
+        let help = "Writes of target files and of the state file by result";
+        registry.register("file_writes", help, writes.clone());
+        let reloads = Family::new(Counter::default);
+        registry.register("config_reloads", "Reloads of the configuration by result", reloads.clone());
+        let reloaded = Gauge::default();
+        let help = "Whether the last load of the configuration succeeded";
+        registry.register("config_last_reload_successful", help, reloaded.clone());
+        let reloaded_at = Gauge::default();
+        let (name, help) = ("config_last_reload_success_timestamp", "When the configuration was last loaded");
+        registry.register_with_unit(name, help, Unit::Seconds, reloaded_at.clone());
+        let answers = Family::new(Counter::default);
+        registry.register("http_requests", "HTTP requests answered by path and status code", answers.clone());
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version of the program", build);
+        let (began, aws) = (clock.now(), RwLock::default());
+        for result in ["success", "failure"] {
+            reloads.of([("result", result)]);
+        }
+        reloaded.set(1);
+        reloaded_at.set(began.as_secs_f64());
+        let counted = Counted {
+            registry,
+            clock,
+            began,
+            aws,
+            requests,
+            refreshes,
+            refresh_duration,
+            writes,
+            reloads,
+            reloaded,
+            reloaded_at,
+            answers,
+        };
+        Self(Arc::new(counted))
+    }
+
+    /// Shows this budget from now on.
+    pub(crate) fn watch(&self, aws: &Aws) {
+        *self.0.aws.write().expect("nothing panics under the lock") = Some(aws.clone());
+    }
+
+    /// Prepares to count the requests that this operation makes.
+    pub(crate) fn request(&self, service: &str, operation: &str) -> Request {
+        self.0.requests.of(service, operation)
+    }
+
+    /// Counts the turns of these sources, and shows no others' any more.
+    pub(crate) fn sources(&self, sources: BTreeSet<&str>) {
+        self.0.refreshes.retain(|[(_, source), _]| sources.contains(&**source));
+        self.0.refresh_duration.retain(|[(_, source)]| sources.contains(&**source));
+        for source in sources {
+            Turn::ALL.into_iter().for_each(|turn| drop(self.turns(source, turn)));
+            self.0.refresh_duration.of([("source", source)]);
+        }
+    }
+
+    fn turns(&self, source: &str, turn: Turn) -> Counter {
+        self.0.refreshes.of([("source", source), ("result", turn.as_str())])
+    }
+
+    /// A source's turn was skipped.
+    pub(crate) fn turn_skipped(&self, source: &str) {
+        self.turns(source, Turn::Skipped).inc();
+    }
+
+    /// A source was refreshed.
+    pub(crate) fn refreshed(&self, source: &str, turn: Turn, took: Duration) {
+        self.turns(source, turn).inc();
+        self.0.refresh_duration.of([("source", source)]).observe(took.as_secs_f64());
+    }
+
+    /// Prepares to count the writes of a file.
+    pub(crate) fn writes(&self, file: &str) -> Writes {
+        let of = |result| self.0.writes.of([("file", file), ("result", result)]);
+        Writes { written: of("written"), unchanged: of("unchanged"), failed: of("failed") }
+    }
+
+    /// The configuration was loaded again, or was not.
+    pub fn reloaded<T, E>(&self, result: &Result<T, E>) {
+        self.0.reloaded.set(result.is_ok().into());
+        if result.is_ok() {
+            self.0.reloaded_at.set(self.0.clock.now().as_secs_f64());
+        }
+        let result = if result.is_ok() { "success" } else { "failure" };
+        self.0.reloads.of([("result", result)]).inc();
+    }
+
+    /// A request was answered. `handler` is the path as it was declared, of which there is no end otherwise.
+    pub(crate) fn answered(&self, handler: &str, status: u16) {
+        self.0.answers.of([("handler", handler), ("code", &status.to_string())]).inc();
+    }
+}

@@ -1,0 +1,230 @@
+//! What is so just now: targets, clusters, findings, sources, cached facts, budgets.
+//!
+//! All of it is read from what was published, so that nothing has to be kept up, and the series of a cluster that is gone
+//! are gone with it. There is a series for each cluster and source, and none for each task.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::finding::{Reason, Verdict};
+use ecs_discovery::inventory::saved::Saved;
+use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::Unit;
+
+use crate::aws::Level;
+use crate::publisher::{Published, SourceStanding};
+use crate::telemetry::dropped;
+
+/// The account of the credentials, of which no more need be known to draw on its budget.
+const OWN: &str = "own";
+
+/// In order of trust.
+const STANDINGS: [&str; 5] = ["heard", "held", "restored", "retired", "unheard"];
+
+/// Everything that is shown of the present.
+#[derive(Debug)]
+pub(super) struct Current {
+    pub(super) published: Published,
+    pub(super) sources: Vec<SourceStanding>,
+    pub(super) levels: Vec<Level>,
+    /// When the program started.
+    pub(super) began: Duration,
+    pub(super) now: Duration,
+}
+
+impl Collector for Current {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Families(&mut encoder);
+        self.clusters(&mut page, &self.published.snapshot)?;
+        findings(&mut page, &self.published.snapshot)?;
+        self.sources(&mut page)?;
+        self.facts(&mut page)?;
+        self.budgets(&mut page)?;
+        let help = "Log messages that came faster than they were taken away";
+        page.counter("log_messages_dropped", help, None, dropped())
+    }
+}
+
+/// Writes families of metrics one after the other.
+pub(super) struct Families<'a, 'b>(pub(super) &'a mut DescriptorEncoder<'b>);
+
+impl Families<'_, '_> {
+    fn begin<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        // As the registry does it.
+        self.0.encode_descriptor(name, &format!("{help}."), unit, kind)
+    }
+
+    /// Gauges by label set.
+    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        series: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let mut family = self.begin(name, help, unit, MetricType::Gauge)?;
+        series.into_iter().try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
+    }
+
+    /// Counters by label set.
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.begin(name, help, None, MetricType::Counter)?;
+        series.into_iter().try_for_each(|(labels, value)| {
+            family.encode_family(&labels)?.encode_counter(&value, None::<&Exemplar<L, u64>>)
+        })
+    }
+
+    /// A gauge without labels.
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: impl EncodeGaugeValue,
+    ) -> fmt::Result {
+        self.begin(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// A counter without labels.
+    pub(super) fn counter<V: EncodeCounterValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: V,
+    ) -> fmt::Result {
+        let no_exemplar = None::<&Exemplar<[(&str, &str); 0], u64>>;
+        self.begin(name, help, unit, MetricType::Counter)?.encode_counter(&value, no_exemplar)
+    }
+}
+
+fn labels(cluster: &ClusterArn) -> [(&'static str, &str); 3] {
+    [("account", cluster.account()), ("region", cluster.region()), ("cluster", cluster.last_part())]
+}
+
+fn standing(scope: &Scope) -> &'static str {
+    match scope.standing {
+        Standing::Heard => "heard",
+        Standing::Held(_) => "held",
+        Standing::Restored => "restored",
+        Standing::Retired(_) => "retired",
+        Standing::Unheard(_) => "unheard",
+    }
+}
+
+/// Findings, by nothing that there is no end of. Which containers they are about is in the log.
+fn findings(page: &mut Families<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    let mut skipped = BTreeMap::from(Reason::ALL.map(|reason| (reason, 0_u64)));
+    let mut warnings = 0_u64;
+    for finding in snapshot.findings() {
+        match &finding.verdict {
+            Verdict::NotScraped(problem) => *skipped.entry(problem.reason).or_default() += 1,
+            Verdict::Warning(_) => warnings += 1,
+        }
+    }
+    let skipped = skipped.iter().map(|(reason, count)| ([("reason", reason.as_str())], *count));
+    page.gauges(
+        "skipped_containers",
+        "Containers that opted in and are not scraped, by reason",
+        None,
+        skipped,
+    )?;
+    let help = "Warnings about containers that are scraped, but not quite as asked";
+    page.gauge("container_warnings", help, None, warnings)
+}
+
+impl Current {
+    fn clusters(&self, page: &mut Families<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+        let targets = |(cluster, scope): (_, &Scope)| (labels(cluster), scope.derived.targets.len() as u64);
+        page.gauges("targets", "Targets that are published", None, snapshot.scopes.iter().map(targets))?;
+        let held = snapshot.scopes.iter().map(|(cluster, scope)| (labels(cluster), self.held(scope)));
+        let help = "Time since a cluster was last heard, 0 if that was at its last refresh";
+        page.gauges("cluster_held", help, Some(&Unit::Seconds), held)?;
+        let mut clusters = BTreeMap::from(STANDINGS.map(|name| (name, 0_u64)));
+        for scope in snapshot.scopes.values() {
+            *clusters.entry(standing(scope)).or_default() += 1;
+        }
+        let clusters = clusters.into_iter().map(|(standing, count)| ([("standing", standing)], count));
+        page.gauges("clusters", "Clusters by how they stand", None, clusters)
+    }
+
+    /// One that was never heard has been missed since the program began.
+    fn held(&self, scope: &Scope) -> f64 {
+        let since = match scope.standing {
+            Standing::Heard => return 0.0,
+            Standing::Unheard(_) => self.began,
+            Standing::Held(_) | Standing::Restored | Standing::Retired(_) => scope.heard,
+        };
+        self.now.saturating_sub(since).as_secs_f64()
+    }
+
+    fn sources(&self, page: &mut Families<'_, '_>) -> fmt::Result {
+        // Two roles may have one name by mistake, and a page must not have a series twice.
+        let sources: BTreeMap<_, _> = self.sources.iter().map(|source| (&*source.name, source)).collect();
+        let took = sources.iter().map(|(name, source)| ([("source", *name)], source.took.as_secs_f64()));
+        let help = "Time that the last refresh of a source took";
+        page.gauges("last_refresh_duration", help, Some(&Unit::Seconds), took)?;
+        let completed = sources
+            .iter()
+            .map(|(name, source)| ([("source", *name)], source.completed.unwrap_or_default().as_secs_f64()));
+        let help = "When a source was last heard in full, 0 if it never was";
+        page.gauges("last_complete_refresh_timestamp", help, Some(&Unit::Seconds), completed)
+    }
+
+    fn facts(&self, page: &mut Families<'_, '_>) -> fmt::Result {
+        let names = self.sources.iter().map(|source| &*source.name);
+        let facts = self.published.facts.iter().flatten().map(|(_, saved)| counts(saved));
+        let facts: BTreeMap<_, _> = names.zip(facts).collect();
+        let series = facts.into_iter().flat_map(|(source, counts)| {
+            counts.map(|(kind, count)| ([("source", source), ("kind", kind)], count))
+        });
+        page.gauges("facts_cached", "Facts that AWS is not asked for again", None, series)
+    }
+
+    fn budgets(&self, page: &mut Families<'_, '_>) -> fmt::Result {
+        fn of<T>(level: &Level, value: T) -> ([(&'static str, &str); 3], T) {
+            let account = level.account.as_deref().unwrap_or(OWN);
+            ([("account", account), ("region", &level.region), ("bucket", level.bucket)], value)
+        }
+        let levels = &self.levels;
+        let help = "Requests that could leave for AWS at once";
+        page.gauges("aws_tokens", help, None, levels.iter().map(|level| of(level, level.tokens)))?;
+        let help = "Requests a second that may leave for AWS just now";
+        let rates = levels.iter().map(|level| of(level, level.rate / level.slowness));
+        page.gauges("aws_token_rate", help, None, rates)?;
+        let help = "Tokens that requests to AWS have drawn";
+        page.counters("aws_tokens_drawn", help, levels.iter().map(|level| of(level, level.drawn)))?;
+        let help = "Requests that AWS has throttled";
+        page.counters("aws_throttles", help, levels.iter().map(|level| of(level, level.throttled)))
+    }
+}
+
+fn counts(saved: &Saved) -> [(&'static str, u64); 4] {
+    let tasks = saved.scopes.iter().map(|scope| scope.tasks.len()).sum();
+    let counts = [
+        ("container_instances", saved.container_instances.len()),
+        ("hosts", saved.hosts.len()),
+        ("task_definitions", saved.definitions.len()),
+        ("tasks", tasks),
+    ];
+    counts.map(|(kind, count): (_, usize)| (kind, count as u64))
+}

@@ -1,0 +1,67 @@
+//! Series of one name. Those of `prometheus_client` are a hash map's, and come in another order each time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::{MetricType, TypedMetric};
+
+/// Metrics by the values of these labels, in their order. A clone is the same family.
+pub(super) struct Family<const N: usize, M> {
+    series: Arc<RwLock<BTreeMap<Labels<N>, M>>>,
+    new: fn() -> M,
+}
+
+pub(super) type Labels<const N: usize> = [(&'static str, String); N];
+
+impl<const N: usize, M: Clone> Family<N, M> {
+    /// An empty one, whose metrics begin like this.
+    pub(super) fn new(new: fn() -> M) -> Self {
+        Self { series: Arc::default(), new }
+    }
+
+    /// The metric of these labels, which shows from now on.
+    pub(super) fn of(&self, labels: [(&'static str, &str); N]) -> M {
+        let labels = labels.map(|(name, value)| (name, value.to_owned()));
+        let known = self.series.read().expect("nothing panics under the lock").get(&labels).cloned();
+        known.unwrap_or_else(|| {
+            let mut series = self.series.write().expect("nothing panics under the lock");
+            series.entry(labels).or_insert_with(self.new).clone()
+        })
+    }
+}
+
+impl<const N: usize, M> Family<N, M> {
+    /// Forgets the others.
+    pub(super) fn retain(&self, keep: impl Fn(&Labels<N>) -> bool) {
+        self.series.write().expect("nothing panics under the lock").retain(|labels, _| keep(labels));
+    }
+}
+
+impl<const N: usize, M> Clone for Family<N, M> {
+    fn clone(&self) -> Self {
+        Self { series: self.series.clone(), new: self.new }
+    }
+}
+
+impl<const N: usize, M> fmt::Debug for Family<N, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Family").finish_non_exhaustive()
+    }
+}
+
+impl<const N: usize, M: TypedMetric> TypedMetric for Family<N, M> {
+    const TYPE: MetricType = M::TYPE;
+}
+
+impl<const N: usize, M: EncodeMetric + TypedMetric> EncodeMetric for Family<N, M> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let series = self.series.read().expect("nothing panics under the lock");
+        series.iter().try_for_each(|(labels, metric)| metric.encode(encoder.encode_family(labels)?))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        M::TYPE
+    }
+}

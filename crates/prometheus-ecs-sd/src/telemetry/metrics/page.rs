@@ -1,0 +1,69 @@
+//! The whole page, in both formats that Prometheus reads.
+
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
+
+use super::current::Current;
+use super::process::Process;
+use super::{Metrics, PREFIX};
+use crate::publisher::Board;
+
+/// How the page is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// <https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md>
+    OpenMetrics,
+    /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
+    Text,
+}
+
+impl Metrics {
+    /// All metrics, as they are now; equal ones give equal bytes.
+    pub fn page(&self, board: &Board, format: Format) -> String {
+        let aws = self.0.aws.read().expect("nothing panics under the lock");
+        let current = Current {
+            published: board.published.borrow().clone(),
+            sources: board.sources.borrow().clone(),
+            levels: aws.as_ref().map(|aws| aws.levels()).unwrap_or_default(),
+            began: self.0.began,
+            now: board.clock.now(),
+        };
+        drop(aws);
+        let mut present = Registry::with_prefix(PREFIX);
+        present.register_collector(Box::new(current));
+        let mut process = Registry::default();
+        process.register_collector(Box::new(Process));
+        let mut page = String::new();
+        [&present, &self.0.registry, &process]
+            .into_iter()
+            .try_for_each(|registry| encode_registry(&mut page, registry))
+            .and_then(|()| encode_eof(&mut page))
+            .expect("text takes everything");
+        match format {
+            Format::OpenMetrics => page,
+            Format::Text => text(&page),
+        }
+    }
+}
+
+/// The same page in the older format: a family has the name of its samples, an info is a gauge, and there is neither a
+/// unit nor an end.
+fn text(page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    for family in page.split("# HELP ").skip(1) {
+        let mut lines = family.lines();
+        let (name, help) = lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default();
+        let kind = lines.next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
+        let (suffix, kind) = match kind {
+            "counter" => ("_total", "counter"),
+            "info" => ("_info", "gauge"),
+            kind => ("", kind),
+        };
+        text.push_str(&format!("# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n"));
+        for sample in lines.filter(|line| !line.starts_with('#')) {
+            text.push_str(sample);
+            text.push('\n');
+        }
+    }
+    text
+}

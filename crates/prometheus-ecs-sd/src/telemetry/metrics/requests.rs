@@ -1,0 +1,156 @@
+//! Requests to AWS: each attempt, how it ended and how long that took, and how long it waited for its turn before.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::time::Instant;
+
+use super::family::Family;
+
+/// In seconds, up to the time limit of an attempt.
+const DURATION_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// In seconds, up to the time limit of a whole operation.
+const WAIT_BUCKETS: [f64; 9] = [0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 240.0];
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// AWS answered.
+    Ok,
+    /// AWS said that this is too often.
+    Throttled,
+    /// AWS said that this is not allowed.
+    Denied,
+    /// AWS did not accept the credentials or the signature.
+    Credentials,
+    /// AWS refused it for another reason: what was asked for does not exist.
+    ClientError,
+    /// AWS failed.
+    ServerError,
+    /// No whole answer came in time.
+    Timeout,
+    /// There was no connection, or it broke.
+    Connection,
+    /// The answer was of no use.
+    Unusable,
+    /// The time limit for the operation was over first.
+    Abandoned,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Throttled => "throttled",
+            Self::Denied => "denied",
+            Self::Credentials => "credentials",
+            Self::ClientError => "client_error",
+            Self::ServerError => "server_error",
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::Unusable => "unusable",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// All requests.
+#[derive(Debug)]
+pub(super) struct Requests {
+    requests: Family<3, Counter>,
+    durations: Family<2, Histogram>,
+    waits: Family<2, Histogram>,
+}
+
+impl Requests {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let requests = Family::new(Counter::default);
+        registry.register("aws_requests", "Requests to AWS, retries included", requests.clone());
+        let durations = Family::new(|| Histogram::new(DURATION_BUCKETS));
+        let help = "Time that requests to AWS took, without waiting for a token";
+        registry.register_with_unit("aws_request_duration", help, Unit::Seconds, durations.clone());
+        let waits = Family::new(|| Histogram::new(WAIT_BUCKETS));
+        let help = "Time that requests to AWS waited for a token before they left";
+        registry.register_with_unit("aws_token_wait", help, Unit::Seconds, waits.clone());
+        Self { requests, durations, waits }
+    }
+
+    pub(super) fn of(&self, service: &str, operation: &str) -> Request {
+        let (service, operation) = (service.to_owned(), operation.to_owned());
+        let waits = self.waits.clone();
+        Request {
+            requests: self.requests.clone(),
+            durations: self.durations.clone(),
+            waits,
+            service,
+            operation,
+        }
+    }
+}
+
+/// One request, about to wait and then to leave.
+#[derive(Debug)]
+pub(crate) struct Request {
+    requests: Family<3, Counter>,
+    durations: Family<2, Histogram>,
+    waits: Family<2, Histogram>,
+    service: String,
+    operation: String,
+}
+
+impl Request {
+    /// Its waiting ends when this is dropped: whoever gives up has waited, too.
+    pub(crate) fn waits(&self) -> Wait {
+        Wait { began: Instant::now(), waits: self.waits.of(self.labels()) }
+    }
+
+    /// It leaves. If nothing is said of its end, it was abandoned.
+    pub(crate) fn leaves(self) -> Attempt {
+        Attempt { began: Instant::now(), request: self, outcome: Outcome::Abandoned }
+    }
+
+    fn labels(&self) -> [(&'static str, &str); 2] {
+        [("service", &self.service), ("operation", &self.operation)]
+    }
+
+    fn count(&self, outcome: Outcome, took: Duration) {
+        let [service, operation] = self.labels();
+        self.requests.of([service, operation, ("outcome", outcome.as_str())]).inc();
+        self.durations.of(self.labels()).observe(took.as_secs_f64());
+    }
+}
+
+/// A request that waits for its token.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    began: Instant,
+    waits: Histogram,
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.waits.observe(self.began.elapsed().as_secs_f64());
+    }
+}
+
+/// A request that is on its way.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    began: Instant,
+    request: Request,
+    outcome: Outcome,
+}
+
+impl Attempt {
+    pub(crate) fn ends(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.request.count(self.outcome, self.began.elapsed());
+    }
+}
