@@ -1,8 +1,10 @@
 //! The documents against the program: tables against the code and `--help`, examples by discovering them, links
 //! by following them.
 
+mod dashboard;
 mod examples;
 mod map;
+mod metrics;
 mod tables;
 
 use std::collections::BTreeMap;

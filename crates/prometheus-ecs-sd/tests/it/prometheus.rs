@@ -6,11 +6,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use ecs_simulator::Aws;
 use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::files::{Group, INTERVALS, groups};
-use crate::tools::{Running, demo_turn, free_address, get, program, tool, wait};
+use crate::http::serving;
+use crate::simulated::fleet;
+use crate::tools::{Running, demo_turn, free_address, get, program, repository, tool, wait};
 
 /// Longer than any test.
 const NEVER: &str = "1h";
@@ -136,6 +139,48 @@ impl Prometheus {
             .map(|target| (Key { pool: target.scrape_pool.clone(), url: target.scrape_url.clone() }, target));
         Ok(targets.collect())
     }
+}
+
+/// The first value of an instant query for the metric of this name.
+fn value(prometheus: SocketAddr, name: &str) -> Result<f64, String> {
+    let answer =
+        get(prometheus, &format!("/api/v1/query?query={name}")).map_err(|error| error.to_string())?;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let value = answer["data"]["result"][0]["value"][1].as_str();
+    value.map(|value| value.parse().unwrap()).ok_or_else(|| name.to_owned())
+}
+
+/// It asks for OpenMetrics, and drops a page that has a mistake. The text format is promtool's to check.
+#[test]
+fn prometheus_reads_the_metrics_of_the_program() {
+    let sd = free_address();
+    let (_program, _running) = serving(&Aws::new(fleet(&[("production", 3)])), sd);
+    let directory = tempfile::tempdir().unwrap();
+    let configuration = directory.path().join("prometheus.yml");
+    let jobs = fs::read_to_string(repository("examples/prometheus-metrics.yml")).unwrap();
+    let jobs = jobs.replace("localhost:9779", &sd.to_string());
+    fs::write(&configuration, format!("global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n{jobs}"))
+        .unwrap();
+    fs::copy(repository("examples/alerts.yml"), directory.path().join("alerts.yml")).unwrap();
+    let mut prometheus = Prometheus::start(&configuration);
+    wait(|| {
+        prometheus.process.check();
+        match value(prometheus.address, "ecs_sd_targets")? {
+            3.0 => Ok(()),
+            other => Err(format!("{other} targets")),
+        }
+    });
+    assert_eq!(value(prometheus.address, "up"), Ok(1.0));
+    for name in ["ecs_sd_aws_requests_total", "ecs_sd_build_info", "process_start_time_seconds"] {
+        assert!(value(prometheus.address, name).is_ok_and(|value| value > 0.0), "{name}");
+    }
+    // Only of OpenMetrics it knows units, and counters by the name of their family.
+    let known = |name: &str| get(prometheus.address, &format!("/api/v1/metadata?metric={name}")).unwrap();
+    wait(|| match known("ecs_sd_cluster_held_seconds").contains("\"unit\":\"seconds\"") {
+        true => Ok(()),
+        false => Err("the metadata".to_owned()),
+    });
+    assert!(known("ecs_sd_aws_requests").contains("\"type\":\"counter\""));
 }
 
 fn succeeds(command: &mut Command) -> String {

@@ -52,8 +52,10 @@ fn the_jobs_with_relabelling_are_the_four_jobs() {
 
 #[test]
 fn prometheus_accepts_the_example_configurations() {
-    for path in files("examples", ".yml").into_iter().filter(|path| path.contains("/prometheus")) {
-        let check = tool("promtool").args(["check", "config"]).arg(repository(&path)).output().unwrap();
+    let of_prometheus = |path: &String| path.contains("/prometheus") || path.ends_with("/alerts.yml");
+    for path in files("examples", ".yml").into_iter().filter(of_prometheus) {
+        let what = if path.ends_with("/alerts.yml") { "rules" } else { "config" };
+        let check = tool("promtool").args(["check", what]).arg(repository(&path)).output().unwrap();
         assert!(check.status.success(), "{path}: {}", String::from_utf8_lossy(&check.stderr));
     }
 }
