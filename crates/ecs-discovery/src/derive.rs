@@ -97,7 +97,8 @@ impl Derived {
     }
 
     fn find(&mut self, task: &Task, container: &str, verdict: Verdict) {
-        self.findings.push(Finding { task: task.arn.clone(), container: container.into(), verdict });
+        let (definition, task) = (task.definition.clone(), task.arn.clone());
+        self.findings.push(Finding { task, container: container.into(), verdict, definition });
     }
 }
 

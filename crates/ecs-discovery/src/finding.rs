@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::arn::TaskArn;
+use crate::arn::{TaskArn, TaskDefinitionArn};
 
 /// Why a container that opted in yields no target. The list is closed: logs, metrics and explanations use these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,9 +136,16 @@ pub struct Finding {
     pub container: Box<str>,
     /// What it comes to.
     pub verdict: Verdict,
+    /// The task's definition.
+    pub definition: TaskDefinitionArn,
 }
 
 impl Finding {
+    /// The task definition's family, which a target of it has as its `job`.
+    pub fn job(&self) -> &str {
+        self.definition.family()
+    }
+
     /// What makes it the same finding as one before: an error's wording may change from answer to answer.
     pub(crate) fn subject(&self) -> (&TaskArn, &str, Result<&str, Reason>) {
         let what = match &self.verdict {

@@ -3,6 +3,7 @@
 //! A snapshot never changes. A scope that could not be heard keeps what it last came to and says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,19 @@ pub enum Standing {
     Unheard(String),
     /// It has not been asked for yet: what it came to was saved by a process before this one.
     Restored,
+}
+
+impl Standing {
+    /// The words that name it everywhere.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Heard => "heard",
+            Self::Held(_) => "held",
+            Self::Retired(_) => "retired",
+            Self::Unheard(_) => "not heard yet",
+            Self::Restored => "restored",
+        }
+    }
 }
 
 impl Scope {
@@ -86,6 +100,12 @@ impl Scope {
         }
     }
 
+    /// How many of its containers opted in and are not scraped.
+    pub fn not_scraped(&self) -> usize {
+        let findings = self.derived.findings.iter();
+        findings.filter(|finding| matches!(finding.verdict, Verdict::NotScraped(_))).count()
+    }
+
     /// Whether it was ever heard.
     pub fn is_known(&self) -> bool {
         !matches!(self.standing, Standing::Unheard(_))
@@ -107,7 +127,7 @@ impl Snapshot {
 
     /// How many containers opted in and are not scraped.
     pub fn not_scraped(&self) -> usize {
-        self.findings().filter(|finding| matches!(finding.verdict, Verdict::NotScraped(_))).count()
+        self.scopes.values().map(Scope::not_scraped).sum()
     }
 
     /// How many scopes were not heard at their last refresh.
@@ -146,7 +166,53 @@ impl Snapshot {
         let known: BTreeSet<_> = known.map(Finding::subject).collect();
         let findings = new.iter().flat_map(|derived| &derived.findings);
         changes.findings.extend(findings.filter(|finding| !known.contains(&finding.subject())));
+        changes.scopes = self.scopes_since(before);
         changes
+    }
+
+    fn scopes_since<'a>(&'a self, before: &'a Self) -> Vec<(&'a ClusterArn, ScopeChange<'a>)> {
+        let now = self.scopes.iter().filter_map(|(cluster, scope)| {
+            let earlier = before.scopes.get(cluster).map(|scope| &scope.standing);
+            Some((cluster, ScopeChange::new(earlier, &scope.standing)?))
+        });
+        let gone = before.scopes.keys().filter(|cluster| !self.scopes.contains_key(*cluster));
+        now.chain(gone.map(|cluster| (cluster, ScopeChange::Gone))).collect()
+    }
+}
+
+/// How a scope's standing became another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeChange<'a> {
+    /// It was heard, and never before by this process.
+    Heard,
+    /// It was heard, after it could not be.
+    HeardAgain,
+    /// It could not be heard, and keeps what it came to.
+    Held(&'a str),
+    /// It could not be heard for so long that it was emptied.
+    Retired(&'a str),
+    /// It could not be heard, and never was.
+    Unheard(&'a str),
+    /// It is as a process before this one saved it.
+    Restored,
+    /// AWS says that it is no more, or it is not looked at any more.
+    Gone,
+}
+
+impl<'a> ScopeChange<'a> {
+    /// None if both stand for the same: the wording of an error may change from answer to answer.
+    fn new(before: Option<&Standing>, now: &'a Standing) -> Option<Self> {
+        if before.is_some_and(|before| discriminant(before) == discriminant(now)) {
+            return None;
+        }
+        Some(match (now, before) {
+            (Standing::Heard, None | Some(Standing::Restored)) => Self::Heard,
+            (Standing::Heard, Some(_)) => Self::HeardAgain,
+            (Standing::Held(why), _) => Self::Held(why),
+            (Standing::Retired(why), _) => Self::Retired(why),
+            (Standing::Unheard(why), _) => Self::Unheard(why),
+            (Standing::Restored, _) => Self::Restored,
+        })
     }
 }
 
@@ -166,6 +232,8 @@ pub struct Changes<'a> {
     pub gone: Vec<&'a Target>,
     /// Findings that were not there before.
     pub findings: Vec<&'a Finding>,
+    /// Scopes that stand differently.
+    pub scopes: Vec<(&'a ClusterArn, ScopeChange<'a>)>,
 }
 
 impl Changes<'_> {

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::mem::discriminant;
 use std::sync::Arc;
 
+use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::finding::{Finding, Reason, Verdict};
 use ecs_discovery::render::printable;
-use ecs_discovery::snapshot::{Changes as Differences, Snapshot, Standing};
+use ecs_discovery::snapshot::{Changes as Differences, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
@@ -32,7 +32,7 @@ impl<W: Write> Changes<W> {
         let before = std::mem::replace(&mut self.before, published.snapshot.clone());
         let changes = published.snapshot.since(&before);
         // The log first: whoever should read the output may never do so.
-        log_standings(&before, &published.snapshot);
+        log_scopes(&changes.scopes);
         log_findings(&changes.findings);
         if let Err(error) = self.print(&changes, published) {
             debug!(%error, "changes could not be written to standard output");
@@ -83,7 +83,7 @@ impl std::fmt::Display for Line<'_> {
 }
 
 /// The labels in which two versions of a target differ, as far as a line goes.
-struct Difference<'a>(&'a Target, &'a Target);
+pub(super) struct Difference<'a>(pub(super) &'a Target, pub(super) &'a Target);
 
 /// Further labels are only counted.
 const SHOWN_LABELS: usize = 3;
@@ -111,41 +111,29 @@ impl std::fmt::Display for Difference<'_> {
     }
 }
 
-fn log_standings(before: &Snapshot, now: &Snapshot) {
-    for (cluster, scope) in &now.scopes {
-        let earlier = before.scopes.get(cluster).map(|scope| &scope.standing);
-        // The wording of an error may change from answer to answer.
-        if earlier.is_some_and(|earlier| discriminant(earlier) == discriminant(&scope.standing)) {
-            continue;
-        }
+fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)]) {
+    for (cluster, change) in scopes {
         let name = cluster.last_part();
         let (account, region) = (cluster.account(), cluster.region());
-        match (&scope.standing, earlier) {
-            (Standing::Heard, None | Some(Standing::Restored)) => {
+        match change {
+            ScopeChange::Heard => {
                 debug!(cluster = name, account, region, "cluster is heard for the first time");
             }
-            (Standing::Heard, Some(_)) => info!(cluster = name, account, region, "cluster is heard again"),
-            (Standing::Held(error), _) => {
+            ScopeChange::HeardAgain => info!(cluster = name, account, region, "cluster is heard again"),
+            ScopeChange::Held(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read; its targets stay as they were");
             }
-            (Standing::Retired(error), _) => {
+            ScopeChange::Retired(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read for longer than --max-staleness; its targets are gone");
             }
-            (Standing::Restored, _) => {
-                debug!(cluster = name, account, region, "cluster is as the run before saw it")
+            ScopeChange::Restored => {
+                debug!(cluster = name, account, region, "cluster is as the run before saw it");
             }
-            (Standing::Unheard(error), _) => {
+            ScopeChange::Unheard(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read yet; trying again");
             }
+            ScopeChange::Gone => info!(cluster = name, account, region, "cluster is gone"),
         }
-    }
-    for cluster in before.scopes.keys().filter(|cluster| !now.scopes.contains_key(*cluster)) {
-        info!(
-            cluster = cluster.last_part(),
-            account = cluster.account(),
-            region = cluster.region(),
-            "cluster is gone"
-        );
     }
 }
 
@@ -172,7 +160,7 @@ fn log_findings(findings: &[&Finding]) {
     }
 }
 
-fn log_finding(Finding { task, container, verdict }: &Finding) {
+fn log_finding(Finding { task, container, verdict, .. }: &Finding) {
     match verdict {
         Verdict::NotScraped(problem) if problem.reason.is_expected() => {
             debug!(%task, %container, reason = %problem.reason, detail = problem.detail, "container is not scraped");
