@@ -8,6 +8,7 @@ mod layers;
 mod run;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -363,14 +364,20 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
     code.unwrap_or_else(|error| failure(&error))
 }
 
-/// Serves what will be put in `outlet` over HTTP, if that is configured.
-async fn serve(config: &Config, outlet: &Outlet, reloads: Option<Reloads>) -> Result<(), Unavailable> {
-    let Some(listen) = &config.listen else { return Ok(()) };
-    if let Some(server) = Server::bind(listen, config.directory.is_some()).await? {
-        let (board, metrics) = (outlet.board(), outlet.metrics());
-        tokio::spawn(server.serve(Site { board, metrics, reloads }));
+/// Serves what will be put in `outlet` over HTTP, if that is configured, and says where.
+async fn serve(
+    config: &Config,
+    outlet: &Outlet,
+    reloads: Option<Reloads>,
+) -> Result<(Site, Option<SocketAddr>), Unavailable> {
+    let site = Site::new(outlet.board(), outlet.metrics(), reloads);
+    let Some(listen) = &config.listen else { return Ok((site, None)) };
+    let server = Server::bind(listen, config.directory.is_some()).await?;
+    let address = server.as_ref().and_then(|server| server.address().ok());
+    if let Some(server) = server {
+        tokio::spawn(server.serve(site.clone()));
     }
-    Ok(())
+    Ok((site, address))
 }
 
 fn failure(error: &std::io::Error) -> ExitCode {

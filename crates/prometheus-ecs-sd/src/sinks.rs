@@ -2,5 +2,6 @@
 
 pub mod changes;
 pub mod file_sd;
+pub mod history;
 pub mod http;
 pub mod progress;

@@ -1,6 +1,7 @@
 //! Discover a simulated fleet: the program as it always runs, on another connector.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -78,11 +79,12 @@ impl Demo {
     async fn run(&self) -> io::Result<()> {
         let Self { directory, config, churn } = self;
         let outlet = Outlet::default();
-        serve(config, &outlet, None).await.map_err(io::Error::other)?;
+        let (site, address) = serve(config, &outlet, None).await.map_err(io::Error::other)?;
         let fleet = fleet::Fleet::start();
         let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(config.api_share);
-        introduce(directory)?;
+        let _ = site.aws.set(aws.clone());
+        introduce(directory, address)?;
         let discovery = Discovery::new(config, &aws, outlet, Arc::new(Progress::default()), io::stdout());
         let discovery = discovery.map_err(io::Error::other)?;
         let (_nobody, unchanging) = mpsc::channel(1);
@@ -104,7 +106,7 @@ fn temporary() -> io::Result<PathBuf> {
     Ok(directory.keep())
 }
 
-fn introduce(directory: &Path) -> io::Result<()> {
+fn introduce(directory: &Path, address: Option<SocketAddr>) -> io::Result<()> {
     let shown = directory.display();
     let configuration = directory.join("prometheus.yml");
     let text = PROMETHEUS_YML.replace(EXAMPLE_DIRECTORY, &shown.to_string());
@@ -118,10 +120,12 @@ fn introduce(directory: &Path) -> io::Result<()> {
         }
         Err(_) => std::fs::write(&configuration, text)?,
     }
+    let page = address
+        .map_or_else(String::new, |address| format!("\n  status page     http://{}/", reached(address)));
     // Nobody may be reading.
     let _ = writeln!(
         io::stdout(),
-        "A simulated fleet on ECS, with tasks that come and go. Nothing here talks to AWS.\n\
+        "A simulated fleet on ECS, with tasks that come and go. Nothing here talks to AWS.\n{page}\
          \n  target files    {shown}/*-tasks.json\
          \n  configuration   {shown}/prometheus.yml\n\
          \nSee every target up in a real Prometheus:\n\
@@ -129,4 +133,9 @@ fn introduce(directory: &Path) -> io::Result<()> {
          \nand open http://localhost:9090/targets. Ctrl-C ends the demo.\n"
     );
     Ok(())
+}
+
+/// The address to go to: one that stands for every interface is none.
+fn reached(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
 }

@@ -30,10 +30,13 @@ async fn discover(config: Config, arguments: Vec<OsString>) -> io::Result<ExitCo
     let outlet = Outlet::default();
     let (reloader, reloads) = Reloader::new(outlet.metrics())?;
     // Before anything that takes long: whoever starts this program wants to hear from it.
-    if let Err(unavailable) = serve(&config, &outlet, config.enable_lifecycle.then_some(reloads)).await {
-        return Ok(usage(&Mistakes(vec![unavailable.to_string()])));
-    }
+    let reloads = config.enable_lifecycle.then_some(reloads);
+    let site = match serve(&config, &outlet, reloads).await {
+        Ok((site, _)) => site,
+        Err(unavailable) => return Ok(usage(&Mistakes(vec![unavailable.to_string()]))),
+    };
     let aws = Aws::load(None).await.with_share(config.api_share);
+    let _ = site.aws.set(aws.clone());
     let progress = Arc::new(Progress::default());
     let discovery = match Discovery::new(&config, &aws, outlet, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,

@@ -3,19 +3,24 @@
 mod health;
 mod lifecycle;
 mod metrics;
+mod page;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
+use crate::aws::Aws;
 use crate::config::Listen;
 use crate::publisher::Board;
 use crate::reload::Reloads;
+use crate::sinks::history::History;
 use crate::telemetry::metrics::Metrics;
+use page::Catalogue;
 
 /// What the answers are made of.
 #[derive(Clone, Debug)]
@@ -26,6 +31,25 @@ pub struct Site {
     pub metrics: Metrics,
     /// Where a reload can be asked for, if that is enabled.
     pub reloads: Option<Reloads>,
+    /// Whose budget is shown, once it is there.
+    pub aws: Arc<OnceLock<Aws>>,
+    /// What changed lately.
+    pub history: History,
+    catalogue: Catalogue,
+}
+
+impl Site {
+    /// Answers from `board`; the rest comes by and by.
+    pub fn new(board: Board, metrics: Metrics, reloads: Option<Reloads>) -> Self {
+        let (aws, history, catalogue) = (Arc::default(), History::default(), Catalogue::default());
+        Self { board, metrics, reloads, aws, history, catalogue }
+    }
+
+    /// Keeps up with what is published.
+    async fn follow(self) {
+        let Self { board, history, catalogue, .. } = self;
+        tokio::join!(history.follow(board.clone()), catalogue.follow(board));
+    }
 }
 
 /// A server that has its address and answers nobody yet.
@@ -67,6 +91,7 @@ impl Server {
         if let Ok(address) = self.address() {
             info!(%address, "HTTP is served");
         }
+        tokio::spawn(site.clone().follow());
         if let Err(error) = axum::serve(self.listener, router(site)).await {
             error!(%error, "HTTP is not served any more");
         }
@@ -86,6 +111,6 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
 
 fn router(site: Site) -> Router {
     let count = from_fn_with_state(site.clone(), metrics::count);
-    let routes = [health::routes(), lifecycle::routes(), metrics::routes()];
+    let routes = [health::routes(), lifecycle::routes(), metrics::routes(), page::routes()];
     routes.into_iter().fold(Router::new(), Router::merge).route_layer(count).with_state(site)
 }

@@ -1,6 +1,7 @@
 //! The real program against the simulated AWS, moto, and a real Prometheus.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod browser;
 mod cli;
 mod config_file;
 mod dependencies;
@@ -15,6 +16,7 @@ mod leak;
 mod metrics;
 mod model;
 mod moto;
+mod page;
 mod prometheus;
 mod reload;
 mod simulated;

@@ -103,7 +103,11 @@ impl Stage {
 
     /// Begins to refresh for ever.
     pub(crate) async fn run(&self) -> Running {
-        let outlet = Outlet::default();
+        self.run_into(Outlet::default()).await
+    }
+
+    /// The same, for whoever else reads what is put there.
+    pub(crate) async fn run_into(&self, outlet: Outlet) -> Running {
         let discovery = self.discovery(false, outlet.clone());
         let published = discovery.subscribe();
         let (replacements, changes) = mpsc::channel(1);

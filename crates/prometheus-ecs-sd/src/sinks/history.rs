@@ -1,0 +1,204 @@
+//! What changed lately, for people who look now: a time line that forgets. It begins with the first publication, which is
+//! one event however much it brought.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::finding::{Finding, Verdict};
+use ecs_discovery::render::clipped;
+use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
+use ecs_discovery::target::Target;
+
+use crate::publisher::Board;
+use crate::sinks::changes::Difference;
+
+/// As many events as one scrolls through.
+const KEPT: usize = 500;
+
+/// Events of one kind that a publication leaves, so that one large deployment does not push everything else out. The others
+/// are counted.
+const OF_A_KIND: usize = 20;
+
+/// Something that became different.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When it was published, since the Unix epoch.
+    pub at: Duration,
+    /// What it was.
+    pub kind: Kind,
+    /// What it was about; fit for people to look at, as the detail is.
+    pub subject: String,
+    /// What else there is to say.
+    pub detail: String,
+}
+
+/// What became different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something is published, for the first time in this process.
+    Begun,
+    /// A target is new.
+    Appeared,
+    /// A target's interval or labels differ.
+    Changed,
+    /// A target is no more.
+    Gone,
+    /// A container that opted in is not scraped, and someone should act.
+    NotScraped,
+    /// A scope was heard, first or again.
+    ScopeHeard,
+    /// A scope could not be heard.
+    ScopeHeld,
+    /// A scope is as a process before this one saved it.
+    ScopeRestored,
+    /// A scope is no more.
+    ScopeGone,
+}
+
+/// The time line, shared by its writer and its readers.
+#[derive(Clone, Debug, Default)]
+pub struct History(Arc<Mutex<VecDeque<Event>>>);
+
+impl History {
+    /// The newest events, the newest first.
+    pub fn newest(&self, count: usize) -> Vec<Event> {
+        self.events().iter().take(count).cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.events().len()
+    }
+
+    /// Writes down what each publication changes, until there are no more.
+    pub async fn follow(self, mut board: Board) {
+        let mut before: Option<Arc<Snapshot>> = None;
+        while board.published.changed().await.is_ok() {
+            let now = board.published.borrow_and_update().snapshot.clone();
+            let (at, history) = (board.clock.now(), self.clone());
+            // The difference of two large snapshots takes a while.
+            let note = tokio::task::spawn_blocking(move || {
+                history.note(at, before.as_deref(), &now);
+                now
+            });
+            before = Some(note.await.expect("noting does not panic"));
+        }
+    }
+
+    fn note(&self, at: Duration, before: Option<&Snapshot>, now: &Snapshot) {
+        let mut entry = Entry { at, events: Vec::new() };
+        let nothing = Snapshot::default();
+        let changes = now.since(before.unwrap_or(&nothing));
+        if before.is_none() {
+            entry.begin(now);
+        }
+        entry.scopes(&changes.scopes, before.is_none());
+        if before.is_some() {
+            entry.changes(&changes);
+        }
+        let mut events = self.events();
+        entry.events.into_iter().rev().for_each(|event| events.push_front(event));
+        events.truncate(KEPT);
+    }
+
+    fn events(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.0.lock().expect("nothing panics under the lock")
+    }
+}
+
+/// What one publication leaves.
+struct Entry {
+    at: Duration,
+    events: Vec<Event>,
+}
+
+impl Entry {
+    fn begin(&mut self, now: &Snapshot) {
+        let targets: usize = now.scopes.values().map(|scope| scope.derived.targets.len()).sum();
+        let (clusters, not_scraped) = (now.scopes.len(), now.not_scraped());
+        let subject =
+            format!("{targets} targets in {clusters} clusters, {not_scraped} containers not scraped");
+        self.push(Kind::Begun, &subject, "");
+    }
+
+    fn scopes(&mut self, scopes: &[(&ClusterArn, ScopeChange<'_>)], is_first: bool) {
+        let of = |kind: Kind| scopes.iter().filter(move |(_, change)| kind_of(*change) == kind);
+        for kind in [Kind::ScopeHeld, Kind::ScopeGone, Kind::ScopeHeard, Kind::ScopeRestored] {
+            // That clusters are heard is what one expects of a beginning.
+            if is_first && kind != Kind::ScopeHeld {
+                continue;
+            }
+            self.push_some(kind, of(kind).collect(), |(cluster, change)| {
+                let subject = format!("{} {} {}", cluster.last_part(), cluster.account(), cluster.region());
+                (subject, words_of(*change))
+            });
+        }
+    }
+
+    fn changes(&mut self, changes: &Changes<'_>) {
+        let acts = |finding: &Finding| match &finding.verdict {
+            Verdict::NotScraped(problem) => !problem.reason.is_expected(),
+            Verdict::Warning(_) => false,
+        };
+        let findings = changes.findings.iter().filter(|finding| acts(finding)).collect();
+        self.push_some(Kind::NotScraped, findings, |finding| {
+            let subject = format!("{} {} {}", finding.job(), finding.container, finding.task.last_part());
+            let detail = match &finding.verdict {
+                Verdict::NotScraped(problem) => format!("{}: {}", problem.reason, problem.detail),
+                Verdict::Warning(detail) => detail.clone(),
+            };
+            (subject, detail)
+        });
+        let subject = |target: &Target| target.endpoint.to_string();
+        let detail = |target: &Target| {
+            let (job, container) = (target.job(), target.container());
+            format!("{} {} {job} {container}", target.interval, target.cluster())
+        };
+        self.push_some(Kind::Gone, changes.gone.iter().collect(), |target| (subject(target), detail(target)));
+        self.push_some(Kind::Changed, changes.changed.iter().collect(), |(earlier, target)| {
+            (subject(target), format!("{} {}", detail(target), Difference(earlier, target)))
+        });
+        self.push_some(Kind::Appeared, changes.appeared.iter().collect(), |target| {
+            (subject(target), detail(target))
+        });
+    }
+
+    /// The first of them, and how many more there are.
+    fn push_some<T>(&mut self, kind: Kind, all: Vec<T>, words: impl Fn(&T) -> (String, String)) {
+        for one in all.iter().take(OF_A_KIND) {
+            let (subject, detail) = words(one);
+            self.push(kind, &subject, &detail);
+        }
+        if let more @ 1.. = all.len().saturating_sub(OF_A_KIND) {
+            self.push(kind, &format!("and {more} more"), "");
+        }
+    }
+
+    fn push(&mut self, kind: Kind, subject: &str, detail: &str) {
+        let (subject, detail) = (clipped(subject), clipped(detail));
+        self.events.push(Event { at: self.at, kind, subject, detail });
+    }
+}
+
+fn kind_of(change: ScopeChange<'_>) -> Kind {
+    match change {
+        ScopeChange::Heard | ScopeChange::HeardAgain => Kind::ScopeHeard,
+        ScopeChange::Held(_) | ScopeChange::Retired(_) | ScopeChange::Unheard(_) => Kind::ScopeHeld,
+        ScopeChange::Restored => Kind::ScopeRestored,
+        ScopeChange::Gone => Kind::ScopeGone,
+    }
+}
+
+fn words_of(change: ScopeChange<'_>) -> String {
+    match change {
+        ScopeChange::Heard => "heard for the first time".to_owned(),
+        ScopeChange::HeardAgain => "heard again".to_owned(),
+        ScopeChange::Held(why) => format!("held, its targets stay as they were: {why}"),
+        ScopeChange::Retired(why) => format!("retired, its targets are gone: {why}"),
+        ScopeChange::Unheard(why) => format!("not heard yet: {why}"),
+        ScopeChange::Restored => "restored as the run before saw it".to_owned(),
+        ScopeChange::Gone => "gone".to_owned(),
+    }
+}

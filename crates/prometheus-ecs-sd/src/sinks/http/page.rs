@@ -1,0 +1,142 @@
+//! The status page: what is discovered, what is not and why, and what changed. Made anew for each request, of what was
+//! published and nothing else.
+//!
+//! It is whole without JavaScript; the script only saves reloading. Text from outside is escaped by the templates, whatever
+//! it is, and the browser is told to run nothing that is not a file of this page.
+
+mod assets;
+mod budget;
+mod catalogue;
+mod changes;
+mod configuration;
+mod find;
+mod scopes;
+mod search;
+mod skipped;
+mod targets;
+mod verdict;
+mod words;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use maud::{DOCTYPE, Markup, html};
+
+use super::Site;
+pub(super) use catalogue::Catalogue;
+use search::Search;
+
+/// Nothing but this page's own files, nothing within another page, and forms that lead nowhere else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, &str); 4] = [
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+pub(super) fn routes() -> Router<Site> {
+    Router::new()
+        .route("/", get(overview))
+        .route("/target", get(target))
+        .route("/changes", get(all_changes))
+        .merge(assets::routes())
+}
+
+async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
+    respond(move || {
+        let search = Search::parse(&query.unwrap_or_default());
+        let published = site.board.published.borrow().clone();
+        let sources = site.board.sources.borrow().clone();
+        let now = site.board.clock.now();
+        let catalogue = site.catalogue.of(&published);
+        let verdict = verdict::Verdict::new(&published, &sources);
+        let found = catalogue.find(&search);
+        let body = html! {
+            (verdict::section(&verdict, &published, &sources, now))
+            div.columns {
+                (scopes::section(&published, &sources, now))
+                (changes::section(&site.history, now))
+            }
+            (find::section(&catalogue, &search, &found))
+            (skipped::section(&catalogue, &search, &found))
+            (targets::section(&catalogue, &search, &found))
+            div.columns {
+                (budget::section(site.aws.get()))
+                (configuration::section(&site.board.configuration.borrow()))
+            }
+        };
+        (StatusCode::OK, frame(verdict.title(), body))
+    })
+    .await
+}
+
+async fn target(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
+    respond(move || {
+        let published = site.board.published.borrow().clone();
+        match targets::detail(&published.snapshot, &query.unwrap_or_default()) {
+            Some(detail) => (StatusCode::OK, frame("target", detail)),
+            None => (StatusCode::NOT_FOUND, frame("no such target", targets::unknown())),
+        }
+    })
+    .await
+}
+
+async fn all_changes(State(site): State<Site>) -> Response {
+    respond(move || {
+        let body = changes::whole(&site.history, site.board.clock.now());
+        (StatusCode::OK, frame("changes", body))
+    })
+    .await
+}
+
+/// Renders aside: other requests are answered while a large fleet is looked through.
+async fn respond(render: impl FnOnce() -> (StatusCode, Markup) + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(render).await {
+        Ok((status, page)) => (status, HEADERS, Html(page.into_string())).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Links are relative, so that the page can stand below any path of a proxy.
+fn frame(title: &str, body: Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · prometheus-ecs-sd" }
+                link rel="icon" type="image/svg+xml" href=(assets::ICON.path());
+                link rel="stylesheet" href=(assets::STYLE.path());
+                script defer src=(assets::SCRIPT.path()) {}
+            }
+            body {
+                a.skip href="#targets" { "Skip to the targets" }
+                header {
+                    a.name href="./" {
+                        img src=(assets::ICON.path()) alt="" width="24" height="24";
+                        "prometheus-ecs-sd"
+                    }
+                    nav aria-label="Sections" {
+                        a href="./#clusters" { "Clusters" }
+                        a href="./#skipped" { "Not scraped" }
+                        a href="./#targets" { "Targets" }
+                        a href="./#changes" { "Changes" }
+                        a href="./#budget" { "Budget" }
+                        a href="./#configuration" { "Configuration" }
+                    }
+                    p #live role="status" {}
+                }
+                main { (body) }
+                footer { "prometheus-ecs-sd " (env!("CARGO_PKG_VERSION")) }
+            }
+        }
+    }
+}

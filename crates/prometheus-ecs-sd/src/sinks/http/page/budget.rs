@@ -1,0 +1,57 @@
+//! How much of AWS's request limits is left to this program.
+
+use maud::{Markup, html};
+
+use super::words::number;
+use crate::aws::{Aws, Level};
+
+/// Rows; those with the least left come first.
+const SHOWN: usize = 25;
+
+/// `None` until the AWS configuration has been read.
+pub(super) fn section(aws: Option<&Aws>) -> Markup {
+    let mut levels = aws.map(Aws::levels).unwrap_or_default();
+    let rank = |level: &Level| (-level.slowness, level.tokens / level.burst);
+    levels.sort_by(|one, other| rank(one).partial_cmp(&rank(other)).unwrap_or(std::cmp::Ordering::Equal));
+    html! {
+        section #budget aria-labelledby="budget-heading" {
+            h2 #budget-heading { "API budget" }
+            @if levels.is_empty() {
+                p.none { "AWS was not asked yet." }
+            } @else {
+                table.stacked {
+                    caption { "Requests to AWS that could leave at once, of the share that is ours" }
+                    thead { tr {
+                        th scope="col" { "requests" } th scope="col" { "account and region" }
+                        th scope="col" { "left" } th scope="col" { "a second" }
+                    } }
+                    tbody { @for level in levels.iter().take(SHOWN) { (row(level)) } }
+                }
+                @if levels.len() > SHOWN { p.none { "and " (number(levels.len() - SHOWN)) " more with as much or more left" } }
+            }
+        }
+    }
+}
+
+fn row(level: &Level) -> Markup {
+    let Level { tokens, burst, rate, slowness, .. } = level;
+    let left = format!("{:.0} of {burst:.0}", tokens.floor());
+    html! {
+        tr {
+            th scope="row" data-label="requests" { @for (at, operation) in level.operations.iter().enumerate() { @if at > 0 { ", " wbr; } (operation) } }
+            td data-label="account and region" {
+                (level.account.as_deref().unwrap_or("own account")) br; (level.region)
+            }
+            td data-label="left" {
+                div.left {
+                    meter min="0" max=(format!("{burst:.1}")) value=(format!("{tokens:.1}")) aria-label="left" { (left) }
+                    " " (left)
+                }
+            }
+            td data-label="a second" {
+                (format!("{:.1}", rate / slowness))
+                @if *slowness > 1.0 { " " span.badge.warn { "slowed down" } small { " AWS throttled" } }
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The current snapshot, made ready to be searched. It is made when someone looks, and forgotten with the next publication,
+//! so that it costs nothing while nobody does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::derive::Derived;
+use ecs_discovery::finding::{Finding, Reason, Verdict};
+use ecs_discovery::target::Target;
+
+use super::search::Search;
+use crate::publisher::{Board, Published};
+
+/// Jobs or clusters that one can choose from; whoever has more types their name.
+const CHOICES: usize = 500;
+
+/// What is looked at of a text: a path, or a message, can be of any length.
+const LOOKED_AT: usize = 500;
+
+/// The newest index, if someone looks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Catalogue(Arc<Mutex<Option<Arc<Index>>>>);
+
+impl Catalogue {
+    /// Of what is published.
+    pub(super) fn of(&self, published: &Published) -> Arc<Index> {
+        let mut index = self.0.lock().expect("nothing panics under the lock");
+        match &*index {
+            Some(index) if index.number == published.number => index.clone(),
+            _ => index.insert(Arc::new(Index::new(published))).clone(),
+        }
+    }
+
+    /// Forgets what is published no more, until there is nothing more to come.
+    pub(crate) async fn follow(self, mut board: Board) {
+        while board.published.changed().await.is_ok() {
+            board.published.borrow_and_update();
+            self.0.lock().expect("nothing panics under the lock").take();
+        }
+    }
+}
+
+/// All targets and findings of one snapshot, in the order of the page, and a text of each to search in.
+#[derive(Debug)]
+pub(super) struct Index {
+    number: u64,
+    parts: Vec<Part>,
+    targets: Listed,
+    findings: Listed,
+    pub(super) intervals: Vec<String>,
+    pub(super) clusters: Choices,
+    pub(super) jobs: Choices,
+}
+
+/// One scope.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) cluster: ClusterArn,
+    pub(super) state: &'static str,
+    derived: Arc<Derived>,
+}
+
+/// Where in the parts each is, and their texts in lower case, one after the other.
+#[derive(Debug, Default)]
+struct Listed {
+    places: Vec<(u32, u32)>,
+    texts: String,
+    ends: Vec<usize>,
+}
+
+/// What a filter offers.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    pub(super) names: Vec<String>,
+    /// How many more there are.
+    pub(super) more: usize,
+}
+
+/// What a search came to, by position in the order of the page.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) targets: Vec<usize>,
+    pub(super) findings: Vec<usize>,
+}
+
+impl Listed {
+    fn push(&mut self, place: (usize, usize), fields: &[&str]) {
+        for field in fields {
+            // A separator that no word contains.
+            self.texts.extend(field.chars().take(LOOKED_AT).flat_map(char::to_lowercase).chain(['\n']));
+        }
+        self.ends.push(self.texts.len());
+        let small = |position: usize| u32::try_from(position).expect("fewer fit into memory");
+        self.places.push((small(place.0), small(place.1)));
+    }
+
+    fn place(&self, position: usize) -> (usize, usize) {
+        let (part, inner) = self.places[position];
+        (part as usize, inner as usize)
+    }
+
+    fn text(&self, position: usize) -> &str {
+        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.texts[start..self.ends[position]]
+    }
+}
+
+impl Index {
+    fn new(published: &Published) -> Self {
+        let scopes = published.snapshot.scopes.iter();
+        let parts: Vec<_> = scopes
+            .map(|(cluster, scope)| Part {
+                cluster: cluster.clone(),
+                state: scope.standing.as_str(),
+                derived: scope.derived.clone(),
+            })
+            .collect();
+        let mut jobs = BTreeSet::new();
+        let mut targets: Vec<_> = places(&parts, |derived| &derived.targets).collect();
+        targets.sort_by(|(_, _, one), (_, _, other)| one.in_order(other));
+        let mut listed_targets = Listed::default();
+        let mut intervals = BTreeMap::new();
+        for (part, inner, target) in targets {
+            jobs.insert(target.job());
+            intervals.insert(target.interval.length(), target.interval.name());
+            let endpoint = target.endpoint.to_string();
+            let cluster = &parts[part].cluster;
+            let place = [cluster.last_part(), cluster.account(), cluster.region()];
+            let own = [&endpoint, target.job(), target.container(), target.task().last_part()];
+            listed_targets.push((part, inner), &[&own[..], &place[..]].concat());
+        }
+        let mut findings: Vec<_> = places(&parts, |derived| &derived.findings).collect();
+        findings.sort_by_key(|(part, inner, finding)| (Group::of(finding), *part, *inner));
+        let mut listed_findings = Listed::default();
+        for (part, inner, finding) in findings {
+            jobs.insert(finding.job());
+            let cluster = &parts[part].cluster;
+            let (reason, detail) = match &finding.verdict {
+                Verdict::NotScraped(problem) => (problem.reason.as_str(), &*problem.detail),
+                Verdict::Warning(detail) => ("", &**detail),
+            };
+            let place = [cluster.last_part(), cluster.account(), cluster.region()];
+            let own = [finding.job(), &finding.container, finding.task.last_part(), reason, detail];
+            listed_findings.push((part, inner), &[&own[..], &place[..]].concat());
+        }
+        let clusters = parts.iter().map(|part| part.cluster.last_part()).collect();
+        let intervals = intervals.into_values().map(str::to_owned).collect();
+        let (clusters, jobs) = (Choices::new(&clusters), Choices::new(&jobs));
+        let (targets, findings, number) = (listed_targets, listed_findings, published.number);
+        Self { number, targets, findings, intervals, clusters, jobs, parts }
+    }
+
+    pub(super) fn targets(&self) -> usize {
+        self.targets.places.len()
+    }
+
+    pub(super) fn findings(&self) -> usize {
+        self.findings.places.len()
+    }
+
+    pub(super) fn target(&self, position: usize) -> (&Part, &Target) {
+        let (part, inner) = self.targets.place(position);
+        (&self.parts[part], &self.parts[part].derived.targets[inner])
+    }
+
+    pub(super) fn finding(&self, position: usize) -> (&Part, &Finding) {
+        let (part, inner) = self.findings.place(position);
+        (&self.parts[part], &self.parts[part].derived.findings[inner])
+    }
+
+    /// How the scopes stand that have something to show.
+    pub(super) fn states(&self) -> BTreeSet<&'static str> {
+        self.parts.iter().map(|part| part.state).collect()
+    }
+
+    /// Everything that matches. A container that is not scraped has no interval, and is not left out for one.
+    pub(super) fn find(&self, search: &Search) -> Found {
+        let is = |filter: &str, value: &str| filter.is_empty() || filter == value;
+        let part =
+            |part: &Part| is(&search.cluster, part.cluster.last_part()) && is(&search.state, part.state);
+        let parts: Vec<bool> = self.parts.iter().map(part).collect();
+        let words = search.words();
+        let matching = |listed: &Listed, position: usize| {
+            parts[listed.place(position).0]
+                && words.iter().all(|word| listed.text(position).contains(word.as_str()))
+        };
+        let target = |position: &usize| {
+            let (_, target) = self.target(*position);
+            is(&search.interval, target.interval.name()) && is(&search.job, target.job())
+        };
+        let finding = |position: &usize| is(&search.job, self.finding(*position).1.job());
+        let targets = (0..self.targets()).filter(|at| matching(&self.targets, *at)).filter(target);
+        let findings = (0..self.findings()).filter(|at| matching(&self.findings, *at)).filter(finding);
+        Found { targets: targets.collect(), findings: findings.collect() }
+    }
+}
+
+fn places<'a, T: 'a>(
+    parts: &'a [Part],
+    of: impl Fn(&'a Derived) -> &'a Vec<T>,
+) -> impl Iterator<Item = (usize, usize, &'a T)> {
+    parts.iter().enumerate().flat_map(move |(part, one)| {
+        of(&one.derived).iter().enumerate().map(move |(inner, value)| (part, inner, value))
+    })
+}
+
+impl Choices {
+    fn new(all: &BTreeSet<&str>) -> Self {
+        let names = all.iter().take(CHOICES).map(|name| (*name).to_owned()).collect();
+        Self { names, more: all.len().saturating_sub(CHOICES) }
+    }
+}
+
+/// What findings are shown together; those come first that someone should act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Group {
+    Unexpected(Reason),
+    Warning,
+    Expected(Reason),
+}
+
+impl Group {
+    pub(super) fn of(finding: &Finding) -> Self {
+        match &finding.verdict {
+            Verdict::NotScraped(problem) if problem.reason.is_expected() => Self::Expected(problem.reason),
+            Verdict::NotScraped(problem) => Self::Unexpected(problem.reason),
+            Verdict::Warning(_) => Self::Warning,
+        }
+    }
+}

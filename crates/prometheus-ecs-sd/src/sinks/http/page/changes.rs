@@ -1,0 +1,72 @@
+//! The time line of what changed.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use super::words::{ago, number};
+use crate::sinks::history::{Event, History, Kind};
+
+/// Events beside the sources.
+const NEWEST: usize = 30;
+
+pub(super) fn section(history: &History, now: Duration) -> Markup {
+    let all = history.count();
+    html! {
+        section #changes aria-labelledby="changes-heading" {
+            h2 #changes-heading { "Recent changes" }
+            div.scroll.timeline tabindex="0" role="region" aria-label="Time line" {
+                (line(&history.newest(NEWEST), now))
+                @if all > NEWEST { p { a href="changes" { "All " (number(all)) " that are remembered" } } }
+            }
+        }
+    }
+}
+
+/// Everything that is remembered, as a page of its own.
+pub(super) fn whole(history: &History, now: Duration) -> Markup {
+    html! {
+        section #changes aria-labelledby="changes-heading" {
+            p { a href="./#changes" { "Overview" } }
+            h1 #changes-heading { "Recent changes" }
+            div.timeline { (line(&history.newest(usize::MAX), now)) }
+        }
+    }
+}
+
+fn line(events: &[Event], now: Duration) -> Markup {
+    html! {
+        @if events.is_empty() { p.none { "Nothing so far." } }
+        ol {
+            @for of_one_time in events.chunk_by(|one, other| one.at == other.at) {
+                li {
+                    p.when { (ago(of_one_time[0].at, now)) }
+                    ul { @for event in of_one_time { (entry(event)) } }
+                }
+            }
+        }
+    }
+}
+
+fn entry(event: &Event) -> Markup {
+    let (sign, words, tone) = match event.kind {
+        Kind::Begun => ("•", "first publication", "calm"),
+        Kind::Appeared => ("+", "target appeared", "good"),
+        Kind::Changed => ("~", "target changed", "calm"),
+        Kind::Gone => ("−", "target gone", "muted"),
+        Kind::NotScraped => ("!", "container not scraped", "warn"),
+        Kind::ScopeHeard => ("•", "cluster", "good"),
+        Kind::ScopeHeld => ("!", "cluster", "warn"),
+        Kind::ScopeRestored => ("•", "cluster", "calm"),
+        Kind::ScopeGone => ("−", "cluster", "muted"),
+    };
+    html! {
+        li {
+            span.sign.(tone) aria-hidden="true" { (sign) }
+            div {
+                span.kind { (words) } " " span.subject { (event.subject) }
+                @if !event.detail.is_empty() { small { " " (event.detail) } }
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The configuration that is in effect; who hands it in leaves secrets out.
+
+use ecs_discovery::render::clipped;
+use maud::{Markup, html};
+
+/// Names and their values.
+pub(super) fn section(configuration: &[(String, String)]) -> Markup {
+    html! {
+        section #configuration aria-labelledby="configuration-heading" {
+            h2 #configuration-heading { "Configuration" }
+            @if configuration.is_empty() {
+                p.none { "None is known yet." }
+            } @else {
+                table.labels {
+                    caption { "In effect now, secrets left out" }
+                    thead { tr { th scope="col" { "option" } th scope="col" { "value" } } }
+                    tbody {
+                        @for (name, value) in configuration {
+                            tr { th scope="row" { code { (name) } } td { (clipped(value)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! How sources and their clusters stand.
+
+use std::time::Duration;
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::render::clipped;
+use ecs_discovery::snapshot::Scope;
+use maud::{Markup, html};
+
+use super::search::Search;
+use super::words::{ago, number, seconds};
+use crate::publisher::{Published, SourceStanding};
+
+/// Rows of a table; those come first that someone should look at.
+const SHOWN: usize = 50;
+
+pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Duration) -> Markup {
+    let mut sorted: Vec<_> = sources.iter().collect();
+    sorted.sort_by_key(|source| source.complete);
+    let mut scopes: Vec<_> = published.snapshot.scopes.iter().collect();
+    scopes.sort_by_key(|(_, scope)| scope.problem().is_none());
+    html! {
+        section #clusters aria-labelledby="clusters-heading" {
+            h2 #clusters-heading { "Sources and clusters" }
+            div.scroll tabindex="0" role="region" aria-label="Sources" {
+                table.stacked {
+                    caption { "Sources: an account in a region" }
+                    thead { tr {
+                        th scope="col" { "source" } th scope="col" { "state" }
+                        th scope="col" { "heard" } th scope="col" { "took" }
+                    } }
+                    tbody { @for standing in sorted.iter().take(SHOWN) { (source(standing, now)) } }
+                }
+                (rest(sorted.len(), "sources"))
+            }
+            div.scroll tabindex="0" role="region" aria-label="Clusters" {
+                table.stacked {
+                    caption { "Clusters" }
+                    thead { tr {
+                        th scope="col" { "cluster" } th scope="col" { "state" } th scope="col" { "heard" }
+                        th.number scope="col" { "targets" } th.number scope="col" { "not scraped" }
+                    } }
+                    tbody { @for (arn, scope) in scopes.iter().take(SHOWN) { (cluster(arn, scope, now)) } }
+                }
+                @if scopes.is_empty() { p.none { "No cluster is known." } }
+                (rest(scopes.len(), "clusters"))
+            }
+        }
+    }
+}
+
+fn rest(count: usize, what: &str) -> Markup {
+    html! {
+        @if count > SHOWN { p.none { "and " (number(count - SHOWN)) " more " (what) } }
+    }
+}
+
+/// A state with its colour; the word says the same.
+pub(super) fn badge(state: &str) -> Markup {
+    let tone = match state {
+        "heard" => "good",
+        "restored" => "calm",
+        "retired" => "bad",
+        _ => "warn",
+    };
+    html! { span.badge.(tone) { (state) } }
+}
+
+fn source(standing: &SourceStanding, now: Duration) -> Markup {
+    let (state, problem) = match (standing.refreshed, &standing.problem) {
+        (None, _) => ("not heard yet", None),
+        (Some(_), Some(problem)) => ("not heard in full", Some(clipped(problem))),
+        (Some(_), None) if standing.complete => ("heard", None),
+        (Some(_), None) => ("late", Some("its refresh takes longer than the interval".to_owned())),
+    };
+    html! {
+        tr {
+            th scope="row" data-label="source" {
+                (standing.name)
+                @match &standing.account {
+                    Some(account) if !standing.name.contains(&**account) => small { " " (account) },
+                    _ => {},
+                }
+            }
+            td data-label="state" { (badge(state)) @if let Some(problem) = problem { p.problem { (problem) } } }
+            td data-label="heard" {
+                @match standing.completed {
+                    Some(at) => (ago(at, now)),
+                    None => "never",
+                }
+            }
+            td data-label="took" { @if standing.refreshed.is_some() { (seconds(standing.took)) } @else { "–" } }
+        }
+    }
+}
+
+fn cluster(arn: &ClusterArn, scope: &Scope, now: Duration) -> Markup {
+    let search = Search { cluster: arn.last_part().to_owned(), ..Search::default() };
+    html! {
+        tr data-key=(arn) {
+            th scope="row" data-label="cluster" {
+                a href=(search.link(1, 1, "targets")) { (clipped(arn.last_part())) }
+                small { " " (arn.account()) " " (arn.region()) }
+            }
+            td data-label="state" {
+                (badge(scope.standing.as_str()))
+                @if let Some(problem) = scope.problem() { p.problem { (clipped(problem)) } }
+            }
+            td data-label="heard" { @if scope.is_known() { (ago(scope.heard, now)) } @else { "never" } }
+            td.number data-label="targets" { (number(scope.derived.targets.len())) }
+            td.number data-label="not scraped" { (number(scope.not_scraped())) }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+// Searches while one types, and keeps up with what is published. The page is whole without it: every answer is the same page
+// that a reload would bring, of which only what differs is put in, so that focus, scrolling and what was typed stay.
+"use strict";
+(() => {
+  const EVERY = 5000;
+  const PAUSE = 150;
+  const PATIENCE = 15000;
+
+  const form = document.getElementById("find");
+  const live = document.getElementById("live");
+  let asked = null;
+  let timer = 0;
+  let answered = new Date();
+
+  function plan(wait, what) {
+    clearTimeout(timer);
+    timer = setTimeout(what, wait);
+  }
+
+  // A newer request takes the place of an older one.
+  async function load() {
+    asked?.abort();
+    const mine = (asked = new AbortController());
+    clearTimeout(timer);
+    try {
+      const signal = AbortSignal.any([mine.signal, AbortSignal.timeout(PATIENCE)]);
+      const answer = await fetch(location.href, { signal, cache: "no-store" });
+      // A target that is gone has a page that says so.
+      if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
+      show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      answered = new Date();
+      say("Live", "good");
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      say(`No answer since ${answered.toLocaleTimeString()}`, "bad");
+    }
+    if (mine === asked && !document.hidden) plan(EVERY, load);
+  }
+
+  function say(words, tone) {
+    if (live.textContent !== words) live.textContent = words;
+    live.className = tone;
+  }
+
+  function show(page) {
+    const style = (one) => one.querySelector("link[rel=stylesheet]").getAttribute("href");
+    // Another version of the program answers now.
+    if (style(page) !== style(document)) return location.reload();
+    document.title = page.title;
+    become(document.querySelector("main"), page.querySelector("main"));
+  }
+
+  function keyOf(node) {
+    if (node.nodeType !== Node.ELEMENT_NODE) return "";
+    return node.dataset.key || node.id || (node.tagName === "OPTION" && `option ${node.value}`) || "";
+  }
+
+  // Makes an element what another one is. What has a key is found again by it, the rest by its place.
+  function become(element, wanted) {
+    for (const { name, value } of wanted.attributes) {
+      if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+    }
+    for (const { name } of [...element.attributes]) {
+      if (!wanted.hasAttribute(name)) element.removeAttribute(name);
+    }
+    const keys = new Set([...wanted.children].map(keyOf));
+    const known = new Map();
+    for (const child of [...element.children]) {
+      const key = keyOf(child);
+      if (key && !keys.has(key)) child.remove();
+      else if (key) known.set(key, child);
+    }
+    let here = element.firstChild;
+    for (const node of [...wanted.childNodes]) {
+      const key = keyOf(node);
+      const found = key ? known.get(key) : here && !keyOf(here) ? here : null;
+      if (!found || found.nodeName !== node.nodeName) {
+        element.insertBefore(document.importNode(node, true), here);
+        continue;
+      }
+      if (found === here) here = here.nextSibling;
+      else element.insertBefore(found, here);
+      if (found.nodeType === Node.ELEMENT_NODE) become(found, node);
+      else if (found.data !== node.data) found.data = node.data;
+    }
+    while (here) {
+      const next = here.nextSibling;
+      here.remove();
+      here = next;
+    }
+  }
+
+  // The address is that of the search, from its first page on.
+  function search() {
+    const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+    history.replaceState(null, "", query.size ? `./?${query}` : "./");
+    load();
+  }
+
+  if (form) {
+    const text = form.elements.namedItem("q");
+    text.addEventListener("input", () => plan(PAUSE, search));
+    form.addEventListener("change", (event) => event.target !== text && search());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      search();
+    });
+    document.getElementById("clear").addEventListener("click", (event) => {
+      event.preventDefault();
+      for (const field of form.elements) field.value = "";
+      text.focus();
+      search();
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.closest("input, select, textarea")) return;
+      event.preventDefault();
+      text.focus();
+    });
+  }
+  document.addEventListener("visibilitychange", () => !document.hidden && load());
+  say("Live", "good");
+  plan(EVERY, load);
+})();

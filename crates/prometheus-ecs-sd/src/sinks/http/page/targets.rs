@@ -1,0 +1,114 @@
+//! The targets that match, and one of them with everything that is published of it.
+
+use ecs_discovery::render::{clipped, printable};
+use ecs_discovery::snapshot::{Scope, Snapshot};
+use ecs_discovery::target::Target;
+use form_urlencoded::Serializer;
+use maud::{Markup, html};
+
+use super::catalogue::{Found, Index, Part};
+use super::find::Page;
+use super::scopes::badge;
+use super::search::Search;
+
+/// Rows on a page.
+const SHOWN: usize = 100;
+
+pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
+    let page = Page::new(search.page, found.targets.len(), SHOWN);
+    let shown = found.targets[page.shown.clone()].iter().map(|at| index.target(*at));
+    html! {
+        section #targets aria-labelledby="targets-heading" {
+            h2 #targets-heading { "Targets" }
+            @if found.targets.is_empty() {
+                p.none { @if search.is_narrow() { "None match." } @else { "There are none." } }
+            } @else {
+                table.stacked {
+                    caption.unseen { "Targets" }
+                    thead { tr {
+                        th scope="col" { "endpoint" } th scope="col" { "interval" } th scope="col" { "job" }
+                        th scope="col" { "container" } th scope="col" { "cluster" } th scope="col" { "task" }
+                        th scope="col" { "state" }
+                    } }
+                    tbody { @for (part, target) in shown { (row(part, target)) } }
+                }
+            }
+            (page.links("Pages of targets", |page| search.link(page, search.skipped, "targets")))
+        }
+    }
+}
+
+fn row(part: &Part, target: &Target) -> Markup {
+    let link = link(target);
+    html! {
+        tr data-key=(link) {
+            th scope="row" data-label="endpoint" { a href=(link) { (clipped(&target.endpoint.to_string())) } }
+            td data-label="interval" { (target.interval.name()) }
+            td data-label="job" { (clipped(target.job())) }
+            td data-label="container" { (clipped(target.container())) }
+            td data-label="cluster" { (clipped(part.cluster.last_part())) }
+            td data-label="task" { code { (target.task().last_part()) } }
+            td data-label="state" { (badge(part.state)) }
+        }
+    }
+}
+
+/// The address of one target's page: its task, its container and its endpoint.
+fn link(target: &Target) -> String {
+    let mut query = Serializer::for_suffix("target?".to_owned(), "target?".len());
+    query.append_pair("task", target.task().as_str());
+    query.append_pair("container", target.container());
+    query.append_pair("endpoint", &target.endpoint.to_string());
+    query.finish()
+}
+
+/// The target of such an address, if it is there still.
+pub(super) fn detail(snapshot: &Snapshot, query: &str) -> Option<Markup> {
+    let value = |wanted: &str| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
+    };
+    let (task, container, endpoint) = (value("task")?, value("container")?, value("endpoint")?);
+    let is_it = |target: &&Target| {
+        target.task().as_str() == task
+            && target.container() == container
+            && target.endpoint.to_string() == endpoint
+    };
+    let mut scopes = snapshot.scopes.values();
+    scopes.find_map(|scope| Some(labels(scope, scope.derived.targets.iter().find(is_it)?)))
+}
+
+fn labels(scope: &Scope, target: &Target) -> Markup {
+    let endpoint = target.endpoint.to_string();
+    let address = target.endpoint.address.to_string();
+    let labels = target.labels();
+    let own = [("__address__", &*address), ("__scrape_interval__", target.interval.name())];
+    html! {
+        section #target aria-labelledby="target-heading" {
+            p { a href="./#targets" { "All targets" } }
+            h1 #target-heading { (clipped(&endpoint)) }
+            p {
+                (badge(scope.standing.as_str())) " " (clipped(target.job())) " · " (clipped(target.container()))
+                " · " a href=(endpoint) rel="noopener noreferrer external" { "what it answers" }
+            }
+            table.labels {
+                caption { "Labels as they are published" }
+                thead { tr { th scope="col" { "label" } th scope="col" { "value" } } }
+                tbody {
+                    @for (name, value) in own.into_iter().chain(labels.iter()) {
+                        tr { th scope="row" { code { (name) } } td { (printable(value)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn unknown() -> Markup {
+    html! {
+        section #target aria-labelledby="target-heading" {
+            h1 #target-heading { "There is no such target" }
+            p { "Its task may have ended. " a href="./#targets" { "All targets" } }
+        }
+    }
+}

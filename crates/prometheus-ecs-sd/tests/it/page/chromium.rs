@@ -1,0 +1,190 @@
+//! As people see it: what it shows, how it searches, and how it keeps up.
+
+use ecs_simulator::{Aws, ContainerDefinition, Placement, TaskDefinition};
+
+use super::Served;
+use crate::browser::{Browser, Scripts};
+use crate::simulated::{REGION, fleet, opted_in};
+use crate::tools::wait;
+
+/// Waits until an element's text has this.
+fn shows(browser: &Browser, selector: &str, words: &str) {
+    wait(|| {
+        let text = browser.text(selector);
+        // A number is not the end of a larger one.
+        let is_there = if selector == "#count" { text.starts_with(words) } else { text.contains(words) };
+        if is_there { Ok(()) } else { Err(format!("{words:?} in {text:?}")) }
+    });
+}
+
+/// A quarter as many tasks, with four endpoints each.
+fn ten_thousand_targets() -> Aws {
+    let mut world = fleet(&[]);
+    let region = world.own(REGION);
+    let endpoints = "15s:/metrics,30s:/metrics/half,1m:/metrics/slow,5m:/metrics/slowest";
+    let definitions = ["search", "checkout", "basket", "login", "catalogue"].map(|family| {
+        let app = ContainerDefinition::new("app", "shop/app:1").env("PROMETHEUS", "true").port(8080);
+        let app = app.env("PROMETHEUS_ENDPOINT", endpoints);
+        region.register(TaskDefinition::new(family).network_mode("awsvpc").container(app))
+    });
+    for number in 0..2_500 {
+        let cluster = ["production", "staging"][usize::from(number % 10 == 0)];
+        region.run(cluster, &definitions[number % 5], Placement::Fargate);
+    }
+    Aws::new(world)
+}
+
+#[test]
+fn every_section_is_there_in_light_and_dark_on_a_desk_and_on_a_phone() {
+    let mut world = fleet(&[("production", 3)]);
+    let region = world.own(REGION);
+    let broken = region.register(opted_in("broken").network_mode("none"));
+    region.run("production", &broken, Placement::Fargate);
+    let served = Served::ready(&Aws::new(world));
+    let browser = Browser::open(Scripts::Run);
+    for (scheme, back) in [("light", "rgb(244, 245, 248)"), ("dark", "rgb(16, 19, 26)")] {
+        for width in [1280, 360] {
+            browser.scheme(scheme);
+            browser.size(width, 800);
+            browser.go(&served.url("/"));
+            for (section, words) in [
+                ("#verdict", "1 container is not scraped"),
+                ("#clusters", "own account eu-central-1"),
+                ("#clusters", "production"),
+                ("#changes", "first publication"),
+                ("#find", "3 targets, 1 container not scraped as asked"),
+                ("#skipped", "network mode none"),
+                ("#skipped", "What to do: use the network mode awsvpc, bridge or host"),
+                ("#targets", "http://10.0.0.4:8080/metrics"),
+                ("#budget", "ListTasks"),
+                ("#configuration", "Configuration"),
+                ("#live", "Live"),
+            ] {
+                assert!(browser.text(section).contains(words), "{words:?} in {section} at {width}");
+            }
+            assert_eq!(browser.value("getComputedStyle(document.body).backgroundColor"), back);
+            let fits = "document.documentElement.scrollWidth <= innerWidth";
+            assert_eq!(browser.value(fits), true, "{scheme} {width}");
+        }
+    }
+    browser.click("#targets tbody a");
+    shows(&browser, "#target", "__meta_ecs_task_arn");
+    assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth"), true);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn ten_thousand_targets_are_searched_while_one_types() {
+    let served = Served::ready(&ten_thousand_targets());
+    let browser = Browser::open(Scripts::Run);
+    browser.go(&served.url("/"));
+    assert_eq!(browser.text("#number-of-targets"), "10,000");
+    assert_eq!(browser.count("#targets tbody tr"), 100);
+    browser.value("window.loaded = true");
+    browser.keys("#q", "basket");
+    shows(&browser, "#count", "2,000 of 10,000 targets");
+    assert!(browser.text("#targets tbody tr").contains("basket"));
+    browser.keys("#q", " slowest");
+    shows(&browser, "#count", "500 of 10,000 targets");
+    browser.choose("#interval", "15s");
+    shows(&browser, "#count", "0 of 10,000 targets");
+    assert!(browser.text("#targets").contains("None match."));
+    browser.click("#clear");
+    shows(&browser, "#count", "10,000 targets");
+    assert_eq!(browser.value("location.search"), "");
+    for (list, value, count) in
+        [("#interval", "5m", "2,500"), ("#job", "search", "500"), ("#cluster", "staging", "250")]
+    {
+        browser.choose(list, value);
+        shows(&browser, "#count", &format!("{count} of 10,000 targets"));
+    }
+    browser.choose("#state", "heard");
+    shows(&browser, "#count", "250 of 10,000 targets");
+    assert_eq!(
+        browser.value("location.search"),
+        "?interval=5m&cluster=staging&job=search&state=heard",
+        "the address can be passed on"
+    );
+    assert_eq!(browser.value("window.loaded"), true, "nothing was reloaded");
+    browser.click(".pages a[rel=next]");
+    shows(&browser, "#targets .pages", "101 to 200 of 250");
+    assert_eq!(browser.value("document.getElementById('job').value"), "search");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn it_follows_a_change_and_leaves_one_alone() {
+    let aws = Aws::new(fleet(&[("production", 60)]));
+    let served = Served::ready(&aws);
+    let browser = Browser::open(Scripts::Run);
+    browser.size(1280, 600);
+    browser.go(&served.url("/"));
+    browser.keys("#q", "web");
+    shows(&browser, "#count", "60 targets");
+    browser.value("window.scrollTo({ top: 700, behavior: 'instant' })");
+    browser.value("document.querySelector('#q').setSelectionRange(1, 2)");
+    let last =
+        "Math.round([...document.querySelectorAll('#targets tbody tr')].at(-1).getBoundingClientRect().top)";
+    let before = browser.value(last);
+    aws.change(|world| {
+        let region = world.own(REGION);
+        let definition = region.register(opted_in("web-two"));
+        region.run("production", &definition, Placement::Fargate);
+        let gone = region.clusters["production"].tasks.keys().next().unwrap().clone();
+        region.stop(&gone);
+        let another = region.clusters["production"].tasks.keys().nth(1).unwrap().clone();
+        region.stop(&another);
+    });
+    shows(&browser, "#count", "59 targets");
+    shows(&browser, "#changes", "target gone");
+    assert_eq!(browser.text("#number-of-targets"), "59");
+    assert_eq!(browser.count("#targets tbody tr"), 59);
+    assert_eq!(browser.count("#job option[value=web-two]"), 1);
+    assert!(browser.text("#targets").contains("web-two"));
+    let moved = browser.value(last).as_i64().unwrap() - before.as_i64().unwrap();
+    assert!(moved.abs() <= 2, "what one looks at moved by {moved}");
+    assert_eq!(browser.value("document.activeElement.id"), "q");
+    assert_eq!(browser.value("document.activeElement.selectionEnd"), 2);
+    assert_eq!(browser.value("document.getElementById('q').value"), "web");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn it_says_when_the_program_does_not_answer_any_more() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
+    let browser = Browser::open(Scripts::Run);
+    browser.go(&served.url("/"));
+    assert_eq!(browser.text("#live"), "Live");
+    drop(served);
+    shows(&browser, "#live", "No answer since");
+    assert!(browser.text("#targets").contains("10.0.0.4"));
+}
+
+#[test]
+fn without_scripts_a_form_is_a_form() {
+    let mut world = fleet(&[("production", 3), ("staging", 2)]);
+    let region = world.own(REGION);
+    let other = region.register(opted_in("other"));
+    region.run("staging", &other, Placement::Fargate);
+    let served = Served::ready(&Aws::new(world));
+    let browser = Browser::open(Scripts::Off);
+    browser.go(&served.url("/"));
+    assert_eq!(browser.text("#live"), "", "scripts are off");
+    assert_eq!(browser.count("#targets tbody tr"), 6);
+    for (list, value, count) in
+        [("#interval", "1m", 6), ("#state", "heard", 6), ("#cluster", "staging", 3), ("#job", "other", 1)]
+    {
+        // As one does from the keyboard: a driver's click on an option is a script.
+        browser.keys(list, value);
+        browser.click("#find button");
+        wait(|| match browser.value("location.search").as_str() {
+            Some(query) if query.contains(&format!("{}={value}", &list[1..])) => Ok(()),
+            query => Err(format!("{query:?}")),
+        });
+        assert_eq!(browser.count("#targets tbody tr"), count, "{list}");
+    }
+    browser.click("#clear");
+    browser.keys("#q", "staging web\u{e007}");
+    shows(&browser, "#count", "2 of 6 targets");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}

@@ -1,0 +1,186 @@
+//! What the page says, and that it needs no script for it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use ecs_discovery::finding::Verdict;
+use ecs_simulator::{Aws, Placement, Response, worlds};
+use prometheus_ecs_sd::config::Listen;
+use prometheus_ecs_sd::publisher::Outlet;
+use prometheus_ecs_sd::sinks::http::{Server, Site};
+
+use super::{Served, rows, unescaped};
+use crate::simulated::{REGION, every_case, fleet, opted_in};
+use crate::tools::get;
+
+#[test]
+fn before_anything_is_published_it_says_so_and_why() {
+    let aws = Aws::new(fleet(&[("production", 1)]));
+    aws.on_call(|call| Some(Response::denied(call)));
+    let served = Served::start(&aws);
+    let page = served.shows("/", "Nothing is published yet");
+    assert!(page.contains("own account eu-central-1") && page.contains("not heard in full"), "{page}");
+    assert!(page.contains("ecs:ListClusters"), "{page}");
+    aws.heal();
+    served.shows("/", "All is well");
+}
+
+#[test]
+fn a_fleet_of_nothing_is_said_to_be_one() {
+    let served = Served::ready(&Aws::new(fleet(&[])));
+    served.shows("/", "There is no cluster");
+}
+
+#[test]
+fn a_list_is_shown_in_pages() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 230)])));
+    let check = |path: &str, shown: usize, words: &str| {
+        let page = served.page(path);
+        assert_eq!(rows(&page), shown, "{path}");
+        assert!(page.contains(words), "{path}");
+    };
+    check("/", 100, "1 to 100 of 230");
+    check("/?page=3", 30, "201 to 230 of 230");
+    check("/?page=99", 30, "201 to 230 of 230");
+    check("/?page=0", 100, "1 to 100 of 230");
+    check("/?q=10.0.0.1", 100, "of 230 targets");
+}
+
+#[test]
+fn filters_leave_out_what_they_say() {
+    let mut world = fleet(&[("production", 3), ("staging", 2)]);
+    let region = world.own(REGION);
+    let mut other = opted_in("other");
+    other.container_definitions[0] =
+        other.container_definitions[0].clone().env("PROMETHEUS_ENDPOINT", "15s:/metrics,5m:/slow");
+    let other = region.register(other);
+    region.run("staging", &other, Placement::Fargate);
+    let broken = region.register(opted_in("broken").network_mode("none"));
+    region.run("production", &broken, Placement::Fargate);
+    let aws = Aws::new(world);
+    let served = Served::ready(&aws);
+    let count = |query: &str| rows(&served.page(&format!("/?{query}")));
+    assert_eq!(count(""), 7);
+    assert_eq!((count("cluster=staging"), count("cluster=production")), (4, 3));
+    assert_eq!((count("job=other"), count("interval=5m"), count("interval=5m&job=web")), (2, 1, 0));
+    assert_eq!((count("q=STAGING+slow"), count("q=nothing"), count("q=15s")), (1, 0, 0));
+    let page = served.page("/?q=network+mode");
+    assert_eq!(rows(&page), 0);
+    assert!(page.contains("broken") && page.contains("network mode none"), "{page}");
+    assert!(page.contains("0 of 7 targets, 1 container not scraped as asked"), "{page}");
+    assert_eq!(count("state=heard"), 7);
+
+    let is_staging =
+        |call: &ecs_simulator::Call| call.cluster.as_deref().is_some_and(|arn| arn.ends_with("staging"));
+    aws.on_call(move |call| is_staging(call).then(|| Response::denied(call)));
+    let page = served.shows("/?state=held", "1 cluster could not be heard");
+    assert_eq!((rows(&page), count("state=heard")), (4, 3));
+}
+
+#[test]
+fn what_changed_is_on_the_time_line_which_has_an_end() {
+    let aws = Aws::new(fleet(&[("production", 1)]));
+    let served = Served::ready(&aws);
+    served.shows("/", "1 targets in 1 clusters, 0 containers not scraped");
+    aws.change(|world| {
+        let region = world.own(REGION);
+        let task = region.clusters["production"].tasks.keys().next().unwrap().clone();
+        region.stop(&task);
+        let definition = region.register(opted_in("many"));
+        (0..50).for_each(|_| drop(region.run("production", &definition, Placement::Fargate)));
+    });
+    served.shows("/changes", "and 30 more");
+    let page = served.shows("/changes", "target gone");
+    assert_eq!(page.matches("target appeared").count(), 21);
+}
+
+#[test]
+fn a_target_has_a_page_with_its_labels_until_it_is_gone() {
+    let aws = Aws::new(fleet(&[("production", 1)]));
+    let served = Served::ready(&aws);
+    let page = served.page("/");
+    let link = page.split("href=\"target?").nth(1).unwrap().split('"').next().unwrap();
+    let path = format!("/target?{}", unescaped(link));
+    let labels = served.page(&path);
+    for words in ["__address__", "10.0.0.4:8080", "__scrape_interval__", "__meta_ecs_cluster_arn", "FARGATE"]
+    {
+        assert!(labels.contains(words), "{words}");
+    }
+    for path in ["/target", "/target?task=x&container=app&endpoint=y", "/target/", "/nothing", "/style.css"] {
+        let error = get(served.address, path).unwrap_err().to_string();
+        assert!(error.starts_with("HTTP/1.0 404"), "{error}");
+    }
+}
+
+#[test]
+fn the_browser_is_told_to_run_nothing_but_the_pages_own_files() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
+    let head = |path: &str| {
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().0.to_lowercase()
+    };
+    for path in ["/", "/?q=x", "/changes", "/target"] {
+        let head = head(path);
+        let (_, policy) = head.split_once("content-security-policy: ").unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self'; "), "{policy}");
+        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        for line in
+            ["x-content-type-options: nosniff", "referrer-policy: no-referrer", "cache-control: no-store"]
+        {
+            assert!(head.contains(line), "{path}: {head}");
+        }
+    }
+    let page = served.page("/");
+    for inline in ["style=", "<style", "onclick", "javascript:", "http-equiv"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+    for (kind, start) in [
+        ("text/css", "href=\"style-"),
+        ("text/javascript", "src=\"script-"),
+        ("image/svg+xml", "src=\"icon-"),
+    ] {
+        let name = page.split(start).nth(1).unwrap().split('"').next().unwrap();
+        let (_, prefix) = start.split_once('"').unwrap();
+        let head = head(&format!("/{prefix}{name}"));
+        assert!(head.contains(&format!("content-type: {kind}")) && head.contains("nosniff"), "{head}");
+    }
+}
+
+/// The words of the log and of the documents, whatever they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_finding_is_there_in_the_words_it_has_everywhere() {
+    let stage = every_case();
+    let outlet = Outlet::default();
+    let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap().unwrap();
+    let address = server.address().unwrap();
+    let serving = tokio::spawn(server.serve(Site::new(outlet.board(), outlet.metrics(), None)));
+    let mut board = outlet.board();
+    let running = stage.run_into(outlet).await;
+    board.published.changed().await.unwrap();
+    let snapshot = board.published.borrow().snapshot.clone();
+    let pages = tokio::task::spawn_blocking(move || {
+        let pages = (1..9).map(|page| get(address, &format!("/?skipped={page}")).unwrap());
+        unescaped(&pages.collect::<String>())
+    });
+    let pages = pages.await.unwrap();
+    let mut reasons = 0;
+    for finding in snapshot.findings() {
+        let words = match &finding.verdict {
+            Verdict::NotScraped(problem) => {
+                reasons += 1;
+                vec![problem.reason.as_str(), problem.reason.advice(), &problem.detail]
+            }
+            Verdict::Warning(detail) => vec![&**detail],
+        };
+        for words in words.into_iter().chain([finding.job(), finding.task.last_part()]) {
+            assert!(pages.contains(words), "{words:?}");
+        }
+    }
+    assert!(reasons > 10);
+    assert!(pages.contains(worlds::PARTNER_ACCOUNT));
+    drop(running);
+    serving.abort();
+}
