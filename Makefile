@@ -1,7 +1,7 @@
 # Each target is a few commands that one could type.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz format setup dev-start release install
+.PHONY: help demo test bench fuzz format setup dev-start screenshot release install
 
 # Of `make fuzz`: how many inputs each target is fed, and which targets; libFuzzer's options, for inputs that grow fast
 # to a length that suffices.
@@ -35,12 +35,15 @@ fuzz-%:
 format: ## Format the code
 	cargo fmt
 
-setup: ## Install what the tests need: cargo-nextest; Prometheus and moto into .tools
+setup: ## Install what the tests need: cargo-nextest and Chromium; Prometheus and moto into .tools
 	scripts/setup
 
 dev-start: ## Discover the account of AWS_PROFILE, with the target files in .dev
 	mkdir -p .dev
 	cargo run --locked -p prometheus-ecs-sd -- --directory .dev
+
+screenshot: ## Take the README's pictures of the status page
+	scripts/screenshot
 
 release: ## Build target/release/prometheus-ecs-sd
 	cargo build --locked --release -p prometheus-ecs-sd
