@@ -39,6 +39,8 @@ labels! {
     INSTANCE_ID = "instance_id", "the EC2 (`i-…`) or ECS Anywhere (`mi-…`) instance, on a container instance";
     CONTROL_PATH = "__metrics_path__", "the path that Prometheus asks for";
     CONTROL_SCHEME = "__scheme__", "`https`, if that was asked for";
+    CONTROL_INTERVAL = "__scrape_interval__", "the scrape interval, where one document has targets of several";
+    CONTROL_TIMEOUT = "__scrape_timeout__", "the same, if that is less than 10 s";
     PARAM = "__param_", "one query parameter of the endpoint each";
     META_CLUSTER = "__meta_ecs_cluster", "the cluster's name";
     META_CLUSTER_ARN = "__meta_ecs_cluster_arn", "the cluster's ARN";

@@ -12,6 +12,7 @@ pub mod arn;
 pub mod conventions;
 pub mod derive;
 pub mod explain;
+pub mod filter;
 pub mod finding;
 pub mod interval;
 pub mod inventory;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 pub mod explanation;
 pub mod file_sd;
+mod groups;
+pub mod http_sd;
 
 /// As much of a text as has room in a line.
 const LINE: usize = 300;

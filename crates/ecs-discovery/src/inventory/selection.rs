@@ -15,7 +15,7 @@ pub enum ClusterSelection {
 }
 
 /// One way to name clusters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClusterPattern {
     /// This one.
     Arn(ClusterArn),

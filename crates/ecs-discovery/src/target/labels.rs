@@ -3,18 +3,36 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::derive::TagSelection;
 use crate::labels::{self, Labels, LabelsBuilder};
 use crate::model::{Host, NetworkMode, Tags};
 use crate::target::{Machine, Origin, Scheme, Target};
 
+/// What Prometheus lets a scrape take unless its configuration says otherwise. It drops a target whose scrapes
+/// may take longer than its interval.
+const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+
 impl Target {
-    /// Every label that is published but `__address__` and `__scrape_interval__`.
-    ///
+    /// Every label that is published but `__address__` and those of the scrape interval.
+    pub fn labels(&self) -> Labels<'_> {
+        self.own_labels().build()
+    }
+
+    /// The same, for documents with targets of several intervals.
+    pub fn labels_with_interval(&self) -> Labels<'_> {
+        let mut labels = self.own_labels();
+        labels.set(labels::CONTROL_INTERVAL, self.interval.name());
+        if self.interval.length() < USUAL_TIMEOUT {
+            labels.set(labels::CONTROL_TIMEOUT, self.interval.name());
+        }
+        labels.build()
+    }
+
     /// They are set in the order of their names, which leaves the sort in the end nearly nothing to do: every
     /// target passes here at every change.
-    pub fn labels(&self) -> Labels<'_> {
+    fn own_labels(&self) -> LabelsBuilder<'_> {
         let Self { endpoint, origin, .. } = self;
         let task = &origin.task;
         let mut labels = LabelsBuilder::default();
@@ -41,7 +59,7 @@ impl Target {
         labels.set(labels::JOB, self.job());
         labels.set(labels::METRICS_PATH, &*endpoint.path);
         labels.set_if_some(labels::TAGS, origin.tags.as_deref());
-        labels.build()
+        labels
     }
 }
 

@@ -3,6 +3,7 @@
 mod address;
 mod endpoints;
 mod files;
+mod filter;
 mod labels;
 mod opting_in;
 mod when;

@@ -1,0 +1,40 @@
+//! The JSON that Prometheus reads, in files and over HTTP: one group a target, one line a group.
+
+use std::io::{self, Write};
+
+use crate::labels::Labels;
+use crate::target::Target;
+
+/// Writes the groups of `targets` in their order, one target and one line each, with what `labels` says of it; `[]` when
+/// there is none. Fails only where `out` does.
+pub(super) fn write<'a>(
+    out: &mut impl Write,
+    targets: impl IntoIterator<Item = &'a Target>,
+    labels: impl Fn(&'a Target) -> Labels<'a>,
+) -> io::Result<()> {
+    let mut group = Vec::new();
+    for target in targets {
+        let separator: &[u8] = if group.is_empty() { b"[\n" } else { b",\n" };
+        group.clear();
+        group.extend_from_slice(separator);
+        write_group(&mut group, target, &labels(target))?;
+        out.write_all(&group)?;
+    }
+    out.write_all(if group.is_empty() { b"[]\n" } else { b"\n]\n" })
+}
+
+/// Neither an address nor a label's name has a character that JSON escapes; values may have any.
+fn write_group(group: &mut Vec<u8>, target: &Target, labels: &Labels<'_>) -> io::Result<()> {
+    write!(group, r#"{{"targets":["{}"],"labels":{{"#, target.endpoint.address)?;
+    for (position, (name, value)) in labels.iter().enumerate() {
+        if position > 0 {
+            group.push(b',');
+        }
+        group.push(b'"');
+        group.extend_from_slice(name.as_bytes());
+        group.extend_from_slice(b"\":");
+        serde_json::to_writer(&mut *group, value)?;
+    }
+    group.extend_from_slice(b"}}");
+    Ok(())
+}
