@@ -17,6 +17,7 @@ use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY, least_seconds};
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::publisher::Outlet;
+use prometheus_ecs_sd::sinks::file_sd::Layout;
 
 /// Of an answer, as from within a region.
 const LATENCY: Duration = Duration::from_millis(20);
@@ -112,7 +113,9 @@ fn in_paused_time(aws: &Aws, share: f64) -> f64 {
 fn config(directory: &Path, share: f64) -> Config {
     Config {
         directory: Some(directory.to_owned()),
+        file_layout: Layout::PerInterval,
         listen: None,
+        web_config_file: None,
         enable_lifecycle: false,
         once: true,
         state_file: None,

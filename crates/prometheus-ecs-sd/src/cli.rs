@@ -8,6 +8,7 @@ mod layers;
 mod run;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,7 +19,8 @@ use crate::config::{Config, Mistakes};
 use crate::publisher::Outlet;
 use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
-use crate::sinks::http::{Server, Site, Unavailable};
+use crate::sinks::file_sd::Layout;
+use crate::sinks::http::{Access, Server, Site};
 use crate::telemetry;
 use layers::{Layers, Unread};
 
@@ -102,6 +104,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDR", help_heading = "Output")]
     pub listen_address: Option<String>,
 
+    /// Who may in over HTTP: TLS and basic auth, in the format of Prometheus' web configuration
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub web_config_file: Option<std::path::PathBuf>,
+
+    /// One target file for each scrape interval, or a single one
+    #[arg(long, value_name = "LAYOUT", value_enum, default_value = "per-interval", help_heading = "Output")]
+    pub file_layout: Layout,
     /// Let POST /-/reload read the configuration file again
     #[arg(long, help_heading = "Output")]
     pub enable_lifecycle: bool,
@@ -369,15 +378,25 @@ async fn serve(
     config: &Config,
     outlet: &Outlet,
     reloads: Option<Reloads>,
-) -> Result<(Site, Option<SocketAddr>), Unavailable> {
+) -> Result<(Site, Option<SocketAddr>), Mistakes> {
     let site = Site::new(outlet.board(), outlet.metrics(), reloads);
     let Some(listen) = &config.listen else { return Ok((site, None)) };
-    let server = Server::bind(listen, config.directory.is_some()).await?;
+    let mistake = |error: &dyn fmt::Display| Mistakes(vec![error.to_string()]);
+    let access = Access::new(config.web_config_file.as_deref())?;
+    let server = Server::bind(listen, config.directory.is_some()).await.map_err(|error| mistake(&error))?;
     let address = server.as_ref().and_then(|server| server.address().ok());
     if let Some(server) = server {
-        tokio::spawn(server.serve(site.clone()));
+        apart(server.serve(site.clone(), access)).map_err(|error| mistake(&error))?;
     }
     Ok((site, address))
+}
+
+/// Serves in threads of its own, so that discovery does not wait while big answers are written.
+fn apart(serving: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(WORKERS).thread_name("http").enable_all().build()?;
+    std::thread::Builder::new().name("http".to_owned()).spawn(move || runtime.block_on(serving))?;
+    Ok(())
 }
 
 fn failure(error: &std::io::Error) -> ExitCode {

@@ -6,7 +6,7 @@ mod file;
 pub(crate) mod generated;
 mod notes;
 mod shown;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,7 +22,7 @@ use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
 use crate::aws::{InvalidShare, Share};
 use crate::cli::RunArgs;
-use crate::sinks::file_sd;
+use crate::sinks::file_sd::{self, Layout};
 use crate::state::StateFile;
 use accounts::Common;
 use notes::Notes;
@@ -36,8 +36,12 @@ pub(crate) use file::FileLayer;
 pub struct Config {
     /// Where the files go, if anywhere; it exists and can be written to.
     pub directory: Option<PathBuf>,
+    /// Which files go there.
+    pub file_layout: Layout,
     /// Where HTTP is served, if anywhere.
     pub listen: Option<Listen>,
+    /// Who may in there, as this file says; everyone without one.
+    pub web_config_file: Option<PathBuf>,
     /// Whether the configuration can be read again by HTTP.
     pub enable_lifecycle: bool,
     /// Whether to end after one refresh.
@@ -145,7 +149,9 @@ impl Config {
         notes.into_result()?;
         Ok(Self {
             directory,
+            file_layout: arguments.file_layout,
             listen,
+            web_config_file: arguments.web_config_file.clone(),
             enable_lifecycle: arguments.enable_lifecycle,
             once: arguments.once,
             state_file,

@@ -15,7 +15,7 @@ use crate::poller::{NoRegion, Poller, Progress};
 use crate::publisher::{Outlet, Published, Publisher};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
-use crate::sinks::file_sd::FileSd;
+use crate::sinks::file_sd::{FileSd, Layout};
 use crate::state::{State, StateFile};
 use crate::telemetry::metrics::Metrics;
 
@@ -60,7 +60,7 @@ impl Discovery {
         let aws = aws.clone().with_metrics(metrics.clone());
         let poller = Poller::new(config, &aws, progress.clone(), outlet.clock())?;
         let publisher = Publisher::new(outlet.clone(), poller.standings());
-        outlet.show(config.shown());
+        outlet.show(config.shown(), config.rules.intervals.clone());
         let (files, before) = Files::begin(config, &metrics, publisher.subscribe());
         Ok(Self {
             before,
@@ -103,7 +103,7 @@ impl Discovery {
         let known = self.poller.known();
         self.poller = Poller::new(&config, &self.aws, self.progress.clone(), self.outlet.clock())?;
         self.publisher = Publisher::new(self.outlet.clone(), self.poller.standings());
-        self.outlet.show(config.shown());
+        self.outlet.show(config.shown(), config.rules.intervals.clone());
         if self.files.settings != FileSettings::of(&config) {
             self.files.end().await;
             (self.files, _) = Files::begin(&config, &self.outlet.metrics(), self.publisher.subscribe());
@@ -157,6 +157,7 @@ async fn next_replacement(
 fn warn_of_restart(before: &Config, now: &Config) {
     let differing = [
         ("listen_address", before.listen != now.listen),
+        ("web_config_file", before.web_config_file != now.web_config_file),
         ("enable_lifecycle", before.enable_lifecycle != now.enable_lifecycle),
     ];
     for (setting, _) in differing.into_iter().filter(|(_, differs)| *differs) {
@@ -176,14 +177,15 @@ struct Files {
 #[derive(Debug, PartialEq, Eq)]
 struct FileSettings {
     directory: Option<PathBuf>,
+    layout: Layout,
     state_file: Option<PathBuf>,
     intervals: Intervals,
 }
 
 impl FileSettings {
     fn of(config: &Config) -> Self {
-        let Config { directory, state_file, rules, .. } = config.clone();
-        Self { directory, state_file, intervals: rules.intervals }
+        let Config { directory, file_layout, state_file, rules, .. } = config.clone();
+        Self { directory, layout: file_layout, state_file, intervals: rules.intervals }
     }
 }
 
@@ -196,7 +198,8 @@ impl Files {
     ) -> (Self, Option<State>) {
         let state = config.state_file.as_deref().map(|path| StateFile::new(path).counted(metrics));
         let before = state.as_ref().and_then(StateFile::read);
-        let files = |directory| FileSd::new(directory, &config.rules.intervals, config.once).counted(metrics);
+        let (layout, intervals) = (config.file_layout, &config.rules.intervals);
+        let files = |directory| FileSd::new(directory, layout, intervals, config.once).counted(metrics);
         let files = config.directory.as_deref().map(files);
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(write_files(state, files, published, ended));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, RoleArn};
+use ecs_discovery::interval::Intervals;
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
@@ -97,6 +98,7 @@ pub struct Outlet {
     published: watch::Sender<Published>,
     sources: watch::Sender<Vec<SourceStanding>>,
     configuration: watch::Sender<Vec<(String, String)>>,
+    intervals: watch::Sender<Intervals>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -104,8 +106,8 @@ pub struct Outlet {
 impl Default for Outlet {
     fn default() -> Self {
         let clock = Clock::default();
-        let (published, sources, configuration) = Default::default();
-        Self { published, sources, configuration, clock, metrics: Metrics::new(clock) }
+        let (published, sources, configuration, intervals) = Default::default();
+        Self { published, sources, configuration, intervals, clock, metrics: Metrics::new(clock) }
     }
 }
 
@@ -118,6 +120,8 @@ pub struct Board {
     pub sources: watch::Receiver<Vec<SourceStanding>>,
     /// The configuration in effect: names and values, none of them secret.
     pub configuration: watch::Receiver<Vec<(String, String)>>,
+    /// The scrape intervals that it offers.
+    pub intervals: watch::Receiver<Intervals>,
     /// What the times above are read from.
     pub clock: Clock,
 }
@@ -129,13 +133,15 @@ impl Outlet {
             published: self.published.subscribe(),
             sources: self.sources.subscribe(),
             configuration: self.configuration.subscribe(),
+            intervals: self.intervals.subscribe(),
             clock: self.clock,
         }
     }
 
-    /// Shows the configuration that is in effect from now on.
-    pub fn show(&self, configuration: Vec<(String, String)>) {
+    /// Shows the configuration that is in effect from now on, and which scrape intervals it offers.
+    pub fn show(&self, configuration: Vec<(String, String)>, intervals: Intervals) {
         self.configuration.send_replace(configuration);
+        self.intervals.send_replace(intervals);
     }
 
     /// What all times here are read from.

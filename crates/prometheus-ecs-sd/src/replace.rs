@@ -73,7 +73,7 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
 }
 
 /// Tells whether a file is still the one that was left.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     inode: (u64, u64),
     length: u64,

@@ -18,6 +18,7 @@ use crate::demo::{containers, fleet};
 use crate::discovery::Discovery;
 use crate::poller::Progress;
 use crate::publisher::Outlet;
+use crate::sinks::file_sd::Layout;
 
 /// The configuration that the README shows, and the directory that it names.
 const PROMETHEUS_YML: &str = include_str!("../../../../examples/prometheus.yml");
@@ -60,7 +61,9 @@ impl Demo {
             .map_err(|problem| mistake("listen-address", problem))?;
         let config = Config {
             directory: Some(directory.clone()),
+            file_layout: Layout::default(),
             listen,
+            web_config_file: None,
             enable_lifecycle: false,
             once: false,
             // Each demo has another fleet.

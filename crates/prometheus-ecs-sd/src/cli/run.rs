@@ -33,7 +33,7 @@ async fn discover(config: Config, arguments: Vec<OsString>) -> io::Result<ExitCo
     let reloads = config.enable_lifecycle.then_some(reloads);
     let site = match serve(&config, &outlet, reloads).await {
         Ok((site, _)) => site,
-        Err(unavailable) => return Ok(usage(&Mistakes(vec![unavailable.to_string()]))),
+        Err(mistakes) => return Ok(usage(&mistakes)),
     };
     let aws = Aws::load(None).await.with_share(config.api_share);
     let _ = site.aws.set(aws.clone());

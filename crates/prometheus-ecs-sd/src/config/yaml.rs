@@ -249,6 +249,11 @@ impl Mapping {
         (!matches!(value.node, Node::Null)).then_some(value)
     }
 
+    /// All that is left, whatever its keys.
+    pub(crate) fn take_all(&mut self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.entries)
+    }
+
     /// What was not asked for has no meaning.
     pub(crate) fn finish(self, problems: &mut Problems) {
         for (key, value) in &self.entries {

@@ -1,9 +1,10 @@
-//! The target files for Prometheus' `file_sd_configs`, one a scrape interval.
+//! The target files for Prometheus' `file_sd_configs`: one a scrape interval, or one for all.
 //!
 //! A file is replaced whole or not at all. It is made in a sub-directory, because Prometheus reads every file
 //! of a directory again at any event in it, temporary files included. A file that would not change is not
 //! written: its modification time is set instead, which is what `prometheus_sd_file_mtime_seconds` shows.
 
+use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use clap::ValueEnum;
 use ecs_discovery::interval::{Interval, Intervals};
 use ecs_discovery::render;
 use ecs_discovery::snapshot::{Scope, Snapshot};
@@ -26,6 +28,8 @@ pub(crate) const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
 const WORK_PREFIX: &str = "tasks-";
 /// What a target file's name ends in, after its interval.
 const SUFFIX: &str = "-tasks.json";
+/// The file of all targets.
+const SINGLE: &str = "tasks.json";
 /// What a file without targets holds.
 const EMPTY: &str = "[]\n";
 /// Readable for Prometheus, whichever user it runs as, unless the umask forbids it.
@@ -62,6 +66,25 @@ fn work_directory(directory: &Path) -> io::Result<PathBuf> {
     Ok(work)
 }
 
+/// Which files there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// One for each scrape interval, for a Prometheus job each.
+    #[default]
+    PerInterval,
+    /// `tasks.json`, whose targets bring their scrape interval, for a single job.
+    Single,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PerInterval => "per-interval",
+            Self::Single => "single",
+        })
+    }
+}
+
 /// The files of one directory, and what is known of them.
 #[derive(Debug)]
 pub struct FileSd {
@@ -75,7 +98,8 @@ pub struct FileSd {
 
 #[derive(Debug)]
 struct TargetFile {
-    interval: Interval,
+    /// Of its targets; they have several if this is `None`.
+    interval: Option<Interval>,
     path: PathBuf,
     /// What the file looked like when this program last left it.
     left: Option<Stamp>,
@@ -83,16 +107,20 @@ struct TargetFile {
 }
 
 impl FileSd {
-    /// The files of a directory that was [prepared](prepare), one for each offered interval. With `once`, there is
-    /// only one publication, and it is written.
-    pub fn new(directory: &Path, intervals: &Intervals, once: bool) -> Self {
-        let file = |interval: &Interval| TargetFile {
-            interval: interval.clone(),
-            path: directory.join(format!("{interval}{SUFFIX}")),
+    /// The files of a directory that was [prepared](prepare). With `once`, there is only one publication, and it is
+    /// written.
+    pub fn new(directory: &Path, layout: Layout, intervals: &Intervals, once: bool) -> Self {
+        let file = |interval: Option<Interval>, name: String| TargetFile {
+            interval,
+            path: directory.join(name),
             left: None,
             trouble: Trouble::default(),
         };
-        let files: Vec<_> = intervals.offered().iter().map(file).collect();
+        let of_interval = |interval: &Interval| file(Some(interval.clone()), format!("{interval}{SUFFIX}"));
+        let files: Vec<_> = match layout {
+            Layout::PerInterval => intervals.offered().iter().map(of_interval).collect(),
+            Layout::Single => vec![file(None, SINGLE.to_owned())],
+        };
         warn_of_strangers(directory, &files);
         let put_off = if once { 0 } else { PUT_OFF };
         Self { directory: directory.to_owned(), files, written: None, put_off }
@@ -101,7 +129,8 @@ impl FileSd {
     /// Has the writes of each file counted there.
     pub fn counted(mut self, metrics: &Metrics) -> Self {
         for file in &mut self.files {
-            file.trouble.writes = metrics.writes(&format!("{}{SUFFIX}", file.interval));
+            let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+            file.trouble.writes = metrics.writes(&name);
         }
         self
     }
@@ -118,7 +147,7 @@ impl FileSd {
             self.put_off -= 1;
             info!("not everything could be heard yet; target files of the run before stay for now");
         }
-        let unchanged = self.written.as_ref().is_some_and(|written| shares_all(written, snapshot));
+        let unchanged = self.written.as_ref().is_some_and(|written| written.shares_all(snapshot));
         let mut targets = None;
         let mut succeeded = true;
         for file in &mut self.files {
@@ -131,7 +160,9 @@ impl FileSd {
             } else {
                 let targets = targets.get_or_insert_with(|| snapshot.targets());
                 let interval = file.interval.clone();
-                let mut own = targets.iter().copied().filter(|target| target.interval == interval).peekable();
+                let is_own =
+                    |target: &&Target| interval.as_ref().is_none_or(|interval| target.interval == *interval);
+                let mut own = targets.iter().copied().filter(is_own).peekable();
                 // The targets of the run before are not replaced by none as long as some scope was never heard.
                 if is_of_the_run_before && own.peek().is_none() && !complete && !is_known(snapshot) {
                     continue;
@@ -152,14 +183,6 @@ impl FileSd {
 /// Whether each scope was heard, now or earlier.
 fn is_known(snapshot: &Snapshot) -> bool {
     !snapshot.scopes.is_empty() && snapshot.scopes.values().all(Scope::is_known)
-}
-
-/// Whether two snapshots hold the very same results, so that nothing need be rendered to know that the bytes are equal.
-fn shares_all(one: &Snapshot, other: &Snapshot) -> bool {
-    one.scopes.len() == other.scopes.len()
-        && one.scopes.iter().all(|(cluster, scope)| {
-            other.scopes.get(cluster).is_some_and(|twin| Arc::ptr_eq(&scope.derived, &twin.derived))
-        })
 }
 
 impl TargetFile {
@@ -192,9 +215,16 @@ impl TargetFile {
     fn replace<'a>(&mut self, directory: &Path, targets: impl Iterator<Item = &'a Target>) -> io::Result<()> {
         self.left = None;
         let work = work_directory(directory)?;
-        let file = workplace(&work).replace(&self.path, |out| render::file_sd::write(out, targets))?;
+        let file = workplace(&work).replace(&self.path, |out| self.render(out, targets))?;
         self.left = Some(Stamp::of(&file.metadata()?));
         Ok(())
+    }
+
+    fn render<'a>(&self, out: &mut impl Write, targets: impl Iterator<Item = &'a Target>) -> io::Result<()> {
+        match self.interval {
+            Some(_) => render::file_sd::write(out, targets),
+            None => render::http_sd::write(out, targets),
+        }
     }
 
     /// Whether the file holds just what would be written; stops at the first difference.
@@ -206,7 +236,7 @@ impl TargetFile {
         let Ok(file) = File::open(&self.path) else { return false };
         let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
         let mut out = BufWriter::new(&mut comparison);
-        let same = render::file_sd::write(&mut out, targets).and_then(|()| out.flush()).is_ok();
+        let same = self.render(&mut out, targets).and_then(|()| out.flush()).is_ok();
         // Parts: dropping the writer whole would try to write once more.
         drop(out.into_parts());
         same && comparison.is_at_end()
@@ -245,14 +275,16 @@ impl Comparison {
     }
 }
 
-/// A file of an interval that is not offered any more keeps its targets for ever, and Prometheus scrapes them.
+/// A file of an interval that is not offered any more, or of the other layout, keeps its targets for ever, and
+/// Prometheus scrapes them.
 fn warn_of_strangers(directory: &Path, files: &[TargetFile]) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let is_target_file = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX));
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy()) else { continue };
+        let is_target_file = name == SINGLE || name.ends_with(SUFFIX);
         if is_target_file && !files.iter().any(|file| file.path == path) {
             let file = path.display();
-            warn!(%file, "this file is of no scrape interval that is offered and is not updated; delete it");
+            warn!(%file, "this file is of no scrape interval and layout in use and is not updated; delete it");
         }
     }
 }

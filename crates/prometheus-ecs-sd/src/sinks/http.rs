@@ -1,15 +1,25 @@
 //! What is served over HTTP. Every answer is made of what was published; none waits for AWS.
+//!
+//! Whoever asks passes three fences: [`connections`] bound what a connection may take, [`access`] says who may in, and
+//! the router knows a few fixed paths and no file.
 
+mod access;
+mod bodies;
+mod connections;
 mod health;
 mod lifecycle;
 mod metrics;
+mod pace;
 mod page;
+mod sd;
+mod seats;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
@@ -22,11 +32,15 @@ use crate::sinks::history::History;
 use crate::telemetry::metrics::Metrics;
 use page::Catalogue;
 
+pub use access::Access;
+use sd::Sd;
+
 /// What the answers are made of.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The current snapshot, and how the sources stand.
     pub board: Board,
+    sd: Sd,
     /// What was counted.
     pub metrics: Metrics,
     /// Where a reload can be asked for, if that is enabled.
@@ -42,20 +56,21 @@ impl Site {
     /// Answers from `board`; the rest comes by and by.
     pub fn new(board: Board, metrics: Metrics, reloads: Option<Reloads>) -> Self {
         let (aws, history, catalogue) = (Arc::default(), History::default(), Catalogue::default());
-        Self { board, metrics, reloads, aws, history, catalogue }
+        let sd = Sd::new(board.clone());
+        Self { board, sd, metrics, reloads, aws, history, catalogue }
     }
 
     /// Keeps up with what is published.
     async fn follow(self) {
-        let Self { board, history, catalogue, .. } = self;
-        tokio::join!(history.follow(board.clone()), catalogue.follow(board));
+        let Self { board, sd, history, catalogue, .. } = self;
+        tokio::join!(sd.follow(), history.follow(board.clone()), catalogue.follow(board));
     }
 }
 
-/// A server that has its address and answers nobody yet.
+/// A server that has its address and answers nobody yet; in whichever runtime it will.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
 }
 
 /// The address cannot be had.
@@ -71,7 +86,7 @@ impl Server {
     /// there is something else to do.
     pub async fn bind(listen: &Listen, is_dispensable: bool) -> Result<Option<Self>, Unavailable> {
         let address = listen.address();
-        match bind(address).await {
+        match bind(address).await.and_then(TcpListener::into_std) {
             Ok(listener) => Ok(Some(Self { listener })),
             Err(error) if *listen == Listen::Usual && is_dispensable => {
                 warn!(address, %error, "nothing is served over HTTP, its address is taken; name another with --listen-address");
@@ -86,14 +101,16 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Answers until the program ends.
-    pub async fn serve(self, site: Site) {
+    /// Answers those who have access, until the program ends.
+    pub async fn serve(self, site: Site, access: Access) {
         if let Ok(address) = self.address() {
             info!(%address, "HTTP is served");
         }
         tokio::spawn(site.clone().follow());
-        if let Err(error) = axum::serve(self.listener, router(site)).await {
-            error!(%error, "HTTP is not served any more");
+        tokio::spawn(access.clone().follow());
+        match TcpListener::from_std(self.listener) {
+            Ok(listener) => connections::accept(listener, router(site, &access), access).await,
+            Err(error) => error!(%error, "HTTP is not served"),
         }
     }
 }
@@ -109,8 +126,13 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
     }
 }
 
-fn router(site: Site) -> Router {
+fn router(site: Site, access: &Access) -> Router {
     let count = from_fn_with_state(site.clone(), metrics::count);
-    let routes = [health::routes(), lifecycle::routes(), metrics::routes(), page::routes()];
-    routes.into_iter().fold(Router::new(), Router::merge).route_layer(count).with_state(site)
+    let admit = from_fn_with_state(access.clone(), access::admit);
+    let routes = [health::routes(), lifecycle::routes(), metrics::routes(), page::routes(), sd::routes()];
+    let router = routes.into_iter().fold(Router::new(), Router::merge).route_layer(count).with_state(site);
+    router
+        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"))
+        .layer(admit)
 }

@@ -1,15 +1,136 @@
-//! What the program serves over HTTP.
+//! What the program serves over HTTP, and to whom.
 
-use std::io::{Read, Write};
+mod access;
+mod limits;
+mod sd;
+mod tls;
+
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
-use ecs_simulator::{Aws, Response};
+use ecs_simulator::{Aws, Response, World};
+use prometheus_ecs_sd::config::Listen;
+use prometheus_ecs_sd::publisher::Outlet;
+use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
+use tokio::runtime::Runtime;
 
 use crate::cli::Program;
-use crate::simulated::fleet;
+use crate::simulated::{Stage, fleet};
 use crate::tools::{Running, free_address, get, wait};
 
+/// A server that does not answer must not hold a test for longer than its patience.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// The program in this process, served at an address of the loopback.
+pub(crate) struct Served {
+    pub(crate) stage: Stage,
+    pub(crate) address: SocketAddr,
+    _runtime: Runtime,
+}
+
+/// What a server said.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Served {
+    pub(crate) fn new(world: World) -> Self {
+        Self::on(Stage::new(world), None)
+    }
+
+    pub(crate) fn on(mut stage: Stage, web_config: Option<&Path>) -> Self {
+        stage.config.interval = Duration::from_secs(1);
+        let runtime = Runtime::new().unwrap();
+        let address = runtime.block_on(async {
+            let outlet = Outlet::default();
+            let listen = Listen::At("127.0.0.1:0".to_owned());
+            let server = Server::bind(&listen, false).await.unwrap().unwrap();
+            let address = server.address().unwrap();
+            let site = Site::new(outlet.board(), outlet.metrics(), None);
+            tokio::spawn(server.serve(site, Access::new(web_config).unwrap()));
+            let (_, never) = tokio::sync::mpsc::channel(1);
+            tokio::spawn(stage.discovery(false, outlet).run(never));
+            address
+        });
+        Self { stage, address, _runtime: runtime }
+    }
+
+    /// The same, once something is published.
+    pub(crate) fn ready(self) -> Self {
+        wait(|| match self.ask("/-/ready", "").status {
+            200 => Ok(()),
+            status => Err(format!("ready, not {status}")),
+        });
+        self
+    }
+
+    /// Asks with these lines added to the request's head.
+    pub(crate) fn ask(&self, path: &str, lines: &str) -> Answer {
+        ask(self.address, "GET", path, lines).unwrap()
+    }
+
+    /// The status and text of the answer.
+    pub(crate) fn text(&self, path: &str) -> (u16, String) {
+        let answer = self.ask(path, "");
+        (answer.status, answer.text())
+    }
+}
+
+impl Answer {
+    /// Everything until the other end hangs up.
+    pub(crate) fn read(stream: &mut impl Read) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let end = end.ok_or_else(|| io::Error::other(String::from_utf8_lossy(&bytes)))?;
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Ok(Self { status, head, body: bytes[end + 4..].to_vec() })
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str, lines: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n")
+}
+
+pub(crate) fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    Ok(stream)
+}
+
+pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, lines: &str) -> io::Result<Answer> {
+    let mut stream = connect(server)?;
+    stream.write_all(request(method, path, lines).as_bytes())?;
+    Answer::read(&mut stream)
+}
+
+/// A server with nothing to serve, in the runtime of a test whose time may be paused.
+pub(crate) async fn bare(access: Access) -> SocketAddr {
+    let outlet = Outlet::default();
+    let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap().unwrap();
+    let address = server.address().unwrap();
+    tokio::spawn(server.serve(Site::new(outlet.board(), outlet.metrics(), None), access));
+    address
+}
+
+/// The binary with a server, which refreshes once a second.
 pub(crate) fn serving(aws: &Aws, address: SocketAddr) -> (Program, Running) {
     let mut program = Program::on(aws).args(&["--interval", "1", "--listen-address", &address.to_string()]);
     let running = Running::start(program.command.stdout(Stdio::null()).stderr(Stdio::null()));

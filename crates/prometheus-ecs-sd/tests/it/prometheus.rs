@@ -28,9 +28,23 @@ struct Demo {
 
 impl Demo {
     fn start(churn: &str) -> Self {
+        Self::served_at("none", churn)
+    }
+
+    fn served_at(listen: &str, churn: &str) -> Self {
         let (turn, directory) = (demo_turn(), tempfile::tempdir().unwrap());
         let mut command = program();
-        command.args(["demo", "--interval", "1", "--churn", churn, "--directory"]).arg(directory.path());
+        command.args([
+            "demo",
+            "--interval",
+            "1",
+            "--churn",
+            churn,
+            "--listen-address",
+            listen,
+            "--directory",
+        ]);
+        command.arg(directory.path());
         let mut demo =
             Self { process: Running::start(command.stdout(Stdio::null())), directory, _turn: turn };
         wait(|| {
@@ -267,6 +281,43 @@ fn prometheus_scrapes_every_target_and_forgets_those_that_stop() {
             None => Err(format!("stopped, but not forgotten: {stopped:?}")),
         }
     });
+}
+
+#[test]
+fn one_job_over_http_does_what_four_do_with_files() {
+    let address = free_address().to_string();
+    let demo = Demo::served_at(&address, NEVER);
+    let example = fs::read_to_string(repository("examples/prometheus-http.yml")).unwrap();
+    let example = example.replace("127.0.0.1:9779", &address);
+    assert!(example.contains(&address) && !example.contains("relabel"));
+    let configuration = demo.path().join("over-http.yml");
+    fs::write(&configuration, example).unwrap();
+    let mut prometheus = Prometheus::start(&configuration);
+
+    let written = demo.targets().unwrap();
+    let found = wait(|| {
+        let found = prometheus.targets()?;
+        let is_up = |url: &str| found.values().any(|one| one.scrape_url == url && one.health == "up");
+        // Those of the longest interval are waited for only until they are found.
+        let missing = written.keys().filter(|key| match &*key.pool {
+            "ecs-5m" => !found.values().any(|one| one.scrape_url == key.url),
+            _ => !is_up(&key.url),
+        });
+        let missing: Vec<_> = missing.collect();
+        if missing.is_empty() { Ok(found) } else { Err(format!("{missing:?}")) }
+    });
+    let job_and_interval = |url: &str| {
+        let target = found.values().find(|one| one.scrape_url == url).unwrap();
+        (&*target.scrape_pool, format!("ecs-{}", target.scrape_interval))
+    };
+    for (key, group) in &written {
+        assert_eq!(job_and_interval(&key.url), ("ecs", key.pool.clone()), "{key:?}");
+        let target = found.values().find(|one| one.scrape_url == key.url).unwrap();
+        let visible = group.labels.iter().filter(|(name, _)| !name.starts_with("__"));
+        let visible: BTreeMap<_, _> = visible.map(|(name, value)| (name.clone(), value.clone())).collect();
+        assert_eq!(target.labels, visible);
+    }
+    assert_eq!(found.len(), written.len());
 }
 
 /// The same configuration, but with every scrape within a second.

@@ -25,6 +25,7 @@ use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::publisher::{Outlet, Published};
 use prometheus_ecs_sd::reload::Replacement;
+use prometheus_ecs_sd::sinks::file_sd::Layout;
 use prometheus_ecs_sd::telemetry::metrics::Format;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -45,7 +46,9 @@ impl Stage {
         prometheus_ecs_sd::sinks::file_sd::prepare(directory.path()).unwrap();
         let config = Config {
             directory: Some(directory.path().to_owned()),
+            file_layout: Layout::PerInterval,
             listen: None,
+            web_config_file: None,
             enable_lifecycle: false,
             once: false,
             state_file: Some(directory.path().join(".prometheus-ecs-sd/state")),
@@ -89,7 +92,7 @@ impl Stage {
         self.simulator.change(|world| change(world.own(REGION)))
     }
 
-    fn discovery(&self, once: bool, outlet: Outlet) -> Discovery {
+    pub(crate) fn discovery(&self, once: bool, outlet: Outlet) -> Discovery {
         let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(self.config.api_share);
         let config = Config { once, ..self.config.clone() };

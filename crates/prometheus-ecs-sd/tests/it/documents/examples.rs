@@ -87,6 +87,7 @@ fn every_example_is_loaded_and_linked() {
             Some("json") => drop(serde_json::from_str::<Value>(&read(&path)).unwrap()),
             // Loaded by Prometheus's own tool, above, or by the program's.
             Some("yml") => {}
+            Some("service") => {}
             _ => panic!("{path} is loaded by no test"),
         }
     }
@@ -318,4 +319,27 @@ async fn the_endpoints_that_are_explained_are_read_as_explained() {
             .collect();
         assert_eq!((targets, warnings), (expected, warning), "{}", row[0]);
     }
+}
+
+#[test]
+fn the_unit_for_systemd_is_tight_and_its_options_exist() {
+    let unit = repository("examples/prometheus-ecs-sd.service");
+    let rated = tool("systemd-analyze")
+        .args(["security", "--no-pager", "--offline=true"])
+        .arg(&unit)
+        .output()
+        .unwrap();
+    let rated = String::from_utf8(rated.stdout).unwrap();
+    let exposure = rated.split("prometheus-ecs-sd.service: ").nth(1).unwrap_or_else(|| panic!("{rated}"));
+    let exposure: f64 = exposure.split(' ').next().unwrap().parse().unwrap();
+    assert!(exposure < 2.0, "{rated}");
+
+    let text = read("examples/prometheus-ecs-sd.service");
+    let command = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let command = command.replace("%S", directory.path().to_str().unwrap());
+    let mut words = command.split(' ');
+    assert_eq!(words.next(), Some("prometheus-ecs-sd"));
+    let checked = program().arg("check-config").args(words).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }

@@ -17,7 +17,7 @@ use ecs_discovery::model::{
     PortRange, Protocol, Settings, Status, Task, TaskDefinition,
 };
 use ecs_discovery::snapshot::Snapshot;
-use prometheus_ecs_sd::sinks::file_sd::{self, FileSd};
+use prometheus_ecs_sd::sinks::file_sd::{self, FileSd, Layout};
 use prometheus_ecs_sd::state::StateFile;
 
 use crate::files::{INTERVALS, state_file};
@@ -52,7 +52,7 @@ impl Writer {
         let path = state_file(directory);
         let state = StateFile::new(&path);
         state.prepare().unwrap();
-        Self { path, state, files: FileSd::new(directory, &Intervals::default(), false) }
+        Self { path, state, files: FileSd::new(directory, Layout::PerInterval, &Intervals::default(), false) }
     }
 
     /// In the order of the program: the state goes first.

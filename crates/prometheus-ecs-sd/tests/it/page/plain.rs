@@ -7,7 +7,7 @@ use ecs_discovery::finding::Verdict;
 use ecs_simulator::{Aws, Placement, Response, worlds};
 use prometheus_ecs_sd::config::Listen;
 use prometheus_ecs_sd::publisher::Outlet;
-use prometheus_ecs_sd::sinks::http::{Server, Site};
+use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
 
 use super::{Served, rows, unescaped};
 use crate::simulated::{REGION, every_case, fleet, opted_in};
@@ -156,7 +156,8 @@ async fn every_finding_is_there_in_the_words_it_has_everywhere() {
     let outlet = Outlet::default();
     let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap().unwrap();
     let address = server.address().unwrap();
-    let serving = tokio::spawn(server.serve(Site::new(outlet.board(), outlet.metrics(), None)));
+    let site = Site::new(outlet.board(), outlet.metrics(), None);
+    let serving = tokio::spawn(server.serve(site, Access::default()));
     let mut board = outlet.board();
     let running = stage.run_into(outlet).await;
     board.published.changed().await.unwrap();

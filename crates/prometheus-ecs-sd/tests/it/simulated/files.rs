@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use ecs_simulator::Placement;
 use insta::assert_snapshot;
 use prometheus_ecs_sd::discovery::Outcome;
+use prometheus_ecs_sd::sinks::file_sd::Layout;
 
 use super::{Stage, every_case, fleet, opted_in};
 
@@ -89,4 +90,30 @@ async fn the_files_are_readable_and_nothing_else_is_left() {
     let work = std::fs::read_dir(stage.path(".prometheus-ecs-sd")).unwrap();
     assert_eq!(work.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["state"]);
     assert_eq!(std::fs::metadata(stage.path("1m-tasks.json")).unwrap().mode() & 0o777, 0o644);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_file_holds_all_targets_with_their_intervals() {
+    let mut stage = every_case();
+    stage.config.file_layout = Layout::Single;
+    assert_eq!(stage.once().await, Outcome::Complete);
+    let single = std::fs::read_to_string(stage.path("tasks.json")).unwrap();
+    let mut single: Vec<serde_json::Value> = serde_json::from_str(&single).unwrap();
+
+    let four = every_case();
+    assert_eq!(four.once().await, Outcome::Complete);
+    let mut expected = Vec::new();
+    for interval in ["15s", "30s", "1m", "5m"] {
+        assert!(!stage.path(&format!("{interval}-tasks.json")).exists());
+        let groups: Vec<serde_json::Value> = serde_json::from_str(&four.file(interval)).unwrap();
+        expected.extend(groups.into_iter().map(|mut group| {
+            group["labels"]["__scrape_interval__"] = interval.into();
+            group
+        }));
+    }
+    let by_text =
+        |one: &serde_json::Value, other: &serde_json::Value| one.to_string().cmp(&other.to_string());
+    single.sort_by(by_text);
+    expected.sort_by(by_text);
+    assert_eq!(single, expected);
 }

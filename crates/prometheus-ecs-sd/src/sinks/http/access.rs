@@ -1,0 +1,175 @@
+//! Who may in: what `--web-config-file` says, read again when it changes.
+//!
+//! Without that file, whoever reaches the address may. A file that is bad when the program starts is an error; one that
+//! turns bad later changes nothing, so that neither a typo nor half a file locks anybody out or lets anybody in.
+
+mod passwords;
+mod tls;
+mod web_config;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use crate::config::Mistakes;
+use passwords::{Passwords, Verdict};
+use web_config::Stamps;
+
+/// How often the files are looked at. They must look the same twice, since who changes one may not be done.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+
+/// Sent with every answer that does not say otherwise: nothing here is to be guessed at, framed, or kept by proxies.
+const USUAL_HEADERS: [(&str, &str); 4] = [
+    ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+];
+
+/// Who may in, now.
+#[derive(Clone, Debug)]
+pub struct Access {
+    terms: watch::Receiver<Terms>,
+    /// Where they come from.
+    follower: Option<Arc<Follower>>,
+}
+
+/// What connections and requests must fulfil, and what answers carry.
+#[derive(Clone, Debug, Default)]
+struct Terms {
+    tls: Option<Arc<ServerConfig>>,
+    passwords: Option<Arc<Passwords>>,
+    headers: HeaderMap,
+}
+
+#[derive(Debug)]
+struct Follower {
+    path: PathBuf,
+    stamps: Stamps,
+    terms: watch::Sender<Terms>,
+}
+
+impl Default for Access {
+    /// Everyone may in.
+    fn default() -> Self {
+        Self { terms: watch::channel(Terms::default()).1, follower: None }
+    }
+}
+
+impl Access {
+    /// What the file says; everyone may in without one.
+    pub fn new(web_config: Option<&Path>) -> Result<Self, Mistakes> {
+        let Some(path) = web_config else { return Ok(Self::default()) };
+        let (terms, stamps) = web_config::read(path);
+        let (sender, receiver) = watch::channel(terms?);
+        let follower = Follower { path: path.to_owned(), stamps, terms: sender };
+        Ok(Self { terms: receiver, follower: Some(Arc::new(follower)) })
+    }
+
+    /// For one connection, which is told when the terms change from now on.
+    pub(super) fn for_connection(&self) -> Self {
+        let mut access = self.clone();
+        access.terms.mark_unchanged();
+        access
+    }
+
+    /// How TLS is spoken, if it is.
+    pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.terms.borrow().tls.clone()
+    }
+
+    /// Waits until the terms change.
+    pub(super) async fn changed(mut self) {
+        if self.terms.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Looks at the files for ever, if there are any.
+    pub(super) async fn follow(self) {
+        let Some(follower) = self.follower else { return };
+        let mut looked = interval(LOOKED_AT_EVERY);
+        looked.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut read = follower.stamps.clone();
+        let mut before = read.clone();
+        loop {
+            looked.tick().await;
+            let files = read.clone();
+            let now = blocking(move || files.now()).await;
+            let is_settled = now == before;
+            before = now;
+            if is_settled && before != read {
+                read = follower.read().await;
+                before = read.clone();
+            }
+        }
+    }
+}
+
+impl Follower {
+    /// Puts what is in the files now in force, if it is good.
+    async fn read(&self) -> Stamps {
+        let path = self.path.clone();
+        let (terms, stamps) = blocking(move || web_config::read(&path)).await;
+        let file = self.path.display();
+        match terms {
+            Ok(terms) if terms.are_open() && !self.terms.borrow().are_open() => {
+                let error = "it would let everybody in; restart the program if that is meant";
+                error!(%file, error, "web configuration is bad; the one before stays in force");
+            }
+            Ok(terms) => {
+                self.terms.send_replace(terms);
+                info!(%file, "web configuration is read again");
+            }
+            Err(error) => {
+                error!(%file, %error, "web configuration is bad; the one before stays in force");
+            }
+        }
+        stamps
+    }
+}
+
+impl Terms {
+    /// Whether nothing is asked of anybody.
+    fn are_open(&self) -> bool {
+        self.tls.is_none() && self.passwords.is_none()
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("reading does not panic")
+}
+
+/// Lets a request in, or not; everything that is answered passes here.
+pub(super) async fn admit(State(access): State<Access>, request: Request, next: Next) -> Response {
+    let Terms { passwords, headers, .. } = access.terms.borrow().clone();
+    let verdict = match &passwords {
+        Some(passwords) => passwords.check(request.headers().get(header::AUTHORIZATION)).await,
+        None => Verdict::Right,
+    };
+    let mut response = match verdict {
+        Verdict::Right => next.run(request).await,
+        Verdict::Wrong => {
+            let challenge =
+                [(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="targets""#))];
+            (StatusCode::UNAUTHORIZED, challenge, "unauthorized\n").into_response()
+        }
+        Verdict::Busy => {
+            (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are being checked\n").into_response()
+        }
+    };
+    for (name, value) in USUAL_HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response.headers_mut().extend(headers);
+    response
+}

@@ -1,0 +1,137 @@
+//! The web configuration file, in the format that Prometheus and its exporters share.
+//!
+//! <https://prometheus.io/docs/prometheus/latest/configuration/https/>. What cannot be honoured is refused.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Terms;
+use super::passwords::Passwords;
+use super::tls;
+use crate::config::Mistakes;
+use crate::config::yaml::{Mapping, Problems, Value, parse};
+use crate::replace::Stamp;
+
+/// The most costly hash that is accepted; a check of it takes some seconds.
+const MOST_COST: u32 = 16;
+
+/// The headers that can be set, as in Prometheus.
+const HEADERS: [&str; 5] = [
+    "Content-Security-Policy",
+    "Strict-Transport-Security",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+    "X-XSS-Protection",
+];
+
+/// What the files that were read looked like; `None` for one that was not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamps(BTreeMap<PathBuf, Option<Stamp>>);
+
+impl Stamps {
+    /// What the same files look like now.
+    pub(super) fn now(&self) -> Self {
+        Self(self.0.keys().map(|path| (path.clone(), stamp(path))).collect())
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
+}
+
+/// Files that are read while it is noted what they look like.
+#[derive(Debug, Default)]
+pub(super) struct Files(Stamps);
+
+impl Files {
+    /// A file's text, or why there is none, in words.
+    pub(super) fn read(&mut self, path: &Path) -> Result<String, String> {
+        // First, so that a change in between is noticed.
+        self.0.0.insert(path.to_owned(), stamp(path));
+        fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    }
+}
+
+/// Reads the file and those that it names.
+pub(super) fn read(path: &Path) -> (Result<Terms, Mistakes>, Stamps) {
+    let mut files = Files::default();
+    let terms = match files.read(path) {
+        Ok(text) => terms(path, &text, &mut files),
+        Err(problem) => Err(Mistakes(vec![problem])),
+    };
+    (terms, files.0)
+}
+
+fn terms(path: &Path, text: &str, files: &mut Files) -> Result<Terms, Mistakes> {
+    let mut problems = Problems::of(path);
+    let mut terms = Terms::default();
+    if let Some(mut file) = parse(text, &mut problems).and_then(|value| value.mapping(&mut problems)) {
+        if let Some(section) = mapping(&mut file, "tls_server_config", &mut problems) {
+            terms.tls = tls::read(section, path, files, &mut problems).map(Arc::new);
+        }
+        if let Some(section) = mapping(&mut file, "http_server_config", &mut problems) {
+            terms.headers = http(section, &mut problems);
+        }
+        if let Some(section) = mapping(&mut file, "basic_auth_users", &mut problems) {
+            terms.passwords = Passwords::new(users(section, &mut problems)).map(Arc::new);
+        }
+        file.finish(&mut problems);
+    }
+    problems.into_result().map(|()| terms)
+}
+
+fn mapping(file: &mut Mapping, key: &'static str, problems: &mut Problems) -> Option<Mapping> {
+    file.take(key)?.mapping(problems)
+}
+
+fn users(mut section: Mapping, problems: &mut Problems) -> BTreeMap<String, String> {
+    let mut users = BTreeMap::new();
+    for (user, value) in section.take_all() {
+        let Some(hash) = value.text(problems) else {
+            problems.add(&value.place, "the password's hash is missing");
+            continue;
+        };
+        match hash.parse::<bcrypt::HashParts>() {
+            // What HTTP sends ends the name at its first colon.
+            _ if user.contains(':') => problems.add(&value.place, "a user's name cannot contain a colon"),
+            Ok(parts) if parts.get_cost() > MOST_COST => {
+                let problem = format!("a check of this hash takes too long; use a cost of up to {MOST_COST}");
+                problems.add(&value.place, problem);
+            }
+            Ok(_) => drop(users.insert(user, hash.to_owned())),
+            Err(_) => problems.add(
+                &value.place,
+                "this is not a hash of bcrypt's; make one, for example with htpasswd -nBC 10 ''",
+            ),
+        }
+    }
+    users
+}
+
+/// HTTP/2 is not spoken, which clients find out by themselves, so that it does not matter whether it may be.
+fn http(mut section: Mapping, problems: &mut Problems) -> HeaderMap {
+    if let Some(value) = section.take("http2") {
+        value.flag(problems);
+    }
+    let mut headers = HeaderMap::new();
+    let given = section.take("headers").and_then(|value: Value| value.mapping(problems));
+    for (name, value) in given.map(|mut given| given.take_all()).into_iter().flatten() {
+        let known = HEADERS.iter().find(|known| known.eq_ignore_ascii_case(&name));
+        let Some(name) = known.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()) else {
+            problems
+                .add(&value.place, format!("this header cannot be set; there are {}", HEADERS.join(", ")));
+            continue;
+        };
+        let Some(text) = value.text(problems) else { continue };
+        match HeaderValue::from_str(text) {
+            Ok(value) => drop(headers.insert(name, value)),
+            Err(_) => problems.add(&value.place, "this cannot be sent in a header"),
+        }
+    }
+    section.finish(problems);
+    headers
+}

@@ -1,0 +1,161 @@
+//! Connections: accepted, bounded in number, and each given a limited time for everything it does.
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+use super::access::Access;
+use super::pace::Paced;
+use super::seats::{Seat, Seats};
+
+/// More than any number of Prometheus servers and people needs, and little enough to cost nothing.
+const CONNECTIONS: usize = 1024;
+
+/// Of all file descriptors that the system allows, connections get one in so many; the others are for files and for
+/// connections to AWS.
+const SHARE_OF_DESCRIPTORS: u64 = 2;
+
+/// How long a connection may take to say who it is, and to bring a request, counted from when it may: an idle connection
+/// ends after that too. Prometheus opens another.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a request's head may take. Browsers and proxies send some kilobytes.
+const HEAD_BYTES: usize = 16 << 10;
+const HEAD_LINES: usize = 64;
+
+/// How long to leave the listener alone when the system has nothing to accept a connection with.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// For whoever speaks HTTP where TLS is spoken, in the words of Go's servers.
+const PLAIN: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
+    client sent an HTTP request to an HTTPS server\n";
+/// What each connection begins with that speaks TLS.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// Accepts connections until the program ends.
+pub(super) async fn accept(listener: TcpListener, router: Router, access: Access) {
+    let seats = Seats::new(limit());
+    let mut is_in_trouble = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                is_in_trouble = false;
+                let (seat, router, access) =
+                    (Arc::new(seats.take()), router.clone(), access.for_connection());
+                tokio::spawn(async move {
+                    let served = serve(stream, seat.clone(), router, access);
+                    tokio::select! {
+                        () = seat.lost() => debug!("connection gave way to another"),
+                        served = served => if let Err(error) = served {
+                            debug!(%error, "connection ended");
+                        }
+                    }
+                });
+            }
+            // It was the connection's end, not ours.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut is_in_trouble, true) {
+                    warn!(%error, "a connection could not be accepted");
+                }
+                seats.give_up_one();
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Raises the number of descriptors to what is allowed, as Go's programs do, and says how many connections there may be.
+fn limit() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit.current = limit.maximum;
+        }
+    }
+    let share = limit.current.map_or(u64::MAX, |descriptors| descriptors / SHARE_OF_DESCRIPTORS);
+    usize::try_from(share).unwrap_or(usize::MAX).min(CONNECTIONS)
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn serve(
+    mut stream: TcpStream,
+    seat: Arc<Seat>,
+    router: Router,
+    access: Access,
+) -> Result<(), Failure> {
+    stream.set_nodelay(true)?;
+    let Some(tls) = access.tls() else { return converse(stream, seat, router, access).await };
+    let handshake = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
+            // What is left unread when the connection is closed would take the answer with it.
+            let _ = stream.read(&mut [0; HEAD_BYTES]).await?;
+            stream.write_all(PLAIN).await?;
+            return Err(io::Error::new(ErrorKind::InvalidData, "this is not TLS"));
+        }
+        TlsAcceptor::from(tls).accept(stream).await
+    };
+    let stream = timeout(PATIENCE, handshake).await??;
+    converse(stream, seat, router, access).await
+}
+
+/// Answers requests, one after the other. When who may in is decided anew, the connection ends after the current one.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    seat: Arc<Seat>,
+    router: Router,
+    access: Access,
+) -> Result<(), Failure> {
+    let stream = TokioIo::new(Paced::new(stream, seat.clone()));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_LINES)
+        .serve_connection(stream, Answers { router: TowerToHyperService::new(router), seat });
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        () = access.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}
+
+/// What answers, and tells the seat.
+struct Answers {
+    router: TowerToHyperService<Router>,
+    seat: Arc<Seat>,
+}
+
+impl Service<Request<Incoming>> for Answers {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.seat.answer();
+        self.router.call(request)
+    }
+}

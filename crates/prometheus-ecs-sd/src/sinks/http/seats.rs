@@ -1,0 +1,140 @@
+//! Who is connected. There are so many seats and no more; when all are taken, whoever comes gets that of the one who
+//! has asked for nothing longest. So any number of idle connections keeps nobody out.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Set in the rank of a connection that is being answered: those are the last to be given up.
+const ANSWERING: u64 = 1 << 63;
+
+/// All seats.
+#[derive(Debug)]
+pub(super) struct Seats {
+    limit: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    /// Counts what connections do, which is all the time that matters here.
+    now: u64,
+    /// By rank, which is when they last did something.
+    by_rank: BTreeMap<u64, Arc<Notify>>,
+}
+
+/// One connection's seat, free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    seats: Arc<Seats>,
+    rank: AtomicU64,
+    lost: Arc<Notify>,
+}
+
+impl Seats {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, taken: Mutex::default() })
+    }
+
+    /// A seat for a new connection, taken from another if need be.
+    pub(super) fn take(self: &Arc<Self>) -> Seat {
+        let mut taken = self.taken();
+        while taken.by_rank.len() >= self.limit {
+            taken.give_up_one();
+        }
+        let (rank, lost) = (taken.next(), Arc::new(Notify::new()));
+        taken.by_rank.insert(rank, lost.clone());
+        Seat { seats: self.clone(), rank: AtomicU64::new(rank), lost }
+    }
+
+    /// Gives up a connection, for want of anything else that connections take.
+    pub(super) fn give_up_one(&self) {
+        self.taken().give_up_one();
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn next(&mut self) -> u64 {
+        self.now += 1;
+        self.now
+    }
+
+    fn give_up_one(&mut self) {
+        if let Some((_, lost)) = self.by_rank.pop_first() {
+            lost.notify_one();
+        }
+    }
+}
+
+impl Seat {
+    /// A request has come.
+    pub(super) fn answer(&self) {
+        self.rank(ANSWERING);
+    }
+
+    /// Its answer is on its way.
+    pub(super) fn rest(&self) {
+        self.rank(0);
+    }
+
+    /// Waits until another connection has this seat.
+    pub(super) async fn lost(&self) {
+        self.lost.notified().await;
+    }
+
+    fn rank(&self, phase: u64) {
+        let mut taken = self.seats.taken();
+        let rank = phase | taken.next();
+        // Who has lost the seat stays without.
+        if let Some(lost) = taken.by_rank.remove(&self.rank.swap(rank, Ordering::Relaxed)) {
+            taken.by_rank.insert(rank, lost);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seats.taken().by_rank.remove(&self.rank.load(Ordering::Relaxed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn is_lost(seat: &Seat) -> bool {
+        seat.lost().now_or_never().is_some()
+    }
+
+    #[test]
+    fn the_one_that_was_idle_longest_is_given_up_and_one_that_is_answered_last() {
+        let seats = Seats::new(3);
+        let [answered, first, second] = [seats.take(), seats.take(), seats.take()];
+        answered.answer();
+        first.answer();
+        first.rest();
+        let third = seats.take();
+        assert!(is_lost(&second) && !is_lost(&first) && !is_lost(&answered));
+        let fourth = seats.take();
+        assert!(is_lost(&first) && !is_lost(&third) && !is_lost(&answered));
+        // Nothing that it does brings the seat back.
+        first.answer();
+        first.rest();
+        drop((first, third, fourth));
+        let others = [seats.take(), seats.take()];
+        assert!(!is_lost(&answered));
+        for seat in &others {
+            seat.answer();
+        }
+        let _last = seats.take();
+        assert!(is_lost(&answered) && !others.iter().any(is_lost));
+    }
+}

@@ -1,0 +1,256 @@
+//! Passwords, and the web configuration file.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use insta::assert_snapshot;
+use prometheus_ecs_sd::sinks::http::Access;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
+
+use super::{Served, ask, bare, request};
+use crate::simulated::{Stage, fleet};
+use crate::tools::{repository, tool, wait};
+
+/// A configuration with one user, in a directory of its own.
+fn one_user(user: &str, password: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &users(user, password));
+    directory
+}
+
+fn users(user: &str, password: &str) -> String {
+    format!("basic_auth_users:\n  {user}: {}\n", bcrypt::hash(password, 10).unwrap())
+}
+
+fn write(directory: &Path, text: &str) {
+    std::fs::write(directory.join("web.yml"), text).unwrap();
+}
+
+fn served(directory: &TempDir) -> Served {
+    Served::on(Stage::new(fleet(&[("production", 1)])), Some(&directory.path().join("web.yml")))
+}
+
+fn line(user: &str, password: &str) -> String {
+    format!("Authorization: Basic {}\r\n", BASE64_STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn status(server: SocketAddr, path: &str, lines: &str) -> u16 {
+    ask(server, "GET", path, lines).unwrap().status
+}
+
+#[test]
+fn nobody_is_let_in_without_the_right_password() {
+    let directory = one_user("prometheus", "secret");
+    let served = served(&directory);
+    let right = line("prometheus", "secret");
+    wait(|| match status(served.address, "/sd", &right) {
+        200 => Ok(()),
+        other => Err(format!("the list, not {other}")),
+    });
+    for wrong in [
+        String::new(),
+        line("prometheus", "Secret"),
+        line("prometheus", ""),
+        line("nobody", "secret"),
+        "Authorization: Bearer secret\r\n".to_owned(),
+        format!("X-Forwarded-User: prometheus\r\n{}", line("", "")),
+    ] {
+        // What is there and what is not are told to nobody.
+        for path in ["/sd", "/sd?x=y", "/-/healthy", "/-/ready", "/nothing"] {
+            let answer = served.ask(path, &wrong);
+            assert_eq!((answer.status, &*answer.text()), (401, "unauthorized\n"), "{path} {wrong}");
+            assert_eq!(answer.header("www-authenticate"), Some("Basic realm=\"targets\""));
+        }
+    }
+    assert_eq!(status(served.address, "/-/healthy", &right), 200);
+    assert_eq!(status(served.address, "/nothing", &right), 404);
+}
+
+#[test]
+fn a_name_that_nobody_has_takes_as_long_as_a_wrong_password() {
+    let directory = one_user("prometheus", "secret");
+    let served = served(&directory);
+    let fastest = |user: &str| {
+        let took = |number| {
+            let began = Instant::now();
+            assert_eq!(status(served.address, "/sd", &line(user, &format!("{number}"))), 401);
+            began.elapsed()
+        };
+        (0..5).map(took).min().unwrap()
+    };
+    let (known, unknown) = (fastest("prometheus"), fastest("nobody"));
+    assert!(unknown > known / 2 && known > unknown / 2, "{known:?} {unknown:?}");
+}
+
+#[test]
+fn wrong_passwords_do_not_hold_up_who_is_known() {
+    let directory = one_user("prometheus", "secret");
+    let served = served(&directory);
+    let right = line("prometheus", "secret");
+    wait(|| match status(served.address, "/sd", &right) {
+        200 => Ok(()),
+        other => Err(format!("the list, not {other}")),
+    });
+    let (over, refused) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for guess in 0..20 {
+            let (over, refused, address) = (&over, &refused, served.address);
+            scope.spawn(move || {
+                let guess = line("prometheus", &guess.to_string());
+                while !over.load(Ordering::Relaxed) {
+                    assert!(matches!(status(address, "/sd", &guess), 401 | 503));
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        wait(|| if refused.load(Ordering::Relaxed) > 0 { Ok(()) } else { Err("a guess".to_owned()) });
+        let slowest = (0..20).map(|_| {
+            let began = Instant::now();
+            assert_eq!(status(served.address, "/sd", &right), 200);
+            began.elapsed()
+        });
+        let slowest = slowest.max();
+        over.store(true, Ordering::Relaxed);
+        assert!(slowest.unwrap() < Duration::from_secs(1), "{slowest:?}");
+    });
+}
+
+/// The status of an answer, in a runtime whose time is paused.
+async fn status_of(server: SocketAddr, lines: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(server).await.unwrap();
+    stream.write_all(request("GET", "/-/healthy", lines).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_file_is_read_again_when_it_changes_and_a_bad_one_is_not_taken() {
+    let directory = one_user("prometheus", "first");
+    let server = bare(Access::new(Some(&directory.path().join("web.yml"))).unwrap()).await;
+    let (first, second) = (line("prometheus", "first"), line("other", "second"));
+    assert_eq!(status_of(server, &first).await, "200");
+    for bad in
+        ["", "basic_auth_users: {}\n", "basic_auth_users:\n  prometheus: first\n", "basic_auth_userz:\n"]
+    {
+        write(directory.path(), bad);
+        sleep(Duration::from_secs(4)).await;
+        assert_eq!(status_of(server, &first).await, "200", "{bad:?}");
+        assert_eq!(status_of(server, "").await, "401", "{bad:?}");
+    }
+    std::fs::remove_file(directory.path().join("web.yml")).unwrap();
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!((status_of(server, &first).await, status_of(server, "").await), ("200".into(), "401".into()));
+    write(directory.path(), &users("other", "second"));
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(
+        (status_of(server, &second).await, status_of(server, &first).await),
+        ("200".into(), "401".into())
+    );
+}
+
+/// Everything that is wrong with a configuration.
+fn mistakes(text: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), text);
+    let name = directory.path().to_str().unwrap().to_owned() + "/";
+    match Access::new(Some(&directory.path().join("web.yml"))) {
+        Ok(_) => "accepted".to_owned(),
+        Err(mistakes) => mistakes.to_string().replace(&name, ""),
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    assert_snapshot!(mistakes("\
+tls_server_config:
+  cert_file: missing.pem
+  client_auth_type: RequireAnyClientCert
+  min_version: TLS10
+  cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]
+  curve_preferences: [CurveP521]
+  client_allowed_sans: [prometheus]
+  certfile: x
+http_server_config:
+  http2: perhaps
+  headers:
+    Server: nginx
+basic_auth_users:
+  prometheus: secret
+  slow: $2y$31$BLqg75tQ6uF9BjHx.Ck/qOMeJ6aJyh3YNI63ficBJLSXc7Ud7jJL2
+unknown: 1
+"), @r#"
+    web.yml:1: tls_server_config: key_file is missing
+    web.yml:2: tls_server_config.cert_file: missing.pem cannot be read: No such file or directory (os error 2)
+    web.yml:3: tls_server_config.client_auth_type: RequireAnyClientCert lets in whoever has made a certificate; use RequireAndVerifyClientCert
+    web.yml:4: tls_server_config.min_version: "TLS10" is not spoken; use TLS12 or TLS13
+    web.yml:5: tls_server_config.cipher_suites[0]: TLS_RSA_WITH_RC4_128_SHA is not offered; there are TLS_AES_256_GCM_SHA384, TLS_AES_128_GCM_SHA256, TLS_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+    web.yml:6: tls_server_config.curve_preferences[0]: CurveP521 is not offered; there are X25519, CurveP256, CurveP384
+    web.yml:7: tls_server_config.client_allowed_sans: names in certificates are not looked at; issue the certificates of clients that may in from an authority of their own
+    web.yml:8: tls_server_config.certfile: there is no such key; is cert_file meant?
+    web.yml:10: http_server_config.http2: "perhaps" is neither true nor false
+    web.yml:12: http_server_config.headers.Server: this header cannot be set; there are Content-Security-Policy, Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection
+    web.yml:14: basic_auth_users.prometheus: this is not a hash of bcrypt's; make one, for example with htpasswd -nBC 10 ''
+    web.yml:15: basic_auth_users.slow: a check of this hash takes too long; use a cost of up to 16
+    web.yml:16: unknown: there is no such key
+    "#);
+    assert_eq!(mistakes(""), "accepted");
+    assert_eq!(mistakes("http_server_config: {http2: false, headers: {X-Frame-Options: deny}}"), "accepted");
+    assert_snapshot!(Access::new(Some(Path::new("/nonexistent/web.yml"))).unwrap_err(), @"/nonexistent/web.yml cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn headers_that_are_set_are_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=60\n");
+    let served = served(&directory);
+    let answer = served.ask("/nothing", "");
+    assert_eq!(answer.header("strict-transport-security"), Some("max-age=60"));
+}
+
+#[test]
+fn the_example_is_accepted_here_and_by_prometheus() {
+    let directory = tempfile::tempdir().unwrap();
+    let example = directory.path().join("web-config.yml");
+    std::fs::copy(repository("examples/web-config.yml"), &example).unwrap();
+    for (own, name) in
+        [("server.pem", "server.crt"), ("server.key", "server.key"), ("authority.pem", "clients.crt")]
+    {
+        let own = repository("crates/prometheus-ecs-sd/tests/it/http/certificates").join(own);
+        std::fs::copy(own, directory.path().join(name)).unwrap();
+    }
+    let mut check: Command = tool("promtool");
+    let output = check.args(["check", "web-config"]).arg(&example).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    Access::new(Some(&example)).unwrap();
+}
+
+#[test]
+fn every_key_that_the_document_names_is_known_and_no_other() {
+    let text = std::fs::read_to_string(repository("docs/security.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `tls_") || line.starts_with("| `http_"));
+    let cells = rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').skip(1).step_by(2));
+    let mut named: Vec<_> = cells.filter_map(|key| key.split('.').nth(1)).collect();
+    let sources = ["tls.rs", "web_config.rs"].map(|name| {
+        let path = format!("crates/prometheus-ecs-sd/src/sinks/http/access/{name}");
+        std::fs::read_to_string(repository(&path)).unwrap()
+    });
+    let mut known = Vec::new();
+    for beginning in ["section.take(\"", "section, \"", "bound(\""] {
+        for source in &sources {
+            let uses = source.split(beginning).skip(1);
+            known.extend(uses.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+    known.retain(|key| key != "client_allowed_sans");
+    known.sort();
+    named.sort_unstable();
+    assert_eq!(named, known);
+}
