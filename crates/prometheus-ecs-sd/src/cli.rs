@@ -1,5 +1,6 @@
 //! The command line. One command a file in `cli/`; what the options mean together is [`config`](crate::config)'s.
 
+mod arguments;
 mod check_config;
 mod demo;
 mod explain;
@@ -13,16 +14,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Config, Mistakes};
 use crate::publisher::Outlet;
 use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
-use crate::sinks::file_sd::Layout;
 use crate::sinks::http::{Access, Server, Site};
 use crate::telemetry;
+use arguments::{GenerateArgs, Product};
 use layers::{Layers, Unread};
+
+pub use arguments::{DemoArgs, LogArgs, LogFormat, LogLevel, RunArgs, TargetArgs};
 
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -87,231 +90,6 @@ enum Command {
     CheckConfig(RunArgs),
     /// Print things to copy, made for the configuration at hand
     Generate(GenerateArgs),
-}
-
-/// What the discovery of a real account takes.
-#[derive(Clone, Debug, Default, Args)]
-pub struct RunArgs {
-    /// Every option by its name, and sources with settings of their own; YAML
-    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
-    pub config_file: Option<std::path::PathBuf>,
-
-    /// Where the target files go; must exist and be writable [default: no files]
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
-    pub directory: Option<std::path::PathBuf>,
-
-    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
-    #[arg(long, value_name = "ADDR", help_heading = "Output")]
-    pub listen_address: Option<String>,
-
-    /// Who may in over HTTP: TLS and basic auth, in the format of Prometheus' web configuration
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub web_config_file: Option<std::path::PathBuf>,
-
-    /// One target file for each scrape interval, or a single one
-    #[arg(long, value_name = "LAYOUT", value_enum, default_value = "per-interval", help_heading = "Output")]
-    pub file_layout: Layout,
-    /// Let POST /-/reload read the configuration file again
-    #[arg(long, help_heading = "Output")]
-    pub enable_lifecycle: bool,
-
-    /// Refresh once and exit: 0 complete, 3 written but some cluster failed
-    #[arg(long, help_heading = "Output")]
-    pub once: bool,
-
-    /// Time between refreshes: seconds, or 90s, 2m
-    #[arg(long, value_name = "T", default_value = "60", help_heading = "Output")]
-    pub interval: String,
-
-    /// Time within which each running task is described again for its health and tags
-    #[arg(long, value_name = "T", default_value = "10m", help_heading = "Output")]
-    pub recheck_interval: String,
-
-    /// Time after which the targets of a cluster that cannot be read are let go
-    #[arg(long, value_name = "T", default_value = "never", help_heading = "Output")]
-    pub max_staleness: String,
-
-    /// Where facts outlast a restart, or none [default: DIR/.prometheus-ecs-sd/state]
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub state_file: Option<std::path::PathBuf>,
-
-    /// Also discover the accounts of these roles
-    #[arg(
-        long,
-        visible_alias = "roles",
-        value_name = "ARN",
-        num_args = 1..,
-        value_delimiter = ',',
-        help_heading = "Where to look"
-    )]
-    pub role: Vec<String>,
-
-    /// External id for assuming the roles
-    #[arg(long, value_name = "ID", help_heading = "Where to look")]
-    pub external_id: Option<String>,
-
-    /// Leave out the account of the credentials, look only at those of the roles
-    #[arg(long, help_heading = "Where to look")]
-    pub no_own_account: bool,
-
-    /// Regions [default: the AWS configuration's]
-    #[arg(
-        long,
-        alias = "regions",
-        value_name = "R",
-        num_args = 1..,
-        value_delimiter = ',',
-        help_heading = "Where to look"
-    )]
-    pub region: Vec<String>,
-
-    /// Only these clusters: names, ARNs, or globs such as 'prod-*' [default: all]
-    #[arg(
-        long,
-        visible_alias = "cluster-arns",
-        alias = "clusters",
-        value_name = "C",
-        num_args = 1..,
-        value_delimiter = ',',
-        help_heading = "Where to look"
-    )]
-    pub cluster: Vec<String>,
-
-    /// Share of AWS's request limits to use, up to 1; the rest is left to others
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value = crate::aws::Share::DEFAULT,
-        help_heading = "Where to look"
-    )]
-    pub api_share: String,
-
-    /// Scrape intervals that containers can ask for, one file each
-    #[arg(
-        long,
-        value_name = "T",
-        num_args = 1..,
-        value_delimiter = ',',
-        default_values = ecs_discovery::interval::Intervals::OFFERED,
-        help_heading = "Targets"
-    )]
-    pub scrape_intervals: Vec<String>,
-
-    /// Scrape interval of containers that ask for none
-    #[arg(
-        long,
-        value_name = "T",
-        default_value = ecs_discovery::interval::Intervals::DEFAULT,
-        help_heading = "Targets"
-    )]
-    pub default_scrape_interval_prefix: String,
-
-    /// Publish these tags of task definitions and tasks as __meta_ecs_tag_…; '*' for all
-    #[arg(
-        long,
-        value_name = "K",
-        num_args = 1..,
-        value_delimiter = ',',
-        help_heading = "Targets"
-    )]
-    pub tags_to_labels: Vec<String>,
-
-    /// How to log.
-    #[command(flatten)]
-    pub log: LogArgs,
-}
-
-/// What the demo takes.
-#[derive(Clone, Debug, Args)]
-pub struct DemoArgs {
-    /// Where the target files and prometheus.yml go [default: a new directory for temporary files]
-    #[arg(long, value_name = "DIR")]
-    pub directory: Option<std::path::PathBuf>,
-
-    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
-    #[arg(long, value_name = "ADDR")]
-    pub listen_address: Option<String>,
-
-    /// Time between refreshes: seconds, or 90s, 2m
-    #[arg(long, value_name = "T", default_value = "5")]
-    pub interval: String,
-
-    /// Time between one task's end and the next one's
-    #[arg(long, value_name = "T", default_value = "20")]
-    pub churn: String,
-
-    /// How to log.
-    #[command(flatten)]
-    pub log: LogArgs,
-}
-
-/// What is made, and what it is made for.
-#[derive(Clone, Debug, Args)]
-struct GenerateArgs {
-    /// What to print
-    #[arg(value_enum, value_name = "WHAT")]
-    product: Product,
-
-    /// For which shell: bash, elvish, fish, powershell or zsh
-    #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
-    shell: Option<clap_complete::Shell>,
-
-    /// For which configuration.
-    #[command(flatten)]
-    run: RunArgs,
-}
-
-/// Things that people copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Product {
-    /// Scrape configuration for Prometheus
-    PrometheusConfig,
-    /// What the program's own credentials must be allowed
-    IamPolicy,
-    /// What each of the roles must be allowed
-    IamRolePolicy,
-    /// Completions for a shell
-    Completions,
-    /// The manual page
-    Man,
-}
-
-/// How to log, on standard error.
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub struct LogArgs {
-    /// The least important messages to log
-    #[arg(long, value_name = "LEVEL", value_enum, default_value = "info", help_heading = "Logs")]
-    pub log_level: LogLevel,
-
-    /// The form of messages on standard error
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", help_heading = "Logs")]
-    pub log_format: LogFormat,
-}
-
-/// The least important messages to log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum LogLevel {
-    /// What stops the program.
-    Error,
-    /// Where an operator should act.
-    Warn,
-    /// Each change.
-    #[default]
-    Info,
-    /// Each refresh and each failed request.
-    Debug,
-    /// Everything, the AWS SDK's messages included.
-    Trace,
-}
-
-/// The form of log messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Parses the command line, runs what it says until that ends, and tells the exit code.

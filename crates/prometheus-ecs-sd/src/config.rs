@@ -21,7 +21,7 @@ use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
 use crate::aws::{InvalidShare, Share};
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, TargetArgs};
 use crate::sinks::file_sd::{self, Layout};
 use crate::state::StateFile;
 use accounts::Common;
@@ -245,11 +245,11 @@ pub(crate) fn targets(
 }
 
 fn rules(arguments: &RunArgs, notes: &mut Notes) -> Rules {
-    let intervals = intervals(arguments, notes);
-    Rules { intervals, tags_to_labels: Arc::new(tags(&arguments.tags_to_labels)) }
+    let intervals = intervals(&arguments.targets, notes);
+    Rules { intervals, tags_to_labels: Arc::new(tags(&arguments.targets.tags_to_labels)) }
 }
 
-fn intervals(arguments: &RunArgs, notes: &mut Notes) -> Intervals {
+fn intervals(arguments: &TargetArgs, notes: &mut Notes) -> Intervals {
     let intervals = Intervals::new(&arguments.scrape_intervals, &arguments.default_scrape_interval_prefix);
     let option = match intervals {
         Err(InvalidIntervals::DefaultNotOffered(_)) => "default-scrape-interval-prefix",
@@ -317,6 +317,14 @@ mod tests {
 
     use super::*;
 
+    fn targets(default_interval: &str) -> TargetArgs {
+        TargetArgs {
+            scrape_intervals: Intervals::OFFERED.map(str::to_owned).to_vec(),
+            default_scrape_interval_prefix: default_interval.to_owned(),
+            ..TargetArgs::default()
+        }
+    }
+
     fn arguments() -> RunArgs {
         RunArgs {
             directory: Some(std::env::temp_dir()),
@@ -325,8 +333,7 @@ mod tests {
             max_staleness: "never".to_owned(),
             state_file: Some("none".into()),
             api_share: Share::DEFAULT.to_owned(),
-            scrape_intervals: Intervals::OFFERED.map(str::to_owned).to_vec(),
-            default_scrape_interval_prefix: Intervals::DEFAULT.to_owned(),
+            targets: targets(Intervals::DEFAULT),
             ..RunArgs::default()
         }
     }
@@ -364,7 +371,7 @@ mod tests {
             region: vec!["Frankfurt".to_owned()],
             cluster: vec!["arn:aws:ecs:eu-west-1:123456789012:service/web".to_owned()],
             api_share: "50%".to_owned(),
-            default_scrape_interval_prefix: "2m".to_owned(),
+            targets: targets("2m"),
             ..arguments()
         });
         assert_snapshot!(mistakes.unwrap_err(), @r#"

@@ -12,7 +12,7 @@ use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::render::explanation::{Colours, Text, json};
 
 use crate::aws::{Aws, SourceSpec, task_definition};
-use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, failure, usage};
+use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, TargetArgs, failure, usage};
 use crate::config::{self, Account, FileLayer, Mistakes};
 use crate::explain::{Wanted, explained};
 use crate::poller::NoRegion;
@@ -65,29 +65,9 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "FILE", help_heading = "Targets")]
     pub(super) config_file: Option<PathBuf>,
 
-    /// Scrape intervals that containers can ask for
-    #[arg(
-        long,
-        value_name = "T",
-        num_args = 1..,
-        value_delimiter = ',',
-        default_values = ecs_discovery::interval::Intervals::OFFERED,
-        help_heading = "Targets"
-    )]
-    pub(super) scrape_intervals: Vec<String>,
-
-    /// Scrape interval of containers that ask for none
-    #[arg(
-        long,
-        value_name = "T",
-        default_value = ecs_discovery::interval::Intervals::DEFAULT,
-        help_heading = "Targets"
-    )]
-    pub(super) default_scrape_interval_prefix: String,
-
-    /// Publish these tags of task definitions and tasks as __meta_ecs_tag_…; '*' for all
-    #[arg(long, value_name = "K", num_args = 1.., value_delimiter = ',', help_heading = "Targets")]
-    pub(super) tags_to_labels: Vec<String>,
+    /// What becomes a target.
+    #[command(flatten)]
+    pub(super) targets: TargetArgs,
 
     /// How to log.
     #[command(flatten)]
@@ -123,9 +103,7 @@ fn settings(arguments: &ExplainArgs, file: Option<FileLayer>) -> Result<(Account
         no_own_account: arguments.role.is_some(),
         external_id: arguments.external_id.clone(),
         region: arguments.region.iter().cloned().collect(),
-        scrape_intervals: arguments.scrape_intervals.clone(),
-        default_scrape_interval_prefix: arguments.default_scrape_interval_prefix.clone(),
-        tags_to_labels: arguments.tags_to_labels.clone(),
+        targets: arguments.targets.clone(),
         ..RunArgs::default()
     };
     let (accounts, rules) = config::targets(&shared, file)?;

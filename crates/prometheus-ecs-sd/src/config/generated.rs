@@ -1,9 +1,13 @@
 //! What belongs to a configuration elsewhere: Prometheus's own, and what AWS is to allow.
 
+use std::path::Path;
+
+use ecs_discovery::interval::Interval;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Account, Config};
+use crate::sinks::file_sd::{self, Layout};
 
 /// What is asked in every account. The listing of clusters comes besides, unless all are named.
 const READING: [&str; 5] = [
@@ -18,26 +22,48 @@ const HOSTS: [&str; 2] = ["ec2:DescribeInstances", "ssm:DescribeInstanceInformat
 
 /// The scrape configuration: of the target files if there are any, otherwise of what is served.
 pub(crate) fn prometheus_config(config: &Config) -> String {
-    let mut made = "scrape_configs:\n".to_owned();
-    match (&config.directory, &config.listen) {
-        (Some(directory), _) => {
-            for interval in config.rules.intervals.offered() {
-                let file =
-                    Value::from(directory.join(format!("{interval}-tasks.json")).display().to_string());
-                made += &format!(
-                    "  - job_name: ecs-{interval}\n    scrape_interval: {interval}\n    file_sd_configs:\n      - files: [{file}]\n"
-                );
-            }
+    let intervals = config.rules.intervals.offered();
+    let jobs = match (&config.directory, config.file_layout) {
+        (Some(directory), Layout::PerInterval) => {
+            intervals.iter().map(|interval| job_of_interval(directory, interval)).collect()
         }
-        (None, listen) => {
-            let address = listen.as_ref().map_or("", |listen| listen.address());
-            let here = if address.starts_with(':') { "localhost" } else { "" };
-            made += &format!(
-                "  # Each target brings its own interval, path and scheme.\n  - job_name: ecs\n    http_sd_configs:\n      - url: http://{here}{address}/sd\n        refresh_interval: 30s\n"
-            );
+        (Some(directory), Layout::Single) => {
+            let file = quoted(&directory.join(file_sd::SINGLE));
+            one_job(&format!("file_sd_configs:\n      - files: [{file}]"))
         }
+        (None, _) => one_job(&http_sd(config)),
+    };
+    format!("scrape_configs:\n{jobs}")
+}
+
+fn job_of_interval(directory: &Path, interval: &Interval) -> String {
+    let file = quoted(&directory.join(format!("{interval}{}", file_sd::SUFFIX)));
+    format!(
+        "  - job_name: ecs-{interval}\n    scrape_interval: {interval}\n    file_sd_configs:\n      - files: [{file}]\n"
+    )
+}
+
+fn one_job(discovery: &str) -> String {
+    format!("  # Each target brings its own interval, path and scheme.\n  - job_name: ecs\n    {discovery}\n")
+}
+
+fn http_sd(config: &Config) -> String {
+    let address = config.listen.as_ref().map_or("", |listen| listen.address());
+    let here = if address.starts_with(':') { "localhost" } else { "" };
+    let url = |scheme: &str| format!("http_sd_configs:\n      - url: {scheme}://{here}{address}/sd");
+    match &config.web_config_file {
+        None => url("http"),
+        // What it asks for, its users know.
+        Some(_) => format!(
+            "{}\n        # As the web configuration file asks for it, and http if it has no certificate:\n        # basic_auth: {{ username: …, password_file: … }}\n        # tls_config: {{ ca_file: … }}",
+            url("https")
+        ),
     }
-    made
+}
+
+/// JSON's strings are YAML's.
+fn quoted(path: &Path) -> Value {
+    Value::from(path.display().to_string())
 }
 
 /// What the credentials that the program is started with must be allowed.

@@ -24,10 +24,10 @@ impl Config {
         let mut shown: Vec<(String, String)> = vec![
             ("directory".to_owned(), path(&self.directory)),
             ("file_layout".to_owned(), self.file_layout.to_string()),
+            ("state_file".to_owned(), path(&self.state_file)),
             ("listen_address".to_owned(), listen.to_owned()),
             ("web_config_file".to_owned(), path(&self.web_config_file)),
             ("enable_lifecycle".to_owned(), self.enable_lifecycle.to_string()),
-            ("state_file".to_owned(), path(&self.state_file)),
             ("interval".to_owned(), length(self.interval)),
             ("recheck_interval".to_owned(), length(self.recheck_interval)),
             ("max_staleness".to_owned(), length(self.max_staleness)),

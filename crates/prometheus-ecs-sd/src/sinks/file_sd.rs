@@ -27,9 +27,9 @@ pub(crate) const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
 /// What the files being made there begin with.
 const WORK_PREFIX: &str = "tasks-";
 /// What a target file's name ends in, after its interval.
-const SUFFIX: &str = "-tasks.json";
+pub(crate) const SUFFIX: &str = "-tasks.json";
 /// The file of all targets.
-const SINGLE: &str = "tasks.json";
+pub(crate) const SINGLE: &str = "tasks.json";
 /// What a file without targets holds.
 const EMPTY: &str = "[]\n";
 /// Readable for Prometheus, whichever user it runs as, unless the umask forbids it.

@@ -133,9 +133,11 @@ sources:
     The configuration is valid:
 
       directory                       targets
-      listen_address                  none
-      enable_lifecycle                false
+      file_layout                     per-interval
       state_file                      targets/.prometheus-ecs-sd/state
+      listen_address                  none
+      web_config_file                 none
+      enable_lifecycle                false
       interval                        2m
       recheck_interval                20m
       max_staleness                   24h
@@ -153,9 +155,11 @@ sources:
     The configuration is valid:
 
       directory                       targets
-      listen_address                  none
-      enable_lifecycle                false
+      file_layout                     per-interval
       state_file                      targets/.prometheus-ecs-sd/state
+      listen_address                  none
+      web_config_file                 none
+      enable_lifecycle                false
       interval                        90s
       recheck_interval                30m
       max_staleness                   24h
@@ -171,6 +175,20 @@ sources:
 }
 
 #[test]
+fn a_web_configuration_that_is_there_is_checked_too() {
+    let text = "web_config_file: web.yml\n";
+    assert!(configured(text).runs(&["check-config"]).starts_with("exit 0"));
+    let checked = configured(text);
+    std::fs::write(checked.directory.path().join("web.yml"), "basic_auth_user: {}\n").unwrap();
+    assert_snapshot!(checked.runs(&["check-config"]), @r"
+    exit 2
+    error: web.yml:1: basic_auth_user: there is no such key; is basic_auth_users meant?
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
 fn an_empty_file_says_nothing() {
     let without =
         program().env_remove("PROMETHEUS_ECS_SD_LISTEN_ADDRESS").arg("check-config").output().unwrap();
@@ -181,8 +199,10 @@ fn an_empty_file_says_nothing() {
 #[test]
 fn the_configuration_for_prometheus_is_one_that_it_takes() {
     let files = configured("directory: /var/lib/a 'b'\nscrape_intervals: [10s, 1m]\n");
+    let single = configured("directory: targets\nfile_layout: single\n");
     let served = configured("listen_address: :9800\n");
-    let made = [files, served].map(|configured| {
+    let guarded = configured("web_config_file: web.yml\n");
+    let made = [files, single, served, guarded].map(|configured| {
         let made = configured.runs(&["generate", "prometheus-config"]);
         let made = made.strip_prefix("exit 0\n").unwrap().to_owned();
         let directory = tempfile::tempdir().unwrap();
@@ -206,9 +226,23 @@ fn the_configuration_for_prometheus_is_one_that_it_takes() {
     scrape_configs:
       # Each target brings its own interval, path and scheme.
       - job_name: ecs
+        file_sd_configs:
+          - files: ["targets/tasks.json"]
+
+    scrape_configs:
+      # Each target brings its own interval, path and scheme.
+      - job_name: ecs
         http_sd_configs:
           - url: http://localhost:9800/sd
-            refresh_interval: 30s
+
+    scrape_configs:
+      # Each target brings its own interval, path and scheme.
+      - job_name: ecs
+        http_sd_configs:
+          - url: https://127.0.0.1:9779/sd
+            # As the web configuration file asks for it, and http if it has no certificate:
+            # basic_auth: { username: …, password_file: … }
+            # tls_config: { ca_file: … }
     "#);
 }
 

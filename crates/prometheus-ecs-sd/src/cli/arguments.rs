@@ -1,0 +1,241 @@
+//! What can be typed, option by option.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::sinks::file_sd::Layout;
+
+/// What the discovery of a real account takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Every option by its name, and sources with settings of their own; YAML
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    pub config_file: Option<PathBuf>,
+
+    /// Where the target files go; must exist and be writable [default: no files]
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    pub directory: Option<PathBuf>,
+
+    /// One target file for each scrape interval, or a single one
+    #[arg(long, value_name = "LAYOUT", value_enum, default_value = "per-interval", help_heading = "Files")]
+    pub file_layout: Layout,
+
+    /// Where facts outlast a restart, or none [default: DIR/.prometheus-ecs-sd/state]
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub state_file: Option<PathBuf>,
+
+    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
+    #[arg(long, value_name = "ADDR", help_heading = "HTTP")]
+    pub listen_address: Option<String>,
+
+    /// Who may in over HTTP: TLS and basic auth, in the format of Prometheus' web configuration
+    #[arg(long, value_name = "FILE", help_heading = "HTTP")]
+    pub web_config_file: Option<PathBuf>,
+
+    /// Let POST /-/reload read the configuration file again
+    #[arg(long, help_heading = "HTTP")]
+    pub enable_lifecycle: bool,
+
+    /// Refresh once and exit: 0 complete, 3 written but some cluster failed
+    #[arg(long, help_heading = "Refreshes")]
+    pub once: bool,
+
+    /// Time between refreshes: seconds, or 90s, 2m
+    #[arg(long, value_name = "T", default_value = "60", help_heading = "Refreshes")]
+    pub interval: String,
+
+    /// Time within which each running task is described again for its health and tags
+    #[arg(long, value_name = "T", default_value = "10m", help_heading = "Refreshes")]
+    pub recheck_interval: String,
+
+    /// Time after which the targets of a cluster that cannot be read are let go
+    #[arg(long, value_name = "T", default_value = "never", help_heading = "Refreshes")]
+    pub max_staleness: String,
+
+    /// Also discover the accounts of these roles
+    #[arg(
+        long,
+        visible_alias = "roles",
+        value_name = "ARN",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Where to look"
+    )]
+    pub role: Vec<String>,
+
+    /// External id for assuming the roles
+    #[arg(long, value_name = "ID", help_heading = "Where to look")]
+    pub external_id: Option<String>,
+
+    /// Leave out the account of the credentials, look only at those of the roles
+    #[arg(long, help_heading = "Where to look")]
+    pub no_own_account: bool,
+
+    /// Regions [default: the AWS configuration's]
+    #[arg(
+        long,
+        alias = "regions",
+        value_name = "R",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Where to look"
+    )]
+    pub region: Vec<String>,
+
+    /// Only these clusters: names, ARNs, or globs such as 'prod-*' [default: all]
+    #[arg(
+        long,
+        visible_alias = "cluster-arns",
+        alias = "clusters",
+        value_name = "C",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Where to look"
+    )]
+    pub cluster: Vec<String>,
+
+    /// Share of AWS's request limits to use, up to 1; the rest is left to others
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value = crate::aws::Share::DEFAULT,
+        help_heading = "Where to look"
+    )]
+    pub api_share: String,
+
+    /// What becomes a target.
+    #[command(flatten)]
+    pub targets: TargetArgs,
+
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What becomes a target.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TargetArgs {
+    /// Scrape intervals that containers can ask for, one file each
+    #[arg(
+        long,
+        value_name = "T",
+        num_args = 1..,
+        value_delimiter = ',',
+        default_values = ecs_discovery::interval::Intervals::OFFERED,
+        help_heading = "Targets"
+    )]
+    pub scrape_intervals: Vec<String>,
+
+    /// Scrape interval of containers that ask for none
+    #[arg(
+        long,
+        value_name = "T",
+        default_value = ecs_discovery::interval::Intervals::DEFAULT,
+        help_heading = "Targets"
+    )]
+    pub default_scrape_interval_prefix: String,
+
+    /// Publish these tags of task definitions and tasks as __meta_ecs_tag_…; '*' for all
+    #[arg(
+        long,
+        value_name = "K",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Targets"
+    )]
+    pub tags_to_labels: Vec<String>,
+}
+
+/// What the demo takes.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Where the target files and prometheus.yml go [default: a new directory for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+
+    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
+    #[arg(long, value_name = "ADDR")]
+    pub listen_address: Option<String>,
+
+    /// Time between refreshes: seconds, or 90s, 2m
+    #[arg(long, value_name = "T", default_value = "5")]
+    pub interval: String,
+
+    /// Time between one task's end and the next one's
+    #[arg(long, value_name = "T", default_value = "20")]
+    pub churn: String,
+
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What is made, and what it is made for.
+#[derive(Clone, Debug, Args)]
+pub(super) struct GenerateArgs {
+    /// What to print
+    #[arg(value_enum, value_name = "WHAT")]
+    pub(super) product: Product,
+
+    /// For which shell: bash, elvish, fish, powershell or zsh
+    #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
+    pub(super) shell: Option<clap_complete::Shell>,
+
+    /// For which configuration.
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+/// Things that people copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Product {
+    /// Scrape configuration for Prometheus
+    PrometheusConfig,
+    /// What the program's own credentials must be allowed
+    IamPolicy,
+    /// What each of the roles must be allowed
+    IamRolePolicy,
+    /// Completions for a shell
+    Completions,
+    /// The manual page
+    Man,
+}
+
+/// How to log, on standard error.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct LogArgs {
+    /// The least important messages to log
+    #[arg(long, value_name = "LEVEL", value_enum, default_value = "info", help_heading = "Logs")]
+    pub log_level: LogLevel,
+
+    /// The form of messages on standard error
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", help_heading = "Logs")]
+    pub log_format: LogFormat,
+}
+
+/// The least important messages to log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum LogLevel {
+    /// What stops the program.
+    Error,
+    /// Where an operator should act.
+    Warn,
+    /// Each change.
+    #[default]
+    Info,
+    /// Each refresh and each failed request.
+    Debug,
+    /// Everything, the AWS SDK's messages included.
+    Trace,
+}
+
+/// The form of log messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
