@@ -23,7 +23,8 @@ test: setup ## Check everything: format, lints, documentation, tests
 	cargo test --locked --workspace --doc
 	cargo nextest run --locked --workspace
 
-bench: ## Measure
+bench: ## Measure; nginx and wrk are unpacked into .tools if they are not there
+	scripts/setup bench
 	cargo bench --locked -p prometheus-ecs-sd
 
 fuzz: $(TARGETS:%=fuzz-%) ## Feed each fuzz target a million inputs; or RUNS=1000 TARGETS="arn state"

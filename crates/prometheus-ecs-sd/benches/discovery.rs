@@ -15,6 +15,8 @@ use ecs_simulator::worlds::{Size, churn, large};
 
 use program::{Cost, Program};
 
+const FILES: [&str; 4] = ["15s-tasks.json", "30s-tasks.json", "1m-tasks.json", "5m-tasks.json"];
+
 const FIRST: &str = "first discovery";
 const RESTART: &str = "restart";
 const PHASES: [&str; 4] = [FIRST, "steady refresh", "refresh, 1 % replaced", RESTART];
@@ -91,13 +93,13 @@ fn measure(&Setting { size, refreshes, interval, .. }: &Setting) -> [Cost; PHASE
     };
     let (began, mut program) = start();
     program.published();
-    program.written_since(began);
+    program.written_since(&FILES, began);
     let first = program.cost(&aws);
     let refresh = |before: &dyn Fn()| {
         let begin = program.cost(&aws);
         for _ in 0..refreshes {
             before();
-            program.written_since(SystemTime::now());
+            program.written_since(&FILES, SystemTime::now());
         }
         per_refresh(begin, program.cost(&aws), refreshes)
     };
@@ -107,7 +109,7 @@ fn measure(&Setting { size, refreshes, interval, .. }: &Setting) -> [Cost; PHASE
     let (began, mut program) = start();
     program.published();
     let published = program.cost(&aws).wall;
-    program.written_since(began);
+    program.written_since(&FILES, began);
     let restart = Cost { wall: published, ..program.cost(&aws) };
     [first, steady, replacing, restart]
 }

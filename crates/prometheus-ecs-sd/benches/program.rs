@@ -33,7 +33,7 @@ pub(crate) struct Cost {
 }
 
 impl Program {
-    /// Starts it.
+    /// Starts it; nothing is served unless the arguments say so.
     pub(crate) fn start(url: &str, directory: &Path, arguments: &[&str]) -> Self {
         let begun = Instant::now();
         let mut process = Command::new(env!("CARGO_BIN_EXE_prometheus-ecs-sd"))
@@ -41,7 +41,8 @@ impl Program {
             .env("AWS_ENDPOINT_URL", url)
             .env("AWS_ACCESS_KEY_ID", OWN_ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", OWN_SECRET_KEY)
-            .args(["--listen-address", "none", "--region", REGION, "--directory"])
+            .env("PROMETHEUS_ECS_SD_LISTEN_ADDRESS", "none")
+            .args(["--region", REGION, "--directory"])
             .arg(directory)
             .args(arguments)
             .stdout(Stdio::piped())
@@ -57,13 +58,13 @@ impl Program {
         assert!(!line.unwrap().starts_with("0 targets"));
     }
 
-    /// Waits until all files have been written, or marked as new, after a refresh in which everything was heard.
-    pub(crate) fn written_since(&self, then: SystemTime) {
-        let is_newer = |name: &str| {
+    /// Waits until these files have been written, or marked as new, after a refresh in which everything was heard.
+    pub(crate) fn written_since(&self, files: &[&str], then: SystemTime) {
+        let is_newer = |name: &&str| {
             let metadata = fs::metadata(self.directory.join(name));
             metadata.and_then(|metadata| metadata.modified()).is_ok_and(|modified| modified > then)
         };
-        while !["15s", "30s", "1m", "5m"].iter().all(|interval| is_newer(&format!("{interval}-tasks.json"))) {
+        while !files.iter().all(is_newer) {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
