@@ -53,6 +53,8 @@ pub struct SourceStanding {
     pub refreshed: Option<Duration>,
     /// When the last refresh ended that heard all of it, since the Unix epoch.
     pub completed: Option<Duration>,
+    /// Whether anything is known of it, from a refresh or from the process before.
+    pub is_known: bool,
 }
 
 impl SourceStanding {
@@ -69,6 +71,7 @@ impl SourceStanding {
             took: Duration::ZERO,
             refreshed: None,
             completed: None,
+            is_known: false,
         }
     }
 
@@ -86,6 +89,7 @@ impl SourceStanding {
     }
 
     fn know(&mut self, heard: &Heard) {
+        self.is_known |= heard.complete || heard.scopes.values().any(Scope::is_known);
         if let Some(cluster) = heard.scopes.keys().next() {
             self.account = Some(cluster.account().into());
         }

@@ -37,7 +37,7 @@ const MODE: u32 = 0o644;
 
 /// How many publications that lack something a new process lets pass before it changes the files of the run
 /// before: what could not be heard just now was probably in them.
-const PUT_OFF: u32 = 3;
+pub(crate) const PUT_OFF: u32 = 3;
 
 /// Makes the work directory, tries to write, and removes what a killed run has left.
 pub fn prepare(directory: &Path) -> io::Result<()> {

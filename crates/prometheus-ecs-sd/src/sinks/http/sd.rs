@@ -16,6 +16,7 @@ use ecs_discovery::snapshot::Scope;
 use super::Site;
 use super::bodies::{Bodies, Encoding};
 use crate::publisher::{Board, Published, SourceStanding};
+use crate::sinks::file_sd::PUT_OFF;
 
 /// The targets, ready to be sent.
 #[derive(Clone, Debug)]
@@ -81,6 +82,12 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStanding]
     if published.number == 0 {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet".to_owned()));
     }
+    if published.number <= u64::from(PUT_OFF) && is_partial(filter, published, sources) {
+        let problem = format!(
+            "something was not read since the program started; after {PUT_OFF} publications the list goes without it"
+        );
+        return Err((StatusCode::SERVICE_UNAVAILABLE, problem));
+    }
     let mut scopes = filter.scopes(&published.snapshot).peekable();
     if scopes.peek().is_some() {
         return match scopes.any(Scope::is_known) {
@@ -108,6 +115,14 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStanding]
     }
 }
 
+/// Whether the list lacks what Prometheus may have from the process before: what could not be read just now was probably
+/// in it.
+fn is_partial(filter: &Filter, published: &Published, sources: &[SourceStanding]) -> bool {
+    let covers = |source: &SourceStanding| filter.covers(source.account.as_deref(), &source.region);
+    sources.iter().any(|source| !source.is_known && covers(source))
+        || !filter.scopes(&published.snapshot).all(Scope::is_known)
+}
+
 /// Whether gzip is among what is accepted, and not with a quality of zero.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
@@ -117,4 +132,53 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
         (name.trim(), quality.unwrap_or(1.0))
     });
     codings.any(|(name, quality)| name.eq_ignore_ascii_case("gzip") && quality > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use ecs_discovery::arn::ClusterArn;
+    use ecs_discovery::interval::Intervals;
+    use ecs_discovery::snapshot::Snapshot;
+
+    use super::*;
+
+    const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/";
+
+    /// The status of a list, with one cluster that was heard and one that was not, if `unheard` says so; and with a source
+    /// of which nothing is known, if there is a `dark` region.
+    fn check(number: u64, query: &str, unheard: bool, dark: Option<&str>) -> u16 {
+        let mut snapshot = Snapshot::default();
+        let mut add = |name: &str, scope| {
+            snapshot.scopes.insert(ClusterArn::parse(&format!("{CLUSTER}{name}")).unwrap(), scope)
+        };
+        add("heard", Scope::heard(Arc::default(), std::time::Duration::ZERO));
+        if unheard {
+            add("unheard", Scope::unheard("denied".to_owned()));
+        }
+        let published = Published { snapshot: Arc::new(snapshot), number, ..Published::default() };
+        let source = |region: &str, is_known| SourceStanding {
+            is_known,
+            complete: is_known && !unheard,
+            ..SourceStanding::new("own".into(), None, region.to_owned())
+        };
+        let dark = dark.map(|region| source(region, false));
+        let sources: Vec<_> = [source("eu-west-1", true)].into_iter().chain(dark).collect();
+        let filter = Filter::parse(query, &Intervals::default()).unwrap();
+        answerable(&filter, &published, &sources).map_or_else(|(status, _)| status.as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn a_list_that_may_lack_what_was_there_before_is_put_off_for_a_while() {
+        assert_eq!([0, 1, 2].map(|number| check(number, "", false, None)), [503, 200, 200]);
+        assert_eq!([1, 3, 4].map(|number| check(number, "", true, None)), [503, 503, 200]);
+        assert_eq!([1, 3, 4].map(|number| check(number, "", false, Some("us-east-1"))), [503, 503, 200]);
+    }
+
+    #[test]
+    fn what_is_not_asked_for_puts_nothing_off() {
+        assert_eq!(check(1, "cluster=heard", true, None), 200);
+        assert_eq!(check(1, "region=eu-west-1", false, Some("us-east-1")), 200);
+        assert_eq!(check(1, "cluster=un*", true, None), 503);
+        assert_eq!(check(4, "cluster=un*", true, None), 503);
+    }
 }

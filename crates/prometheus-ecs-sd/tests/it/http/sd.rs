@@ -87,6 +87,12 @@ fn a_cluster_that_was_never_read_is_not_an_empty_list() {
         is_dark.then(|| Response::denied(call))
     });
     let served = Served::on(stage, None).ready();
+    // The process before may have read more; in the end there is what there is.
+    wait(|| match served.text("/sd") {
+        (200, _) => Ok(()),
+        (status, problem) => Err(format!("{status} {problem}")),
+    });
+    assert_eq!(served.text("/sd?cluster=production").0, 200);
     let unheard = "none of the clusters that are asked for could be read yet\n";
     assert_eq!(served.text("/sd?cluster=dark"), (503, unheard.to_owned()));
     let unknown = "no cluster that is asked for is known, and not everything could be read yet\n";
