@@ -45,6 +45,8 @@ pub struct SourceStanding {
     pub region: String,
     /// Whether all of it was heard, and no turn was skipped since.
     pub complete: bool,
+    /// Whether all of it was heard when the newest snapshot was put together, so that what is not in there is not there.
+    pub published: bool,
     /// Why not all of it was heard, if so.
     pub problem: Option<String>,
     /// How long the last refresh took.
@@ -53,7 +55,7 @@ pub struct SourceStanding {
     pub refreshed: Option<Duration>,
     /// When the last refresh ended that heard all of it, since the Unix epoch.
     pub completed: Option<Duration>,
-    /// Whether anything is known of it, from a refresh or from the process before.
+    /// Whether something of it is published, from a refresh or from the process before.
     pub is_known: bool,
 }
 
@@ -67,6 +69,7 @@ impl SourceStanding {
             account,
             region,
             complete: false,
+            published: false,
             problem: None,
             took: Duration::ZERO,
             refreshed: None,
@@ -89,7 +92,6 @@ impl SourceStanding {
     }
 
     fn know(&mut self, heard: &Heard) {
-        self.is_known |= heard.complete || heard.scopes.values().any(Scope::is_known);
         if let Some(cluster) = heard.scopes.keys().next() {
             self.account = Some(cluster.account().into());
         }
@@ -181,6 +183,11 @@ struct Part {
 }
 
 impl Part {
+    fn is_known(&self) -> bool {
+        let is_known = |heard: &Heard| heard.complete || heard.scopes.values().any(Scope::is_known);
+        self.heard.as_ref().is_some_and(is_known)
+    }
+
     fn take_in(&mut self, heard: Heard) {
         self.heard = Some(heard);
         self.overdue = false;
@@ -259,6 +266,13 @@ impl Publisher {
         self.outlet.published.send_modify(|published| {
             let (snapshot, number) = (Arc::new(snapshot), published.number + 1);
             *published = Published { snapshot, complete, number, took, facts };
+        });
+        // After the snapshot, so that who sees this first sees that snapshot then, or a newer one.
+        self.outlet.sources.send_modify(|standings| {
+            for (standing, part) in standings.iter_mut().zip(&self.parts) {
+                standing.published = part.is_complete();
+                standing.is_known |= part.is_known();
+            }
         });
     }
 

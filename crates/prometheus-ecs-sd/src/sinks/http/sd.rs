@@ -45,8 +45,7 @@ impl Sd {
     async fn answer(&self, query: &str, encoding: Encoding) -> Result<Response, Refusal> {
         let filter = Filter::parse(query, &self.board.intervals.borrow());
         let filter = filter.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
-        let published = self.board.published.borrow().clone();
-        answerable(&filter, &published, &self.board.sources.borrow())?;
+        let published = self.answerable(&filter)?;
         let Some(making) = self.bodies.of(&published, filter, encoding) else {
             return Err((
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -61,6 +60,16 @@ impl Sd {
             response.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
         }
         Ok(response)
+    }
+
+    /// What the list is made of, if the list would be true.
+    fn answerable(&self, filter: &Filter) -> Result<Published, Refusal> {
+        // The sources before the snapshot, which is then at least as new as what they say of it; and they cannot
+        // become others meanwhile.
+        let sources = self.board.sources.borrow();
+        let published = self.board.published.borrow().clone();
+        answerable(filter, &published, &sources)?;
+        Ok(published)
     }
 }
 
@@ -106,7 +115,7 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStanding]
             "no account and region that is looked at is asked for".to_owned(),
         ));
     }
-    match covered.all(|source| source.complete) {
+    match covered.all(|source| source.complete && source.published) {
         true => Ok(()),
         false => Err((
             StatusCode::SERVICE_UNAVAILABLE,
@@ -136,11 +145,15 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use ecs_discovery::arn::ClusterArn;
     use ecs_discovery::interval::Intervals;
     use ecs_discovery::snapshot::Snapshot;
 
     use super::*;
+    use crate::poller::Heard;
+    use crate::publisher::{Outlet, Publisher};
 
     const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/";
 
@@ -151,7 +164,7 @@ mod tests {
         let mut add = |name: &str, scope| {
             snapshot.scopes.insert(ClusterArn::parse(&format!("{CLUSTER}{name}")).unwrap(), scope)
         };
-        add("heard", Scope::heard(Arc::default(), std::time::Duration::ZERO));
+        add("heard", Scope::heard(Arc::default(), Duration::ZERO));
         if unheard {
             add("unheard", Scope::unheard("denied".to_owned()));
         }
@@ -180,5 +193,36 @@ mod tests {
         assert_eq!(check(1, "region=eu-west-1", false, Some("us-east-1")), 200);
         assert_eq!(check(1, "cluster=un*", true, None), 503);
         assert_eq!(check(4, "cluster=un*", true, None), 503);
+    }
+
+    fn standing(region: &str) -> SourceStanding {
+        SourceStanding::new(region.into(), None, region.to_owned())
+    }
+
+    fn heard(region: &str) -> Heard {
+        let cluster = format!("arn:aws:ecs:{region}:123456789012:cluster/prod");
+        let scope = Scope::heard(Arc::default(), Duration::ZERO);
+        let scopes = [(ClusterArn::parse(&cluster).unwrap(), scope)].into();
+        Heard { scopes, complete: true, ..Heard::default() }
+    }
+
+    #[tokio::test]
+    async fn what_was_heard_and_is_not_published_yet_is_not_known_to_be_missing() {
+        let outlet = Outlet::default();
+        let sd = Sd::new(outlet.board());
+        let sources = ["eu-west-1", "eu-west-2"].map(|region| (standing(region), Default::default()));
+        let mut publisher = Publisher::new(outlet, sources.into());
+        let status = async |query| match sd.answer(query, Encoding::Identity).await {
+            Ok(response) => response.status().as_u16(),
+            Err((status, _)) => status.as_u16(),
+        };
+        publisher.hear(0, heard("eu-west-1"));
+        publisher.hear(1, Heard::default());
+        publisher.publish();
+        assert_eq!((status("").await, status("region=eu-west-2").await), (503, 503));
+        publisher.hear(1, heard("eu-west-2"));
+        assert_eq!((status("").await, status("region=eu-west-2").await), (503, 503));
+        publisher.publish();
+        assert_eq!((status("region=eu-west-2").await, status("cluster=none").await), (200, 200));
     }
 }
