@@ -185,6 +185,13 @@ impl std::fmt::Display for Place {
     }
 }
 
+impl Place {
+    /// The line of another place, for what its path is not to tell.
+    pub(crate) fn at(&self, line_of: &Self) -> Self {
+        Self { line: line_of.line, path: self.path.clone() }
+    }
+}
+
 impl Value {
     /// One text, number or truth value, as it is written.
     pub(crate) fn text(&self, problems: &mut Problems) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! Basic authentication against bcrypt's hashes.
 //!
 //! A check takes a tenth of a second by design. So there is one at a time, off the threads that serve, and what was right
-//! is remembered; a name that nobody has takes as long as a wrong password.
+//! is remembered; a name that nobody has takes as long as a wrong password, whatever the costs of the hashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +34,8 @@ pub(super) struct Passwords {
     hashes: BTreeMap<String, String>,
     /// Checked for users that do not exist: the most costly there is.
     decoy: String,
+    /// Its cost; each more doubles the time.
+    cost: u32,
     /// Marks of what was right, which without the key say nothing.
     right: Mutex<BTreeSet<Box<[u8]>>>,
     key: hmac::Key,
@@ -44,10 +46,10 @@ pub(super) struct Passwords {
 impl Passwords {
     /// By user, of which there is at least one; each hash is one of bcrypt's.
     pub(super) fn new(hashes: BTreeMap<String, String>) -> Option<Self> {
-        let cost = |hash: &&String| hash.parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost());
-        let decoy = hashes.values().max_by_key(cost)?.clone();
+        let decoy = hashes.values().max_by_key(|hash| cost(hash))?.clone();
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         Some(Self {
+            cost: cost(&decoy),
             decoy,
             hashes,
             right: Mutex::default(),
@@ -73,13 +75,20 @@ impl Passwords {
         let hash = self.hashes.get(&user);
         let is_known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).clone();
+        let most = self.cost;
         let check = move || {
             // The turn lasts as long as the check, whoever still waits for it.
             let _turn = turn;
-            bcrypt::verify(password, &hash).unwrap_or(false)
+            let is_right = bcrypt::verify(&password, &hash).unwrap_or(false) && is_known;
+            if !is_right {
+                // One of each cost up to the highest is, together with that above, as much as one of the highest.
+                for cost in cost(&hash)..most {
+                    drop(bcrypt::hash_with_salt(&password, cost, [0; 16]));
+                }
+            }
+            is_right
         };
-        let is_right = tokio::task::spawn_blocking(check).await.unwrap_or(false);
-        if !(is_known && is_right) {
+        if !tokio::task::spawn_blocking(check).await.unwrap_or(false) {
             return Verdict::Wrong;
         }
         let mut right = self.right();
@@ -99,6 +108,10 @@ impl Passwords {
     fn right(&self) -> MutexGuard<'_, BTreeSet<Box<[u8]>>> {
         self.right.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn cost(hash: &str) -> u32 {
+    hash.parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost())
 }
 
 /// The user and the password of a header `Basic …`.

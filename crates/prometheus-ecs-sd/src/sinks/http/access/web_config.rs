@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use crate::config::Mistakes;
 use crate::config::yaml::{Mapping, Problems, Value, parse};
 use crate::replace::Stamp;
 
-/// The most costly hash that is accepted; a check of it takes some seconds.
-const MOST_COST: u32 = 16;
+/// What a hash may cost: less is none of bcrypt's, and a check of the most costly takes some seconds.
+const COSTS: RangeInclusive<u32> = 4..=16;
 
 /// The headers that can be set, as in Prometheus.
 const HEADERS: [&str; 5] = [
@@ -90,16 +91,22 @@ fn mapping(file: &mut Mapping, key: &'static str, problems: &mut Problems) -> Op
 
 fn users(mut section: Mapping, problems: &mut Problems) -> BTreeMap<String, String> {
     let mut users = BTreeMap::new();
+    let place = section.place.clone();
     for (user, value) in section.take_all() {
+        // What HTTP sends ends the name at its first colon. Such a name is not told: it may hold a password or its hash.
+        if user.contains(':') || user.starts_with('$') {
+            let problem = "a user's name has no colon in it and no dollar in front; its hash stands after it";
+            problems.add(&place.at(&value.place), problem);
+            continue;
+        }
         let Some(hash) = value.text(problems) else {
             problems.add(&value.place, "the password's hash is missing");
             continue;
         };
         match hash.parse::<bcrypt::HashParts>() {
-            // What HTTP sends ends the name at its first colon.
-            _ if user.contains(':') => problems.add(&value.place, "a user's name cannot contain a colon"),
-            Ok(parts) if parts.get_cost() > MOST_COST => {
-                let problem = format!("a check of this hash takes too long; use a cost of up to {MOST_COST}");
+            Ok(parts) if !COSTS.contains(&parts.get_cost()) => {
+                let (least, most) = (COSTS.start(), COSTS.end());
+                let problem = format!("the cost of this hash is not one from {least} to {most}");
                 problems.add(&value.place, problem);
             }
             Ok(_) => drop(users.insert(user, hash.to_owned())),
