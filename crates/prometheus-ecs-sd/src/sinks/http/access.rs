@@ -22,6 +22,7 @@ use tracing::{error, info};
 
 use crate::config::Mistakes;
 use passwords::{Passwords, Verdict};
+use tls::Tls;
 use web_config::Stamps;
 
 /// How often the files are looked at. They must look the same twice, since who changes one may not be done.
@@ -46,9 +47,20 @@ pub struct Access {
 /// What connections and requests must fulfil, and what answers carry.
 #[derive(Clone, Debug, Default)]
 struct Terms {
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
     passwords: Option<Arc<Passwords>>,
     headers: HeaderMap,
+}
+
+/// How far the door is open; a file that changes can close it, not open it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Openness {
+    /// To those who have a password, or a certificate.
+    Known,
+    /// To everybody, under TLS.
+    Encrypted,
+    /// To everybody.
+    Everybody,
 }
 
 #[derive(Debug)]
@@ -84,7 +96,12 @@ impl Access {
 
     /// How TLS is spoken, if it is.
     pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.terms.borrow().tls.clone()
+        self.terms.borrow().tls.as_ref().map(|tls| tls.config.clone())
+    }
+
+    /// Whether the terms are others than when the connection came.
+    pub(super) fn has_changed(&self) -> bool {
+        self.terms.has_changed().unwrap_or(false)
     }
 
     /// Waits until the terms change.
@@ -122,7 +139,7 @@ impl Follower {
         let (terms, stamps) = blocking(move || web_config::read(&path)).await;
         let file = self.path.display();
         match terms {
-            Ok(terms) if terms.are_open() && !self.terms.borrow().are_open() => {
+            Ok(terms) if terms.openness() > self.terms.borrow().openness() => {
                 let error = "it would let everybody in; restart the program if that is meant";
                 error!(%file, error, "web configuration is bad; the one before stays in force");
             }
@@ -139,9 +156,13 @@ impl Follower {
 }
 
 impl Terms {
-    /// Whether nothing is asked of anybody.
-    fn are_open(&self) -> bool {
-        self.tls.is_none() && self.passwords.is_none()
+    fn openness(&self) -> Openness {
+        match &self.tls {
+            _ if self.passwords.is_some() => Openness::Known,
+            Some(tls) if tls.asks_everybody => Openness::Known,
+            Some(_) => Openness::Encrypted,
+            None => Openness::Everybody,
+        }
     }
 }
 
@@ -172,4 +193,48 @@ pub(super) async fn admit(State(access): State<Access>, request: Request, next: 
     }
     response.headers_mut().extend(headers);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/http/certificates");
+
+    #[tokio::test]
+    async fn a_file_that_changes_closes_the_door_and_does_not_open_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("web.yml");
+        let own = format!("{{cert_file: {CERTIFICATES}/server.pem, key_file: {CERTIFICATES}/server.key");
+        let authority = format!("client_ca_file: {CERTIFICATES}/authority.pem, client_auth_type");
+        let encrypted = format!("tls_server_config: {own}}}\n");
+        let if_given = format!("tls_server_config: {own}, {authority}: VerifyClientCertIfGiven}}\n");
+        let certificate = format!("tls_server_config: {own}, {authority}: RequireAndVerifyClientCert}}\n");
+        let users = format!("basic_auth_users: {{prometheus: {}}}\n", bcrypt::hash("secret", 4).unwrap());
+        let both = format!("{users}{encrypted}");
+        fs::write(&file, "").unwrap();
+        let access = Access::new(Some(&file)).unwrap();
+        for (text, is_taken) in [
+            (&encrypted, true),
+            (&String::new(), false),
+            (&if_given, true),
+            (&both, true),
+            (&encrypted, false),
+            (&if_given, false),
+            (&format!("basic_auth_users: {{}}\n{encrypted}"), false),
+            (&users, true),
+            (&String::new(), false),
+            (&certificate, true),
+            (&encrypted, false),
+            (&both, true),
+        ] {
+            fs::write(&file, text).unwrap();
+            let mut before = access.terms.clone();
+            before.mark_unchanged();
+            access.follower.as_ref().unwrap().read().await;
+            assert_eq!(before.has_changed().unwrap(), is_taken, "{text}");
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! Connections: accepted, bounded in number, and each given a limited time for everything it does.
 
-use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,6 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -134,7 +135,10 @@ async fn converse(
         .header_read_timeout(PATIENCE)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_LINES)
-        .serve_connection(stream, Answers { router: TowerToHyperService::new(router), seat });
+        .serve_connection(
+            stream,
+            Answers { router: TowerToHyperService::new(router), seat, access: access.clone() },
+        );
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
@@ -147,15 +151,26 @@ async fn converse(
 struct Answers {
     router: TowerToHyperService<Router>,
     seat: Arc<Seat>,
+    access: Access,
 }
+
+/// The connection was made on other terms than those in force. Perhaps its other end showed no certificate then, or one
+/// that is worth nothing any more.
+#[derive(Debug, thiserror::Error)]
+#[error("who may in was decided anew")]
+struct Outdated;
 
 impl Service<Request<Incoming>> for Answers {
     type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Error = Outdated;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if self.access.has_changed() {
+            return async { Err(Outdated) }.boxed();
+        }
         self.seat.answer();
-        self.router.call(request)
+        let answer = self.router.call(request);
+        async { Ok(answer.await.unwrap_or_else(|never| match never {})) }.boxed()
     }
 }

@@ -32,13 +32,21 @@ enum ClientAuth {
     Required,
 }
 
+/// How TLS is spoken.
+#[derive(Clone, Debug)]
+pub(super) struct Tls {
+    pub(super) config: Arc<ServerConfig>,
+    /// Whether no client is served without a certificate.
+    pub(super) asks_everybody: bool,
+}
+
 /// Makes of the section what serves; `None` if that cannot be, which is noted.
 pub(super) fn read(
     mut section: Mapping,
     path: &Path,
     files: &mut Files,
     problems: &mut Problems,
-) -> Option<ServerConfig> {
+) -> Option<Tls> {
     let place = section.place.clone();
     for inline in ["cert", "key", "client_ca"] {
         if let Some(value) = section.take(inline) {
@@ -64,7 +72,8 @@ pub(super) fn read(
     let prefers_own = section.take("prefer_server_cipher_suites").and_then(|value| value.flag(problems));
     section.finish(problems);
 
-    let verifier = match (client_auth?, authorities) {
+    let client_auth = client_auth?;
+    let verifier = match (client_auth, authorities) {
         (ClientAuth::None, None) => Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>,
         (ClientAuth::None, Some((place, _))) => {
             problems.add(&place, "no client is asked for a certificate; say so with client_auth_type");
@@ -88,7 +97,7 @@ pub(super) fn read(
         .ok()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ignore_client_order = prefers_own.unwrap_or(true);
-    Some(config)
+    Some(Tls { config: Arc::new(config), asks_everybody: client_auth == ClientAuth::Required })
 }
 
 /// A file that is named somewhere.

@@ -72,7 +72,7 @@ fn terms(path: &Path, text: &str, files: &mut Files) -> Result<Terms, Mistakes> 
     let mut terms = Terms::default();
     if let Some(mut file) = parse(text, &mut problems).and_then(|value| value.mapping(&mut problems)) {
         if let Some(section) = mapping(&mut file, "tls_server_config", &mut problems) {
-            terms.tls = tls::read(section, path, files, &mut problems).map(Arc::new);
+            terms.tls = tls::read(section, path, files, &mut problems);
         }
         if let Some(section) = mapping(&mut file, "http_server_config", &mut problems) {
             terms.headers = http(section, &mut problems);
