@@ -22,6 +22,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use crate::aws::Aws;
@@ -50,6 +51,8 @@ pub struct Site {
     /// What changed lately.
     pub history: History,
     catalogue: Catalogue,
+    /// Had by whoever makes a page.
+    page_turn: Arc<Semaphore>,
 }
 
 impl Site {
@@ -57,7 +60,8 @@ impl Site {
     pub fn new(board: Board, metrics: Metrics, reloads: Option<Reloads>) -> Self {
         let (aws, history, catalogue) = (Arc::default(), History::default(), Catalogue::default());
         let sd = Sd::new(board.clone());
-        Self { board, sd, metrics, reloads, aws, history, catalogue }
+        let page_turn = Arc::new(Semaphore::new(1));
+        Self { board, sd, metrics, reloads, aws, history, catalogue, page_turn }
     }
 
     /// Keeps up with what is published.

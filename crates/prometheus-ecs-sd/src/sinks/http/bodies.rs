@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
@@ -25,6 +26,9 @@ const DOCUMENTS: usize = 64;
 
 /// What the kept documents may take together: twice what 100,000 targets take.
 const BYTES: usize = 512 << 20;
+
+/// What all documents may take that are kept or still being sent, each to who takes it slowly. Above that none is made.
+const BYTES_ALIVE: usize = 2 * BYTES;
 
 /// How a document is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +52,14 @@ pub(super) struct Bodies {
     queue: Arc<Semaphore>,
     /// One is made at a time: the other processor is for those who serve and discover.
     turn: Arc<Semaphore>,
+    /// What those take that anybody still has.
+    alive: Arc<AtomicUsize>,
+}
+
+/// A document's bytes, which are counted as long as anybody has them.
+struct Counted {
+    bytes: Vec<u8>,
+    alive: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -70,12 +82,12 @@ struct Body {
 impl Default for Bodies {
     fn default() -> Self {
         let (queue, turn) = (Arc::new(Semaphore::new(DOCUMENTS)), Arc::new(Semaphore::new(1)));
-        Self { kept: Mutex::default(), queue, turn }
+        Self { kept: Mutex::default(), queue, turn, alive: Arc::default() }
     }
 }
 
 impl Bodies {
-    /// A document of this snapshot, or of a newer one if there is; `None` if too many wait to be made.
+    /// A document of this snapshot, or of a newer one if there is; `None` if too many wait to be made, or to be taken.
     pub(super) fn of(&self, published: &Published, filter: Filter, encoding: Encoding) -> Option<Making> {
         let mut kept = self.kept();
         self.advance(&mut kept, published);
@@ -117,13 +129,16 @@ impl Bodies {
     }
 
     fn make(&self, snapshot: Arc<Snapshot>, (filter, encoding): Document) -> Option<Making> {
+        if self.alive.load(Ordering::Relaxed) > BYTES_ALIVE {
+            return None;
+        }
         let place = self.queue.clone().try_acquire_owned().ok()?;
-        let turn = self.turn.clone();
+        let (turn, alive) = (self.turn.clone(), self.alive.clone());
         let making = tokio::spawn(async move {
             let turn = turn.acquire_owned().await;
             let make = move || {
                 let _until_made = (place, turn);
-                render(&snapshot, &filter, encoding)
+                Counted::new(render(&snapshot, &filter, encoding), alive)
             };
             tokio::task::spawn_blocking(make).await.expect("rendering does not panic")
         });
@@ -149,7 +164,26 @@ impl Kept {
     }
 }
 
-fn render(snapshot: &Snapshot, filter: &Filter, encoding: Encoding) -> Bytes {
+impl Counted {
+    fn new(bytes: Vec<u8>, alive: Arc<AtomicUsize>) -> Bytes {
+        alive.fetch_add(bytes.len(), Ordering::Relaxed);
+        Bytes::from_owner(Self { bytes, alive })
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+fn render(snapshot: &Snapshot, filter: &Filter, encoding: Encoding) -> Vec<u8> {
     let targets = filter.targets(snapshot);
     let in_memory = "memory takes whatever is written";
     let mut bytes = match encoding {
@@ -165,7 +199,7 @@ fn render(snapshot: &Snapshot, filter: &Filter, encoding: Encoding) -> Bytes {
         }
     };
     bytes.shrink_to_fit();
-    bytes.into()
+    bytes
 }
 
 #[cfg(test)]
@@ -233,5 +267,19 @@ mod tests {
             bodies.of(&now, filter, Encoding::Identity)
         });
         assert_eq!(waiting.filter(Option::is_some).count(), DOCUMENTS);
+    }
+    #[tokio::test]
+    async fn while_slow_readers_have_too_much_nothing_new_is_made() {
+        let bodies = Bodies::default();
+        let ask = |number| {
+            let now = published(number, &Arc::new(Derived::default()));
+            bodies.of(&now, Filter::default(), Encoding::Identity)
+        };
+        let slow = ask(1).unwrap().await;
+        let rest = Counted::new(vec![0; BYTES_ALIVE], bodies.alive.clone());
+        assert!(ask(2).is_none());
+        drop((slow, rest));
+        let made = ask(3).unwrap().await;
+        assert_eq!(bodies.alive.load(Ordering::Relaxed), made.len());
     }
 }

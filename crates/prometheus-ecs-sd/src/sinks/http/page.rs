@@ -49,7 +49,7 @@ pub(super) fn routes() -> Router<Site> {
 }
 
 async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
-    respond(move || {
+    respond(site, move |site| {
         let search = Search::parse(&query.unwrap_or_default());
         let published = site.board.published.borrow().clone();
         let sources = site.board.sources.borrow().clone();
@@ -77,7 +77,7 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
 }
 
 async fn target(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
-    respond(move || {
+    respond(site, move |site| {
         let published = site.board.published.borrow().clone();
         match targets::detail(&published.snapshot, &query.unwrap_or_default()) {
             Some(detail) => (StatusCode::OK, frame("target", detail)),
@@ -88,15 +88,24 @@ async fn target(State(site): State<Site>, RawQuery(query): RawQuery) -> Response
 }
 
 async fn all_changes(State(site): State<Site>) -> Response {
-    respond(move || {
+    respond(site, |site| {
         let body = changes::whole(&site.history, site.board.clock.now());
         (StatusCode::OK, frame("changes", body))
     })
     .await
 }
 
-/// Renders aside: other requests are answered while a large fleet is looked through.
-async fn respond(render: impl FnOnce() -> (StatusCode, Markup) + Send + 'static) -> Response {
+/// Renders aside, one page at a time: other requests are answered while a large fleet is looked through, and however many
+/// ask for pages, or leave before theirs is there, discovery and the other answers have a processor.
+async fn respond(
+    site: Site,
+    render: impl FnOnce(&Site) -> (StatusCode, Markup) + Send + 'static,
+) -> Response {
+    let turn = site.page_turn.clone().acquire_owned().await;
+    let render = move || {
+        let _until_made = turn;
+        render(&site)
+    };
     match tokio::task::spawn_blocking(render).await {
         Ok((status, page)) => (status, HEADERS, Html(page.into_string())).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -138,5 +147,35 @@ fn frame(title: &str, body: Markup) -> Markup {
                 footer { "prometheus-ecs-sd " (env!("CARGO_PKG_VERSION")) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::publisher::Outlet;
+
+    #[tokio::test]
+    async fn a_page_waits_for_its_turn_and_is_not_made_for_who_has_left() {
+        let outlet = Outlet::default();
+        let site = Site::new(outlet.board(), outlet.metrics(), None);
+        let made = Arc::new(AtomicUsize::new(0));
+        let page = || {
+            let made = made.clone();
+            respond(site.clone(), move |_| {
+                made.fetch_add(1, Ordering::Relaxed);
+                (StatusCode::OK, html! {})
+            })
+        };
+        let turn = site.page_turn.clone().acquire_owned().await;
+        assert!((0..1000).all(|_| page().now_or_never().is_none()));
+        drop(turn);
+        assert_eq!(page().await.status(), StatusCode::OK);
+        assert_eq!(made.load(Ordering::Relaxed), 1);
     }
 }

@@ -25,11 +25,14 @@ pub(crate) struct Catalogue(Arc<Mutex<Option<Arc<Index>>>>);
 impl Catalogue {
     /// Of what is published.
     pub(super) fn of(&self, published: &Published) -> Arc<Index> {
-        let mut index = self.0.lock().expect("nothing panics under the lock");
-        match &*index {
-            Some(index) if index.number == published.number => index.clone(),
-            _ => index.insert(Arc::new(Index::new(published))).clone(),
+        let kept = self.0.lock().expect("nothing panics under the lock").clone();
+        if let Some(kept) = kept.filter(|kept| kept.number == published.number) {
+            return kept;
         }
+        // Not under the lock, for which a thread waits that serves others too.
+        let index = Arc::new(Index::new(published));
+        *self.0.lock().expect("nothing panics under the lock") = Some(index.clone());
+        index
     }
 
     /// Forgets what is published no more, until there is nothing more to come.
