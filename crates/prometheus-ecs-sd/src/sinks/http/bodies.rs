@@ -41,8 +41,8 @@ pub(super) enum Encoding {
 
 type Document = (Filter, Encoding);
 
-/// A document that is there or will be.
-pub(super) type Making = Shared<BoxFuture<'static, Bytes>>;
+/// A document that is there or will be; `None` if there is no memory for it.
+pub(super) type Making = Shared<BoxFuture<'static, Option<Bytes>>>;
 
 /// The documents of the newest snapshot.
 #[derive(Debug)]
@@ -87,16 +87,20 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// A document of this snapshot, or of a newer one if there is; `None` if too many wait to be made, or to be taken.
+    /// A document of this snapshot, or of a newer one if there is; `None` if too many wait to be made.
     pub(super) fn of(&self, published: &Published, filter: Filter, encoding: Encoding) -> Option<Making> {
         let mut kept = self.kept();
         self.advance(&mut kept, published);
         kept.asked += 1;
         let asked = Some(kept.asked);
         let document = (filter, encoding);
-        if let Some(body) = kept.documents.get_mut(&document) {
+        let body = kept.documents.get_mut(&document);
+        if let Some(body) = body.filter(|body| body.making.peek() != Some(&None)) {
             body.asked = asked;
-            return Some(body.making.clone());
+            let making = body.making.clone();
+            // What was made since the last request had no size before.
+            kept.make_room();
+            return Some(making);
         }
         let making = self.make(kept.snapshot.clone(), document.clone())?;
         kept.documents.insert(document, Body { making: making.clone(), asked });
@@ -129,16 +133,14 @@ impl Bodies {
     }
 
     fn make(&self, snapshot: Arc<Snapshot>, (filter, encoding): Document) -> Option<Making> {
-        if self.alive.load(Ordering::Relaxed) > BYTES_ALIVE {
-            return None;
-        }
         let place = self.queue.clone().try_acquire_owned().ok()?;
         let (turn, alive) = (self.turn.clone(), self.alive.clone());
         let making = tokio::spawn(async move {
             let turn = turn.acquire_owned().await;
             let make = move || {
                 let _until_made = (place, turn);
-                Counted::new(render(&snapshot, &filter, encoding), alive)
+                let has_room = alive.load(Ordering::Relaxed) <= BYTES_ALIVE;
+                has_room.then(|| Counted::new(render(&snapshot, &filter, encoding), alive))
             };
             tokio::task::spawn_blocking(make).await.expect("rendering does not panic")
         });
@@ -153,7 +155,7 @@ impl Bodies {
 impl Kept {
     /// Forgets documents that were not asked for longest, until the rest fits. The newest stays in any case.
     fn make_room(&mut self) {
-        let size = |body: &Body| body.making.peek().map_or(0, Bytes::len);
+        let size = |body: &Body| body.making.peek().and_then(Option::as_ref).map_or(0, Bytes::len);
         while self.documents.len() > DOCUMENTS
             || (self.documents.len() > 1 && self.documents.values().map(size).sum::<usize>() > BYTES)
         {
@@ -219,7 +221,7 @@ mod tests {
     }
 
     async fn whole(bodies: &Bodies, published: &Published) -> *const u8 {
-        bodies.of(published, Filter::default(), Encoding::Identity).unwrap().await.as_ptr()
+        bodies.of(published, Filter::default(), Encoding::Identity).unwrap().await.unwrap().as_ptr()
     }
 
     #[tokio::test]
@@ -277,9 +279,9 @@ mod tests {
         };
         let slow = ask(1).unwrap().await;
         let rest = Counted::new(vec![0; BYTES_ALIVE], bodies.alive.clone());
-        assert!(ask(2).is_none());
+        assert!(ask(2).unwrap().await.is_none());
         drop((slow, rest));
-        let made = ask(3).unwrap().await;
+        let made = ask(2).unwrap().await.unwrap();
         assert_eq!(bodies.alive.load(Ordering::Relaxed), made.len());
     }
 }

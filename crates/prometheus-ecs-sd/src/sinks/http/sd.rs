@@ -46,13 +46,17 @@ impl Sd {
         let filter = Filter::parse(query, &self.board.intervals.borrow());
         let filter = filter.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
         let published = self.answerable(&filter)?;
-        let Some(making) = self.bodies.of(&published, filter, encoding) else {
+        let made = match self.bodies.of(&published, filter, encoding) {
+            Some(making) => making.await,
+            None => None,
+        };
+        let Some(bytes) = made else {
             return Err((
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many different lists are asked for".to_owned(),
             ));
         };
-        let mut response = making.await.into_response();
+        let mut response = bytes.into_response();
         let json = header::HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("accept-encoding"));
