@@ -16,6 +16,8 @@ use crate::target::Target;
 /// The names of what can be asked for.
 const NAMES: &str = "interval, account, region and cluster";
 const ACCOUNT_DIGITS: usize = 12;
+/// What can be asked for at once: each is tried on each cluster.
+const VALUES: usize = 100;
 
 /// What is asked for: of each kind any of the named, everything where none is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +32,10 @@ impl Filter {
     /// Reads a URL's query such as `interval=30s&cluster=prod-*&cluster=stage`; says in words what is wrong with it.
     pub fn parse(query: &str, intervals: &Intervals) -> Result<Self, String> {
         let mut filter = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for (number, (name, value)) in form_urlencoded::parse(query.as_bytes()).enumerate() {
+            if number == VALUES {
+                return Err(format!("too much is asked for at once; give up to {VALUES} values, or a glob"));
+            }
             let value = value.trim();
             match &*name {
                 "interval" => drop(filter.intervals.insert(interval(value, intervals)?)),
