@@ -22,7 +22,6 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use crate::aws::Aws;
@@ -51,8 +50,7 @@ pub struct Site {
     /// What changed lately.
     pub history: History,
     catalogue: Catalogue,
-    /// Had by whoever makes a page.
-    page_turn: Arc<Semaphore>,
+    pages: Arc<page::Turns>,
 }
 
 impl Site {
@@ -60,8 +58,7 @@ impl Site {
     pub fn new(board: Board, metrics: Metrics, reloads: Option<Reloads>) -> Self {
         let (aws, history, catalogue) = (Arc::default(), History::default(), Catalogue::default());
         let sd = Sd::new(board.clone());
-        let page_turn = Arc::new(Semaphore::new(1));
-        Self { board, sd, metrics, reloads, aws, history, catalogue, page_turn }
+        Self { board, sd, metrics, reloads, aws, history, catalogue, pages: Arc::default() }
     }
 
     /// Keeps up with what is published.

@@ -140,7 +140,7 @@ impl Bodies {
             let make = move || {
                 let _until_made = (place, turn);
                 let has_room = alive.load(Ordering::Relaxed) <= BYTES_ALIVE;
-                has_room.then(|| Counted::new(render(&snapshot, &filter, encoding), alive))
+                has_room.then(|| Counted::shared(render(&snapshot, &filter, encoding), alive))
             };
             tokio::task::spawn_blocking(make).await.expect("rendering does not panic")
         });
@@ -167,7 +167,7 @@ impl Kept {
 }
 
 impl Counted {
-    fn new(bytes: Vec<u8>, alive: Arc<AtomicUsize>) -> Bytes {
+    fn shared(bytes: Vec<u8>, alive: Arc<AtomicUsize>) -> Bytes {
         alive.fetch_add(bytes.len(), Ordering::Relaxed);
         Bytes::from_owner(Self { bytes, alive })
     }
@@ -278,7 +278,7 @@ mod tests {
             bodies.of(&now, Filter::default(), Encoding::Identity)
         };
         let slow = ask(1).unwrap().await;
-        let rest = Counted::new(vec![0; BYTES_ALIVE], bodies.alive.clone());
+        let rest = Counted::shared(vec![0; BYTES_ALIVE], bodies.alive.clone());
         assert!(ask(2).unwrap().await.is_none());
         drop((slow, rest));
         let made = ask(2).unwrap().await.unwrap();

@@ -17,6 +17,8 @@ mod targets;
 mod verdict;
 mod words;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -24,6 +26,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
+use tokio::sync::Semaphore;
 
 use super::Site;
 pub(super) use catalogue::Catalogue;
@@ -39,6 +42,22 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (REFERRER_POLICY, "no-referrer"),
     (CACHE_CONTROL, "no-store"),
 ];
+
+/// Pages that may wait for their turn. People, and the tabs they forget, are fewer.
+const WAITING: usize = 64;
+
+/// Who makes a page, and who waits for that.
+#[derive(Debug)]
+pub(super) struct Turns {
+    waiting: Semaphore,
+    turn: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { waiting: Semaphore::new(WAITING), turn: Arc::new(Semaphore::new(1)) }
+    }
+}
 
 pub(super) fn routes() -> Router<Site> {
     Router::new()
@@ -101,10 +120,16 @@ async fn respond(
     site: Site,
     render: impl FnOnce(&Site) -> (StatusCode, Markup) + Send + 'static,
 ) -> Response {
-    let turn = site.page_turn.clone().acquire_owned().await;
-    let render = move || {
-        let _until_made = turn;
-        render(&site)
+    let Ok(_place) = site.pages.waiting.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are asked for\n").into_response();
+    };
+    let turn = site.pages.turn.clone().acquire_owned().await;
+    let render = {
+        let site = site.clone();
+        move || {
+            let _until_made = turn;
+            render(&site)
+        }
     };
     match tokio::task::spawn_blocking(render).await {
         Ok((status, page)) => (status, HEADERS, Html(page.into_string())).into_response(),
@@ -152,7 +177,6 @@ fn frame(title: &str, body: Markup) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::FutureExt;
@@ -172,9 +196,12 @@ mod tests {
                 (StatusCode::OK, html! {})
             })
         };
-        let turn = site.page_turn.clone().acquire_owned().await;
+        let turn = site.pages.turn.clone().acquire_owned().await;
         assert!((0..1000).all(|_| page().now_or_never().is_none()));
-        drop(turn);
+        let mut waiting: Vec<_> = (0..=WAITING).map(|_| Box::pin(page())).collect();
+        let answers: Vec<_> = waiting.iter_mut().filter_map(|page| page.now_or_never()).collect();
+        assert!(matches!(&answers[..], [answer] if answer.status() == StatusCode::SERVICE_UNAVAILABLE));
+        drop((turn, waiting));
         assert_eq!(page().await.status(), StatusCode::OK);
         assert_eq!(made.load(Ordering::Relaxed), 1);
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Set in the rank of a connection that is being answered: those are the last to be given up.
+/// Set in the rank of a connection that is being answered: those are given up last, as long as they are no more than half.
 const ANSWERING: u64 = 1 << 63;
 
 /// All seats.
@@ -42,7 +42,7 @@ impl Seats {
     pub(super) fn take(self: &Arc<Self>) -> Seat {
         let mut taken = self.taken();
         while taken.by_rank.len() >= self.limit {
-            taken.give_up_one();
+            taken.give_up_one(self.limit);
         }
         let (rank, lost) = (taken.next(), Arc::new(Notify::new()));
         taken.by_rank.insert(rank, lost.clone());
@@ -51,7 +51,7 @@ impl Seats {
 
     /// Gives up a connection, for want of anything else that connections take.
     pub(super) fn give_up_one(&self) {
-        self.taken().give_up_one();
+        self.taken().give_up_one(self.limit);
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -65,8 +65,16 @@ impl Taken {
         self.now
     }
 
-    fn give_up_one(&mut self) {
-        if let Some((_, lost)) = self.by_rank.pop_first() {
+    /// Who is answered goes last, unless those have more than half of the seats: there would be too few left for who has
+    /// come and not asked yet.
+    fn give_up_one(&mut self, limit: usize) {
+        let mut answered = self.by_rank.range(ANSWERING..).map(|(rank, _)| *rank);
+        let first = answered.next().filter(|_| answered.count() >= limit / 2);
+        let lost = match first {
+            Some(rank) => self.by_rank.remove(&rank),
+            None => self.by_rank.pop_first().map(|(_, lost)| lost),
+        };
+        if let Some(lost) = lost {
             lost.notify_one();
         }
     }
@@ -136,5 +144,16 @@ mod tests {
         }
         let _last = seats.take();
         assert!(is_lost(&answered) && !others.iter().any(is_lost));
+    }
+
+    #[test]
+    fn many_that_are_answered_leave_time_to_ask() {
+        let seats = Seats::new(8);
+        let answered: Vec<_> = (0..8).map(|_| seats.take()).collect();
+        answered.iter().for_each(Seat::answer);
+        let came = seats.take();
+        let others: Vec<_> = (0..3).map(|_| seats.take()).collect();
+        assert!(!is_lost(&came) && !others.iter().any(is_lost));
+        assert_eq!(answered.iter().filter(|seat| is_lost(seat)).count(), 4);
     }
 }
