@@ -3,10 +3,11 @@
 //! What an option may be is asked of the command line's definition, so that the file can hold nothing else; a value
 //! counts where the command line and the environment name none.
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -71,6 +72,11 @@ impl FileLayer {
         };
         let possible = option.get_possible_values();
         for (place, text) in &values {
+            // The command line takes no empty path either, and could not say where in the file this one stands.
+            if text.is_empty() && option.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+                self.problems.add(place, "this is empty; leave the key out");
+                return;
+            }
             let is_possible = possible.iter().any(|value| value.matches(text, false));
             if !possible.is_empty() && !is_possible && !matches!(option.get_action(), ArgAction::SetTrue) {
                 let known: Vec<_> = possible.iter().map(|value| value.get_name()).collect();

@@ -90,6 +90,20 @@ sources:
 }
 
 #[test]
+fn an_empty_path_is_told_with_its_place_and_all_else() {
+    let text = "directory: ''\nstate_file: ''\nweb_config_file: ''\ninterval: ''\n";
+    assert_snapshot!(configured(text).runs(&["check-config"]), @r#"
+    exit 2
+    error: config.yml:1: directory: this is empty; leave the key out
+    error: config.yml:2: state_file: this is empty; leave the key out
+    error: config.yml:3: web_config_file: this is empty; leave the key out
+    error: config.yml:4: interval: "" is not a length of time; use seconds such as 60, or 90s, 2m
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
 fn what_is_no_mapping_of_keys_and_what_is_not_there_cannot_be_read() {
     for (text, told) in [
         ("- a\n", "config.yml:1: a mapping belongs here, such as key: value"),
