@@ -133,10 +133,12 @@ impl Budget {
         buckets.entry(key).or_insert_with(|| Arc::new(Buckets::new(*share))).clone()
     }
 
-    /// How full all of them are, by account and region.
+    /// How full those are that someone draws from, by account and region. The others stay as they are until someone comes
+    /// back to them.
     pub(super) fn levels(&self) -> Vec<Level> {
         let drawn = self.drawn.lock().expect("nothing panics under the lock");
-        let levels = drawn.buckets.iter().flat_map(|((account, region), buckets)| {
+        let levels = drawn.buckets.iter().filter(|(_, buckets)| Arc::strong_count(buckets) > 1);
+        let levels = levels.flat_map(|((account, region), buckets)| {
             CLASSES.iter().zip(&buckets.0).map(|(class, bucket)| {
                 let (account, region) = (account.clone(), region.clone());
                 let level = bucket.level();
@@ -195,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn another_share_counts_from_then_on_and_the_same_one_refills_nothing() {
         let burst = |budget: &Budget| {
-            budget.buckets(None, "eu-west-1");
+            let _drawn_from = budget.buckets(None, "eu-west-1");
             budget.levels()[0].burst
         };
         let budget = Budget::new(Share::ALL);
