@@ -11,7 +11,7 @@ use tracing::warn;
 
 use crate::aws::Aws;
 use crate::config::{Config, Mistakes};
-use crate::poller::{NoRegion, Poller, Progress};
+use crate::poller::{NoSources, Poller, Progress};
 use crate::publisher::{Outlet, Published, Publisher};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
@@ -54,14 +54,15 @@ impl Discovery {
         outlet: Outlet,
         progress: Arc<Progress>,
         out: impl Write + Send + 'static,
-    ) -> Result<Self, NoRegion> {
+    ) -> Result<Self, NoSources> {
         let metrics = outlet.metrics();
         metrics.watch(aws);
         let aws = aws.clone().with_metrics(metrics.clone());
         let poller = Poller::new(config, &aws, progress.clone(), outlet.clock())?;
         let publisher = Publisher::new(outlet.clone(), poller.standings());
         outlet.show(config.shown(), config.rules.intervals.clone());
-        let (files, before) = Files::begin(config, &metrics, publisher.subscribe());
+        let before = config.state_file.as_deref().and_then(|path| StateFile::new(path).read());
+        let files = Files::begin(config, &metrics, publisher.subscribe());
         Ok(Self {
             before,
             files,
@@ -82,7 +83,7 @@ impl Discovery {
 
     /// Refreshes for ever, and by other rules once there are others.
     pub async fn run(mut self, mut replacements: mpsc::Receiver<Replacement>) {
-        self.restore();
+        self.restore(false);
         loop {
             // A refresh that takes long must come to its end, however often something comes that changes nothing.
             let Replacement { config, done } = tokio::select! {
@@ -97,27 +98,27 @@ impl Discovery {
 
     /// Goes on by another configuration. Sources that stay keep their facts, as in a restart; what is published
     /// stays until the new sources come to something.
-    async fn replace(&mut self, config: Config) -> Result<(), NoRegion> {
+    async fn replace(&mut self, config: Config) -> Result<(), NoSources> {
         warn_of_restart(&self.config, &config);
         self.aws.draw(config.api_share);
-        let known = self.poller.known();
+        let (known, awaited) = (self.poller.known(), self.publisher.is_waiting());
         self.poller = Poller::new(&config, &self.aws, self.progress.clone(), self.outlet.clock())?;
         self.publisher = Publisher::new(self.outlet.clone(), self.poller.standings());
         self.outlet.show(config.shown(), config.rules.intervals.clone());
         if self.files.settings != FileSettings::of(&config) {
             self.files.end().await;
-            (self.files, _) = Files::begin(&config, &self.outlet.metrics(), self.publisher.subscribe());
+            self.files = Files::begin(&config, &self.outlet.metrics(), self.publisher.subscribe());
         }
         self.config = config;
         self.before = Some(known);
-        self.restore();
+        self.restore(awaited);
         Ok(())
     }
 
     /// Refreshes once, and waits until all is written.
     pub async fn once(mut self) -> Outcome {
         let published = self.publisher.subscribe();
-        self.restore();
+        self.restore(false);
         self.poller.once(&mut self.publisher).await;
         let complete = published.borrow().complete;
         // The sinks end when there is nothing more to come.
@@ -130,9 +131,9 @@ impl Discovery {
         }
     }
 
-    fn restore(&mut self) {
+    fn restore(&mut self, awaited: bool) {
         if let Some(before) = self.before.take() {
-            self.poller.restore(before, &mut self.publisher);
+            self.poller.restore(before, awaited, &mut self.publisher);
         }
     }
 }
@@ -159,6 +160,7 @@ fn warn_of_restart(before: &Config, now: &Config) {
         ("listen_address", before.listen != now.listen),
         ("web_config_file", before.web_config_file != now.web_config_file),
         ("enable_lifecycle", before.enable_lifecycle != now.enable_lifecycle),
+        ("once", before.once != now.once),
     ];
     for (setting, _) in differing.into_iter().filter(|(_, differs)| *differs) {
         warn!(setting, "a setting differs that takes effect at the next start only");
@@ -190,20 +192,17 @@ impl FileSettings {
 }
 
 impl Files {
-    /// Writes what is published from now on; returns what the state file says before.
-    fn begin(
-        config: &Config,
-        metrics: &Metrics,
-        published: watch::Receiver<Published>,
-    ) -> (Self, Option<State>) {
+    /// Writes what is published from now on.
+    fn begin(config: &Config, metrics: &Metrics, published: watch::Receiver<Published>) -> Self {
         let state = config.state_file.as_deref().map(|path| StateFile::new(path).counted(metrics));
-        let before = state.as_ref().and_then(StateFile::read);
         let (layout, intervals) = (config.file_layout, &config.rules.intervals);
         let files = |directory| FileSd::new(directory, layout, intervals, config.once).counted(metrics);
         let files = config.directory.as_deref().map(files);
+        let of_state = state.iter().map(|_| "state".to_owned());
+        metrics.files(&files.iter().flat_map(FileSd::names).chain(of_state).collect());
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(write_files(state, files, published, ended));
-        (Self { settings: FileSettings::of(config), end, task }, before)
+        Self { settings: FileSettings::of(config), end, task }
     }
 
     /// Waits for what is being written.

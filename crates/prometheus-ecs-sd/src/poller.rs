@@ -3,6 +3,7 @@
 //! Sources share nothing, so that one that is slow or fails holds up no other; a source that is still at it when
 //! its next turn comes skips that turn.
 
+mod before;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::arn::{ClusterArn, RoleArn};
 use ecs_discovery::derive::Rules;
 use ecs_discovery::inventory::Inventory;
 use ecs_discovery::inventory::question::{Failure, FailureKind};
@@ -25,7 +26,6 @@ use crate::aws::{Aws, Source, SourceSpec};
 use crate::clock::Clock;
 use crate::config::{Account, Config};
 use crate::publisher::{Publisher, SourceStanding};
-use crate::state::State;
 use turn::Turn;
 
 /// How long the results of fast sources wait for slower ones, so that Prometheus need not read the files again
@@ -41,6 +41,8 @@ pub struct Poller {
     sources: Vec<Polled>,
     settings: Arc<Settings>,
     interval: Duration,
+    /// What is known of sources that are no more, and is published until all others were heard.
+    leaving: BTreeMap<String, Saved>,
 }
 
 #[derive(Debug)]
@@ -87,8 +89,9 @@ struct Polled {
     is_own: bool,
     clusters: ClusterSelection,
     facts: Option<Known>,
-    /// What was known after the last refresh, whatever the one that is going on comes to.
-    saved: Arc<Saved>,
+    /// What was known after the last refresh, whatever the one that is going on comes to, and when that held; `None`
+    /// before there was any.
+    saved: Option<(Arc<Saved>, Duration)>,
 }
 
 impl Polled {
@@ -100,11 +103,11 @@ impl Polled {
         );
         Self {
             name: format!("{name} {region}").into(),
-            id: format!("{} {region}", role.map_or("own account", |role| role.as_str())).into(),
+            id: source_id(role, &region).into(),
             is_own: role.is_none(),
             clusters: account.clusters.clone(),
             facts: Some(Known::default()),
-            saved: Arc::default(),
+            saved: None,
             source: aws.source(SourceSpec {
                 role: role.cloned(),
                 external_id: account.external_id.clone(),
@@ -113,6 +116,19 @@ impl Polled {
             }),
         }
     }
+}
+
+/// Where an account is looked at.
+fn regions(account: &Account, aws: &Aws) -> Result<Vec<String>, NoSources> {
+    match &account.regions[..] {
+        [] => Ok(vec![aws.default_region().ok_or(NoSources::NoRegion)?.to_owned()]),
+        regions => Ok(regions.to_vec()),
+    }
+}
+
+/// What the facts of a source are saved as.
+pub(crate) fn source_id(role: Option<&RoleArn>, region: &str) -> String {
+    format!("{} {region}", role.map_or("own account", |role| role.as_str()))
 }
 
 #[derive(Debug, Default)]
@@ -142,27 +158,38 @@ pub struct Heard {
     pub facts: Option<(Arc<str>, Arc<Saved>)>,
 }
 
-/// No region is named anywhere.
+/// Why there are no sources.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--region: no region is named; add --region, or set AWS_REGION or the profile's region")]
-pub struct NoRegion;
+pub enum NoSources {
+    /// No region is named anywhere.
+    #[error("--region: no region is named; add --region, or set AWS_REGION or the profile's region")]
+    NoRegion,
+    /// One names a region, the other leaves it to the AWS configuration.
+    #[error("two sources have the same credentials in region {0}, which is the usual one; put both together")]
+    Twice(String),
+}
 
 impl Poller {
-    /// Whether there is a region for every account.
-    pub fn check(config: &Config, aws: &Aws) -> Result<(), NoRegion> {
-        let has_region = |account: &Account| !account.regions.is_empty() || aws.default_region().is_some();
-        config.accounts.iter().all(has_region).then_some(()).ok_or(NoRegion)
+    /// Whether there is a region for every account, and another one for each of those with the same credentials.
+    pub fn check(config: &Config, aws: &Aws) -> Result<(), NoSources> {
+        let mut seen = BTreeSet::new();
+        for account in &config.accounts {
+            for region in regions(account, aws)? {
+                if !seen.insert(source_id(account.role.as_ref(), &region)) {
+                    return Err(NoSources::Twice(region));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Prepares every account in every region; nothing is asked yet.
-    pub fn new(config: &Config, aws: &Aws, progress: Arc<Progress>, clock: Clock) -> Result<Self, NoRegion> {
+    pub fn new(config: &Config, aws: &Aws, progress: Arc<Progress>, clock: Clock) -> Result<Self, NoSources> {
+        Self::check(config, aws)?;
         let mut sources = Vec::new();
         let mut by_role = BTreeSet::new();
         for account in &config.accounts {
-            let mut regions = account.regions.clone();
-            if regions.is_empty() {
-                regions.push(aws.default_region().ok_or(NoRegion)?.to_owned());
-            }
+            let regions = regions(account, aws)?;
             let role = account.role.as_ref();
             by_role.extend(
                 role.into_iter().flat_map(|role| {
@@ -179,7 +206,8 @@ impl Poller {
             clock,
             progress,
         };
-        Ok(Self { sources, settings: Arc::new(settings), interval: config.interval })
+        let (settings, interval) = (Arc::new(settings), config.interval);
+        Ok(Self { sources, settings, interval, leaving: BTreeMap::new() })
     }
 
     /// The sources as they stand before any was refreshed, and which clusters are looked for in each.
@@ -190,37 +218,6 @@ impl Poller {
             (SourceStanding::new(polled.name.clone(), role, region), polled.clusters.clone())
         };
         self.sources.iter().map(standing).collect()
-    }
-
-    /// Publishes what a process before this one has saved of the sources; to be called before any refresh.
-    pub fn restore(&mut self, state: State, publisher: &mut Publisher) {
-        let State { mut sources, as_of } = state;
-        let (settings, now) = (&self.settings, self.settings.clock.now());
-        let mut any_scope = false;
-        for polled in &mut self.sources {
-            let Some(saved) = sources.remove(&*polled.id) else { continue };
-            let (inventory, scopes) = saved.restore(&polled.clusters, &settings.rules, as_of, now);
-            any_scope |= !scopes.is_empty();
-            let saved = Arc::new(inventory.saved(&scopes));
-            polled.saved = saved.clone();
-            polled.facts = Some(Known { inventory, scopes, saved, ..Known::default() });
-        }
-        if !any_scope {
-            return;
-        }
-        for (index, polled) in self.sources.iter().enumerate() {
-            let Some(known) = &polled.facts else { continue };
-            let scopes = settings.published(&known.scopes);
-            // What one source comes to is saved before the others are heard.
-            publisher.restore(index, scopes, (polled.id.clone(), known.saved.clone()));
-        }
-        publisher.publish();
-    }
-
-    /// What is known of the sources, for a poller after this one.
-    pub fn known(&self) -> State {
-        let known = |polled: &Polled| (polled.id.to_string(), (*polled.saved).clone());
-        State { sources: self.sources.iter().map(known).collect(), as_of: self.settings.clock.now() }
     }
 
     /// Refreshes every source once, publishes, and ends.
@@ -298,8 +295,12 @@ impl Poller {
     }
 
     fn end(&mut self, (index, known, heard): (usize, Known, Heard), publisher: &mut Publisher) {
-        self.sources[index].saved = known.saved.clone();
+        let as_of = known.scopes.values().map(|scope| scope.heard).max().unwrap_or_default();
+        self.sources[index].saved = Some((known.saved.clone(), as_of));
         self.sources[index].facts = Some(known);
         publisher.hear(index, heard);
+        if !publisher.is_waiting() {
+            self.leaving.clear();
+        }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::poller::Heard;
+use crate::poller::{Heard, source_id};
 use crate::state::Facts;
 use crate::telemetry::metrics::{Metrics, Turn};
 
@@ -76,6 +76,18 @@ impl SourceStanding {
             completed: None,
             is_known: false,
         }
+    }
+
+    /// What its facts are saved as: names may be alike.
+    pub fn id(&self) -> String {
+        source_id(self.role.as_ref(), &self.region)
+    }
+
+    /// Goes on from the same source before a reload. Whether all of it was heard is to be seen: it may look for other
+    /// clusters.
+    fn follow(&mut self, earlier: &Self) {
+        let Self { account, problem, took, refreshed, completed, .. } = earlier.clone();
+        *self = Self { account, problem, took, refreshed, completed, ..self.clone() };
     }
 
     fn hear(&mut self, heard: &Heard, now: Duration) {
@@ -204,7 +216,15 @@ impl Publisher {
         let (standings, clusters): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
         let parts = clusters.into_iter().map(|clusters| Part { clusters, ..Part::default() }).collect();
         outlet.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
-        outlet.sources.send_replace(standings);
+        outlet.sources.send_modify(|sources| {
+            let before = std::mem::replace(sources, standings);
+            for standing in sources {
+                let is_same = |other: &&SourceStanding| other.id() == standing.id();
+                if let Some(earlier) = before.iter().find(is_same) {
+                    standing.follow(earlier);
+                }
+            }
+        });
         Self { parts, warned: BTreeSet::new(), doubled: BTreeSet::new(), took: Duration::ZERO, outlet }
     }
 
@@ -246,10 +266,15 @@ impl Publisher {
         self.outlet.sources.borrow()[source].name.clone()
     }
 
+    /// Whether there is a source that has neither been heard nor has failed.
+    pub fn is_waiting(&self) -> bool {
+        self.parts.iter().any(|part| part.heard.is_none())
+    }
+
     /// Publishes what all sources came to, once each has been heard or has failed, and unless nothing is known
     /// at all: that must not empty a file which an earlier run has left.
     pub fn publish(&mut self) {
-        if self.parts.iter().any(|part| part.heard.is_none()) {
+        if self.is_waiting() {
             return;
         }
         let snapshot = self.put_together();

@@ -15,7 +15,7 @@ use crate::aws::{Aws, SourceSpec, task_definition};
 use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, TargetArgs, failure, usage};
 use crate::config::{self, Account, FileLayer, Mistakes};
 use crate::explain::{Wanted, explained};
-use crate::poller::NoRegion;
+use crate::poller::NoSources;
 use crate::telemetry::has_colours;
 
 /// ECS takes definitions of up to 64 KiB; indented and with what AWS adds they are several times that.
@@ -138,7 +138,7 @@ async fn asked(arguments: &ExplainArgs, account: Account, rules: &Rules) -> Exit
     let Account { role, external_id, session_name, regions, .. } = account;
     let region = regions.into_iter().next().or(question.region);
     let Some(region) = region.or_else(|| aws.default_region().map(str::to_owned)) else {
-        return usage(&Mistakes(vec![NoRegion.to_string()]));
+        return usage(&Mistakes(vec![NoSources::NoRegion.to_string()]));
     };
     let source = aws.source(SourceSpec { role, external_id, session_name, region });
     match explained(&source, &question.cluster, &question.wanted, rules).await {

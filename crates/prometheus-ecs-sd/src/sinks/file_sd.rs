@@ -129,10 +129,14 @@ impl FileSd {
     /// Has the writes of each file counted there.
     pub fn counted(mut self, metrics: &Metrics) -> Self {
         for file in &mut self.files {
-            let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-            file.trouble.writes = metrics.writes(&name);
+            file.trouble.writes = metrics.writes(&file.name());
         }
         self
+    }
+
+    /// What the files are called.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        self.files.iter().map(TargetFile::name)
     }
 
     /// Makes the files say what the snapshot says. With `complete`, every scope was just heard, and files that
@@ -186,6 +190,10 @@ fn is_known(snapshot: &Snapshot) -> bool {
 }
 
 impl TargetFile {
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     fn is_as_left(&self) -> bool {
         self.left.as_ref().is_some_and(|left| left.is_still_of(&self.path))
     }

@@ -191,6 +191,11 @@ impl Metrics {
         self.0.refresh_duration.of([("source", source)]).observe(took.as_secs_f64());
     }
 
+    /// Shows the writes of no other files any more.
+    pub(crate) fn files(&self, files: &BTreeSet<String>) {
+        self.0.writes.retain(|[(_, file), _]| files.contains(file));
+    }
+
     /// Prepares to count the writes of a file.
     pub(crate) fn writes(&self, file: &str) -> Writes {
         let of = |result| self.0.writes.of([("file", file), ("result", result)]);

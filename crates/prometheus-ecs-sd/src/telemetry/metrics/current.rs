@@ -191,9 +191,11 @@ impl Current {
     }
 
     fn facts(&self, page: &mut Families<'_, '_>) -> fmt::Result {
-        let names = self.sources.iter().map(|source| &*source.name);
-        let facts = self.published.facts.iter().flatten().map(|(_, saved)| counts(saved));
-        let facts: BTreeMap<_, _> = names.zip(facts).collect();
+        // After a reload, what is published may be that of other sources for a while.
+        let names: BTreeMap<_, _> = self.sources.iter().map(|source| (source.id(), &*source.name)).collect();
+        let facts = self.published.facts.iter().flatten();
+        let facts: BTreeMap<_, _> =
+            facts.filter_map(|(id, saved)| Some((*names.get(&**id)?, counts(saved)))).collect();
         let series = facts.into_iter().flat_map(|(source, counts)| {
             counts.map(|(kind, count)| ([("source", source), ("kind", kind)], count))
         });

@@ -1,9 +1,14 @@
 //! Another configuration while the program runs.
 
-use insta::assert_snapshot;
-use prometheus_ecs_sd::config::Config;
+use std::time::Duration;
 
-use super::{Stage, fleet};
+use ecs_discovery::inventory::selection::ClusterSelection;
+use ecs_simulator::{Delivery, Placement, Response};
+use insta::assert_snapshot;
+use prometheus_ecs_sd::config::{Account, Config};
+use prometheus_ecs_sd::telemetry::metrics::Format;
+
+use super::{REGION, Stage, fleet, opted_in};
 
 fn stage() -> Stage {
     Stage::new(fleet(&[("prod", 3), ("test", 2)]))
@@ -108,5 +113,187 @@ async fn what_changes_nothing_disturbs_nothing() {
         tokio::time::sleep(std::time::Duration::from_secs(4)).await;
         running.replace(&stage.config.clone()).await.unwrap();
     }
+    assert!(running.next().await.complete);
+}
+
+/// A source in its own account and two regions more, with a target each, and two roles of another account.
+fn places() -> Stage {
+    let mut world = fleet(&[("prod", 1)]);
+    for (account, region) in
+        [("111111111111", "eu-west-1"), ("111111111111", "us-east-1"), ("222222222222", REGION)]
+    {
+        let region = world.region(account, region);
+        let definition = region.register(opted_in("web"));
+        region.cluster("prod");
+        region.run("prod", &definition, Placement::Fargate);
+    }
+    for role in ROLES {
+        world.allow_role(role, None);
+    }
+    Stage::new(world)
+}
+
+const ROLES: [&str; 3] = [
+    "arn:aws:iam::222222222222:role/reader",
+    "arn:aws:iam::222222222222:role/other",
+    "arn:aws:iam::111111111111:role/own",
+];
+
+/// No call of this account and region is ever answered.
+fn stall(stage: &Stage, account: &'static str, region: &'static str) {
+    stage.simulator.on_call(move |call| {
+        let mut response = Response::unavailable(call);
+        response.delivery = Delivery::Stalled;
+        (call.account == account && call.region == region).then_some(response)
+    });
+}
+
+fn with(stage: &Stage, accounts: Vec<Account>) -> Config {
+    Config { accounts, ..stage.config.clone() }
+}
+
+fn own(regions: &[&str]) -> Account {
+    Account { regions: regions.iter().map(|region| (*region).to_owned()).collect(), ..Account::default() }
+}
+
+fn role(arn: &str) -> Account {
+    Account {
+        role: Some(ecs_discovery::arn::RoleArn::parse_strictly(arn).unwrap()),
+        clusters: ClusterSelection::All,
+        ..own(&[REGION])
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_during_the_first_refresh_publishes_no_part_of_it() {
+    let stage = places().regions(&[REGION, "us-east-1"]);
+    stall(&stage, "111111111111", "us-east-1");
+    let mut running = stage.run().await;
+    for n in 2..5 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        running
+            .replace(&Config { recheck_interval: Duration::from_secs(600 * n), ..stage.config.clone() })
+            .await
+            .unwrap();
+    }
+    assert_eq!(running.next_within(Duration::from_secs(1)).await.map(|published| published.number), None);
+    stage.simulator.heal();
+    running.next().await;
+    assert_eq!(stage.targets("1m").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_leaves_stays_until_what_comes_was_heard() {
+    let stage = places().regions(&[REGION, "eu-west-1"]);
+    let mut running = stage.run().await;
+    running.next().await;
+    let before = stage.file("1m");
+    assert_eq!(stage.targets("1m").len(), 2);
+    stall(&stage, "111111111111", "us-east-1");
+    let other = with(&stage, vec![own(&[REGION, "us-east-1"])]);
+    running.replace(&other).await.unwrap();
+    // However often that is said.
+    running.replace(&Config { interval: Duration::from_secs(30), ..other.clone() }).await.unwrap();
+    assert!(running.next_within(Duration::from_secs(5)).await.is_none());
+    assert_eq!(stage.file("1m"), before);
+    stage.simulator.heal();
+    let published = running.next().await;
+    let regions: Vec<_> = published.snapshot.scopes.keys().map(|cluster| cluster.region()).collect();
+    assert_eq!(regions, [REGION, "us-east-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_back_in_time_has_lost_nothing() {
+    let stage = places().regions(&[REGION, "eu-west-1"]);
+    let mut running = stage.run().await;
+    running.next().await;
+    let before = stage.file("1m");
+    stage.simulator.on_call(|call| (call.region != REGION).then(|| Response::server_error(call)));
+    running.replace(&with(&stage, vec![own(&[REGION, "us-east-1"])])).await.unwrap();
+    running.replace(&stage.config.clone()).await.unwrap();
+    for _ in 0..3 {
+        running.next().await;
+        assert_eq!(stage.file("1m"), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_role_of_an_account_goes_on_with_what_is_known_of_it() {
+    let changes = [
+        (vec![own(&[REGION]), role(ROLES[0])], vec![own(&[REGION]), role(ROLES[1])]),
+        (vec![own(&[REGION]), role(ROLES[0])], vec![own(&[REGION]), role(ROLES[0]), role(ROLES[2])]),
+        (vec![own(&[REGION]), role(ROLES[0])], vec![role(ROLES[2]), role(ROLES[0])]),
+    ];
+    for (accounts, others) in changes {
+        let mut stage = places();
+        stage.config.accounts = accounts;
+        let mut running = stage.run().await;
+        running.next().await;
+        let before = stage.file("1m");
+        assert_eq!(stage.targets("1m").len(), 2);
+        stage
+            .simulator
+            .on_call(|call| (call.operation == "AssumeRole").then(|| Response::server_error(call)));
+        running.replace(&with(&stage, others)).await.unwrap();
+        for _ in 0..4 {
+            running.next().await;
+            assert_eq!(stage.file("1m"), before);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_makes_nothing_newer_than_it_is() {
+    let mut stage = places();
+    stage.config.interval = Duration::from_secs(3600);
+    stage.config.max_staleness = Duration::from_secs(1800);
+    let mut running = stage.run().await;
+    let heard = running.next().await.snapshot.scopes.values().next().unwrap().heard;
+    for minutes in [11, 22] {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        stall(&stage, "111111111111", REGION);
+        let other = Config { recheck_interval: Duration::from_secs(60 * minutes), ..stage.config.clone() };
+        running.replace(&other).await.unwrap();
+        let scope = running.next().await.snapshot.scopes.values().next().unwrap().clone();
+        assert_eq!((scope.heard, scope.derived.targets.len()), (heard, 1));
+    }
+    tokio::time::sleep(Duration::from_secs(601)).await;
+    running.replace(&stage.config.clone()).await.unwrap();
+    running.next().await;
+    assert_eq!(running.published().snapshot.targets().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_of_what_stays_go_on_and_those_of_what_leaves_go() {
+    let stage = places().regions(&["us-east-1", REGION]);
+    let mut running = stage.run().await;
+    running.next().await;
+    let page = running.metrics(Format::Text);
+    let line =
+        |page: &str, series: &str| page.lines().find(|line| line.starts_with(series)).map(str::to_owned);
+    let completed =
+        format!("ecs_sd_last_complete_refresh_timestamp_seconds{{source=\"own account {REGION}\"}}");
+    let before = line(&page, &completed).unwrap();
+    assert!(page.contains("us-east-1") && page.contains("5m-tasks.json"));
+    stall(&stage, "111111111111", REGION);
+    let mut other = with(&stage, vec![own(&[REGION])]);
+    other.rules.intervals = ecs_discovery::interval::Intervals::new(&["1m".to_owned()], "1m").unwrap();
+    other.state_file = None;
+    running.replace(&other).await.unwrap();
+    running.next().await;
+    let page = running.metrics(Format::Text);
+    assert_eq!(line(&page, &completed), Some(before));
+    for gone in ["us-east-1", "5m-tasks.json", "file=\"state\""] {
+        assert_eq!(page.lines().find(|line| line.contains(gone)), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_region_by_its_name_and_as_the_usual_one_is_refused() {
+    let stage = places();
+    let mut running = stage.run().await;
+    running.next().await;
+    let refused = running.replace(&with(&stage, vec![own(&[]), own(&[REGION])])).await.unwrap_err();
+    assert_snapshot!(refused, @"two sources have the same credentials in region eu-central-1, which is the usual one; put both together");
     assert!(running.next().await.complete);
 }
