@@ -153,7 +153,12 @@ fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     let read = file.take(MOST + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if read as u64 > MOST { Err("it is longer than a megabyte".to_owned()) } else { Ok(text) }
+    match read as u64 {
+        // A full disk leaves that of a file, and it would mean to forget all roles.
+        0 => Err("it is empty; write {} if that is meant".to_owned()),
+        read if read > MOST => Err("it is longer than a megabyte".to_owned()),
+        _ => Ok(text),
+    }
 }
 
 fn is_for_file(option: &Arg) -> bool {

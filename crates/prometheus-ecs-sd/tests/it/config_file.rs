@@ -113,6 +113,10 @@ fn what_is_no_mapping_of_keys_and_what_is_not_there_cannot_be_read() {
         let said = configured(text).runs(&["check-config"]);
         assert!(said.starts_with(&format!("exit 2\nerror: {told}")), "{said}");
     }
+    let empty = configured("").runs(&["check-config"]);
+    let told = "error: --config-file: config.yml cannot be read: it is empty; write {} if that is meant";
+    assert!(empty.starts_with(&format!("exit 2\n{told}")), "{empty}");
+    assert!(configured("{}").runs(&["check-config"]).starts_with("exit 0"));
     let gone = configured("");
     std::fs::remove_file(gone.directory.path().join("config.yml")).unwrap();
     assert_snapshot!(gone.runs(&[]), @r"
@@ -275,7 +279,7 @@ fn the_policies_are_those_of_the_examples() {
         "arn:aws:iam::333333333333:role/prometheus-ecs-sd",
     ];
     let of = |product: &str, text: &str| as_json(&configured(text).runs(&["generate", product]));
-    assert_eq!(of("iam-policy", ""), as_json(&example("iam-policy.json")));
+    assert_eq!(of("iam-policy", "{}"), as_json(&example("iam-policy.json")));
     let only_roles = format!("no_own_account: true\nrole: [{}]\n", roles.join(", "));
     assert_eq!(of("iam-policy", &only_roles), as_json(&example("iam-assume-role.json")));
     assert_eq!(of("iam-role-policy", &only_roles), as_json(&example("iam-policy.json")));
