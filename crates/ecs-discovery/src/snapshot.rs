@@ -78,7 +78,7 @@ impl Scope {
     pub fn published(&self, now: Duration, max_staleness: Duration) -> Self {
         let why = match &self.standing {
             Standing::Held(why) => why.clone(),
-            Standing::Restored => "it was not heard since the program started".to_owned(),
+            Standing::Restored => "it was not heard since the program started or was reconfigured".to_owned(),
             Standing::Heard | Standing::Retired(_) | Standing::Unheard(_) => return self.clone(),
         };
         if now.saturating_sub(self.heard) <= max_staleness {

@@ -107,7 +107,12 @@ impl Discovery {
         self.outlet.show(config.shown(), config.rules.intervals.clone());
         if self.files.settings != FileSettings::of(&config) {
             self.files.end().await;
-            self.files = Files::begin(&config, &self.outlet.metrics(), self.publisher.subscribe());
+            let mut published = self.publisher.subscribe();
+            // The new files need not wait for what is not published yet.
+            if published.borrow().number > 0 {
+                published.mark_changed();
+            }
+            self.files = Files::begin(&config, &self.outlet.metrics(), published);
         }
         self.config = config;
         self.before = Some(known);

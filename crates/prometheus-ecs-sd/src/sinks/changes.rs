@@ -117,7 +117,7 @@ fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)]) {
         let (account, region) = (cluster.account(), cluster.region());
         match change {
             ScopeChange::Heard => {
-                debug!(cluster = name, account, region, "cluster is heard for the first time");
+                debug!(cluster = name, account, region, "cluster is heard");
             }
             ScopeChange::HeardAgain => info!(cluster = name, account, region, "cluster is heard again"),
             ScopeChange::Held(error) => {
@@ -127,7 +127,10 @@ fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)]) {
                 warn!(cluster = name, account, region, %error, "cluster could not be read for longer than --max-staleness; its targets are gone");
             }
             ScopeChange::Restored => {
-                debug!(cluster = name, account, region, "cluster is as the run before saw it");
+                debug!(
+                    cluster = name,
+                    account, region, "cluster is as it was before the start or the reload"
+                );
             }
             ScopeChange::Unheard(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read yet; trying again");

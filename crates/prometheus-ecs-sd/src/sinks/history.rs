@@ -193,12 +193,12 @@ fn kind_of(change: ScopeChange<'_>) -> Kind {
 
 fn words_of(change: ScopeChange<'_>) -> String {
     match change {
-        ScopeChange::Heard => "heard for the first time".to_owned(),
+        ScopeChange::Heard => "heard".to_owned(),
         ScopeChange::HeardAgain => "heard again".to_owned(),
         ScopeChange::Held(why) => format!("held, its targets stay as they were: {why}"),
         ScopeChange::Retired(why) => format!("retired, its targets are gone: {why}"),
         ScopeChange::Unheard(why) => format!("not heard yet: {why}"),
-        ScopeChange::Restored => "restored as the run before saw it".to_owned(),
+        ScopeChange::Restored => "as it was before the start or the reload".to_owned(),
         ScopeChange::Gone => "gone".to_owned(),
     }
 }

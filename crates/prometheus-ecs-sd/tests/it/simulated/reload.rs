@@ -297,3 +297,20 @@ async fn one_region_by_its_name_and_as_the_usual_one_is_refused() {
     assert_snapshot!(refused, @"two sources have the same credentials in region eu-central-1, which is the usual one; put both together");
     assert!(running.next().await.complete);
 }
+
+#[tokio::test(start_paused = true)]
+async fn files_move_while_what_comes_is_waited_for() {
+    let stage = places().regions(&[REGION, "eu-west-1"]);
+    let mut running = stage.run().await;
+    running.next().await;
+    stall(&stage, "111111111111", "us-east-1");
+    let moved = tempfile::tempdir().unwrap();
+    prometheus_ecs_sd::sinks::file_sd::prepare(moved.path()).unwrap();
+    let other = Config {
+        directory: Some(moved.path().to_owned()),
+        ..with(&stage, vec![own(&[REGION, "us-east-1"])])
+    };
+    running.replace(&other).await.unwrap();
+    assert!(running.next_within(Duration::from_secs(5)).await.is_none());
+    assert_eq!(std::fs::read_to_string(moved.path().join("1m-tasks.json")).unwrap(), stage.file("1m"));
+}
