@@ -1,6 +1,6 @@
 //! What is served over HTTP. Every answer is made of what was published; none waits for AWS.
 //!
-//! Whoever asks passes three fences: [`connections`] bound what a connection may take, [`access`] says who may in, and
+//! Whoever asks passes three fences: `connections` bound what a connection may take, `access` says who may in, and
 //! the router knows a few fixed paths and no file.
 
 mod access;
