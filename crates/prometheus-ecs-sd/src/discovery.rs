@@ -99,7 +99,6 @@ impl Discovery {
     /// Goes on by another configuration. Sources that stay keep their facts, as in a restart; what is published
     /// stays until the new sources come to something.
     async fn replace(&mut self, config: Config) -> Result<(), NoSources> {
-        warn_of_restart(&self.config, &config);
         self.aws.draw(config.api_share);
         let (known, awaited) = (self.poller.known(), self.publisher.is_waiting());
         self.poller = Poller::new(&config, &self.aws, self.progress.clone(), self.outlet.clock())?;
@@ -149,18 +148,21 @@ async fn next_replacement(
     aws: &Aws,
     replacements: &mut mpsc::Receiver<Replacement>,
 ) -> Replacement {
-    while let Some(replacement) = replacements.recv().await {
-        let outcome = Poller::check(&replacement.config, aws);
-        if outcome.is_ok() && replacement.config != *current {
-            return replacement;
+    while let Some(Replacement { config, done }) = replacements.recv().await {
+        let outcome = Poller::check(&config, aws);
+        if outcome.is_ok() {
+            let config = without_restart(current, config);
+            if config != *current {
+                return Replacement { config, done };
+            }
         }
-        let _ = replacement.done.send(outcome.map_err(|problem| Mistakes(vec![problem.to_string()])));
+        let _ = done.send(outcome.map_err(|problem| Mistakes(vec![problem.to_string()])));
     }
     std::future::pending().await
 }
 
-/// What cannot be changed while it is in use.
-fn warn_of_restart(before: &Config, now: &Config) {
+/// The new configuration as far as it can be in effect, since some things cannot be changed while they are in use.
+fn without_restart(before: &Config, now: Config) -> Config {
     let differing = [
         ("listen_address", before.listen != now.listen),
         ("web_config_file", before.web_config_file != now.web_config_file),
@@ -170,6 +172,8 @@ fn warn_of_restart(before: &Config, now: &Config) {
     for (setting, _) in differing.into_iter().filter(|(_, differs)| *differs) {
         warn!(setting, "a setting differs that takes effect at the next start only");
     }
+    let Config { listen, web_config_file, enable_lifecycle, once, .. } = before.clone();
+    Config { listen, web_config_file, enable_lifecycle, once, ..now }
 }
 
 /// The sink of the target files and of the state file, and what it was made for.

@@ -314,3 +314,16 @@ async fn files_move_while_what_comes_is_waited_for() {
     assert!(running.next_within(Duration::from_secs(5)).await.is_none());
     assert_eq!(std::fs::read_to_string(moved.path().join("1m-tasks.json")).unwrap(), stage.file("1m"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_a_restart_is_not_shown_as_if_it_were_in_effect() {
+    let stage = stage();
+    let mut running = stage.run().await;
+    running.next().await;
+    let shown = |running: &super::Running| running.outlet.board().configuration.borrow().clone();
+    let before = shown(&running);
+    stage.asked();
+    let other = Config { enable_lifecycle: true, ..stage.config.clone() };
+    running.replace(&other).await.unwrap();
+    assert_eq!((shown(&running), stage.asked().as_str()), (before, ""));
+}
