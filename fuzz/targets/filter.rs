@@ -22,7 +22,11 @@ fn filter(input: &[u8]) {
     );
 
     let mut backwards = form_urlencoded::Serializer::new(String::new());
-    backwards.extend_pairs(pairs.iter().rev()).extend_pairs(&pairs);
+    backwards.extend_pairs(pairs.iter().rev());
+    // Saying it twice asks for nothing else, but no more than a hundred values are heard.
+    if pairs.len() <= 50 {
+        backwards.extend_pairs(&pairs);
+    }
     assert_eq!(Filter::parse(&backwards.finish(), &intervals).as_ref(), Ok(&filter), "{query:?}");
     assert_eq!(pairs.is_empty(), filter == Filter::default(), "{query:?}");
 
