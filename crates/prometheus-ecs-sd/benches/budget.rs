@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use ecs_discovery::derive::Rules;
 use ecs_simulator::worlds::{REGION, Size, large};
 use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY, least_seconds};
+use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
-use prometheus_ecs_sd::publisher::Outlet;
 use prometheus_ecs_sd::sinks::file_sd::Layout;
 
 /// Of an answer, as from within a region.

@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
 
+use crate::board::Outlet;
 use crate::config::{Config, Mistakes};
-use crate::publisher::Outlet;
 use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
 use crate::sinks::http::{Access, Server, Site};

@@ -10,9 +10,10 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::aws::Aws;
+use crate::board::{Outlet, Published};
 use crate::config::{Config, Mistakes};
 use crate::poller::{NoSources, Poller, Progress};
-use crate::publisher::{Outlet, Published, Publisher};
+use crate::publisher::Publisher;
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::{FileSd, Layout};

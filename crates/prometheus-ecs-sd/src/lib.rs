@@ -4,6 +4,7 @@
 //! `ecs-discovery` crate) → [`publisher`] → [`sinks`].
 
 pub mod aws;
+pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -23,9 +23,10 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use crate::aws::{Aws, Source, SourceSpec};
+use crate::board::SourceStanding;
 use crate::clock::Clock;
 use crate::config::{Account, Config};
-use crate::publisher::{Publisher, SourceStanding};
+use crate::publisher::Publisher;
 use turn::Turn;
 
 /// How long the results of fast sources wait for slower ones, so that Prometheus need not read the files again

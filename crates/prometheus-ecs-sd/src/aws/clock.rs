@@ -14,10 +14,10 @@ use tokio::time::sleep;
 
 use super::simulated::{ec2_hosts, listing, over, ssm_hosts, world};
 use super::{Aws, Source, SourceSpec};
+use crate::board::Outlet;
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::discovery::Discovery;
-use crate::publisher::Outlet;
 
 const REGION: &str = "eu-west-1";
 const ROLE: &str = "arn:aws:iam::222222222222:role/discovery/reader";

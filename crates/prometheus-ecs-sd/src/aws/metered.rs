@@ -175,7 +175,7 @@ mod tests {
     use super::super::simulated::{assumed, ec2_hosts, listing, over, own, ssm_hosts, world};
     use super::super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, Source, SourceSpec};
     use super::*;
-    use crate::publisher::Outlet;
+    use crate::board::Outlet;
     use crate::telemetry::metrics::Format;
     use aws_credential_types::Credentials;
     use aws_credential_types::credential_fn::provide_credentials_fn;

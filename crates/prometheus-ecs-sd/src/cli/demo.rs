@@ -12,12 +12,12 @@ use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
 use tokio::sync::mpsc;
 
 use crate::aws::{Aws, Share};
+use crate::board::Outlet;
 use crate::cli::{DemoArgs, EXIT_USAGE, serve, until_stopped};
 use crate::config::{Account, Config, Mistakes, duration, listen, usable_directory};
 use crate::demo::{containers, fleet};
 use crate::discovery::Discovery;
 use crate::poller::Progress;
-use crate::publisher::Outlet;
 use crate::sinks::file_sd::Layout;
 
 /// The configuration that the README shows, and the directory that it names.

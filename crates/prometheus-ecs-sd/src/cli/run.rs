@@ -12,10 +12,10 @@ use tracing::info;
 use super::layers::{Layers, reread};
 use super::{EXIT_INCOMPLETE, serve, until_stopped, usage};
 use crate::aws::Aws;
+use crate::board::Outlet;
 use crate::config::{Config, Directories, Mistakes};
 use crate::discovery::{Discovery, Outcome};
 use crate::poller::Progress;
-use crate::publisher::Outlet;
 use crate::reload::Reloader;
 use crate::sinks::progress;
 

@@ -12,7 +12,7 @@ use ecs_discovery::snapshot::{Changes as Differences, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
-use crate::publisher::Published;
+use crate::board::Published;
 
 /// Tells the changes from one snapshot to the next.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 
-use crate::publisher::Board;
+use crate::board::Board;
 use crate::sinks::changes::Difference;
 
 /// As many events as one scrolls through.

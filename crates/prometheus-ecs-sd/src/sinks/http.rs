@@ -25,8 +25,8 @@ use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
 use crate::aws::Aws;
+use crate::board::Board;
 use crate::config::Listen;
-use crate::publisher::Board;
 use crate::reload::Reloads;
 use crate::sinks::history::History;
 use crate::telemetry::metrics::Metrics;

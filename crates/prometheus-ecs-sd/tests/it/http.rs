@@ -12,8 +12,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ecs_simulator::{Aws, Response, World};
+use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::Listen;
-use prometheus_ecs_sd::publisher::Outlet;
 use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
 use tokio::runtime::Runtime;
 

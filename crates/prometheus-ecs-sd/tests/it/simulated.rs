@@ -21,9 +21,9 @@ use ecs_simulator::{
     worlds,
 };
 use prometheus_ecs_sd::aws::{Aws, Share};
+use prometheus_ecs_sd::board::{Outlet, Published};
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
-use prometheus_ecs_sd::publisher::{Outlet, Published};
 use prometheus_ecs_sd::reload::Replacement;
 use prometheus_ecs_sd::sinks::file_sd::Layout;
 use prometheus_ecs_sd::telemetry::metrics::Format;

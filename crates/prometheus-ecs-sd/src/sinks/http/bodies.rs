@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::Semaphore;
 
-use crate::publisher::Published;
+use crate::board::Published;
 
 /// Documents that are kept at a time, and that wait to be made. Who asks for more has them made again and again.
 const DOCUMENTS: usize = 64;

@@ -182,7 +182,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::publisher::Outlet;
+    use crate::board::Outlet;
 
     #[tokio::test]
     async fn a_page_waits_for_its_turn_and_is_not_made_for_who_has_left() {

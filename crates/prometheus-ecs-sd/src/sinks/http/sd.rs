@@ -15,7 +15,7 @@ use ecs_discovery::snapshot::Scope;
 
 use super::Site;
 use super::bodies::{Bodies, Encoding};
-use crate::publisher::{Board, Published, SourceStanding};
+use crate::board::{Board, Published, SourceStanding};
 use crate::sinks::file_sd::PUT_OFF;
 
 /// The targets, ready to be sent.
@@ -156,8 +156,9 @@ mod tests {
     use ecs_discovery::snapshot::Snapshot;
 
     use super::*;
+    use crate::board::Outlet;
     use crate::poller::Heard;
-    use crate::publisher::{Outlet, Publisher};
+    use crate::publisher::Publisher;
 
     const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/";
 

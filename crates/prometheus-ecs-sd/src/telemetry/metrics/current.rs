@@ -20,7 +20,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Unit;
 
 use crate::aws::Level;
-use crate::publisher::{Published, SourceStanding};
+use crate::board::{Published, SourceStanding};
 use crate::telemetry::dropped;
 
 /// The account of the credentials, of which no more need be known to draw on its budget.

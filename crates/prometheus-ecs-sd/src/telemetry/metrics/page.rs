@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 use super::current::Current;
 use super::process::Process;
 use super::{Metrics, PREFIX};
-use crate::publisher::Board;
+use crate::board::Board;
 
 /// How the page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use prometheus_ecs_sd::publisher::Published;
+use prometheus_ecs_sd::board::Published;
 use tokio::time::Instant;
 
 use super::faults::Trouble;

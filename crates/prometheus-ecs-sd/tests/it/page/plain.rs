@@ -5,8 +5,8 @@ use std::net::TcpStream;
 
 use ecs_discovery::finding::Verdict;
 use ecs_simulator::{Aws, Placement, Response, worlds};
+use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::Listen;
-use prometheus_ecs_sd::publisher::Outlet;
 use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
 
 use super::{Served, rows, unescaped};

@@ -10,7 +10,7 @@ use ecs_discovery::finding::{Finding, Reason, Verdict};
 use ecs_discovery::target::Target;
 
 use super::search::Search;
-use crate::publisher::{Board, Published};
+use crate::board::{Board, Published};
 
 /// Jobs or clusters that one can choose from; whoever has more types their name.
 const CHOICES: usize = 500;

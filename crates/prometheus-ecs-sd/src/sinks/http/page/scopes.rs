@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::search::Search;
 use super::words::{ago, number, seconds};
-use crate::publisher::{Published, SourceStanding};
+use crate::board::{Published, SourceStanding};
 
 /// Rows of a table; those come first that someone should look at.
 const SHOWN: usize = 50;

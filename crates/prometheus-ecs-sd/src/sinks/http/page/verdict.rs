@@ -7,7 +7,7 @@ use ecs_discovery::snapshot::{Scope, Standing};
 use maud::{Markup, html};
 
 use super::words::{ago, count, number, seconds};
-use crate::publisher::{Published, SourceStanding};
+use crate::board::{Published, SourceStanding};
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

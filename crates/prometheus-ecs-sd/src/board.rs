@@ -1,0 +1,170 @@
+//! What is published, and how each source stands: put up by the publisher, and read by all sinks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecs_discovery::arn::RoleArn;
+use ecs_discovery::interval::Intervals;
+use ecs_discovery::snapshot::Snapshot;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::poller::{Heard, source_id};
+use crate::state::Facts;
+use crate::telemetry::metrics::Metrics;
+
+/// What the sinks read.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    /// What all scopes came to; never changed, only replaced.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether every scope was heard at its last refresh.
+    pub complete: bool,
+    /// Counts the publications; 0 before the first.
+    pub number: u64,
+    /// How long the slowest of the refreshes took that this is the result of.
+    pub took: Duration,
+    /// What is known of each source, once each has been refreshed.
+    pub facts: Option<Facts>,
+}
+
+/// How one source stands, from its last refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStanding {
+    /// For people.
+    pub name: Arc<str>,
+    /// The role that is assumed; `None` for the credentials as they are.
+    pub role: Option<RoleArn>,
+    /// The account's id, as far as it is known.
+    pub account: Option<Box<str>>,
+    /// The region.
+    pub region: String,
+    /// Whether all of it was heard, and no turn was skipped since.
+    pub complete: bool,
+    /// Whether all of it was heard when the newest snapshot was put together, so that what is not in there is not there.
+    pub published: bool,
+    /// Why not all of it was heard, if so.
+    pub problem: Option<String>,
+    /// How long the last refresh took.
+    pub took: Duration,
+    /// When the last refresh ended, since the Unix epoch.
+    pub refreshed: Option<Duration>,
+    /// When the last refresh ended that heard all of it, since the Unix epoch.
+    pub completed: Option<Duration>,
+    /// Whether something of it is published, from a refresh or from the process before.
+    pub is_known: bool,
+}
+
+impl SourceStanding {
+    /// Before the first refresh.
+    pub fn new(name: Arc<str>, role: Option<RoleArn>, region: String) -> Self {
+        let account = role.as_ref().map(|role| role.account().into());
+        Self {
+            name,
+            role,
+            account,
+            region,
+            complete: false,
+            published: false,
+            problem: None,
+            took: Duration::ZERO,
+            refreshed: None,
+            completed: None,
+            is_known: false,
+        }
+    }
+
+    /// What its facts are saved as: names may be alike.
+    pub fn id(&self) -> String {
+        source_id(self.role.as_ref(), &self.region)
+    }
+
+    /// Goes on from the same source before a reload. Whether all of it was heard is to be seen: it may look for other
+    /// clusters.
+    pub(crate) fn follow(&mut self, earlier: &Self) {
+        let Self { account, problem, took, refreshed, completed, .. } = earlier.clone();
+        *self = Self { account, problem, took, refreshed, completed, ..self.clone() };
+    }
+
+    pub(crate) fn hear(&mut self, heard: &Heard, now: Duration) {
+        let of_source = || heard.failure.as_ref().map(ToString::to_string);
+        let of_scope = || heard.scopes.values().find_map(|scope| scope.problem().map(str::to_owned));
+        self.complete = heard.complete;
+        self.problem = if heard.complete { None } else { of_source().or_else(of_scope) };
+        self.took = heard.took;
+        self.refreshed = Some(now);
+        if heard.complete {
+            self.completed = Some(now);
+        }
+        self.know(heard);
+    }
+
+    pub(crate) fn know(&mut self, heard: &Heard) {
+        if let Some(cluster) = heard.scopes.keys().next() {
+            self.account = Some(cluster.account().into());
+        }
+    }
+}
+
+/// Where the current snapshot is put. Readers get a [`Board`].
+#[derive(Clone, Debug)]
+pub struct Outlet {
+    pub(crate) published: watch::Sender<Published>,
+    pub(crate) sources: watch::Sender<Vec<SourceStanding>>,
+    configuration: watch::Sender<Vec<(String, String)>>,
+    intervals: watch::Sender<Intervals>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+}
+
+impl Default for Outlet {
+    fn default() -> Self {
+        let clock = Clock::default();
+        let (published, sources, configuration, intervals) = Default::default();
+        Self { published, sources, configuration, intervals, clock, metrics: Metrics::new(clock) }
+    }
+}
+
+/// The current snapshot and how each source stands, for reading.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The newest publication replaces one that was not looked at.
+    pub published: watch::Receiver<Published>,
+    /// In the order of the configuration.
+    pub sources: watch::Receiver<Vec<SourceStanding>>,
+    /// The configuration in effect: names and values, none of them secret.
+    pub configuration: watch::Receiver<Vec<(String, String)>>,
+    /// The scrape intervals that it offers.
+    pub intervals: watch::Receiver<Intervals>,
+    /// What the times above are read from.
+    pub clock: Clock,
+}
+
+impl Outlet {
+    /// What a reader looks at.
+    pub fn board(&self) -> Board {
+        Board {
+            published: self.published.subscribe(),
+            sources: self.sources.subscribe(),
+            configuration: self.configuration.subscribe(),
+            intervals: self.intervals.subscribe(),
+            clock: self.clock,
+        }
+    }
+
+    /// Shows the configuration that is in effect from now on, and which scrape intervals it offers.
+    pub fn show(&self, configuration: Vec<(String, String)>, intervals: Intervals) {
+        self.configuration.send_replace(configuration);
+        self.intervals.send_replace(intervals);
+    }
+
+    /// What all times here are read from.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Where what happens is counted.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+}
