@@ -156,17 +156,17 @@ async fn serve(
     config: &Config,
     outlet: &Outlet,
     reloads: Option<Reloads>,
-) -> Result<(Site, Option<SocketAddr>), Mistakes> {
-    let site = Site::new(outlet.board(), outlet.metrics(), reloads);
-    let Some(listen) = &config.listen else { return Ok((site, None)) };
+) -> Result<Option<SocketAddr>, Mistakes> {
+    let Some(listen) = &config.listen else { return Ok(None) };
     let mistake = |error: &dyn fmt::Display| Mistakes(vec![error.to_string()]);
     let access = Access::new(config.web_config_file.as_deref())?;
     let server = Server::bind(listen, config.directory.is_some()).await.map_err(|error| mistake(&error))?;
     let address = server.as_ref().and_then(|server| server.address().ok());
     if let Some(server) = server {
-        apart(server.serve(site.clone(), access)).map_err(|error| mistake(&error))?;
+        let site = Site::new(outlet.board(), outlet.metrics(), reloads);
+        apart(server.serve(site, access)).map_err(|error| mistake(&error))?;
     }
-    Ok((site, address))
+    Ok(address)
 }
 
 /// Serves in threads of its own, so that discovery does not wait while big answers are written.

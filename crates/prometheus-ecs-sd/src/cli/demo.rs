@@ -82,11 +82,10 @@ impl Demo {
     async fn run(&self) -> io::Result<()> {
         let Self { directory, config, churn } = self;
         let outlet = Outlet::default();
-        let (site, address) = serve(config, &outlet, None).await.map_err(io::Error::other)?;
+        let address = serve(config, &outlet, None).await.map_err(io::Error::other)?;
         let fleet = fleet::Fleet::start();
         let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(config.api_share);
-        let _ = site.aws.set(aws.clone());
         introduce(directory, address)?;
         let discovery = Discovery::new(config, &aws, outlet, Arc::new(Progress::default()), io::stdout());
         let discovery = discovery.map_err(io::Error::other)?;

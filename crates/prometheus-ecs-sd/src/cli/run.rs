@@ -31,12 +31,10 @@ async fn discover(config: Config, arguments: Vec<OsString>) -> io::Result<ExitCo
     let (reloader, reloads) = Reloader::new(outlet.metrics())?;
     // Before anything that takes long: whoever starts this program wants to hear from it.
     let reloads = config.enable_lifecycle.then_some(reloads);
-    let site = match serve(&config, &outlet, reloads).await {
-        Ok((site, _)) => site,
-        Err(mistakes) => return Ok(usage(&mistakes)),
-    };
+    if let Err(mistakes) = serve(&config, &outlet, reloads).await {
+        return Ok(usage(&mistakes));
+    }
     let aws = Aws::load(None).await.with_share(config.api_share);
-    let _ = site.aws.set(aws.clone());
     let progress = Arc::new(Progress::default());
     let discovery = match Discovery::new(&config, &aws, outlet, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,

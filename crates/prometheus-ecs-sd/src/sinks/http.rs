@@ -16,7 +16,7 @@ mod seats;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -24,7 +24,6 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
-use crate::aws::Aws;
 use crate::board::Board;
 use crate::config::Listen;
 use crate::reload::Reloads;
@@ -41,12 +40,10 @@ pub struct Site {
     /// The current snapshot, and how the sources stand.
     pub board: Board,
     sd: Sd,
-    /// What was counted.
+    /// What was counted, and whose budget is shown.
     pub metrics: Metrics,
     /// Where a reload can be asked for, if that is enabled.
     pub reloads: Option<Reloads>,
-    /// Whose budget is shown, once it is there.
-    pub aws: Arc<OnceLock<Aws>>,
     /// What changed lately.
     pub history: History,
     catalogue: Catalogue,
@@ -56,9 +53,9 @@ pub struct Site {
 impl Site {
     /// Answers from `board`; the rest comes by and by.
     pub fn new(board: Board, metrics: Metrics, reloads: Option<Reloads>) -> Self {
-        let (aws, history, catalogue) = (Arc::default(), History::default(), Catalogue::default());
+        let (history, catalogue) = (History::default(), Catalogue::default());
         let sd = Sd::new(board.clone());
-        Self { board, sd, metrics, reloads, aws, history, catalogue, pages: Arc::default() }
+        Self { board, sd, metrics, reloads, history, catalogue, pages: Arc::default() }
     }
 
     /// Keeps up with what is published.

@@ -21,7 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::aws::Aws;
+use crate::aws::{Aws, Level};
 use crate::clock::Clock;
 use family::Family;
 use requests::Requests;
@@ -159,6 +159,12 @@ impl Metrics {
     /// Shows this budget from now on.
     pub(crate) fn watch(&self, aws: &Aws) {
         *self.0.aws.write().expect("nothing panics under the lock") = Some(aws.clone());
+    }
+
+    /// How much of the budget is left; nothing until there is one to show.
+    pub(crate) fn levels(&self) -> Vec<Level> {
+        let aws = self.0.aws.read().expect("nothing panics under the lock");
+        aws.as_ref().map(Aws::levels).unwrap_or_default()
     }
 
     /// Prepares to count the requests that this operation makes.

@@ -86,7 +86,7 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
             (skipped::section(&catalogue, &search, &found))
             (targets::section(&catalogue, &search, &found))
             div.columns {
-                (budget::section(site.aws.get()))
+                (budget::section(site.metrics.levels()))
                 (configuration::section(&site.board.configuration.borrow()))
             }
         };

@@ -3,14 +3,13 @@
 use maud::{Markup, html};
 
 use super::words::number;
-use crate::aws::{Aws, Level};
+use crate::aws::Level;
 
 /// Rows; those with the least left come first.
 const SHOWN: usize = 25;
 
-/// `None` until the AWS configuration has been read.
-pub(super) fn section(aws: Option<&Aws>) -> Markup {
-    let mut levels = aws.map(Aws::levels).unwrap_or_default();
+/// There are no levels until the AWS configuration has been read.
+pub(super) fn section(mut levels: Vec<Level>) -> Markup {
     let rank = |level: &Level| (-level.slowness, level.tokens / level.burst);
     levels.sort_by(|one, other| rank(one).partial_cmp(&rank(other)).unwrap_or(std::cmp::Ordering::Equal));
     html! {
