@@ -141,6 +141,14 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Why the container is not scraped, if someone should act on that.
+    pub fn unexpected(&self) -> Option<&Problem> {
+        match &self.verdict {
+            Verdict::NotScraped(problem) if !problem.reason.is_expected() => Some(problem),
+            Verdict::NotScraped(_) | Verdict::Warning(_) => None,
+        }
+    }
+
     /// The task definition's family, which a target of it has as its `job`.
     pub fn job(&self) -> &str {
         self.definition.family()

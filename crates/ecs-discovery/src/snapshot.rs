@@ -134,6 +134,11 @@ impl Snapshot {
         self.scopes.values().flat_map(|scope| &scope.derived.findings)
     }
 
+    /// How many targets there are.
+    pub fn target_count(&self) -> usize {
+        self.scopes.values().map(|scope| scope.derived.targets.len()).sum()
+    }
+
     /// How many containers opted in and are not scraped.
     pub fn not_scraped(&self) -> usize {
         self.scopes.values().map(Scope::not_scraped).sum()

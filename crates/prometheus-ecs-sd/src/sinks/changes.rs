@@ -54,7 +54,7 @@ impl<W: Write> Changes<W> {
         for target in &changes.gone {
             writeln!(out, "- {}", Line(target))?;
         }
-        let targets: usize = snapshot.scopes.values().map(|scope| scope.derived.targets.len()).sum();
+        let targets = snapshot.target_count();
         writeln!(
             out,
             "{targets} targets (+{} ~{} -{}) in {} clusters, {} containers not scraped, {} clusters not heard; {:.1} s",

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::finding::{Finding, Verdict};
 use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
@@ -116,7 +115,7 @@ struct Entry {
 
 impl Entry {
     fn begin(&mut self, now: &Snapshot) {
-        let targets: usize = now.scopes.values().map(|scope| scope.derived.targets.len()).sum();
+        let targets = now.target_count();
         let (clusters, not_scraped) = (now.scopes.len(), now.not_scraped());
         let subject =
             format!("{targets} targets in {clusters} clusters, {not_scraped} containers not scraped");
@@ -138,18 +137,10 @@ impl Entry {
     }
 
     fn changes(&mut self, changes: &Changes<'_>) {
-        let acts = |finding: &Finding| match &finding.verdict {
-            Verdict::NotScraped(problem) => !problem.reason.is_expected(),
-            Verdict::Warning(_) => false,
-        };
-        let findings = changes.findings.iter().filter(|finding| acts(finding)).collect();
-        self.push_some(Kind::NotScraped, findings, |finding| {
+        let unexpected = changes.findings.iter().filter_map(|finding| Some((finding, finding.unexpected()?)));
+        self.push_some(Kind::NotScraped, unexpected.collect(), |(finding, problem)| {
             let subject = format!("{} {} {}", finding.job(), finding.container, finding.task.last_part());
-            let detail = match &finding.verdict {
-                Verdict::NotScraped(problem) => format!("{}: {}", problem.reason, problem.detail),
-                Verdict::Warning(detail) => detail.clone(),
-            };
-            (subject, detail)
+            (subject, format!("{}: {}", problem.reason, problem.detail))
         });
         let subject = |target: &Target| target.endpoint.to_string();
         let detail = |target: &Target| {

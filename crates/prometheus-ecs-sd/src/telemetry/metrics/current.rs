@@ -122,12 +122,10 @@ fn labels(cluster: &ClusterArn) -> [(&'static str, &str); 3] {
 }
 
 fn standing(scope: &Scope) -> &'static str {
-    match scope.standing {
-        Standing::Heard => "heard",
-        Standing::Held(_) => "held",
-        Standing::Restored => "restored",
-        Standing::Retired(_) => "retired",
+    match &scope.standing {
+        // In one word, as label values of such a kind are.
         Standing::Unheard(_) => "unheard",
+        standing => standing.as_str(),
     }
 }
 

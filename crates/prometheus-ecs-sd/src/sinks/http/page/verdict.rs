@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ecs_discovery::finding::Verdict as FindingVerdict;
 use ecs_discovery::snapshot::{Scope, Standing};
 use maud::{Markup, html};
 
@@ -34,10 +33,7 @@ impl Verdict {
         let troubled = sources.iter().filter(|source| source.problem.is_some()).count();
         let in_trouble = scopes.values().filter(|scope| scope.problem().is_some()).count();
         let restored = scopes.values().any(|scope| scope.standing == Standing::Restored);
-        let unexpected = published.snapshot.findings().filter(|finding| match &finding.verdict {
-            FindingVerdict::NotScraped(problem) => !problem.reason.is_expected(),
-            FindingVerdict::Warning(_) => false,
-        });
+        let unexpected = published.snapshot.findings().filter(|finding| finding.unexpected().is_some());
         match published.number {
             0 if troubled > 0 => Self::Nothing { sources: troubled },
             0 => Self::UnderWay,
@@ -112,7 +108,6 @@ pub(super) fn section(
     now: Duration,
 ) -> Markup {
     let scopes = &published.snapshot.scopes;
-    let targets: usize = scopes.values().map(|scope| scope.derived.targets.len()).sum();
     let heard = scopes.values().filter(|scope: &&Scope| scope.standing == Standing::Heard).count();
     let refreshed = sources.iter().filter_map(|source| source.refreshed).max();
     html! {
@@ -122,7 +117,7 @@ pub(super) fn section(
                 p { (verdict.sentence()) }
             }
             dl {
-                div { dt { "targets" } dd #number-of-targets { (number(targets)) } }
+                div { dt { "targets" } dd #number-of-targets { (number(published.snapshot.target_count())) } }
                 div { dt { "not scraped" } dd { (number(published.snapshot.not_scraped())) } }
                 div { dt { "clusters heard" } dd { (number(heard)) small { " of " (number(scopes.len())) } } }
                 div {
