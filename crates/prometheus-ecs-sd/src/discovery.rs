@@ -84,7 +84,7 @@ impl Discovery {
 
     /// Refreshes for ever, and by other rules once there are others.
     pub async fn run(mut self, mut replacements: mpsc::Receiver<Replacement>) {
-        self.restore(false);
+        self.restore();
         loop {
             // A refresh that takes long must come to its end, however often something comes that changes nothing.
             let Replacement { config, done } = tokio::select! {
@@ -115,15 +115,14 @@ impl Discovery {
             self.files = Files::begin(&config, &self.outlet.metrics(), published);
         }
         self.config = config;
-        self.before = Some(known);
-        self.restore(awaited);
+        self.poller.restore(known, awaited, &mut self.publisher);
         Ok(())
     }
 
     /// Refreshes once, and waits until all is written.
     pub async fn once(mut self) -> Outcome {
         let published = self.publisher.subscribe();
-        self.restore(false);
+        self.restore();
         self.poller.once(&mut self.publisher).await;
         let complete = published.borrow().complete;
         // The sinks end when there is nothing more to come.
@@ -136,9 +135,9 @@ impl Discovery {
         }
     }
 
-    fn restore(&mut self, awaited: bool) {
+    fn restore(&mut self) {
         if let Some(before) = self.before.take() {
-            self.poller.restore(before, awaited, &mut self.publisher);
+            self.poller.restore(before, false, &mut self.publisher);
         }
     }
 }
@@ -181,7 +180,8 @@ fn without_restart(before: &Config, now: Config) -> Config {
 #[derive(Debug)]
 struct Files {
     settings: FileSettings,
-    end: oneshot::Sender<()>,
+    /// Dropped when there is to be no more.
+    end: Option<oneshot::Sender<()>>,
     task: JoinHandle<Option<bool>>,
 }
 
@@ -212,13 +212,12 @@ impl Files {
         metrics.files(&files.iter().flat_map(FileSd::names).chain(of_state).collect());
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(write_files(state, files, published, ended));
-        Self { settings: FileSettings::of(config), end, task }
+        Self { settings: FileSettings::of(config), end: Some(end), task }
     }
 
     /// Waits for what is being written.
     async fn end(&mut self) {
-        let (end, _) = oneshot::channel();
-        drop(std::mem::replace(&mut self.end, end));
+        self.end = None;
         (&mut self.task).await.expect("the sink does not panic");
     }
 }
