@@ -285,22 +285,15 @@ fn accounts(arguments: &RunArgs, notes: &mut Notes) -> Vec<Account> {
     own.into_iter().chain(roles.into_iter().map(Some)).map(account).collect()
 }
 
-/// The values of an option, each checked and each once.
+/// The values of an option that takes several.
 fn each<T: PartialEq>(
     option: &str,
     given: &[String],
     check: impl Fn(&str) -> Result<T, String>,
     notes: &mut Notes,
 ) -> Vec<T> {
-    let mut checked = Vec::new();
-    for text in values(given) {
-        match check(text) {
-            Ok(value) if checked.contains(&value) => {}
-            Ok(value) => checked.push(value),
-            Err(problem) => notes.value(option, text, problem),
-        }
-    }
-    checked
+    let texts = values(given).map(|text| (text, text));
+    accounts::each_once(texts, check, |text, problem| notes.value(option, text, problem))
 }
 
 fn tags(keys: &[String]) -> TagSelection {

@@ -138,24 +138,31 @@ fn account(mut item: Mapping, common: &Common, problems: &mut Problems) -> Optio
     })
 }
 
-/// The values of a list, each checked and each once.
+/// The values of a list.
 fn each<T: PartialEq>(
     item: &mut Mapping,
     keys: [&str; 2],
     check: impl Fn(&str) -> Result<T, String>,
     problems: &mut Problems,
 ) -> Vec<T> {
+    let lists = keys.into_iter().filter_map(|key| item.take(key));
+    let texts: Vec<_> = lists.flat_map(|list| list.texts(problems)).collect();
+    let texts = texts.iter().map(|(place, text)| (place, text.trim()));
+    each_once(texts, check, |place, problem| problems.add(place, problem))
+}
+
+/// The values of texts, each checked and each once; what is refused comes with where it stands.
+pub(super) fn each_once<'a, P, T: PartialEq>(
+    texts: impl IntoIterator<Item = (P, &'a str)>,
+    check: impl Fn(&str) -> Result<T, String>,
+    mut refuse: impl FnMut(P, String),
+) -> Vec<T> {
     let mut values = Vec::new();
-    for (place, text) in keys
-        .into_iter()
-        .filter_map(|key| item.take(key))
-        .flat_map(|list| list.texts(problems))
-        .collect::<Vec<_>>()
-    {
-        match check(text.trim()) {
+    for (place, text) in texts {
+        match check(text) {
             Ok(value) if values.contains(&value) => {}
             Ok(value) => values.push(value),
-            Err(problem) => problems.add(&place, problem),
+            Err(problem) => refuse(place, problem),
         }
     }
     values

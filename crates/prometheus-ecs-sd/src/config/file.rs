@@ -16,7 +16,10 @@ use super::Mistakes;
 use super::yaml::{self, Place, Problems, Value};
 
 /// What names the file cannot stand in it.
-pub(crate) const CONFIG_FILE: &str = "config-file";
+const CONFIG_FILE: &str = "config-file";
+
+/// What says whose containers, and gives way to `sources`.
+pub(super) const WHOSE: [&str; 3] = ["role", "external-id", "no-own-account"];
 
 /// Far more than a hundred sources need.
 const MOST: u64 = 1 << 20;
@@ -115,7 +118,7 @@ impl FileLayer {
             matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         };
         self.options.retain(|name, _| !is_given(name));
-        if self.sources.is_some() && ["role", "external-id", "no-own-account"].into_iter().any(is_given) {
+        if self.sources.is_some() && WHOSE.into_iter().any(is_given) {
             self.sources = None;
         }
     }

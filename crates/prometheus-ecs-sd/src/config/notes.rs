@@ -2,7 +2,7 @@
 
 use super::Mistakes;
 use super::accounts::{self, Account, Common};
-use super::file::FileLayer;
+use super::file::{FileLayer, WHOSE};
 
 /// Mistakes, as they are found.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Notes {
     pub(super) fn sources(&mut self, common: &Common) -> Option<Vec<Account>> {
         let file = self.file.as_mut()?;
         let sources = file.take_sources()?;
-        for option in ["role", "external-id", "no-own-account"] {
+        for option in WHOSE {
             file.note(option, None, "sources say whose containers; put this there");
         }
         Some(accounts::from_file(sources, common, file.problems()))
