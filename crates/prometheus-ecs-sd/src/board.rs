@@ -47,9 +47,9 @@ pub struct SourceStanding {
     pub problem: Option<String>,
     /// How long the last refresh took.
     pub took: Duration,
-    /// When the last refresh ended, since the Unix epoch.
+    /// When the last refresh ended.
     pub refreshed: Option<Duration>,
-    /// When the last refresh ended that heard all of it, since the Unix epoch.
+    /// When the last refresh ended that read all of it.
     pub completed: Option<Duration>,
     /// Whether something of it is published, from a refresh or from the process before.
     pub is_known: bool,
@@ -119,9 +119,7 @@ pub struct Outlet {
 
 impl Default for Outlet {
     fn default() -> Self {
-        let clock = Clock::default();
-        let (published, sources, configuration, intervals) = Default::default();
-        Self { published, sources, configuration, intervals, clock, metrics: Metrics::new(clock) }
+        Self::timed_by(Clock::default())
     }
 }
 
@@ -141,6 +139,13 @@ pub struct Board {
 }
 
 impl Outlet {
+    /// An empty one, whose times are read from this clock.
+    pub fn timed_by(clock: Clock) -> Self {
+        let (published, sources, configuration, intervals) = Default::default();
+        let metrics = Metrics::new(clock.clone());
+        Self { published, sources, configuration, intervals, clock, metrics }
+    }
+
     /// What a reader looks at.
     pub fn board(&self) -> Board {
         Board {
@@ -148,7 +153,7 @@ impl Outlet {
             sources: self.sources.subscribe(),
             configuration: self.configuration.subscribe(),
             intervals: self.intervals.subscribe(),
-            clock: self.clock,
+            clock: self.clock.clone(),
         }
     }
 
@@ -160,7 +165,7 @@ impl Outlet {
 
     /// What all times here are read from.
     pub fn clock(&self) -> Clock {
-        self.clock
+        self.clock.clone()
     }
 
     /// Where what happens is counted.

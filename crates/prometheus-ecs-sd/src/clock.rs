@@ -1,31 +1,136 @@
-//! The one clock of the program.
+//! The program's clock: moments, which only go forward, and the time of day that is shown for a moment.
+//!
+//! Ages, pauses and the order of events are computed from moments, which follow the monotonic clock. The system's clock
+//! may be set at any time: a machine boots with a wrong one and corrects it, or wakes from a suspend. So the time
+//! of day is never stored: it is worked out for each answer, from the system's clock as it is then and the moment's age.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// The time since the Unix epoch as it was at the start, and goes on whatever is done to the system's clock.
-#[derive(Clone, Copy, Debug)]
+/// By how much the two clocks must differ before it shows: more than what lies between the reading of one and the other.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Where a clock reads the time of day.
+type System = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// Counts moments, as durations since the Unix epoch by the system's clock as it was at the start.
+#[derive(Clone)]
 pub struct Clock {
     start: Duration,
     begun: Instant,
+    system: System,
 }
 
 impl Clock {
-    /// Takes the system's word for what time it is.
+    /// Starts now; the time of day is the system's.
     pub fn new() -> Self {
-        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start, begun: Instant::now() }
+        Self::following(SystemTime::now)
     }
 
-    /// Since the Unix epoch.
+    /// Starts now; the time of day is what `system` says.
+    pub fn following(system: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self { start: since_epoch(system()), begun: Instant::now(), system: Arc::new(system) }
+    }
+
+    /// The moment that it is now.
     pub fn now(&self) -> Duration {
         self.start + self.begun.elapsed()
     }
+
+    /// Both clocks as they are now.
+    pub fn read(&self) -> Reading {
+        Reading { now: self.now(), system: since_epoch((self.system)()) }
+    }
+}
+
+/// Both clocks as they were read together.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    now: Duration,
+    system: Duration,
+}
+
+impl Reading {
+    #[cfg(test)]
+    pub(crate) fn at(now: Duration) -> Self {
+        Self { now, system: now }
+    }
+
+    /// How long ago a moment was.
+    pub fn age(&self, moment: Duration) -> Duration {
+        self.now.saturating_sub(moment)
+    }
+
+    /// The time of day of a moment, since the Unix epoch; that of the reading for a moment after it.
+    ///
+    /// As long as the system's clock is not set by [`STEP`] or more, a moment has the same time of day in each reading, so
+    /// that a published timestamp does not tremble.
+    pub fn time_of_day(&self, moment: Duration) -> Duration {
+        let moment = moment.min(self.now);
+        match self.system.abs_diff(self.now) {
+            step if step < STEP => moment,
+            step if self.system > self.now => moment + step,
+            step => moment.saturating_sub(step),
+        }
+    }
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 impl Default for Clock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").field("start", &self.start).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_day_follows_the_system_and_ages_do_not() {
+        let seconds = Arc::new(AtomicU64::new(1000));
+        let system = seconds.clone();
+        let clock =
+            Clock::following(move || UNIX_EPOCH + Duration::from_secs(system.load(Ordering::Relaxed)));
+        let moment = clock.now();
+        let check = |system: u64| {
+            seconds.store(system, Ordering::Relaxed);
+            let reading = clock.read();
+            (reading.age(moment).as_secs(), reading.time_of_day(moment).as_secs())
+        };
+        assert_eq!(check(1000), (0, 1000));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(check(1060), (60, 1000));
+        // Set forward and back, and to before the epoch.
+        assert_eq!(check(1_800_000_060), (60, 1_800_000_000));
+        assert_eq!(check(560), (60, 500));
+        assert_eq!(check(0), (60, 0));
+        // A machine that was suspended for an hour: the monotonic clock stood still.
+        assert_eq!(check(1060 + 3600), (60, 1000 + 3600));
+        // A moment that a file of the future names is now.
+        let reading = clock.read();
+        assert_eq!(reading.time_of_day(Duration::MAX), reading.time_of_day(clock.now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timestamp_is_the_same_in_each_reading() {
+        let clock = Clock::following(|| UNIX_EPOCH + Duration::from_micros(1_000_999_999));
+        let moment = clock.now();
+        tokio::time::advance(Duration::from_millis(900)).await;
+        assert_eq!(clock.read().time_of_day(moment), moment);
     }
 }

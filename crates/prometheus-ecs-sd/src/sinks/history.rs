@@ -23,7 +23,7 @@ const OF_A_KIND: usize = 20;
 /// Something that became different.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When it was published, since the Unix epoch.
+    /// The moment of its publication.
     pub at: Duration,
     /// What it was.
     pub kind: Kind,

@@ -12,7 +12,7 @@ mod requests;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -53,7 +53,9 @@ struct Counted {
     writes: Family<2, Counter>,
     reloads: Family<1, Counter>,
     reloaded: Gauge,
-    reloaded_at: Gauge<f64, AtomicU64>,
+    /// The moment of the last load.
+    reloaded_at: Mutex<Duration>,
+    reload_timestamp: Gauge<f64, AtomicU64>,
     answers: Family<2, Counter>,
 }
 
@@ -126,9 +128,9 @@ impl Metrics {
         let reloaded = Gauge::default();
         let help = "Whether the last load of the configuration succeeded";
         registry.register("config_last_reload_successful", help, reloaded.clone());
-        let reloaded_at = Gauge::default();
+        let reload_timestamp = Gauge::default();
         let (name, help) = ("config_last_reload_success_timestamp", "When the configuration was last loaded");
-        registry.register_with_unit(name, help, Unit::Seconds, reloaded_at.clone());
+        registry.register_with_unit(name, help, Unit::Seconds, reload_timestamp.clone());
         let answers = Family::new(Counter::default);
         registry.register("http_requests", "HTTP requests answered by path and status code", answers.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -138,7 +140,6 @@ impl Metrics {
             reloads.of([("result", result)]);
         }
         reloaded.set(1);
-        reloaded_at.set(began.as_secs_f64());
         let counted = Counted {
             registry,
             clock,
@@ -150,7 +151,8 @@ impl Metrics {
             writes,
             reloads,
             reloaded,
-            reloaded_at,
+            reloaded_at: Mutex::new(began),
+            reload_timestamp,
             answers,
         };
         Self(Arc::new(counted))
@@ -212,7 +214,7 @@ impl Metrics {
     pub fn reloaded<T, E>(&self, result: &Result<T, E>) {
         self.0.reloaded.set(result.is_ok().into());
         if result.is_ok() {
-            self.0.reloaded_at.set(self.0.clock.now().as_secs_f64());
+            *self.0.reloaded_at.lock().expect("nothing panics under the lock") = self.0.clock.now();
         }
         let result = if result.is_ok() { "success" } else { "failure" };
         self.0.reloads.of([("result", result)]).inc();

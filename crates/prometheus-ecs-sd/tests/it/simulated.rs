@@ -10,8 +10,9 @@ mod selection;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ecs_discovery::arn::RoleArn;
 use ecs_discovery::derive::{Rules, TagSelection};
@@ -22,6 +23,7 @@ use ecs_simulator::{
 };
 use prometheus_ecs_sd::aws::{Aws, Share};
 use prometheus_ecs_sd::board::{Outlet, Published};
+use prometheus_ecs_sd::clock::Clock as ProgramClock;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::reload::Replacement;
@@ -106,7 +108,7 @@ impl Stage {
 
     /// Begins to refresh for ever.
     pub(crate) async fn run(&self) -> Running {
-        self.run_into(Outlet::default()).await
+        self.run_into(SystemClock::default().outlet()).await
     }
 
     /// The same, for whoever else reads what is put there.
@@ -154,6 +156,27 @@ impl Stage {
     /// The calls since this was last asked, as a table.
     pub(crate) fn asked(&self) -> String {
         self.simulator.take_ledger().to_string()
+    }
+}
+
+/// A system's clock that goes on with paused time, and can be set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SystemClock(Arc<AtomicI64>);
+
+impl SystemClock {
+    /// Sets it so many seconds ahead of where it began; negative is behind.
+    pub(crate) fn set(&self, ahead: i64) {
+        self.0.store(ahead, Ordering::Relaxed);
+    }
+
+    /// An outlet whose times come from this clock.
+    pub(crate) fn outlet(&self) -> Outlet {
+        let (ahead, begun, start) = (self.0.clone(), tokio::time::Instant::now(), SystemTime::now());
+        Outlet::timed_by(ProgramClock::following(move || {
+            let (now, ahead) = (start + begun.elapsed(), ahead.load(Ordering::Relaxed));
+            let by = Duration::from_secs(ahead.unsigned_abs());
+            if ahead < 0 { now - by } else { now + by }
+        }))
     }
 }
 

@@ -72,7 +72,7 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
         let search = Search::parse(&query.unwrap_or_default());
         let published = site.board.published.borrow().clone();
         let sources = site.board.sources.borrow().clone();
-        let now = site.board.clock.now();
+        let now = site.board.clock.read();
         let catalogue = site.catalogue.of(&published);
         let verdict = verdict::Verdict::new(&published, &sources);
         let found = catalogue.find(&search);
@@ -108,7 +108,7 @@ async fn target(State(site): State<Site>, RawQuery(query): RawQuery) -> Response
 
 async fn all_changes(State(site): State<Site>) -> Response {
     respond(site, |site| {
-        let body = changes::whole(&site.history, site.board.clock.now());
+        let body = changes::whole(&site.history, site.board.clock.read());
         (StatusCode::OK, frame("changes", body))
     })
     .await

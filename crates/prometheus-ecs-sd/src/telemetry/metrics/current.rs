@@ -21,6 +21,7 @@ use prometheus_client::registry::Unit;
 
 use crate::aws::Level;
 use crate::board::{Published, SourceStanding};
+use crate::clock::Reading;
 use crate::telemetry::dropped;
 
 /// The account of the credentials, of which no more need be known to draw on its budget.
@@ -37,7 +38,7 @@ pub(super) struct Current {
     pub(super) levels: Vec<Level>,
     /// When the program started.
     pub(super) began: Duration,
-    pub(super) now: Duration,
+    pub(super) clock: Reading,
 }
 
 impl Collector for Current {
@@ -172,7 +173,7 @@ impl Current {
             Standing::Unheard(_) => self.began,
             Standing::Held(_) | Standing::Restored | Standing::Retired(_) => scope.heard,
         };
-        self.now.saturating_sub(since).as_secs_f64()
+        self.clock.age(since).as_secs_f64()
     }
 
     fn sources(&self, page: &mut Families<'_, '_>) -> fmt::Result {
@@ -181,9 +182,10 @@ impl Current {
         let took = sources.iter().map(|(name, source)| ([("source", *name)], source.took.as_secs_f64()));
         let help = "Time that the last refresh of a source took";
         page.gauges("last_refresh_duration", help, Some(&Unit::Seconds), took)?;
-        let completed = sources
-            .iter()
-            .map(|(name, source)| ([("source", *name)], source.completed.unwrap_or_default().as_secs_f64()));
+        let completed = sources.iter().map(|(name, source)| {
+            let at = source.completed.map(|moment| self.clock.time_of_day(moment)).unwrap_or_default();
+            ([("source", *name)], at.as_secs_f64())
+        });
         let help = "When a source was last heard in full, 0 if it never was";
         page.gauges("last_complete_refresh_timestamp", help, Some(&Unit::Seconds), completed)
     }

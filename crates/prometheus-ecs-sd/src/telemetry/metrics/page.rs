@@ -20,12 +20,15 @@ pub enum Format {
 impl Metrics {
     /// All metrics, as they are now; equal ones give equal bytes.
     pub fn page(&self, board: &Board, format: Format) -> String {
+        let clock = board.clock.read();
+        let reloaded_at = *self.0.reloaded_at.lock().expect("nothing panics under the lock");
+        self.0.reload_timestamp.set(clock.time_of_day(reloaded_at).as_secs_f64());
         let current = Current {
             published: board.published.borrow().clone(),
             sources: board.sources.borrow().clone(),
             levels: self.levels(),
             began: self.0.began,
-            now: board.clock.now(),
+            clock,
         };
         let mut present = Registry::with_prefix(PREFIX);
         present.register_collector(Box::new(current));

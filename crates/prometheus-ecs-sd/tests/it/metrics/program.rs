@@ -6,7 +6,7 @@ use std::time::Duration;
 use ecs_simulator::{Calls, Fault};
 
 use super::Now;
-use crate::simulated::{REGION, Stage, fleet};
+use crate::simulated::{REGION, Stage, SystemClock, fleet};
 
 const OWN: &str = "source=\"own account eu-central-1\"";
 
@@ -45,6 +45,34 @@ async fn refreshes_are_counted_by_how_they_ended_and_timed() {
     stage.simulator.inject(Fault::NeverEnds, Calls::of("ListClusters"));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(completed(&Now::of(&running)), first);
+}
+
+/// The machine booted with its clock at 1970, or was suspended: the system's clock is set while the program runs.
+#[tokio::test(start_paused = true)]
+async fn timestamps_follow_the_system_clock_when_it_is_set() {
+    let stage = Stage::new(fleet(&[("prod", 1)]));
+    let system = SystemClock::default();
+    let mut running = stage.run_into(system.outlet()).await;
+    running.next().await;
+    let timestamps = |now: &Now| {
+        let reloaded = now.sample("config_last_reload_success_timestamp_seconds").unwrap();
+        [completed(now), reloaded]
+    };
+    let before = timestamps(&Now::of(&running));
+    for ahead in [1_800_000_000, 3600, -3600, 0] {
+        system.set(ahead);
+        let shown = timestamps(&Now::of(&running));
+        let is_moved = |(shown, before): (f64, f64)| (shown - before - ahead as f64).abs() < 0.001;
+        assert!(shown.into_iter().zip(before).all(is_moved), "{ahead}: {shown:?}");
+    }
+    // A failing cluster's age is counted by the monotonic clock.
+    stage.simulator.inject(Fault::Denied, Calls::of("ListTasks"));
+    running.next().await;
+    let held = |now: &Now| now.sum("cluster_held_seconds", "");
+    let age = held(&Now::of(&running));
+    assert!(age > 0.0);
+    system.set(3600);
+    assert_eq!(held(&Now::of(&running)), age);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,16 +1,15 @@
 //! The time line of what changed.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 
 use super::words::{ago, number};
+use crate::clock::Reading;
 use crate::sinks::history::{Event, History, Kind};
 
 /// Events beside the sources.
 const NEWEST: usize = 30;
 
-pub(super) fn section(history: &History, now: Duration) -> Markup {
+pub(super) fn section(history: &History, now: Reading) -> Markup {
     let all = history.count();
     html! {
         section #changes aria-labelledby="changes-heading" {
@@ -24,7 +23,7 @@ pub(super) fn section(history: &History, now: Duration) -> Markup {
 }
 
 /// Everything that is remembered, as a page of its own.
-pub(super) fn whole(history: &History, now: Duration) -> Markup {
+pub(super) fn whole(history: &History, now: Reading) -> Markup {
     html! {
         section #changes aria-labelledby="changes-heading" {
             p { a href="./#changes" { "Overview" } }
@@ -34,7 +33,7 @@ pub(super) fn whole(history: &History, now: Duration) -> Markup {
     }
 }
 
-fn line(events: &[Event], now: Duration) -> Markup {
+fn line(events: &[Event], now: Reading) -> Markup {
     html! {
         @if events.is_empty() { p.none { "Nothing so far." } }
         ol {

@@ -1,7 +1,5 @@
 //! How sources and their clusters stand.
 
-use std::time::Duration;
-
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::Scope;
@@ -10,11 +8,12 @@ use maud::{Markup, html};
 use super::search::Search;
 use super::words::{ago, number, seconds};
 use crate::board::{Published, SourceStanding};
+use crate::clock::Reading;
 
 /// Rows of a table; those come first that someone should look at.
 const SHOWN: usize = 50;
 
-pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Duration) -> Markup {
+pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Reading) -> Markup {
     let mut sorted: Vec<_> = sources.iter().collect();
     sorted.sort_by_key(|source| source.complete);
     let mut scopes: Vec<_> = published.snapshot.scopes.iter().collect();
@@ -66,7 +65,7 @@ pub(super) fn badge(state: &str) -> Markup {
     html! { span.badge.(tone) { (state) } }
 }
 
-fn source(standing: &SourceStanding, now: Duration) -> Markup {
+fn source(standing: &SourceStanding, now: Reading) -> Markup {
     let (state, problem) = match (standing.refreshed, &standing.problem) {
         (None, _) => ("not heard yet", None),
         (Some(_), Some(problem)) => ("not heard in full", Some(clipped(problem))),
@@ -94,7 +93,7 @@ fn source(standing: &SourceStanding, now: Duration) -> Markup {
     }
 }
 
-fn cluster(arn: &ClusterArn, scope: &Scope, now: Duration) -> Markup {
+fn cluster(arn: &ClusterArn, scope: &Scope, now: Reading) -> Markup {
     let search = Search { cluster: arn.last_part().to_owned(), ..Search::default() };
     html! {
         tr data-key=(arn) {

@@ -1,12 +1,11 @@
 //! Whether all is well, in a sentence, and the numbers that one looks at first.
 
-use std::time::Duration;
-
 use ecs_discovery::snapshot::{Scope, Standing};
 use maud::{Markup, html};
 
 use super::words::{ago, count, number, seconds};
 use crate::board::{Published, SourceStanding};
+use crate::clock::Reading;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +104,7 @@ pub(super) fn section(
     verdict: &Verdict,
     published: &Published,
     sources: &[SourceStanding],
-    now: Duration,
+    now: Reading,
 ) -> Markup {
     let scopes = &published.snapshot.scopes;
     let heard = scopes.values().filter(|scope: &&Scope| scope.standing == Standing::Heard).count();

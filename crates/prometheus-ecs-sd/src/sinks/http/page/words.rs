@@ -5,6 +5,8 @@ use std::time::Duration;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
+use crate::clock::Reading;
+
 /// `10,000`
 pub(super) fn number(number: usize) -> String {
     let digits = number.to_string();
@@ -24,8 +26,9 @@ pub(super) fn count(count: usize, noun: &str) -> String {
 }
 
 /// How long ago it was, with the time itself for programs and for those who want it exactly.
-pub(super) fn ago(at: Duration, now: Duration) -> Markup {
-    html! { time datetime=(utc(at, 'T', "Z")) title=(utc(at, ' ', " UTC")) { (age(now.saturating_sub(at))) } }
+pub(super) fn ago(moment: Duration, now: Reading) -> Markup {
+    let at = now.time_of_day(moment);
+    html! { time datetime=(utc(at, 'T', "Z")) title=(utc(at, ' ', " UTC")) { (age(now.age(moment))) } }
 }
 
 fn age(age: Duration) -> String {
@@ -67,7 +70,7 @@ mod tests {
     #[test]
     fn a_time_is_an_age_and_says_when_it_was() {
         let at = Duration::from_secs(1_800_000_000);
-        let after = |seconds| ago(at, at + Duration::from_secs(seconds)).into_string();
+        let after = |seconds| ago(at, Reading::at(at + Duration::from_secs(seconds))).into_string();
         assert_eq!(
             after(200),
             r#"<time datetime="2027-01-15T08:00:00Z" title="2027-01-15 08:00:00 UTC">3 min ago</time>"#
