@@ -5,6 +5,7 @@ mod directory;
 mod file;
 pub(crate) mod generated;
 mod notes;
+pub(crate) mod regular_file;
 mod shown;
 pub(crate) mod yaml;
 
@@ -286,7 +287,7 @@ fn accounts(arguments: &RunArgs, notes: &mut Notes) -> Vec<Account> {
 }
 
 /// The values of an option that takes several.
-fn each<T: PartialEq>(
+fn each<T: Ord + Clone>(
     option: &str,
     given: &[String],
     check: impl Fn(&str) -> Result<T, String>,

@@ -1,9 +1,12 @@
 //! Reading the configuration again, on SIGHUP or when asked over HTTP. One that is not right changes nothing.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::config::{Config, Mistakes};
@@ -11,6 +14,10 @@ use crate::telemetry::metrics::Metrics;
 
 /// Requests that wait while one is met; whoever finds so many waiting is told to come back.
 const WAITING: usize = 4;
+
+/// How long reading may take before the reload is given up: longer than a file is waited for, and than a directory on a
+/// network file system that fails over takes to answer.
+const WITHIN: Duration = Duration::from_secs(30);
 
 /// A configuration that is to take the place of the one before, and who waits for that.
 #[derive(Debug)]
@@ -31,6 +38,8 @@ pub struct Reloader {
     hangup: Signal,
     requests: mpsc::Receiver<oneshot::Sender<Result<(), Mistakes>>>,
     metrics: Metrics,
+    /// A reading that was given up and may still be blocked.
+    blocked: Option<JoinHandle<Result<Config, Mistakes>>>,
 }
 
 impl Reloads {
@@ -47,7 +56,8 @@ impl Reloader {
     /// Listens for SIGHUP and for requests from now on. Fails if the system refuses to register the signal's handler.
     pub fn new(metrics: Metrics) -> io::Result<(Self, Reloads)> {
         let (sender, requests) = mpsc::channel(WAITING);
-        Ok((Self { hangup: signal(SignalKind::hangup())?, requests, metrics }, Reloads(sender)))
+        let hangup = signal(SignalKind::hangup())?;
+        Ok((Self { hangup, requests, metrics, blocked: None }, Reloads(sender)))
     }
 
     /// Reads the configuration whenever that is asked for, and hands it on.
@@ -61,7 +71,7 @@ impl Reloader {
                 Some(done) = self.requests.recv() => Some(done),
                 else => return,
             };
-            let outcome = Self::replace(read.clone(), &replacements).await;
+            let outcome = self.replace(read.clone(), &replacements).await;
             self.report(&outcome);
             if let Some(done) = asked {
                 // Whoever asked may have left.
@@ -78,14 +88,69 @@ impl Reloader {
         }
     }
 
-    async fn replace<R>(read: R, replacements: &mpsc::Sender<Replacement>) -> Result<(), Mistakes>
+    async fn replace<R>(&mut self, read: R, replacements: &mpsc::Sender<Replacement>) -> Result<(), Mistakes>
     where
         R: Fn() -> Result<Config, Mistakes> + Send + 'static,
     {
-        let config = tokio::task::spawn_blocking(read).await.expect("reading does not panic")?;
+        let config = self.read(read).await?;
         let (done, outcome) = oneshot::channel();
         let ended = || Mistakes(vec!["the program is ending".to_owned()]);
         replacements.send(Replacement { config, done }).await.map_err(|_| ended())?;
         outcome.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Reads in a thread aside. One that a disk blocks is left alone, and no other begins before it has ended.
+    async fn read<R>(&mut self, read: R) -> Result<Config, Mistakes>
+    where
+        R: Fn() -> Result<Config, Mistakes> + Send + 'static,
+    {
+        let blocked = |problem: &str| Err(Mistakes(vec![format!("{problem}; see that the disk answers")]));
+        if self.blocked.as_ref().is_some_and(|reading| !reading.is_finished()) {
+            return blocked("an earlier reading of the configuration is still blocked");
+        }
+        let mut reading = tokio::task::spawn_blocking(read);
+        match timeout(WITHIN, &mut reading).await {
+            Ok(read) => read.expect("reading does not panic"),
+            Err(_) => {
+                self.blocked = Some(reading);
+                blocked(&format!("the configuration could not be read within {} seconds", WITHIN.as_secs()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, mpsc as threads};
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_does_not_answer_holds_up_no_reload_for_ever() {
+        let (reloader, reloads) = Reloader::new(Metrics::new(Clock::new())).unwrap();
+        let (release, blocked) = threads::channel::<()>();
+        let blocked = Arc::new(Mutex::new(blocked));
+        let read = move || {
+            // Until it is released; after that at once.
+            let _ = blocked.lock().unwrap().recv();
+            Err(Mistakes(vec!["the disk answers".to_owned()]))
+        };
+        tokio::spawn(reloader.run(read, mpsc::channel(1).0));
+        let reload = async || reloads.request().await.unwrap_err().to_string();
+        let (first, ()) = tokio::join!(reload(), async {
+            // Paused time does not go on while a thread is busy. The reading has begun once the reloader has run.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::advance(WITHIN).await;
+        });
+        assert!(first.contains("could not be read within 30 seconds"), "{first}");
+        assert!(reload().await.contains("still blocked"));
+        drop(release);
+        while reload().await.contains("still blocked") {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(reload().await, "the disk answers");
     }
 }

@@ -1,5 +1,7 @@
 //! Whose containers: the accounts that are looked at, from options or from the configuration file's `sources`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
@@ -59,26 +61,30 @@ pub(super) fn from_file(sources: Value, common: &Common, problems: &mut Problems
     if items.is_empty() {
         problems.add(&place, "there is no source; leave the key out for the account of the credentials");
     }
-    let mut accounts: Vec<(Place, Account)> = Vec::new();
+    let mut accounts = Vec::new();
+    let mut seen: BTreeMap<_, Place> = BTreeMap::new();
     for item in items {
         let place = item.place.clone();
         let Some(account) = item.mapping(problems).and_then(|item| account(item, common, problems)) else {
             continue;
         };
-        let twin = accounts.iter().find(|(_, earlier)| earlier.shares_a_source_with(&account));
-        if let Some((earlier, _)) = twin {
+        if let Some(earlier) = account.sources().find_map(|source| seen.get(&source)) {
             problems.add(&place, format!("{earlier} has the same credentials and region; put both together"));
         }
-        accounts.push((place, account));
+        for source in account.sources() {
+            seen.entry(source).or_insert_with(|| place.clone());
+        }
+        accounts.push(account);
     }
-    accounts.into_iter().map(|(_, account)| account).collect()
+    accounts
 }
 
 impl Account {
-    fn shares_a_source_with(&self, other: &Self) -> bool {
-        // Without a region, both have the usual one, whichever that is.
-        let share = self.regions.is_empty() && other.regions.is_empty();
-        self.role == other.role && (share || self.regions.iter().any(|region| other.regions.contains(region)))
+    /// Its credentials with each of its regions. Without one, the region is the usual one, whichever that is.
+    fn sources(&self) -> impl Iterator<Item = (Option<RoleArn>, Option<String>)> {
+        let usual = self.regions.is_empty().then_some(None);
+        let regions = self.regions.iter().cloned().map(Some).chain(usual);
+        regions.map(|region| (self.role.clone(), region))
     }
 }
 
@@ -139,7 +145,7 @@ fn account(mut item: Mapping, common: &Common, problems: &mut Problems) -> Optio
 }
 
 /// The values of a list.
-fn each<T: PartialEq>(
+fn each<T: Ord + Clone>(
     item: &mut Mapping,
     keys: [&str; 2],
     check: impl Fn(&str) -> Result<T, String>,
@@ -152,16 +158,16 @@ fn each<T: PartialEq>(
 }
 
 /// The values of texts, each checked and each once; what is refused comes with where it stands.
-pub(super) fn each_once<'a, P, T: PartialEq>(
+pub(super) fn each_once<'a, P, T: Ord + Clone>(
     texts: impl IntoIterator<Item = (P, &'a str)>,
     check: impl Fn(&str) -> Result<T, String>,
     mut refuse: impl FnMut(P, String),
 ) -> Vec<T> {
-    let mut values = Vec::new();
+    let (mut values, mut seen) = (Vec::new(), BTreeSet::new());
     for (place, text) in texts {
         match check(text) {
-            Ok(value) if values.contains(&value) => {}
-            Ok(value) => values.push(value),
+            Ok(value) if seen.insert(value.clone()) => values.push(value),
+            Ok(_) => {}
             Err(problem) => refuse(place, problem),
         }
     }

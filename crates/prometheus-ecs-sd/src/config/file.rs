@@ -5,14 +5,13 @@
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::Mistakes;
+use super::regular_file;
 use super::yaml::{self, Place, Problems, Value};
 
 /// What names the file cannot stand in it.
@@ -21,11 +20,8 @@ const CONFIG_FILE: &str = "config-file";
 /// What says whose containers, and gives way to `sources`.
 pub(super) const WHOSE: [&str; 3] = ["role", "external-id", "no-own-account"];
 
-/// Far more than a hundred sources need.
-const MOST: u64 = 1 << 20;
-
 /// What a file says where nothing else does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FileLayer {
     /// By the option's long name.
     options: BTreeMap<String, Vec<(Place, String)>>,
@@ -153,14 +149,10 @@ impl FileLayer {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let read = file.take(MOST + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    match read as u64 {
+    match regular_file::read(path)? {
         // A full disk leaves that of a file, and it would mean to forget all roles.
-        0 => Err("it is empty; write {} if that is meant".to_owned()),
-        read if read > MOST => Err("it is longer than a megabyte".to_owned()),
-        _ => Ok(text),
+        text if text.is_empty() => Err("it is empty; write {} if that is meant".to_owned()),
+        text => Ok(text),
     }
 }
 

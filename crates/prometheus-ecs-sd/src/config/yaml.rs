@@ -3,6 +3,7 @@
 //! What a key may hold is asked of the [`Value`] under it; what no one asked for is a mistake too. Anchors, tags and
 //! several documents in one file are not read: configuration has no use for them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -12,11 +13,14 @@ use super::Mistakes;
 /// Deeper than any configuration, and not deep enough to harm.
 const DEPTH: usize = 16;
 
+/// As many mistakes as anybody mends before the next try.
+const TOLD: usize = 100;
+
 /// How alike a key must be to one that was meant, from 0 to 1.
 const ALIKE: f64 = 0.8;
 
 /// What is wrong with one file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Problems {
     file: String,
     found: Vec<(usize, String)>,
@@ -72,8 +76,10 @@ impl Problems {
             return Ok(());
         }
         self.found.sort_by_key(|(line, _)| *line);
-        let file = &self.file;
-        Err(Mistakes(self.found.iter().map(|(line, text)| format!("{file}:{line}: {text}")).collect()))
+        let (file, more) = (&self.file, self.found.len().saturating_sub(TOLD));
+        let told = self.found.iter().take(TOLD).map(|(line, text)| format!("{file}:{line}: {text}"));
+        let rest = (more > 0).then(|| format!("{file}: {more} more mistakes"));
+        Err(Mistakes(told.chain(rest).collect()))
     }
 }
 
@@ -153,6 +159,7 @@ impl<'t> Tree<'t, '_> {
 
     fn mapping(&mut self, path: &str, depth: usize) -> Option<Node> {
         let mut entries: Vec<(String, Value)> = Vec::new();
+        let mut keys = BTreeSet::new();
         loop {
             let (event, span) = self.next()?;
             let key = match event {
@@ -169,10 +176,10 @@ impl<'t> Tree<'t, '_> {
             let mut value = self.value(event, value_span, path, depth + 1)?;
             // Where a reader looks for it, also if what it holds begins on the next line.
             value.place.line = span.start.line();
-            if entries.iter().any(|(earlier, _)| *earlier == key) {
-                self.problems.add(&value.place, "this key stands here twice");
-            } else {
+            if keys.insert(key.clone()) {
                 entries.push((key, value));
+            } else {
+                self.problems.add(&value.place, "this key stands here twice");
             }
         }
         Some(Node::Mapping(entries))

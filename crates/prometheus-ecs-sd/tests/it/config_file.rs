@@ -313,3 +313,28 @@ fn every_example_of_a_configuration_is_valid() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn a_pipe_is_no_configuration_file() {
+    let configured = configured("");
+    let file = configured.directory.path().join("config.yml");
+    std::fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    assert_snapshot!(configured.runs(&["check-config"]), @r"
+    exit 2
+    error: --config-file: config.yml cannot be read: it is not a regular file
+
+    For more information, try '--help'.
+    ");
+}
+
+/// Comparing each with all others took 20 s for so many clusters.
+#[test]
+fn a_file_as_large_as_allowed_is_checked_value_by_value() {
+    let clusters: String = (0..100_000).map(|number| format!("- c{number:05}\n")).collect();
+    let said = configured(&format!("listen_address: none\ncluster:\n{clusters}")).runs(&["check-config"]);
+    assert!(said.contains("say where to"), "{}", &said[..said.len().min(1000)]);
+    let keys: String = (0..50_000).map(|number| format!("k{number:05}: x\n")).collect();
+    let said = configured(&keys).runs(&["check-config"]);
+    assert!(said.contains("config.yml: 49900 more mistakes") && said.lines().count() < 110, "{said}");
+}

@@ -95,13 +95,18 @@ fn a_reload_over_http_answers_once_it_is_done_or_says_what_is_wrong() {
     configured.says(TEST);
     assert_eq!(configured.post("/-/reload"), (200, String::new()));
     configured.has(2);
-    fs::remove_file(configured.program.path().join("config.yml")).unwrap();
+    let file = configured.program.path().join("config.yml");
+    fs::remove_file(&file).unwrap();
     assert_eq!(configured.post("/-/reload").0, 500);
+    // Nobody will ever write into this pipe.
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let (status, said) = configured.post("/-/reload");
+    assert!(status == 500 && said.contains("it is not a regular file"), "{status} {said}");
     assert_eq!(configured.targets(), Some(2));
     let metrics = get(configured.address, "/metrics").unwrap();
     for sample in [
         "config_last_reload_successful 0",
-        "config_reloads_total{result=\"failure\"} 3",
+        "config_reloads_total{result=\"failure\"} 4",
         "config_reloads_total{result=\"success\"} 1",
     ] {
         assert!(metrics.contains(&format!("\necs_sd_{sample}\n")), "{sample}");

@@ -14,6 +14,7 @@ use super::Terms;
 use super::passwords::Passwords;
 use super::tls;
 use crate::config::Mistakes;
+use crate::config::regular_file;
 use crate::config::yaml::{Mapping, Problems, Value, parse};
 use crate::replace::Stamp;
 
@@ -53,7 +54,7 @@ impl Files {
     pub(super) fn read(&mut self, path: &Path) -> Result<String, String> {
         // First, so that a change in between is noticed.
         self.0.0.insert(path.to_owned(), stamp(path));
-        fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+        regular_file::read(path).map_err(|problem| format!("{} cannot be read: {problem}", path.display()))
     }
 }
 
