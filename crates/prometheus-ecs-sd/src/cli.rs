@@ -46,7 +46,7 @@ Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 written but so
 4 explained and nothing would be scraped";
 
 /// Prometheus service discovery for containers on Amazon ECS
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(
     version,
     about,
@@ -80,7 +80,7 @@ impl Cli {
     }
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Try it without an AWS account: a simulated fleet, with tasks that answer real scrapes
     Demo(DemoArgs),

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::telemetry::metrics::{Writes, Written};
 
@@ -44,7 +44,8 @@ impl Workplace<'_> {
         Ok(file)
     }
 
-    /// Removes what a killed process has left, and tries to make a file.
+    /// Removes what a killed process has left, and tries to make a file. What cannot be removed is no obstacle to that: a
+    /// directory, or another user's file.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.directory)?.flatten() {
             if !entry.file_name().to_string_lossy().starts_with(self.prefix) {
@@ -52,7 +53,10 @@ impl Workplace<'_> {
             }
             match fs::remove_file(entry.path()) {
                 // Another process may be done with it by now.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let file = entry.path();
+                    warn!(file = %file.display(), %error, "a leftover file cannot be removed; remove it");
+                }
                 _ => {}
             }
         }

@@ -8,6 +8,7 @@ use super::{Cli, Command, command, explain};
 use crate::config::{Config, Directories, FileLayer, Mistakes};
 
 /// What was typed, with the file laid under it.
+#[derive(Clone)]
 pub(super) struct Layers {
     pub(super) cli: Cli,
     /// What the file said, and what is wrong with it.

@@ -5,9 +5,12 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::info;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::timeout;
+use tracing::{info, warn};
 
 use super::layers::{Layers, reread};
 use super::{EXIT_INCOMPLETE, serve, until_stopped, usage};
@@ -19,21 +22,43 @@ use crate::poller::Progress;
 use crate::reload::Reloader;
 use crate::sinks::progress;
 
+/// A disk that has not answered after this long may be one that hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(2);
+
 pub(super) fn run(layers: Layers, arguments: Vec<OsString>) -> ExitCode {
-    match layers.config(Directories::Prepared) {
-        Ok(config) => until_stopped(discover(config, arguments)),
-        Err(mistakes) => usage(&mistakes),
-    }
+    until_stopped(discover(layers, arguments))
 }
 
-async fn discover(config: Config, arguments: Vec<OsString>) -> io::Result<ExitCode> {
+async fn discover(layers: Layers, arguments: Vec<OsString>) -> io::Result<ExitCode> {
     let outlet = Outlet::default();
     let (reloader, reloads) = Reloader::new(outlet.metrics())?;
-    // Before anything that takes long: whoever starts this program wants to hear from it.
-    let reloads = config.enable_lifecycle.then_some(reloads);
-    if let Err(mistakes) = serve(&config, &outlet, reloads).await {
-        return Ok(usage(&mistakes));
-    }
+    let serve = async |config: &Config| {
+        let reloads = config.enable_lifecycle.then_some(reloads);
+        serve(config, &outlet, reloads).await.map(drop)
+    };
+    let without_disk = layers.clone().config(Directories::LeftAlone);
+    let mut preparing = spawn_blocking(|| layers.config(Directories::Prepared));
+    // All mistakes are told at once. But a hanging disk must not keep the program from telling that it lives.
+    let config = match (timeout(HANGS_AFTER, &mut preparing).await, without_disk) {
+        (Err(_), Ok(config)) => {
+            if let Err(mistakes) = serve(&config).await {
+                return Ok(usage(&mistakes));
+            }
+            warn!(
+                "the disk of the target directory or the state file does not answer; discovery waits for it"
+            );
+            prepared(preparing.await)
+        }
+        (Err(_), Err(_)) => prepared(preparing.await),
+        (Ok(config), _) => match prepared(config) {
+            Ok(config) => serve(&config).await.map(|()| config),
+            Err(mistakes) => Err(mistakes),
+        },
+    };
+    let config = match config {
+        Ok(config) => config,
+        Err(mistakes) => return Ok(usage(&mistakes)),
+    };
     let aws = Aws::load(None).await.with_share(config.api_share);
     let progress = Arc::new(Progress::default());
     let discovery = match Discovery::new(&config, &aws, outlet, progress.clone(), io::stdout()) {
@@ -57,4 +82,8 @@ async fn discover(config: Config, arguments: Vec<OsString>) -> io::Result<ExitCo
         Outcome::Incomplete => ExitCode::from(EXIT_INCOMPLETE),
         Outcome::Nothing => ExitCode::FAILURE,
     })
+}
+
+fn prepared(config: Result<Result<Config, Mistakes>, JoinError>) -> Result<Config, Mistakes> {
+    config.expect("reading the configuration does not panic")
 }

@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement};
 use tempfile::TempDir;
 
+use crate::cli::Program;
 use crate::simulated::{REGION, fleet};
-use crate::tools::{Running, program, wait};
+use crate::tools::{Running, free_address, get, program, repository, wait};
 
 /// Who runs the program where root would be let through everywhere: nobody.
 const NOBODY: u32 = 65_534;
@@ -141,4 +142,45 @@ fn a_directory_that_becomes_read_only_keeps_its_files_until_it_is_not() {
     set_mode(0o755);
     machine.wait_for_targets(3);
     machine.wait_for_message("file can be written again");
+}
+
+#[test]
+fn a_start_on_a_disk_that_hangs_says_that_it_lives_and_begins_once_the_disk_answers() {
+    let place = tempfile::tempdir().unwrap();
+    let (library, hang) = (place.path().join("hang.so"), place.path().join("hang"));
+    let source = repository("crates/prometheus-ecs-sd/tests/it/disk/hang.c");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl");
+    assert!(compiler.status().unwrap().success());
+    fs::write(&hang, "").unwrap();
+    let address = free_address();
+    let mut program = Program::on(&Aws::new(fleet(&[("prod", 1)])));
+    program.command.env("LD_PRELOAD", &library).env("HANG", &hang).stdout(Stdio::null());
+    program.command.args(["--listen-address", &address.to_string()]);
+    let mut running = Running::start(&mut program.command);
+    let mut log = BufReader::new(running.0.stderr.take().unwrap());
+    wait(|| get(address, "/-/healthy").map_err(|error| error.to_string()));
+    assert!(get(address, "/-/ready").unwrap_err().to_string().contains("503"));
+    let mut line = String::new();
+    while !line.contains("does not answer; discovery waits for it") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0);
+    }
+    fs::remove_file(&hang).unwrap();
+    let file = program.path().join("1m-tasks.json");
+    wait(|| match fs::read_to_string(&file).is_ok_and(|text| text.contains("targets")) {
+        true => Ok(()),
+        false => Err("no target file".to_owned()),
+    });
+}
+
+#[test]
+fn what_stands_in_the_working_directory_and_cannot_be_removed_prevents_no_start() {
+    let mut program = Program::on(&Aws::new(fleet(&[("prod", 1)]))).args(&["--once"]);
+    let directory = program.path().join(".prometheus-ecs-sd/tasks-of-someone");
+    fs::create_dir_all(&directory).unwrap();
+    let output = program.command.output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && log.contains("a leftover file cannot be removed"), "{log}");
+    assert!(directory.is_dir());
 }
