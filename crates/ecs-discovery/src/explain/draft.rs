@@ -132,7 +132,7 @@ impl Draft {
     }
 
     fn containers(&self) -> Result<(Vec<Container>, StandIns), TooManyPorts> {
-        let mut ports = Ports { taken: self.known_ports(), stand_ins: StandIns::default() };
+        let mut ports = Ports::beside(&self.known_ports());
         let mut containers = Vec::with_capacity(self.definition.containers.len());
         for (position, definition) in self.definition.containers.iter().enumerate() {
             let fixed =
@@ -192,32 +192,44 @@ fn at(ports: PortRange, first: u16) -> Option<PortRange> {
     Some(PortRange { first, last: first.checked_add(ports.last - ports.first)? })
 }
 
+/// How many ports there are; none has the number 0.
+const PORTS: usize = u16::MAX as usize + 1;
+
 /// Host ports as they are given out.
 struct Ports {
-    taken: Vec<PortRange>,
+    taken: Vec<bool>,
+    /// All above are taken, so that a definition with as many ports as there are is looked through once.
+    highest: u16,
     stand_ins: StandIns,
 }
 
 impl Ports {
+    fn beside(known: &[PortRange]) -> Self {
+        let mut taken = vec![false; PORTS];
+        known.iter().for_each(|ports| taken[usize::from(ports.first)..=usize::from(ports.last)].fill(true));
+        Self { taken, highest: u16::MAX, stand_ins: StandIns::default() }
+    }
+
     /// The fixed ports, or stand-ins as high as there are.
     fn publish(&mut self, ports: PortRange, fixed: Option<u16>) -> Result<PortRange, TooManyPorts> {
         if let Some(first) = fixed {
             return at(ports, first).ok_or(TooManyPorts);
         }
-        let length = ports.last - ports.first;
-        let mut first = (u16::MAX - length).max(1);
-        loop {
-            let range = at(ports, first).ok_or(TooManyPorts)?;
-            let clash =
-                self.taken.iter().find(|taken| taken.first <= range.last && range.first <= taken.last);
-            let Some(clash) = clash else {
-                self.taken.push(range);
+        while self.highest > 0 && self.taken[usize::from(self.highest)] {
+            self.highest -= 1;
+        }
+        let length = usize::from(ports.last - ports.first) + 1;
+        let mut free = 0;
+        for first in (1..=self.highest).rev() {
+            free = if self.taken[usize::from(first)] { 0 } else { free + 1 };
+            if free == length {
+                let range = at(ports, first).ok_or(TooManyPorts)?;
+                self.taken[usize::from(range.first)..=usize::from(range.last)].fill(true);
                 let pairs = (range.first..=range.last).zip(ports.first..=ports.last);
                 self.stand_ins.host_ports.extend(pairs);
                 return Ok(range);
-            };
-            let below = clash.first.checked_sub(length + 1).filter(|first| *first > 0);
-            first = below.ok_or(TooManyPorts)?;
+            }
         }
+        Err(TooManyPorts)
     }
 }

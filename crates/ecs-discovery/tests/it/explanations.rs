@@ -611,3 +611,14 @@ fn a_definition_cannot_map_more_ports_than_there_are() {
     let error = draft.explain(&Rules::default()).unwrap_err();
     assert_eq!(error.to_string(), "its port mappings take more ports than a host has");
 }
+
+#[test]
+fn as_many_ports_as_a_host_has_are_given_out() {
+    let port = |port| format!("{port}");
+    let app = (1..=u16::MAX).fold(app(), |app, number| app.maps(&port(number)));
+    let last = app.clone().endpoint("65535/metrics");
+    assert_snapshot!(urls(ec2("bridge").with(last), &[]), @"http://<host address>:<host port of 65535>/metrics");
+    let definition = ec2("bridge").with(app.maps("1")).definition.unwrap();
+    let draft = Draft { definition, images: Vec::new(), host_ports: Vec::new() };
+    draft.explain(&Rules::default()).unwrap_err();
+}
