@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::conventions::environment::PortRequest;
-use crate::finding::{Problem, Reason};
+use crate::finding::{Problem, Reason, brief};
 use crate::inventory::{Placement, TaskView};
 use crate::model::{
     Container, ContainerDefinition, Host, NetworkBinding, NetworkMode, PortRange, Protocol, TaskDefinition,
@@ -92,7 +92,7 @@ impl<'a> Reachable<'a> {
             NetworkMode::Other(mode) => {
                 return Err(Problem::new(
                     Reason::NoAddress,
-                    format!("its network mode {mode:?} is not known here"),
+                    format!("its network mode {:?} is not known here", brief(mode)),
                 ));
             }
         };
@@ -141,14 +141,14 @@ impl<'a> Reachable<'a> {
                     problem.map_or_else(|| "AWS knows no such instance".to_owned(), ToString::to_string);
                 return Err(Problem::new(
                     Reason::HostUnknown,
-                    format!("its host {thing} is unknown: {problem}"),
+                    format!("its host {} is unknown: {problem}", brief(&thing)),
                 ));
             }
         };
         host.private_ipv4.map(IpAddr::from).ok_or_else(|| {
             Problem::new(
                 Reason::NoAddress,
-                format!("AWS names no private IPv4 address of its host {}", host.id),
+                format!("AWS names no private IPv4 address of its host {}", brief(host.id.as_str())),
             )
         })
     }

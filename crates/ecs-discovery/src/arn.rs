@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::finding::brief;
+
 /// The text is not an ARN of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidArn {
@@ -15,7 +17,7 @@ pub struct InvalidArn {
 
 impl fmt::Display for InvalidArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not the ARN of a {}", self.text, self.kind)
+        write!(f, "{:?} is not the ARN of a {}", brief(&self.text), self.kind)
     }
 }
 

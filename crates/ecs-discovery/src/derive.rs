@@ -1,6 +1,7 @@
 //! From what is known to what is scraped: every container becomes targets, or a finding, or did not opt in.
 //!
-//! Never fails, and looks at one task at a time: nothing about one task changes what another becomes.
+//! Never fails, and looks at one task at a time: nothing about one task changes what another becomes, and one task publishes no more
+//! than a fixed number of bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
@@ -8,10 +9,12 @@ use std::sync::Arc;
 
 use crate::address::{Reachable, Reached};
 use crate::conventions::environment::{Endpoint, Request, Scrape, Variable, read};
-use crate::finding::{Finding, Problem, Reason, Verdict};
+use crate::finding::{Finding, Problem, Reason, Verdict, brief, few};
 use crate::interval::Intervals;
 use crate::inventory::{Definition, Placement, TaskView};
+use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings, Status, Task, TaskDefinition};
+use crate::render::groups;
 use crate::target::{Machine, Origin, ScrapeEndpoint, Target};
 
 /// What the operator decides about targets.
@@ -43,6 +46,12 @@ pub struct Derived {
     /// By task and container.
     pub findings: Vec<Finding>,
 }
+
+/// Bytes that one task may publish in all. A definition has up to 64 KiB, and each of its targets could say all of it again.
+const TASK_BYTES: usize = 1024 * 1024;
+
+/// Documents that a target is in: a target file, and the list that is served.
+const DOCUMENTS: usize = 2;
 
 /// Works out the targets and findings of tasks.
 pub fn derive<'a>(tasks: impl IntoIterator<Item = TaskView<'a>>, rules: &Rules) -> Derived {
@@ -87,7 +96,7 @@ impl Derived {
                 warnings.extend(problems.map(|problem| format!("{}: {}", problem.reason, problem.detail)));
             }
         }
-        for warning in warnings {
+        for warning in few(warnings) {
             self.find(task, name, Verdict::Warning(warning));
         }
     }
@@ -129,7 +138,7 @@ pub(crate) fn examine(
     mut each: impl FnMut(Examined<'_>),
 ) -> Result<(), Problem> {
     let definition = definition(view)?;
-    let mut taken = BTreeMap::new();
+    let mut taken = Taken { places: BTreeMap::new(), room: TASK_BYTES / DOCUMENTS };
     for (position, container) in definition.containers.iter().enumerate() {
         let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
         let overrides = overrides.map(|(_, settings)| settings);
@@ -154,7 +163,7 @@ pub(crate) fn examine(
                             container_definition: position,
                             container: running,
                         };
-                        Outcome::Endpoints(endpoints(&at, scrape, rules, &mut taken))
+                        Outcome::Endpoints(taken.endpoints(&at, scrape, rules, &mut warnings))
                     }
                     Err(problem) => Outcome::NotScraped(problem),
                 }
@@ -174,28 +183,11 @@ fn definition<'a>(view: &TaskView<'a>) -> Result<&'a Arc<TaskDefinition>, Proble
         Definition::Known(definition) => Ok(definition),
         Definition::Unavailable(failure) => {
             let why = failure.map_or_else(|| "it was not read yet".to_owned(), ToString::to_string);
-            let detail = format!("its definition {} could not be read: {why}", view.task.definition);
+            let detail =
+                format!("its definition {} could not be read: {why}", brief(view.task.definition.as_str()));
             Err(Problem::new(Reason::DefinitionUnavailable, detail))
         }
     }
-}
-
-/// What each endpoint comes to. `taken` is what is scraped of the task already, and of which container.
-fn endpoints<'a>(
-    at: &Reachable<'a>,
-    scrape: Scrape,
-    rules: &Rules,
-    taken: &mut BTreeMap<ScrapeEndpoint, &'a str>,
-) -> Vec<Result<(Target, Reached), Problem>> {
-    let endpoint = |endpoint: &Result<Endpoint, Problem>| {
-        let endpoint = endpoint.as_ref().map_err(Problem::clone)?;
-        let reached = at.reach(endpoint.port)?;
-        let place = free(endpoint, reached, taken)?;
-        taken.insert(place.clone(), &at.container_definition().name);
-        let origin = origin(at, reached, &scrape, &rules.tags_to_labels);
-        Ok((Target { endpoint: place, interval: endpoint.interval.clone(), origin }, reached))
-    };
-    scrape.endpoints.iter().map(endpoint).collect()
 }
 
 /// The position of the running container of that name, or why there is none.
@@ -208,33 +200,92 @@ fn running(task: &Task, name: &str) -> Result<usize, Problem> {
     match task.containers.iter().enumerate().find(|(_, container)| &*container.name == name) {
         Some((position, container)) if container.last_status == Status::Running => Ok(position),
         Some((_, container)) => {
-            let detail = format!("the container is {}", container.last_status.as_str());
+            let detail = format!("the container is {}", brief(container.last_status.as_str()));
             Err(Problem::new(Reason::ContainerNotRunning, detail))
         }
         None => Err(Problem::new(Reason::ContainerNotRunning, "the task has no such container yet")),
     }
 }
 
-/// Where the endpoint is scraped, unless an earlier container of the task is scraped there already.
-fn free(
-    endpoint: &Endpoint,
-    reached: Reached,
-    taken: &BTreeMap<ScrapeEndpoint, &str>,
-) -> Result<ScrapeEndpoint, Problem> {
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&endpoint.parameters).finish();
-    let place = ScrapeEndpoint {
-        address: reached.address,
-        path: endpoint.path.clone(),
-        query: query.into(),
-        scheme: endpoint.scheme,
-    };
-    match taken.get(&place) {
-        Some(by) => {
-            let detail = format!("{place} is scraped already, for the container {by:?} of the same task");
-            Err(Problem::new(Reason::DuplicateEndpoint, detail))
-        }
-        None => Ok(place),
+/// What the containers of a task that were examined so far have taken.
+struct Taken<'a> {
+    /// What is scraped already, and of which container.
+    places: BTreeMap<ScrapeEndpoint, &'a str>,
+    /// Bytes that are left in one document.
+    room: usize,
+}
+
+impl<'a> Taken<'a> {
+    /// The target of each endpoint of a container, or why there is none.
+    fn endpoints(
+        &mut self,
+        at: &Reachable<'a>,
+        scrape: Scrape,
+        rules: &Rules,
+        warnings: &mut Vec<String>,
+    ) -> Vec<Result<(Target, Reached), Problem>> {
+        let (mut is_full, mut too_long) = (false, BTreeSet::new());
+        let endpoint = |endpoint: &Result<Endpoint, Problem>| {
+            let endpoint = endpoint.as_ref().map_err(Problem::clone)?;
+            let reached = at.reach(endpoint.port)?;
+            let place = self.free(endpoint, reached)?;
+            let origin = origin(at, reached, &scrape, &rules.tags_to_labels);
+            let target = Target { endpoint: place, interval: endpoint.interval.clone(), origin };
+            // Nothing is measured after the first that does not fit, so that the work follows the bytes that are published.
+            is_full = is_full || !self.fits(&target, &mut too_long);
+            if is_full {
+                let detail = format!(
+                    "its task would publish more than {TASK_BYTES} bytes; name fewer endpoints, or less in labels and tags"
+                );
+                return Err(Problem::new(Reason::InvalidEndpoint, detail));
+            }
+            self.places.insert(target.endpoint.clone(), &at.container_definition().name);
+            Ok((target, reached))
+        };
+        let endpoints = scrape.endpoints.iter().map(endpoint).collect();
+        warnings.extend(shortened(&too_long));
+        endpoints
     }
+
+    /// Where the endpoint is scraped, unless an earlier container of the task is scraped there already.
+    fn free(&self, endpoint: &Endpoint, reached: Reached) -> Result<ScrapeEndpoint, Problem> {
+        let query =
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(&endpoint.parameters).finish();
+        let place = ScrapeEndpoint {
+            address: reached.address,
+            path: endpoint.path.clone(),
+            query: query.into(),
+            scheme: endpoint.scheme,
+        };
+        match self.places.get(&place) {
+            Some(by) => {
+                let (place, by) = (place.to_string(), brief(by));
+                let place = brief(&place);
+                let detail = format!("{place} is scraped already, for the container {by:?} of the same task");
+                Err(Problem::new(Reason::DuplicateEndpoint, detail))
+            }
+            None => Ok(place),
+        }
+    }
+
+    /// Takes the room for a target if there is enough, and notes which of its labels are too long.
+    fn fits(&mut self, target: &Target, too_long: &mut BTreeSet<String>) -> bool {
+        let labels = target.all_labels();
+        let Some(room) = self.room.checked_sub(groups::size(target, &labels)) else { return false };
+        self.room = room;
+        too_long.extend(labels.too_long().iter().map(|name| brief(name).into_owned()));
+        true
+    }
+}
+
+/// A warning of labels that are published in part, or left out.
+fn shortened(labels: &BTreeSet<String>) -> Option<String> {
+    let first = labels.first()?;
+    let others = match labels.len() - 1 {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Some(format!("labels longer than {VALUE_BYTES} bytes are cut or left out: {first:?}{others}"))
 }
 
 fn origin(

@@ -13,7 +13,7 @@ use crate::conventions::environment::Variable;
 use crate::conventions::environment::endpoints::Parts;
 use crate::conventions::environment::seen::{Seen, seen};
 use crate::derive::{Examined, Outcome, Rules, examine};
-use crate::finding::{Problem, Reason};
+use crate::finding::{Problem, Reason, brief, few};
 use crate::interval::parse_duration;
 use crate::inventory::{Definition, Placement, TaskView};
 use crate::labels;
@@ -124,7 +124,7 @@ fn container(
             ContainerVerdict::Endpoints(explained.collect())
         }
     };
-    ExplainedContainer { name: definition.name.clone(), variables, warnings, verdict }
+    ExplainedContainer { name: definition.name.clone(), variables, warnings: few(warnings), verdict }
 }
 
 fn why_not_asked(variables: &[Seen]) -> &'static str {
@@ -162,7 +162,7 @@ impl Words<'_> {
             Some(text) => {
                 let offered = self.rules.intervals.offered().iter().map(|interval| interval.name());
                 let offered = offered.collect::<Vec<_>>().join(", ");
-                format!("the default, since {text} is not offered ({offered})")
+                format!("the default, since {} is not offered ({offered})", brief(text))
             }
         }
     }

@@ -1,5 +1,10 @@
 //! Why an opted-in container is not scraped, and what else its owner should know.
+//!
+//! What a task definition says is quoted in part only, and warnings of one container are few: however long its texts
+//! are, its findings have room in a log.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::arn::{TaskArn, TaskDefinitionArn};
@@ -110,6 +115,31 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// Characters of a text that a sentence quotes. The names that ECS accepts are no longer than 255.
+const QUOTED: usize = 256;
+
+/// Warnings of one container. More are the same mistake many times over, and are only counted.
+const WARNINGS: usize = 8;
+
+/// As much of a text from outside as a sentence quotes.
+pub fn brief(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// Each warning once, and the number of those that are left out.
+pub(crate) fn few(mut warnings: Vec<String>) -> Vec<String> {
+    let mut told = BTreeSet::new();
+    warnings.retain(|warning| told.insert(warning.clone()));
+    if warnings.len() > WARNINGS {
+        let more = warnings.split_off(WARNINGS - 1).len();
+        warnings.push(format!("and {more} more warnings like these"));
+    }
+    warnings
 }
 
 /// A reason with what it was in this case: which value, and what to do.

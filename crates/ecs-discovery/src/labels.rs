@@ -7,6 +7,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// Bytes of a label's value, and of the key that a label is named by. AWS's own limits are 256 characters for a tag and none for a docker
+/// label; relabelling rules are written for values far shorter than this.
+pub const VALUE_BYTES: usize = 4096;
+
 /// A label, or with a trailing `_` the prefix of a family of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
@@ -81,7 +85,7 @@ labels! {
     META_CONTAINER_RUNTIME_ID = "__meta_ecs_container_runtime_id", "the container runtime's id";
     META_CONTAINER_HEALTH_STATUS = "__meta_ecs_container_health_status", "the container's health, as the task's";
     META_CONTAINER_PORT = "__meta_ecs_container_port", "the container port, where one was looked up";
-    META_CONTAINER_LABEL = "__meta_ecs_container_label_", "one docker label each";
+    META_CONTAINER_LABEL = "__meta_ecs_container_label_", "one docker label each, but for the variables";
 }
 
 /// Whether every Prometheus accepts the name: `[A-Za-z_][A-Za-z0-9_]*`.
@@ -118,21 +122,23 @@ impl fmt::Debug for Labels<'_> {
     }
 }
 
-/// Collects labels; of two with one name, the first stays.
+/// Collects labels; of two with one name, the first stays. Values are cut at [`VALUE_BYTES`], and a label whose key is longer is
+/// left out.
 pub(crate) struct LabelsBuilder<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    too_long: Vec<Cow<'a, str>>,
 }
 
 impl Default for LabelsBuilder<'_> {
     /// With room for what a target usually has.
     fn default() -> Self {
-        Self { pairs: Vec::with_capacity(64) }
+        Self { pairs: Vec::with_capacity(64), too_long: Vec::new() }
     }
 }
 
 impl<'a> LabelsBuilder<'a> {
     pub(crate) fn set(&mut self, label: Label, value: impl Into<Cow<'a, str>>) {
-        self.pairs.push((label.name.into(), value.into()));
+        self.push(label.name.into(), value.into());
     }
 
     pub(crate) fn set_if_some(&mut self, label: Label, value: Option<impl Into<Cow<'a, str>>>) {
@@ -147,9 +153,35 @@ impl<'a> LabelsBuilder<'a> {
         prefix: Label,
         pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
     ) {
-        let named =
-            |(key, value): (Cow<'a, str>, _)| (Cow::Owned([prefix.name, &sanitized(&key)].concat()), value);
-        self.pairs.extend(pairs.into_iter().map(named));
+        for (key, value) in pairs {
+            if key.len() > VALUE_BYTES {
+                self.too_long.push(key);
+            } else {
+                self.push([prefix.name, &sanitized(&key)].concat().into(), value);
+            }
+        }
+    }
+
+    fn push(&mut self, name: Cow<'a, str>, mut value: Cow<'a, str>) {
+        if value.len() > VALUE_BYTES {
+            self.too_long.push(name.clone());
+            let end = value.floor_char_boundary(VALUE_BYTES);
+            value = match value {
+                Cow::Borrowed(value) => value[..end].into(),
+                Cow::Owned(value) => value[..end].to_owned().into(),
+            };
+        }
+        self.pairs.push((name, value));
+    }
+
+    /// The names of labels that are cut, and the keys of those that are left out.
+    pub(crate) fn too_long(&self) -> &[Cow<'a, str>] {
+        &self.too_long
+    }
+
+    /// The names and values as they are; of names that are there twice, both.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (&**name, &**value))
     }
 
     pub(crate) fn build(mut self) -> Labels<'a> {

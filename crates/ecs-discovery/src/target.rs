@@ -38,7 +38,7 @@ pub(crate) struct Origin {
     /// `PROMETHEUS_NOLABELS`
     pub(crate) no_labels: bool,
     /// `PROMETHEUS_TAGS`
-    pub(crate) tags: Option<Box<str>>,
+    pub(crate) tags: Option<Arc<str>>,
     pub(crate) tags_to_labels: Arc<TagSelection>,
 }
 

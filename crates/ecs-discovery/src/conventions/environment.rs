@@ -8,6 +8,7 @@ pub mod seen;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::finding::Problem;
 use crate::interval::{Interval, Intervals};
@@ -85,7 +86,7 @@ pub struct Scrape {
     /// `PROMETHEUS_NOLABELS`.
     pub no_labels: bool,
     /// `PROMETHEUS_TAGS`, verbatim.
-    pub tags: Option<Box<str>>,
+    pub tags: Option<Arc<str>>,
     /// What was not followed to the letter.
     pub warnings: Vec<String>,
 }
@@ -193,10 +194,10 @@ fn no_labels(settings: &Settings) -> bool {
 
 /// A variable that only `secrets` sets reads as unset, which its owner would not expect.
 fn unreadable(definition: &ContainerDefinition, settings: &Settings) -> Vec<String> {
-    definition
-        .secrets
-        .iter()
-        .filter(|variable| settings.value(**variable).is_none())
+    // A definition can name a secret any number of times.
+    Variable::ALL
+        .into_iter()
+        .filter(|variable| definition.secrets.contains(variable) && settings.value(*variable).is_none())
         .map(|variable| {
             format!("{} comes from secrets, which cannot be read; set it in environment", variable.name())
         })

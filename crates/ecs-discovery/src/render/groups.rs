@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::labels::Labels;
+use crate::labels::{Labels, LabelsBuilder};
 use crate::target::Target;
 
 /// Writes the groups of `targets` in their order, one target and one line each, with what `labels` says of it; `[]` when
@@ -37,4 +37,26 @@ fn write_group(group: &mut Vec<u8>, target: &Target, labels: &Labels<'_>) -> io:
     }
     group.extend_from_slice(b"}}");
     Ok(())
+}
+
+/// The bytes of a target's group and its separator, in a document of several intervals. Nothing is rendered for it, and of two
+/// labels with one name both count.
+pub(crate) fn size(target: &Target, labels: &LabelsBuilder<'_>) -> usize {
+    let pair = |(name, value): (&str, &str)| r#","":"""#.len() + name.len() + escaped(value);
+    let address = target.endpoint.address.to_string().len();
+    let pairs = labels.pairs().filter(|(_, value)| !value.is_empty());
+    GROUP.len() + address + pairs.map(pair).sum::<usize>()
+}
+
+/// A group without address and labels; the comma is the separator's, since the first label has none.
+const GROUP: &str = "\n{\"targets\":[\"\"],\"labels\":{}}";
+
+/// The length in JSON as it is written here.
+fn escaped(value: &str) -> usize {
+    let more = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
+        0x00..0x20 => r"\u0000".len() - 1,
+        _ => 0,
+    };
+    value.len() + value.bytes().map(more).sum::<usize>()
 }

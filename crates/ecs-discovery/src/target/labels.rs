@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::conventions::Variable;
 use crate::derive::TagSelection;
 use crate::labels::{self, Labels, LabelsBuilder};
 use crate::model::{Host, NetworkMode, Tags};
@@ -22,12 +23,17 @@ impl Target {
 
     /// The same, for documents with targets of several intervals.
     pub fn labels_with_interval(&self) -> Labels<'_> {
+        self.all_labels().build()
+    }
+
+    /// What `labels_with_interval` are made of.
+    pub(crate) fn all_labels(&self) -> LabelsBuilder<'_> {
         let mut labels = self.own_labels();
         labels.set(labels::CONTROL_INTERVAL, self.interval.name());
         if self.interval.length() < USUAL_TIMEOUT {
             labels.set(labels::CONTROL_TIMEOUT, self.interval.name());
         }
-        labels.build()
+        labels
     }
 
     /// They are set in the order of their names, which leaves the sort in the end nearly nothing to do: every
@@ -95,7 +101,7 @@ impl Origin {
         labels.set_if_some(labels::META_CONTAINER_HEALTH_STATUS, container.health_status.as_deref());
         labels.set_if_some(labels::META_CONTAINER_IMAGE, container.image.as_deref());
         labels.set_if_some(labels::META_CONTAINER_INSTANCE_ARN, instance_arn);
-        labels.set_each(labels::META_CONTAINER_LABEL, pairs(&self.container_definition().docker_labels));
+        labels.set_each(labels::META_CONTAINER_LABEL, self.docker_labels());
         labels.set(labels::META_CONTAINER_NAME, &*container.name);
         labels.set_if_some(labels::META_CONTAINER_PORT, self.container_port.map(|port| port.to_string()));
         labels.set_if_some(labels::META_CONTAINER_RUNTIME_ID, container.runtime_id.as_deref());
@@ -141,6 +147,12 @@ impl Origin {
         labels.set_if_some(labels::META_TASK_GROUP, task.group.as_deref());
         labels.set(labels::META_TASK_ID, task.arn.last_part());
         labels.set_if_some(labels::META_TASK_STARTED_BY, task.started_by.as_deref());
+    }
+
+    /// Those that are no variables: these say how to scrape, and the longest of them would be there once a target.
+    fn docker_labels(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        let labels = pairs(&self.container_definition().docker_labels);
+        labels.filter(|(name, _)| Variable::named(name).is_none())
     }
 
     /// The definition's tags overlaid by the task's, without AWS's own.

@@ -150,8 +150,8 @@ fn an_interval_has_a_reason() {
     app: 4 targets
       PROMETHEUS=true                                     environment  opts in
       PROMETHEUS_ENDPOINT=/a,15s:/b,60s:/c,45s:/d,15s:/b  environment  5 endpoints
-      warning: PROMETHEUS_ENDPOINT asks for the interval 45s, which is not offered (15s, 30s, 1m, 5m); it gets 1m
       warning: PROMETHEUS_ENDPOINT names "15s:/b" again; the last one counts
+      warning: PROMETHEUS_ENDPOINT asks for the interval 45s, which is not offered (15s, 30s, 1m, 5m); it gets 1m
 
       http://10.0.0.1:80/a every 1m
         interval  the default, since the endpoint names none

@@ -1,4 +1,5 @@
 //! What holds for any text and any world. A case that once failed is pasted in as a named test.
 
+mod bounds;
 mod texts;
 mod worlds;

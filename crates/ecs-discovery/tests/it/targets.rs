@@ -1,6 +1,7 @@
 //! What becomes a target: a table of fixtures for each rule.
 
 mod address;
+mod bounds;
 mod endpoints;
 mod files;
 mod filter;

@@ -1,13 +1,12 @@
 //! What changed, for people: a line for each target on standard output, and the log for what operators should know.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::finding::{Finding, Reason, Verdict};
-use ecs_discovery::render::printable;
+use ecs_discovery::finding::{Finding, Reason, Verdict, brief};
+use ecs_discovery::render::{clipped, printable};
 use ecs_discovery::snapshot::{Changes as Differences, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
@@ -93,8 +92,8 @@ impl std::fmt::Display for Difference<'_> {
         let (before, now) = (self.0.labels(), self.1.labels());
         let (before, now): (BTreeMap<_, _>, BTreeMap<_, _>) = (before.iter().collect(), now.iter().collect());
         let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
-        fn value<'a>(labels: &BTreeMap<&str, &'a str>, name: &str) -> Cow<'a, str> {
-            labels.get(name).map_or("-".into(), |value| printable(value))
+        fn value(labels: &BTreeMap<&str, &str>, name: &str) -> String {
+            labels.get(name).map_or("-".to_owned(), |value| clipped(value))
         }
         let differing: Vec<_> =
             names.into_iter().filter(|name| before.get(**name) != now.get(**name)).collect();
@@ -164,6 +163,7 @@ fn log_findings(findings: &[&Finding]) {
 }
 
 fn log_finding(Finding { task, container, verdict, .. }: &Finding) {
+    let container = brief(container);
     match verdict {
         Verdict::NotScraped(problem) if problem.reason.is_expected() => {
             debug!(%task, %container, reason = %problem.reason, detail = problem.detail, "container is not scraped");

@@ -429,6 +429,24 @@ fn a_definition_that_is_not_scraped_ends_with_a_code_of_its_own() {
 }
 
 #[test]
+fn a_definition_with_thousands_of_endpoints_is_explained_in_few_words() {
+    let endpoints: Vec<_> = (0..8000).map(|number| format!("/{number}")).collect();
+    let endpoints = endpoints.join(",");
+    let labels = json!({"PROMETHEUS": "true", "PROMETHEUS_ENDPOINT": endpoints});
+    let text =
+        containers(json!([{"name": "app", "dockerLabels": labels, "portMappings": [{"containerPort": 80}]}]));
+    let program = Program::new();
+    let path = file(&program, &text);
+    let mut program = program.args(&["explain", "--json", "--task-definition", &path]);
+    let stdout = program.command.output().unwrap().stdout;
+    // The variable itself, and 4 KiB for each endpoint.
+    assert!(stdout.len() < endpoints.len() + 64 * 4096, "{} bytes", stdout.len());
+    let said: Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!(said["targets"], 64);
+    assert_eq!(said["tasks"][0]["containers"][0]["warnings"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_file_that_is_no_definition_is_told_where_it_is_not() {
     assert_snapshot!(explain(Program::new(), &["--task-definition", "/nonexistent.json"]), @r"
     exit 2

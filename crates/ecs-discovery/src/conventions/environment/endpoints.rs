@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::{Endpoint, PortRequest, Variable};
-use crate::finding::{Problem, Reason};
+use crate::finding::{Problem, Reason, brief};
 use crate::interval::{Interval, Intervals, parse_duration};
-use crate::labels::is_label_name;
+use crate::labels::{VALUE_BYTES, is_label_name};
 use crate::model::Settings;
 use crate::target::Scheme;
 
@@ -21,35 +21,26 @@ struct Defaults<'a> {
     scheme: Result<Scheme, Problem>,
 }
 
+/// Endpoints of one container that count. Containers that are in use have one or two, the widest exporters about ten.
+const ENDPOINTS: usize = 64;
+
+/// Bytes of one endpoint. Its parts become values of labels, and a path that was cut would be another path.
+const ENDPOINT_BYTES: usize = VALUE_BYTES;
+
 pub(super) fn endpoints(
     settings: &Settings,
     intervals: &Intervals,
     warnings: &mut Vec<String>,
 ) -> (Vec<Result<Endpoint, Problem>>, Vec<Box<str>>) {
     let defaults = Defaults { intervals, port: port(settings), scheme: scheme(settings) };
-    let mut texts: Vec<&str> = endpoint_texts(settings).collect();
-    if texts.is_empty() {
-        texts.push(DEFAULT_PATH);
-    }
-    let mut read: Vec<Result<Endpoint, Problem>> = Vec::with_capacity(texts.len());
-    let mut written: Vec<Box<str>> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let endpoint = defaults.endpoint(text, warnings);
-        let same = |other: &Endpoint| {
-            endpoint.as_ref().is_ok_and(|endpoint| {
-                (&endpoint.path, &endpoint.parameters, endpoint.port)
-                    == (&other.path, &other.parameters, other.port)
-            })
-        };
-        if let Some(earlier) = read.iter().position(|earlier| earlier.as_ref().is_ok_and(same)) {
-            warnings.push(format!("PROMETHEUS_ENDPOINT names {text:?} again; the last one counts"));
-            drop(read.remove(earlier));
-            written.remove(earlier);
-        }
-        read.push(endpoint);
-        written.push(text.into());
-    }
-    (read, written)
+    let texts: Vec<&str> = endpoint_texts(settings).collect();
+    let texts = match &texts[..] {
+        [] => vec![DEFAULT_PATH],
+        [_] => texts,
+        _ => defaults.different(&texts, warnings),
+    };
+    let read = texts.iter().map(|text| defaults.endpoint(text, warnings)).collect();
+    (read, texts.into_iter().map(Into::into).collect())
 }
 
 /// What `PROMETHEUS_ENDPOINT` lists.
@@ -78,10 +69,55 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Two endpoints of a container with the same of these are one.
+type Identity = (Scheme, Box<str>, BTreeMap<Box<str>, Box<str>>, PortRequest);
+
 impl Defaults<'_> {
+    /// Each endpoint as it is written last, in that order, up to the first one that is too many.
+    fn different<'a>(&self, texts: &[&'a str], warnings: &mut Vec<String>) -> Vec<&'a str> {
+        let mut latest = BTreeMap::new();
+        let (mut repeats, mut repeated) = (0, None);
+        for (position, text) in texts.iter().enumerate() {
+            // Two that cannot be read are one if their texts are equal.
+            let identity = self.parsed(text).map(|(_, identity)| identity).map_err(|_| *text);
+            if latest.len() == ENDPOINTS && !latest.contains_key(&identity) {
+                let rest = texts.len() - position;
+                warnings.push(format!(
+                    "PROMETHEUS_ENDPOINT names more than {ENDPOINTS} endpoints; the last {rest} do not count"
+                ));
+                break;
+            }
+            if latest.insert(identity, position).is_some() {
+                repeats += 1;
+                repeated.get_or_insert(*text);
+            }
+        }
+        if let Some(text) = repeated.map(brief) {
+            let others = if repeats > 1 { format!(" and {} more", repeats - 1) } else { String::new() };
+            warnings.push(format!("PROMETHEUS_ENDPOINT names {text:?}{others} again; the last one counts"));
+        }
+        let mut positions: Vec<_> = latest.into_values().collect();
+        positions.sort_unstable();
+        positions.into_iter().map(|position| texts[position]).collect()
+    }
+
     fn endpoint(&self, text: &str, warnings: &mut Vec<String>) -> Result<Endpoint, Problem> {
+        let (interval, (scheme, path, parameters, port)) = self.parsed(text)?;
+        Ok(Endpoint { interval: self.interval(interval, warnings), port, scheme, path, parameters })
+    }
+
+    /// The interval as it is written, and the rest.
+    fn parsed<'a>(&self, text: &'a str) -> Result<(Option<&'a str>, Identity), Problem> {
+        if text.len() > ENDPOINT_BYTES {
+            let (bytes, text) = (text.len(), brief(text));
+            let detail = format!(
+                "PROMETHEUS_ENDPOINT has {text:?}, which is {bytes} bytes long; it can have {ENDPOINT_BYTES}"
+            );
+            return Err(Problem::new(Reason::InvalidEndpoint, detail));
+        }
         let Parts { interval, port, path } = Parts::of(text);
         if path.is_empty() {
+            let text = brief(text);
             let detail =
                 format!("PROMETHEUS_ENDPOINT has {text:?}, an interval without a path; write {text}/metrics");
             return Err(Problem::new(Reason::InvalidEndpoint, detail));
@@ -93,8 +129,7 @@ impl Defaults<'_> {
         let scheme = self.scheme.clone()?;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let path = if path.starts_with('/') { path.into() } else { format!("/{path}").into() };
-        let parameters = parameters(query)?;
-        Ok(Endpoint { interval: self.interval(interval, warnings), port, scheme, path, parameters })
+        Ok((interval, (scheme, path, parameters(query)?, port)))
     }
 
     fn interval(&self, text: Option<&str>, warnings: &mut Vec<String>) -> Interval {
@@ -103,7 +138,7 @@ impl Defaults<'_> {
         let offered = parse_duration(text).and_then(|length| self.intervals.find(length));
         offered.cloned().unwrap_or_else(|| {
             let names: Vec<_> = self.intervals.offered().iter().map(Interval::name).collect();
-            let names = names.join(", ");
+            let (text, names) = (brief(text), names.join(", "));
             warnings.push(format!(
                 "PROMETHEUS_ENDPOINT asks for the interval {text}, which is not offered ({names}); it gets {default}"
             ));
@@ -142,7 +177,10 @@ fn parse_port(place: &str, text: &str) -> Result<u16, Problem> {
     // `parse` alone would let a leading `+` pass.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port != 0).ok_or_else(|| {
-        Problem::new(Reason::InvalidPort, format!("{place} is {text:?}; a port is a number from 1 to 65535"))
+        Problem::new(
+            Reason::InvalidPort,
+            format!("{place} is {:?}; a port is a number from 1 to 65535", brief(text)),
+        )
     })
 }
 
@@ -152,7 +190,7 @@ pub(super) fn scheme(settings: &Settings) -> Result<Scheme, Problem> {
         text if text.eq_ignore_ascii_case("http") => Ok(Scheme::Http),
         text if text.eq_ignore_ascii_case("https") => Ok(Scheme::Https),
         text => {
-            let detail = format!("PROMETHEUS_SCHEME is {text:?}; it can be http or https");
+            let detail = format!("PROMETHEUS_SCHEME is {:?}; it can be http or https", brief(text));
             Err(Problem::new(Reason::InvalidEndpoint, detail))
         }
     }
@@ -166,11 +204,13 @@ fn parameters(query: &str) -> Result<BTreeMap<Box<str>, Box<str>>, Problem> {
         // An empty value is the same to Prometheus as no label at all.
         if name.is_empty() || value.is_empty() || !is_label_name(&format!("__param_{name}")) {
             let parameter = format!("{name}={value}");
+            let parameter = brief(&parameter);
             let detail =
                 format!("the query of PROMETHEUS_ENDPOINT has {parameter:?}, which no label can carry");
             return Err(Problem::new(Reason::InvalidEndpoint, detail));
         }
         if parameters.insert(Box::from(&*name), Box::from(&*value)).is_some() {
+            let name = brief(&name);
             let detail = format!("the query of PROMETHEUS_ENDPOINT has the parameter {name:?} twice");
             return Err(Problem::new(Reason::InvalidEndpoint, detail));
         }

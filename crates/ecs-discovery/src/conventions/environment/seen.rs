@@ -4,6 +4,7 @@
 
 use super::endpoints::{endpoint_texts, port_in, scheme};
 use super::{OptIn, Place, PortRequest, Variable, no_labels, opt_in, places, settings};
+use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings};
 
 impl Place {
@@ -95,6 +96,9 @@ fn meaning(variable: Variable, settings: &Settings) -> String {
         }
         Variable::NoLabels => "not true, as if it were not set".to_owned(),
         Variable::Tags if settings.value(variable) == Some("") => "empty: no label tags".to_owned(),
+        Variable::Tags if settings.value(variable).is_some_and(|tags| tags.len() > VALUE_BYTES) => {
+            format!("the label tags, cut at {VALUE_BYTES} bytes")
+        }
         Variable::Tags => "the label tags, as it is".to_owned(),
         Variable::Scheme => match scheme(settings) {
             Ok(scheme) => format!("speaks {}", scheme.as_str()),

@@ -169,7 +169,6 @@ fn the_same_path_and_port_twice_counts_once_as_written_last() {
     assert_snapshot!(check("/a,/a,/a"), @"
     app 10.0.0.1:8080/a 1m
     app: warning
-    app: warning
     ");
 }
 

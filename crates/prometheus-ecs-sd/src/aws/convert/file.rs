@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ecs_discovery::arn::TaskDefinitionArn;
 use ecs_discovery::conventions::Variable;
 use ecs_discovery::explain::draft::Draft;
+use ecs_discovery::finding::brief;
 use ecs_discovery::model;
 use ecs_discovery::model::NetworkMode;
 use serde::Deserialize;
@@ -141,7 +142,8 @@ impl Definition {
         match TaskDefinitionArn::parse(&arn) {
             Ok(arn) if arn.family() == family => Ok(arn),
             _ => Err(NotADefinition(format!(
-                "{place}family: {family:?} is not a name; use letters, digits, - and _"
+                "{place}family: {:?} is not a name; use letters, digits, - and _",
+                brief(family)
             ))),
         }
     }

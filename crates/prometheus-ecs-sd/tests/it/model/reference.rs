@@ -129,7 +129,19 @@ impl<'a> Asking<'a> {
     fn endpoints(&self) -> Vec<Endpoint<'a>> {
         let text = self.settings.get("PROMETHEUS_ENDPOINT").copied().unwrap_or_default();
         let text = if text.is_empty() { "/metrics" } else { text };
-        text.split(',').map(endpoint).collect()
+        let mut endpoints: Vec<Endpoint<'a>> = Vec::new();
+        for one in text.split(',').map(endpoint) {
+            let same = |other: &Endpoint<'_>| {
+                (other.port, other.path, &other.query) == (one.port, one.path, &one.query)
+            };
+            match endpoints.iter().position(same) {
+                Some(earlier) => drop(endpoints.remove(earlier)),
+                None if endpoints.len() == 64 => break,
+                None => {}
+            }
+            endpoints.push(one);
+        }
+        endpoints
     }
 
     fn reach(&self, container: &Container, port: Option<u16>) -> Option<Reached> {

@@ -152,7 +152,9 @@ impl Asking<'_> {
         labels.meta("container_image", container.image.as_deref());
         labels.meta("container_runtime_id", container.runtime_id.as_deref());
         labels.meta("container_health_status", container.health_status.as_deref());
-        labels.tags("container_label", &self.definition.docker_labels);
+        let mut docker = self.definition.docker_labels.clone();
+        docker.retain(|name, _| !name.starts_with("PROMETHEUS"));
+        labels.tags("container_label", &docker);
     }
 
     fn of_host(&self, labels: &mut Labels) {
