@@ -2,10 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use ecs_discovery::finding::{Finding, Problem, Verdict};
 use ecs_discovery::labels::{self, Label};
-use ecs_discovery::render::file_sd;
+use ecs_discovery::render::{file_sd, http_sd};
 use ecs_discovery::target::Target;
 use serde_json::Value;
+
+/// Bytes that one task may publish, in a target file and in the list over HTTP.
+const TASK: usize = 1024 * 1024;
+/// Bytes of brackets and line ends in both of them.
+const FRAMES: usize = 10;
+/// Findings of one container.
+const FINDINGS: usize = 8;
+/// Bytes of one finding: it quotes 256 characters once or twice, of which each may be written out in ten.
+pub const FINDING: usize = 6000;
 
 /// Families of labels, which take their names from tags, docker labels and queries.
 const FAMILIES: [Label; 6] = [
@@ -41,7 +51,7 @@ fn check_labels(published: &Value, target: &Target) {
     let mut before = "";
     for (name, value) in labels.iter() {
         assert_eq!(published.get(name).and_then(Value::as_str), Some(value));
-        assert!(before < name && !value.is_empty());
+        assert!(before < name && !value.is_empty() && value.len() <= labels::VALUE_BYTES);
         assert!(is_accepted(name) && is_ours(name), "{name:?}");
         before = name;
     }
@@ -66,4 +76,16 @@ fn is_ours(name: &str) -> bool {
 pub fn check_places(targets: &[Target]) {
     let places: BTreeSet<_> = targets.iter().map(|target| (target.task(), &target.endpoint)).collect();
     assert_eq!(places.len(), targets.len());
+}
+
+/// That one task, of so many containers, publishes and is told about no more than it may.
+pub fn check_bounds(targets: &[&Target], findings: &[&Finding], containers: usize) {
+    let mut list = Vec::new();
+    http_sd::write(&mut list, targets.iter().copied()).expect("memory takes everything");
+    assert!(2 * list.len() <= TASK + FRAMES, "{} bytes", list.len());
+    assert!(findings.len() <= FINDINGS * containers.max(1));
+    for finding in findings {
+        let (Verdict::NotScraped(Problem { detail: text, .. }) | Verdict::Warning(text)) = &finding.verdict;
+        assert!(text.len() < FINDING, "{text}");
+    }
 }

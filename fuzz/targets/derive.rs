@@ -33,6 +33,13 @@ fn targets(input: &[u8]) {
     for view in views.values().rev() {
         let mut one = derive([*view], &rules);
         accounted(view, &one, &rules);
+        let containers = match view.definition {
+            Definition::Known(definition) => definition.containers.len(),
+            Definition::Unavailable(_) => 0,
+        };
+        let (targets, findings) =
+            (one.targets.iter().collect::<Vec<_>>(), one.findings.iter().collect::<Vec<_>>());
+        published::check_bounds(&targets, &findings, containers);
         one_by_one.targets.append(&mut one.targets);
         one_by_one.findings.append(&mut one.findings);
     }
