@@ -257,10 +257,19 @@ impl Value {
 impl Mapping {
     /// What is under a key, unless that is nothing.
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
+        self.take_present(key).filter(|value| !matches!(value.node, Node::Null))
+    }
+
+    /// What is under a key, even if that is nothing.
+    pub(crate) fn take_present(&mut self, key: &str) -> Option<Value> {
         self.asked_for.push(key.to_owned());
         let position = self.entries.iter().position(|(name, _)| name == key)?;
-        let (_, value) = self.entries.remove(position);
-        (!matches!(value.node, Node::Null)).then_some(value)
+        Some(self.entries.remove(position).1)
+    }
+
+    /// Whether there is no key, or no more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// All that is left, whatever its keys.

@@ -214,18 +214,20 @@ mod tests {
         let certificate = format!("tls_server_config: {own}, {authority}: RequireAndVerifyClientCert}}\n");
         let users = format!("basic_auth_users: {{prometheus: {}}}\n", bcrypt::hash("secret", 4).unwrap());
         let both = format!("{users}{encrypted}");
-        fs::write(&file, "").unwrap();
+        let headers = "http_server_config: {headers: {X-Frame-Options: deny}}\n".to_owned();
+        fs::write(&file, &headers).unwrap();
         let access = Access::new(Some(&file)).unwrap();
         for (text, is_taken) in [
             (&encrypted, true),
             (&String::new(), false),
+            (&headers, false),
             (&if_given, true),
             (&both, true),
             (&encrypted, false),
             (&if_given, false),
             (&format!("basic_auth_users: {{}}\n{encrypted}"), false),
             (&users, true),
-            (&String::new(), false),
+            (&headers, false),
             (&certificate, true),
             (&encrypted, false),
             (&both, true),

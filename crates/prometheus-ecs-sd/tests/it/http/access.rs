@@ -226,9 +226,32 @@ unknown: 1
     web.yml:18: basic_auth_users: a user's name has no colon in it and no dollar in front; its hash stands after it
     web.yml:19: unknown: there is no such key
     "#);
-    assert_eq!(mistakes(""), "accepted");
     assert_eq!(mistakes("http_server_config: {http2: false, headers: {X-Frame-Options: deny}}"), "accepted");
     assert_snapshot!(Access::new(Some(Path::new("/nonexistent/web.yml"))).unwrap_err(), @"/nonexistent/web.yml cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_file_or_a_section_that_sets_nothing_does_not_open_the_server() {
+    for empty in ["", "\n \n", "# basic_auth_users:\n", "---\n", "null\n", "{}\n"] {
+        let told = mistakes(empty);
+        let expected = "the file sets nothing; to serve without TLS and passwords, start the program without --web-config-file";
+        assert!(told.starts_with("web.yml:") && told.ends_with(expected), "{empty:?}: {told}");
+    }
+    for section in ["basic_auth_users", "tls_server_config", "http_server_config"] {
+        for empty in ["", " ~", " {}"] {
+            assert_eq!(
+                mistakes(&format!("{section}:{empty}\n")),
+                format!(
+                    "web.yml:1: {section}: nothing is set under this key; set something, or leave the key out"
+                )
+            );
+        }
+    }
+    assert_eq!(
+        mistakes("basic_auth_users:\n  prometheus:\n"),
+        "web.yml:2: basic_auth_users.prometheus: the password's hash is missing"
+    );
+    assert!(mistakes("basic_auth_users:\n  prometheus: ''\n").contains("not a hash of bcrypt's"));
 }
 
 #[test]

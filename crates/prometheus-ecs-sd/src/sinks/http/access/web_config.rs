@@ -30,6 +30,10 @@ const HEADERS: [&str; 5] = [
     "X-XSS-Protection",
 ];
 
+/// What to do about a file that would let everybody in by saying nothing.
+const EMPTY: &str =
+    "the file sets nothing; to serve without TLS and passwords, start the program without --web-config-file";
+
 /// What the files that were read looked like; `None` for one that was not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamps(BTreeMap<PathBuf, Option<Stamp>>);
@@ -72,6 +76,10 @@ fn terms(path: &Path, text: &str, files: &mut Files) -> Result<Terms, Mistakes> 
     let mut problems = Problems::of(path);
     let mut terms = Terms::default();
     if let Some(mut file) = parse(text, &mut problems).and_then(|value| value.mapping(&mut problems)) {
+        // A full disk leaves such a file, and comments are what is left of one that was cut short.
+        if file.is_empty() {
+            problems.add(&file.place, EMPTY);
+        }
         if let Some(section) = mapping(&mut file, "tls_server_config", &mut problems) {
             terms.tls = tls::read(section, path, files, &mut problems);
         }
@@ -86,8 +94,14 @@ fn terms(path: &Path, text: &str, files: &mut Files) -> Result<Terms, Mistakes> 
     problems.into_result().map(|()| terms)
 }
 
+/// A section with nothing in it is refused like a file with nothing in it.
 fn mapping(file: &mut Mapping, key: &'static str, problems: &mut Problems) -> Option<Mapping> {
-    file.take(key)?.mapping(problems)
+    let section = file.take_present(key)?.mapping(problems)?;
+    if section.is_empty() {
+        problems.add(&section.place, "nothing is set under this key; set something, or leave the key out");
+        return None;
+    }
+    Some(section)
 }
 
 fn users(mut section: Mapping, problems: &mut Problems) -> BTreeMap<String, String> {
