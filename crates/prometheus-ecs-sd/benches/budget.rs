@@ -5,6 +5,7 @@
 //! time; they would take many minutes otherwise.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -115,6 +116,7 @@ fn config(directory: &Path, share: f64) -> Config {
         directory: Some(directory.to_owned()),
         file_layout: Layout::PerInterval,
         listen: None,
+        allowed_hosts: BTreeSet::new(),
         web_config_file: None,
         enable_lifecycle: false,
         once: true,

@@ -108,7 +108,7 @@ fn free_address() -> SocketAddr {
 /// The body of an answer.
 fn get(server: SocketAddr, path: &str, lines: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(server).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n{lines}\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"));

@@ -160,6 +160,7 @@ async fn serve(
     let Some(listen) = &config.listen else { return Ok(None) };
     let mistake = |error: &dyn fmt::Display| Mistakes(vec![error.to_string()]);
     let access = Access::new(config.web_config_file.as_deref())?;
+    let access = access.with_allowed_hosts(config.allowed_hosts.clone());
     let server = Server::bind(listen, config.directory.is_some()).await.map_err(|error| mistake(&error))?;
     let address = server.as_ref().and_then(|server| server.address().ok());
     if let Some(server) = server {

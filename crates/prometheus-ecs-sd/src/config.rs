@@ -41,6 +41,8 @@ pub struct Config {
     pub file_layout: Layout,
     /// Where HTTP is served, if anywhere.
     pub listen: Option<Listen>,
+    /// Host names of that server, besides those that it knows; in lower case.
+    pub allowed_hosts: BTreeSet<String>,
     /// Who may in there, as this file says; everyone without one.
     pub web_config_file: Option<PathBuf>,
     /// Whether the configuration can be read again by HTTP.
@@ -144,6 +146,7 @@ impl Config {
         let interval = notes.checked("interval", duration(&arguments.interval));
         let recheck_interval = notes.checked("recheck-interval", duration(&arguments.recheck_interval));
         let accounts = accounts(arguments, &mut notes);
+        let allowed_hosts = each("allowed-host", &arguments.allowed_host, allowed_host, &mut notes);
         let api_share = arguments.api_share.parse().map_err(|problem: InvalidShare| problem.to_string());
         let api_share = notes.checked("api-share", api_share);
         let rules = rules(arguments, &mut notes);
@@ -152,6 +155,7 @@ impl Config {
             directory,
             file_layout: arguments.file_layout,
             listen,
+            allowed_hosts: allowed_hosts.into_iter().collect(),
             web_config_file: arguments.web_config_file.clone(),
             enable_lifecycle: arguments.enable_lifecycle,
             once: arguments.once,
@@ -218,6 +222,23 @@ pub(crate) fn listen(given: Option<&str>) -> Result<Option<Listen>, String> {
             }
         }
     }
+}
+
+/// The longest name in DNS, as text.
+const HOST_NAME_BYTES: usize = 253;
+
+/// A name as a browser sends it, so that one in another script is in its ASCII form.
+fn allowed_host(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if name.len() <= HOST_NAME_BYTES && name.split('.').all(is_label) {
+        return Ok(name);
+    }
+    Err(format!(
+        "{text:?} is not a host name; write one such as discovery.example.org, without scheme and port"
+    ))
 }
 
 fn state_file(given: Option<&Path>, directory: Option<&Path>) -> Option<PathBuf> {
@@ -386,6 +407,19 @@ mod tests {
         let check = |text: &str| text.parse::<Share>().is_ok();
         assert!(["0.01", "0.5", " .25", "1", "1.0"].into_iter().all(check));
         assert!(!["", "0", "0.001", "-0.5", "1.01", "NaN", "inf", "half"].into_iter().any(check));
+    }
+
+    #[test]
+    fn an_allowed_host_is_a_name_without_scheme_and_port() {
+        let check = |text: &str| allowed_host(text).ok();
+        assert_eq!(check("SD.Example.org."), Some("sd.example.org".to_owned()));
+        assert_eq!(check("build_7-x"), Some("build_7-x".to_owned()));
+        let long = format!("{}.org", "a".repeat(250));
+        for wrong in
+            ["https://sd.example.org", "sd.example.org:9779", "*.example.org", "a..b", ".", "ö.de", &long]
+        {
+            assert_eq!(check(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -165,6 +165,7 @@ async fn next_replacement(
 fn without_restart(before: &Config, now: Config) -> Config {
     let differing = [
         ("listen_address", before.listen != now.listen),
+        ("allowed_host", before.allowed_hosts != now.allowed_hosts),
         ("web_config_file", before.web_config_file != now.web_config_file),
         ("enable_lifecycle", before.enable_lifecycle != now.enable_lifecycle),
         ("once", before.once != now.once),
@@ -172,8 +173,8 @@ fn without_restart(before: &Config, now: Config) -> Config {
     for (setting, _) in differing.into_iter().filter(|(_, differs)| *differs) {
         warn!(setting, "a setting differs that takes effect at the next start only");
     }
-    let Config { listen, web_config_file, enable_lifecycle, once, .. } = before.clone();
-    Config { listen, web_config_file, enable_lifecycle, once, ..now }
+    let Config { listen, allowed_hosts, web_config_file, enable_lifecycle, once, .. } = before.clone();
+    Config { listen, allowed_hosts, web_config_file, enable_lifecycle, once, ..now }
 }
 
 /// The sink of the target files and of the state file, and what it was made for.

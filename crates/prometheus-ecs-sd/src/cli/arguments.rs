@@ -29,6 +29,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDR", help_heading = "HTTP")]
     pub listen_address: Option<String>,
 
+    /// Host names that requests may have besides addresses, localhost and that of --listen-address
+    #[arg(
+        long,
+        value_name = "HOST",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "HTTP"
+    )]
+    pub allowed_host: Vec<String>,
+
     /// Who may in over HTTP: TLS and basic auth, in the format of Prometheus' web configuration
     #[arg(long, value_name = "FILE", help_heading = "HTTP")]
     pub web_config_file: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! Discover a simulated fleet: the program as it always runs, on another connector.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,7 @@ impl Demo {
             directory: Some(directory.clone()),
             file_layout: Layout::default(),
             listen,
+            allowed_hosts: BTreeSet::new(),
             web_config_file: None,
             enable_lifecycle: false,
             once: false,

@@ -21,11 +21,16 @@ impl Config {
             TagSelection::All => "*".to_owned(),
             TagSelection::Keys(keys) => keys.iter().cloned().collect::<Vec<_>>().join(", "),
         };
+        let allowed_hosts = match &self.allowed_hosts {
+            none if none.is_empty() => "none".to_owned(),
+            hosts => hosts.iter().cloned().collect::<Vec<_>>().join(", "),
+        };
         let mut shown: Vec<(String, String)> = vec![
             ("directory".to_owned(), path(&self.directory)),
             ("file_layout".to_owned(), self.file_layout.to_string()),
             ("state_file".to_owned(), path(&self.state_file)),
             ("listen_address".to_owned(), listen.to_owned()),
+            ("allowed_host".to_owned(), allowed_hosts),
             ("web_config_file".to_owned(), path(&self.web_config_file)),
             ("enable_lifecycle".to_owned(), self.enable_lifecycle.to_string()),
             ("interval".to_owned(), length(self.interval)),

@@ -69,6 +69,8 @@ impl Site {
 #[derive(Debug)]
 pub struct Server {
     listener: std::net::TcpListener,
+    /// As it was named: `HOST:PORT`.
+    named: String,
 }
 
 /// The address cannot be had.
@@ -85,7 +87,7 @@ impl Server {
     pub async fn bind(listen: &Listen, is_dispensable: bool) -> Result<Option<Self>, Unavailable> {
         let address = listen.address();
         match bind(address).await.and_then(TcpListener::into_std) {
-            Ok(listener) => Ok(Some(Self { listener })),
+            Ok(listener) => Ok(Some(Self { listener, named: address.to_owned() })),
             Err(error) if *listen == Listen::Usual && is_dispensable => {
                 warn!(address, %error, "nothing is served over HTTP, its address is taken; name another with --listen-address");
                 Ok(None)
@@ -101,9 +103,13 @@ impl Server {
 
     /// Answers those who have access, until the program ends.
     pub async fn serve(self, site: Site, access: Access) {
-        if let Ok(address) = self.address() {
-            info!(%address, "HTTP is served");
-        }
+        let access = match self.address() {
+            Ok(address) => {
+                info!(%address, "HTTP is served");
+                access.at(&self.named, address.ip())
+            }
+            Err(_) => access,
+        };
         tokio::spawn(site.clone().follow());
         tokio::spawn(access.clone().follow());
         match TcpListener::from_std(self.listener) {

@@ -154,6 +154,7 @@ sources:
       file_layout                     per-interval
       state_file                      targets/.prometheus-ecs-sd/state
       listen_address                  none
+      allowed_host                    none
       web_config_file                 none
       enable_lifecycle                false
       interval                        2m
@@ -176,6 +177,7 @@ sources:
       file_layout                     per-interval
       state_file                      targets/.prometheus-ecs-sd/state
       listen_address                  none
+      allowed_host                    none
       web_config_file                 none
       enable_lifecycle                false
       interval                        90s

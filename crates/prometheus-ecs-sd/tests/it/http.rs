@@ -1,6 +1,7 @@
 //! What the program serves over HTTP, and to whom.
 
 mod access;
+mod hosts;
 mod limits;
 mod sd;
 mod tls;
@@ -132,7 +133,13 @@ pub(crate) async fn bare(access: Access) -> SocketAddr {
 
 /// The binary with a server, which refreshes once a second.
 pub(crate) fn serving(aws: &Aws, address: SocketAddr) -> (Program, Running) {
+    serving_with(aws, address, &[])
+}
+
+/// The same with these options too.
+fn serving_with(aws: &Aws, address: SocketAddr, options: &[&str]) -> (Program, Running) {
     let mut program = Program::on(aws).args(&["--interval", "1", "--listen-address", &address.to_string()]);
+    program.command.args(options);
     let running = Running::start(program.command.stdout(Stdio::null()).stderr(Stdio::null()));
     (program, running)
 }

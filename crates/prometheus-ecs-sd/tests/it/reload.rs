@@ -60,8 +60,15 @@ impl Configured {
 
     /// The status and what follows the headers.
     fn post(&self, path: &str) -> (u16, String) {
+        self.post_with(path, "")
+    }
+
+    /// The same with these lines added to the request's head.
+    fn post_with(&self, path: &str, lines: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        write!(stream, "POST {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let head =
+            format!("POST {path} HTTP/1.0\r\nHost: localhost:9779\r\nContent-Length: 0\r\n{lines}\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -78,6 +85,17 @@ fn a_hangup_makes_the_file_be_read_again() {
     configured.has(2);
     configured.running.check();
     assert_eq!(configured.post("/-/reload").0, 403, "nobody has enabled it");
+}
+
+#[test]
+fn a_web_page_of_another_host_cannot_reload() {
+    let configured = start(&["--enable-lifecycle"]);
+    for foreign in ["Origin: http://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        assert_eq!(configured.post_with("/-/reload", foreign).0, 403, "{foreign}");
+    }
+    let metrics = get(configured.address, "/metrics").unwrap();
+    assert!(metrics.contains("\necs_sd_config_reloads_total{result=\"success\"} 0\n"), "{metrics}");
+    assert_eq!(configured.post_with("/-/reload", "Origin: http://localhost:9779\r\n").0, 200);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod reload;
 mod restart;
 mod selection;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -50,6 +51,7 @@ impl Stage {
             directory: Some(directory.path().to_owned()),
             file_layout: Layout::PerInterval,
             listen: None,
+            allowed_hosts: BTreeSet::new(),
             web_config_file: None,
             enable_lifecycle: false,
             once: false,

@@ -3,10 +3,13 @@
 //! Without that file, whoever reaches the address may. A file that is bad when the program starts is an error; one that
 //! turns bad later changes nothing, so that neither a typo nor half a file locks anybody out or lets anybody in.
 
+mod hosts;
 mod passwords;
 mod tls;
 mod web_config;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +24,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use crate::config::Mistakes;
+use hosts::Hosts;
 use passwords::{Passwords, Verdict};
 use tls::Tls;
 use web_config::Stamps;
@@ -42,6 +46,7 @@ pub struct Access {
     terms: watch::Receiver<Terms>,
     /// Where they come from.
     follower: Option<Arc<Follower>>,
+    hosts: Arc<Hosts>,
 }
 
 /// What connections and requests must fulfil, and what answers carry.
@@ -73,7 +78,7 @@ struct Follower {
 impl Default for Access {
     /// Everyone may in.
     fn default() -> Self {
-        Self { terms: watch::channel(Terms::default()).1, follower: None }
+        Self { terms: watch::channel(Terms::default()).1, follower: None, hosts: Arc::default() }
     }
 }
 
@@ -84,7 +89,17 @@ impl Access {
         let (terms, stamps) = web_config::read(path);
         let (sender, receiver) = watch::channel(terms?);
         let follower = Follower { path: path.to_owned(), stamps, terms: sender };
-        Ok(Self { terms: receiver, follower: Some(Arc::new(follower)) })
+        Ok(Self { terms: receiver, follower: Some(Arc::new(follower)), hosts: Arc::default() })
+    }
+
+    /// The same for a server that has these names too, in lower case.
+    pub fn with_allowed_hosts(self, allowed: BTreeSet<String>) -> Self {
+        Self { hosts: Arc::new(Hosts::allowing(allowed)), ..self }
+    }
+
+    /// The same for a listener at `address`, which was named as `HOST:PORT`.
+    pub(super) fn at(self, named: &str, address: IpAddr) -> Self {
+        Self { hosts: Arc::new(self.hosts.at(named, address)), ..self }
     }
 
     /// For one connection, which is told when the terms change from now on.
@@ -172,12 +187,24 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// Lets a request in, or not; everything that is answered passes here.
 pub(super) async fn admit(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let Terms { passwords, headers, .. } = access.terms.borrow().clone();
-    let verdict = match &passwords {
+    let terms = access.terms.borrow().clone();
+    let mut response = match access.hosts.check(&request, terms.openness() != Openness::Known) {
+        Ok(()) => authenticate(terms.passwords.as_deref(), request, next).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    for (name, value) in USUAL_HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response.headers_mut().extend(terms.headers);
+    response
+}
+
+async fn authenticate(passwords: Option<&Passwords>, request: Request, next: Next) -> Response {
+    let verdict = match passwords {
         Some(passwords) => passwords.check(request.headers().get(header::AUTHORIZATION)).await,
         None => Verdict::Right,
     };
-    let mut response = match verdict {
+    match verdict {
         Verdict::Right => next.run(request).await,
         Verdict::Wrong => {
             let challenge =
@@ -187,12 +214,7 @@ pub(super) async fn admit(State(access): State<Access>, request: Request, next: 
         Verdict::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are being checked\n").into_response()
         }
-    };
-    for (name, value) in USUAL_HEADERS {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
-    response.headers_mut().extend(headers);
-    response
 }
 
 #[cfg(test)]

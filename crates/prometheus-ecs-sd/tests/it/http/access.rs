@@ -23,7 +23,7 @@ use crate::tools::{repository, tool, wait};
 const GUESSES: usize = 20;
 
 /// A configuration with one user, in a directory of its own.
-fn one_user(user: &str, password: &str) -> TempDir {
+pub(super) fn one_user(user: &str, password: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &users(user, password));
     directory
@@ -37,11 +37,11 @@ fn write(directory: &Path, text: &str) {
     std::fs::write(directory.join("web.yml"), text).unwrap();
 }
 
-fn served(directory: &TempDir) -> Served {
+pub(super) fn served(directory: &TempDir) -> Served {
     Served::on(Stage::new(fleet(&[("production", 1)])), Some(&directory.path().join("web.yml")))
 }
 
-fn line(user: &str, password: &str) -> String {
+pub(super) fn line(user: &str, password: &str) -> String {
     format!("Authorization: Basic {}\r\n", BASE64_STANDARD.encode(format!("{user}:{password}")))
 }
 
