@@ -3,6 +3,7 @@
 //! Without that file, whoever reaches the address may. A file that is bad when the program starts is an error; one that
 //! turns bad later changes nothing, so that neither a typo nor half a file locks anybody out or lets anybody in.
 
+mod checks;
 mod hosts;
 mod passwords;
 mod tls;
@@ -24,8 +25,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use crate::config::Mistakes;
+pub(super) use checks::Client;
 use hosts::Hosts;
-use passwords::{Passwords, Verdict};
+use passwords::{Checked, Passwords, Verdict};
 use tls::Tls;
 use web_config::Stamps;
 
@@ -73,6 +75,7 @@ struct Follower {
     path: PathBuf,
     stamps: Stamps,
     terms: watch::Sender<Terms>,
+    checked: Arc<Checked>,
 }
 
 impl Default for Access {
@@ -86,9 +89,10 @@ impl Access {
     /// What the file says; everyone may in without one.
     pub fn new(web_config: Option<&Path>) -> Result<Self, Mistakes> {
         let Some(path) = web_config else { return Ok(Self::default()) };
-        let (terms, stamps) = web_config::read(path);
+        let checked = Arc::default();
+        let (terms, stamps) = web_config::read(path, &checked);
         let (sender, receiver) = watch::channel(terms?);
-        let follower = Follower { path: path.to_owned(), stamps, terms: sender };
+        let follower = Follower { path: path.to_owned(), stamps, terms: sender, checked };
         Ok(Self { terms: receiver, follower: Some(Arc::new(follower)), hosts: Arc::default() })
     }
 
@@ -150,8 +154,8 @@ impl Access {
 impl Follower {
     /// Puts what is in the files now in force, if it is good.
     async fn read(&self) -> Stamps {
-        let path = self.path.clone();
-        let (terms, stamps) = blocking(move || web_config::read(&path)).await;
+        let (path, checked) = (self.path.clone(), self.checked.clone());
+        let (terms, stamps) = blocking(move || web_config::read(&path, &checked)).await;
         let file = self.path.display();
         match terms {
             Ok(terms) if terms.openness() > self.terms.borrow().openness() => {
@@ -201,20 +205,24 @@ pub(super) async fn admit(State(access): State<Access>, request: Request, next: 
 
 async fn authenticate(passwords: Option<&Passwords>, request: Request, next: Next) -> Response {
     let verdict = match passwords {
-        Some(passwords) => passwords.check(request.headers().get(header::AUTHORIZATION)).await,
+        Some(passwords) => {
+            let client = request.extensions().get::<Client>().expect("each connection has a client").clone();
+            passwords.check(request.headers().get(header::AUTHORIZATION), &client).await
+        }
         None => Verdict::Right,
     };
     match verdict {
         Verdict::Right => next.run(request).await,
-        Verdict::Wrong => {
-            let challenge =
-                [(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="targets""#))];
-            (StatusCode::UNAUTHORIZED, challenge, "unauthorized\n").into_response()
-        }
+        Verdict::Wrong => unauthorized("unauthorized\n"),
         Verdict::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are being checked\n").into_response()
         }
     }
+}
+
+fn unauthorized(text: &'static str) -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="targets""#))];
+    (StatusCode::UNAUTHORIZED, challenge, text).into_response()
 }
 
 #[cfg(test)]

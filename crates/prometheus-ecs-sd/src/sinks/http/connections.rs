@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::access::Access;
+use super::access::{Access, Client};
 use super::pace::Paced;
 use super::seats::{Seat, Seats};
 
@@ -57,12 +57,13 @@ pub(super) async fn accept(listener: TcpListener, router: Router, access: Access
     let mut is_in_trouble = false;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 is_in_trouble = false;
                 let (seat, router, access) =
                     (Arc::new(seats.take()), router.clone(), access.for_connection());
+                let client = Client::new(address.ip());
                 tokio::spawn(async move {
-                    let served = serve(stream, seat.clone(), router, access);
+                    let served = serve(stream, client, seat.clone(), router, access);
                     tokio::select! {
                         () = seat.lost() => debug!("connection gave way to another"),
                         served = served => if let Err(error) = served {
@@ -102,12 +103,13 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn serve(
     mut stream: TcpStream,
+    client: Client,
     seat: Arc<Seat>,
     router: Router,
     access: Access,
 ) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
-    let Some(tls) = access.tls() else { return converse(stream, seat, router, access).await };
+    let Some(tls) = access.tls() else { return converse(stream, client, seat, router, access).await };
     let handshake = async {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
@@ -119,12 +121,13 @@ async fn serve(
         TlsAcceptor::from(tls).accept(stream).await
     };
     let stream = timeout(PATIENCE, handshake).await??;
-    converse(stream, seat, router, access).await
+    converse(stream, client, seat, router, access).await
 }
 
 /// Answers requests, one after the other. When who may in is decided anew, the connection ends after the current one.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Client,
     seat: Arc<Seat>,
     router: Router,
     access: Access,
@@ -137,7 +140,7 @@ async fn converse(
         .max_headers(HEAD_LINES)
         .serve_connection(
             stream,
-            Answers { router: TowerToHyperService::new(router), seat, access: access.clone() },
+            Answers { router: TowerToHyperService::new(router), client, seat, access: access.clone() },
         );
     let mut connection = pin!(connection);
     tokio::select! {
@@ -150,6 +153,7 @@ async fn converse(
 /// What answers, and tells the seat.
 struct Answers {
     router: TowerToHyperService<Router>,
+    client: Client,
     seat: Arc<Seat>,
     access: Access,
 }
@@ -165,11 +169,12 @@ impl Service<Request<Incoming>> for Answers {
     type Error = Outdated;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         if self.access.has_changed() {
             return async { Err(Outdated) }.boxed();
         }
         self.seat.answer();
+        request.extensions_mut().insert(self.client.clone());
         let answer = self.router.call(request);
         async { Ok(answer.await.unwrap_or_else(|never| match never {})) }.boxed()
     }

@@ -1,5 +1,6 @@
 //! Passwords, and the web configuration file.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -15,12 +16,14 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
-use super::{Served, ask, bare, request};
+use super::{Answer, Served, ask, bare, request};
 use crate::simulated::{Stage, fleet};
 use crate::tools::{repository, tool, wait};
 
 /// Wrong passwords at a time.
 const GUESSES: usize = 20;
+/// A check takes long enough to be told from an answer without one, in a debug build too.
+const COST: u32 = 6;
 
 /// A configuration with one user, in a directory of its own.
 pub(super) fn one_user(user: &str, password: &str) -> TempDir {
@@ -30,7 +33,7 @@ pub(super) fn one_user(user: &str, password: &str) -> TempDir {
 }
 
 fn users(user: &str, password: &str) -> String {
-    format!("basic_auth_users:\n  {user}: {}\n", bcrypt::hash(password, 10).unwrap())
+    format!("basic_auth_users:\n  {user}: {}\n", bcrypt::hash(password, COST).unwrap())
 }
 
 fn write(directory: &Path, text: &str) {
@@ -139,6 +142,65 @@ fn wrong_passwords_do_not_hold_up_who_is_known() {
         let guesses = median(refused.lock().unwrap().clone());
         assert!(right * 4 < guesses, "{right:?}, while a guess takes {guesses:?}");
     });
+}
+
+#[test]
+fn wrong_passwords_do_not_hold_up_a_new_client_at_another_address() {
+    let directory = tempfile::tempdir().unwrap();
+    let hash = bcrypt::hash("secret", COST).unwrap();
+    let lines: String = (0..GUESSES).map(|number| format!("  user{number}: {hash}\n")).collect();
+    write(directory.path(), &format!("basic_auth_users:\n{lines}"));
+    let served = served(&directory);
+    let (over, refused) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        // As many as may wait of one address.
+        for guess in 0..60 {
+            let (over, refused) = (&over, &refused);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    let guess = line("user0", &guess.to_string());
+                    // On a busy machine it may take longer than the test waits for an answer.
+                    if let Ok(answer) = ask(served.address, "GET", "/-/healthy", &guess) {
+                        assert_eq!(answer.status, 401);
+                        refused.lock().unwrap().push(began.elapsed());
+                    }
+                }
+            });
+        }
+        wait(|| match refused.lock().unwrap().len() {
+            0..GUESSES => Err("each guess".to_owned()),
+            _ => Ok(()),
+        });
+        // Nobody has seen any of these users before.
+        let new = (0..GUESSES).map(|number| {
+            let began = Instant::now();
+            let lines = line(&format!("user{number}"), "secret");
+            assert_eq!(status_from([127, 0, 0, 2].into(), served.address, &lines), 200);
+            began.elapsed()
+        });
+        let mut new: Vec<_> = new.collect();
+        over.store(true, Ordering::Relaxed);
+        let mut guesses = refused.lock().unwrap().clone();
+        new.sort_unstable();
+        guesses.sort_unstable();
+        // A guess waits for dozens of others, and a new client for none.
+        let (new, guess) = (new[new.len() / 2], guesses[guesses.len() / 2]);
+        assert!(new * 4 < guess, "{new:?}, while a guess takes {guess:?}");
+    });
+}
+
+/// The status of an answer to a client at this address of the loopback.
+fn status_from(client: std::net::IpAddr, server: SocketAddr, lines: &str) -> u16 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((client, 0).into()).unwrap();
+        socket.connect(server).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream.write_all(request("GET", "/-/healthy", lines).as_bytes()).unwrap();
+    Answer::read(&mut stream).unwrap().status
 }
 
 /// The status of an answer, in a runtime whose time is paused.

@@ -1,9 +1,9 @@
 //! Basic authentication against bcrypt's hashes.
 //!
-//! A check takes a tenth of a second by design. So there is one at a time, off the threads that serve, and what was right
+//! A check takes a tenth of a second by design. So there are few at a time, off the threads that serve, and what was right
 //! is remembered; a name that nobody has takes as long as a wrong password, whatever the costs of the hashes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderValue;
@@ -11,12 +11,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 use ring::rand::SystemRandom;
-use tokio::sync::Semaphore;
+use super::checks::{Checks, Client};
 
-/// Checks that may wait for their turn. With more, something other than Prometheus is at it.
-const WAITING: usize = 256;
-
-/// Right passwords that are remembered: each user has one.
+/// Users whose right password is remembered.
 const REMEMBERED: usize = 1024;
 
 /// Whether who asks is who they say.
@@ -36,76 +33,98 @@ pub(super) struct Passwords {
     decoy: String,
     /// Its cost; each more doubles the time.
     cost: u32,
-    /// Marks of what was right, which without the key say nothing.
-    right: Mutex<BTreeSet<Box<[u8]>>>,
+    checked: Arc<Checked>,
+}
+
+/// The checks that were made and those that wait, for all that the web configuration says one time after the other.
+#[derive(Debug)]
+pub(super) struct Checked {
+    checks: Arc<Checks>,
+    /// Marks of what was right by user, which without the key say nothing.
+    right: Mutex<BTreeMap<String, Box<[u8]>>>,
     key: hmac::Key,
-    waiting: Semaphore,
-    turn: Arc<Semaphore>,
+}
+
+impl Default for Checked {
+    fn default() -> Self {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Self {
+            checks: Arc::default(),
+            right: Mutex::default(),
+            key: key.expect("the system has random numbers"),
+        }
+    }
 }
 
 impl Passwords {
     /// By user, of which there is at least one; each hash is one of bcrypt's.
-    pub(super) fn new(hashes: BTreeMap<String, String>) -> Option<Self> {
+    pub(super) fn new(hashes: BTreeMap<String, String>, checked: Arc<Checked>) -> Option<Self> {
         let decoy = hashes.values().max_by_key(|hash| cost(hash))?.clone();
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        Some(Self {
-            cost: cost(&decoy),
-            decoy,
-            hashes,
-            right: Mutex::default(),
-            key: key.expect("the system has random numbers"),
-            waiting: Semaphore::new(WAITING),
-            turn: Arc::new(Semaphore::new(1)),
-        })
+        Some(Self { cost: cost(&decoy), decoy, hashes, checked })
     }
 
     /// Checks what a request's `Authorization` says.
-    pub(super) async fn check(&self, authorization: Option<&HeaderValue>) -> Verdict {
+    pub(super) async fn check(&self, authorization: Option<&HeaderValue>, client: &Client) -> Verdict {
         let Some((user, password)) = authorization.and_then(credentials) else { return Verdict::Wrong };
-        let mark = self.mark(&user, &password);
-        if self.right().contains(&mark) {
-            return Verdict::Right;
-        }
-        let Ok(_place) = self.waiting.try_acquire() else { return Verdict::Busy };
-        let turn = self.turn.clone().acquire_owned().await;
-        // Many connections of one Prometheus may have waited for the first of them.
-        if self.right().contains(&mark) {
-            return Verdict::Right;
-        }
         let hash = self.hashes.get(&user);
         let is_known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).clone();
-        let most = self.cost;
+        let mark = self.checked.mark(&user, &hash, &password);
+        if is_known && self.checked.is_right(&user, &mark) {
+            return Verdict::Right;
+        }
+        let Some(mut place) = self.checked.checks.enter(client) else { return Verdict::Busy };
+        if !place.turn().await {
+            return Verdict::Busy;
+        }
+        // Many connections of one Prometheus may have waited for the first of them.
+        if is_known && self.checked.is_right(&user, &mark) {
+            return Verdict::Right;
+        }
+        let (most, checked) = (self.cost, self.checked.clone());
+        // The place lasts as long as the check, and what comes of it counts, whoever still waits for it.
         let check = move || {
-            // The turn lasts as long as the check, whoever still waits for it.
-            let _turn = turn;
             let is_right = bcrypt::verify(&password, &hash).unwrap_or(false) && is_known;
-            if !is_right {
+            if is_right {
+                checked.remember(user, mark);
+            } else {
                 // One of each cost up to the highest is, together with that above, as much as one of the highest.
                 for cost in cost(&hash)..most {
                     drop(bcrypt::hash_with_salt(&password, cost, [0; 16]));
                 }
+                place.failed();
             }
+            drop(place);
             is_right
         };
-        if !tokio::task::spawn_blocking(check).await.unwrap_or(false) {
-            return Verdict::Wrong;
+        match tokio::task::spawn_blocking(check).await {
+            Ok(true) => Verdict::Right,
+            _ => Verdict::Wrong,
         }
-        let mut right = self.right();
-        if right.len() >= REMEMBERED {
-            right.pop_first();
-        }
-        right.insert(mark);
-        Verdict::Right
     }
+}
 
-    fn mark(&self, user: &str, password: &[u8]) -> Box<[u8]> {
-        // A name has no colon, so that nothing else gives the same bytes.
-        let bytes = [user.as_bytes(), b":", password].concat();
+impl Checked {
+    /// With another hash it is another mark, so that nothing is right that was so for another password.
+    fn mark(&self, user: &str, hash: &str, password: &[u8]) -> Box<[u8]> {
+        // Neither a name nor a hash has a colon, so that nothing else gives the same bytes.
+        let bytes = [user.as_bytes(), b":", hash.as_bytes(), b":", password].concat();
         hmac::sign(&self.key, &bytes).as_ref().into()
     }
 
-    fn right(&self) -> MutexGuard<'_, BTreeSet<Box<[u8]>>> {
+    fn is_right(&self, user: &str, mark: &[u8]) -> bool {
+        self.right().get(user).is_some_and(|right| **right == *mark)
+    }
+
+    fn remember(&self, user: String, mark: Box<[u8]>) {
+        let mut right = self.right();
+        if right.len() >= REMEMBERED && !right.contains_key(&user) {
+            right.pop_first();
+        }
+        right.insert(user, mark);
+    }
+
+    fn right(&self) -> MutexGuard<'_, BTreeMap<String, Box<[u8]>>> {
         self.right.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,18 +147,36 @@ fn credentials(authorization: &HeaderValue) -> Option<(String, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use futures_util::FutureExt;
+
     use super::*;
 
+    fn client(number: u8) -> Client {
+        Client::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)))
+    }
+
+    fn header(credentials: &str) -> HeaderValue {
+        format!("Basic {}", BASE64_STANDARD.encode(credentials)).parse().unwrap()
+    }
+
     async fn check(passwords: &Passwords, credentials: &str) -> Verdict {
-        let header = format!("Basic {}", BASE64_STANDARD.encode(credentials));
-        passwords.check(Some(&header.parse().unwrap())).await
+        passwords.check(Some(&header(credentials)), &client(1)).await
+    }
+
+    fn hashes(users: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let hash = |password: &str| bcrypt::hash(password, 4).unwrap();
+        users.iter().map(|(user, password)| ((*user).to_owned(), hash(password))).collect()
     }
 
     fn passwords() -> Passwords {
-        let hash = |password: &str| bcrypt::hash(password, 4).unwrap();
-        let users = [("prometheus", "secret"), ("empty", "")];
-        let hashes = users.map(|(user, password)| (user.to_owned(), hash(password)));
-        Passwords::new(hashes.into()).unwrap()
+        Passwords::new(hashes(&[("prometheus", "secret"), ("empty", "")]), Arc::default()).unwrap()
+    }
+
+    /// Lets no check run until they are dropped.
+    fn hold(passwords: &Passwords) -> Vec<super::super::checks::Place> {
+        (100..200).filter_map(|number| passwords.checked.checks.enter(&client(number))).collect()
     }
 
     #[tokio::test]
@@ -152,24 +189,60 @@ mod tests {
                 assert_eq!(check(&passwords, wrong).await, Verdict::Wrong, "{wrong:?}");
             }
         }
-        assert_eq!(passwords.check(None).await, Verdict::Wrong);
+        assert_eq!(passwords.check(None, &client(1)).await, Verdict::Wrong);
         for header in ["Basic", "Basic %", "Bearer cHJvbWV0aGV1czpzZWNyZXQ=", "Basic cHJvbWV0aGV1cw=="] {
-            assert_eq!(passwords.check(Some(&header.parse().unwrap())).await, Verdict::Wrong, "{header}");
+            let header = header.parse().unwrap();
+            assert_eq!(passwords.check(Some(&header), &client(1)).await, Verdict::Wrong, "{header:?}");
         }
         let lower_case = "basic cHJvbWV0aGV1czpzZWNyZXQ=".parse().unwrap();
-        assert_eq!(passwords.check(Some(&lower_case)).await, Verdict::Right);
+        assert_eq!(passwords.check(Some(&lower_case), &client(1)).await, Verdict::Right);
     }
 
     #[tokio::test]
     async fn a_right_password_is_hashed_once_and_a_wrong_one_is_not_remembered() {
         let passwords = passwords();
         check(&passwords, "prometheus:wrong").await;
-        assert_eq!(passwords.right().len(), 0);
+        assert_eq!(passwords.checked.right().len(), 0);
         check(&passwords, "prometheus:secret").await;
-        // Nobody gets a turn any more.
-        passwords.turn.close();
-        passwords.waiting.close();
+        let _held = hold(&passwords);
         assert_eq!(check(&passwords, "prometheus:secret").await, Verdict::Right);
-        assert_eq!(check(&passwords, "prometheus:wrong").await, Verdict::Busy);
+        assert_eq!(check(&passwords, "prometheus:wrong").now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_right_stays_so_while_its_hash_is_the_same() {
+        let first = passwords();
+        check(&first, "prometheus:secret").await;
+        check(&first, "empty:").await;
+        let _held = hold(&first);
+        // The file was written again, with another hash for one of them.
+        let mut hashes = first.hashes.clone();
+        hashes.insert("empty".to_owned(), bcrypt::hash("", 4).unwrap());
+        let second = Passwords::new(hashes.clone(), first.checked.clone()).unwrap();
+        assert_eq!(check(&second, "prometheus:secret").now_or_never(), Some(Verdict::Right));
+        assert_eq!(check(&second, "empty:").now_or_never(), None);
+        // A user who is gone is nobody.
+        hashes.remove("prometheus");
+        let third = Passwords::new(hashes, first.checked.clone()).unwrap();
+        assert_eq!(check(&third, "prometheus:secret").now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn a_right_password_is_remembered_though_its_client_has_left() {
+        let passwords = passwords();
+        let held = hold(&passwords);
+        let header = header("prometheus:secret");
+        let client = client(1);
+        let mut check = Box::pin(passwords.check(Some(&header), &client));
+        assert_eq!((&mut check).now_or_never(), None);
+        drop(held);
+        // The check has begun, and nobody waits for it any more.
+        assert_eq!((&mut check).now_or_never(), None);
+        drop(check);
+        while passwords.checked.right().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let _held = hold(&passwords);
+        assert_eq!(passwords.check(Some(&header), &client).now_or_never(), Some(Verdict::Right));
     }
 }

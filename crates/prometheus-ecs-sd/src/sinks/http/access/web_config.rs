@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Terms;
-use super::passwords::Passwords;
+use super::passwords::{Checked, Passwords};
 use super::tls;
 use crate::config::Mistakes;
 use crate::config::regular_file;
@@ -63,16 +63,16 @@ impl Files {
 }
 
 /// Reads the file and those that it names.
-pub(super) fn read(path: &Path) -> (Result<Terms, Mistakes>, Stamps) {
+pub(super) fn read(path: &Path, checked: &Arc<Checked>) -> (Result<Terms, Mistakes>, Stamps) {
     let mut files = Files::default();
     let terms = match files.read(path) {
-        Ok(text) => terms(path, &text, &mut files),
+        Ok(text) => terms(path, &text, &mut files, checked),
         Err(problem) => Err(Mistakes(vec![problem])),
     };
     (terms, files.0)
 }
 
-fn terms(path: &Path, text: &str, files: &mut Files) -> Result<Terms, Mistakes> {
+fn terms(path: &Path, text: &str, files: &mut Files, checked: &Arc<Checked>) -> Result<Terms, Mistakes> {
     let mut problems = Problems::of(path);
     let mut terms = Terms::default();
     if let Some(mut file) = parse(text, &mut problems).and_then(|value| value.mapping(&mut problems)) {
@@ -87,7 +87,7 @@ fn terms(path: &Path, text: &str, files: &mut Files) -> Result<Terms, Mistakes> 
             terms.headers = http(section, &mut problems);
         }
         if let Some(section) = mapping(&mut file, "basic_auth_users", &mut problems) {
-            terms.passwords = Passwords::new(users(section, &mut problems)).map(Arc::new);
+            terms.passwords = Passwords::new(users(section, &mut problems), checked.clone()).map(Arc::new);
         }
         file.finish(&mut problems);
     }
