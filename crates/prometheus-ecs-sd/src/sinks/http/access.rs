@@ -214,6 +214,7 @@ async fn authenticate(passwords: Option<&Passwords>, request: Request, next: Nex
     match verdict {
         Verdict::Right => next.run(request).await,
         Verdict::Wrong => unauthorized("unauthorized\n"),
+        Verdict::TooLong => unauthorized("unauthorized: a password has at most 72 bytes\n"),
         Verdict::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are being checked\n").into_response()
         }

@@ -203,6 +203,21 @@ fn status_from(client: std::net::IpAddr, server: SocketAddr, lines: &str) -> u16
     Answer::read(&mut stream).unwrap().status
 }
 
+#[test]
+fn a_password_longer_than_bcrypt_reads_is_refused_with_words() {
+    let longest = "x".repeat(72);
+    let directory = one_user("prometheus", &longest);
+    let served = served(&directory);
+    assert_eq!(status(served.address, "/-/healthy", &line("prometheus", &longest)), 200);
+    for user in ["prometheus", "nobody"] {
+        let answer = served.ask("/-/healthy", &line(user, &format!("{longest}x")));
+        assert_eq!(
+            (answer.status, &*answer.text()),
+            (401, "unauthorized: a password has at most 72 bytes\n")
+        );
+    }
+}
+
 /// The status of an answer, in a runtime whose time is paused.
 async fn status_of(server: SocketAddr, lines: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(server).await.unwrap();

@@ -4,23 +4,30 @@
 //! is remembered; a name that nobody has takes as long as a wrong password, whatever the costs of the hashes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 use ring::rand::SystemRandom;
+use tracing::warn;
+
 use super::checks::{Checks, Client};
 
 /// Users whose right password is remembered.
 const REMEMBERED: usize = 1024;
+
+/// What bcrypt reads of a password: the first bytes of a longer one are as good as all of it.
+const MOST_BYTES: usize = 72;
 
 /// Whether who asks is who they say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Right,
     Wrong,
+    /// It is longer than any password can be.
+    TooLong,
     /// It cannot be told now.
     Busy,
 }
@@ -43,6 +50,7 @@ pub(super) struct Checked {
     /// Marks of what was right by user, which without the key say nothing.
     right: Mutex<BTreeMap<String, Box<[u8]>>>,
     key: hmac::Key,
+    too_long: Once,
 }
 
 impl Default for Checked {
@@ -52,6 +60,7 @@ impl Default for Checked {
             checks: Arc::default(),
             right: Mutex::default(),
             key: key.expect("the system has random numbers"),
+            too_long: Once::new(),
         }
     }
 }
@@ -66,6 +75,12 @@ impl Passwords {
     /// Checks what a request's `Authorization` says.
     pub(super) async fn check(&self, authorization: Option<&HeaderValue>, client: &Client) -> Verdict {
         let Some((user, password)) = authorization.and_then(credentials) else { return Verdict::Wrong };
+        if password.len() > MOST_BYTES {
+            self.checked.too_long.call_once(|| {
+                warn!("a password longer than 72 bytes was refused");
+            });
+            return Verdict::TooLong;
+        }
         let hash = self.hashes.get(&user);
         let is_known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).clone();
@@ -82,7 +97,7 @@ impl Passwords {
             return Verdict::Right;
         }
         let (most, checked) = (self.cost, self.checked.clone());
-        // The place lasts as long as the check, and what comes of it counts, whoever still waits for it.
+        // The check keeps its place, and its result is remembered, even if the client has left.
         let check = move || {
             let is_right = bcrypt::verify(&password, &hash).unwrap_or(false) && is_known;
             if is_right {
@@ -244,5 +259,16 @@ mod tests {
         }
         let _held = hold(&passwords);
         assert_eq!(passwords.check(Some(&header), &client).now_or_never(), Some(Verdict::Right));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_bcrypt_would_cut_is_refused() {
+        let longest = "x".repeat(MOST_BYTES);
+        let passwords = Passwords::new(hashes(&[("prometheus", &longest)]), Arc::default()).unwrap();
+        assert_eq!(check(&passwords, &format!("prometheus:{longest}")).await, Verdict::Right);
+        for user in ["prometheus", "nobody"] {
+            assert_eq!(check(&passwords, &format!("{user}:{longest}y")).await, Verdict::TooLong);
+        }
+        assert_eq!(check(&passwords, &format!("prometheus:{}", &longest[1..])).await, Verdict::Wrong);
     }
 }
