@@ -4,6 +4,11 @@
 //! limit of time alone would not do: a broken server fills gigabytes within one attempt, and a source has several
 //! questions open at a time. The SDK's own limit for an attempt would not do either, since it includes what comes
 //! before a request leaves: waiting for its turn, and for credentials.
+//!
+//! Connections are bounded too, those that wait for an answer and those that are kept for the next request: each is a file
+//! descriptor, and hundreds of sources that ask at the same time would leave none for files.
+
+use std::sync::Arc;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
@@ -21,9 +26,11 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::ATTEMPT_TIMEOUT;
+use crate::descriptors::Descriptors;
 
 const MB: usize = 1_000_000;
 
@@ -34,21 +41,29 @@ const ANSWER_LIMIT: usize = 32 * MB;
 /// The SDK's client over rustls. The SDK honours the proxy variables only in the client it builds when
 /// it is compiled with its default TLS, so the connectors are made here.
 pub(super) fn over_tls() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+    let Descriptors { idle_per_host, .. } = Descriptors::raised();
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector =
+            Connector::builder().proxy_config(ProxyConfig::from_env()).pool_max_idle_per_host(idle_per_host);
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
         connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
     })
 }
 
-/// The same client, but for answers longer than [`ANSWER_LIMIT`] or later than [`ATTEMPT_TIMEOUT`].
+/// The same client, but for answers longer than [`ANSWER_LIMIT`] or later than [`ATTEMPT_TIMEOUT`], and for more requests
+/// at a time than there are descriptors for.
 pub(super) fn bounded(client: SharedHttpClient) -> SharedHttpClient {
-    SharedHttpClient::new(Bounded(client))
+    let requests = Arc::new(Semaphore::new(Descriptors::raised().requests));
+    SharedHttpClient::new(Bounded { inner: client, requests })
 }
 
 #[derive(Debug)]
-struct Bounded<T>(T);
+struct Bounded<T> {
+    inner: T,
+    /// Those that may be under way.
+    requests: Arc<Semaphore>,
+}
 
 impl HttpClient for Bounded<SharedHttpClient> {
     fn http_connector(
@@ -56,7 +71,8 @@ impl HttpClient for Bounded<SharedHttpClient> {
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Bounded(self.0.http_connector(settings, components)))
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Bounded { inner, requests: self.requests.clone() })
     }
 
     fn validate_base_client_config(
@@ -64,7 +80,7 @@ impl HttpClient for Bounded<SharedHttpClient> {
         components: &RuntimeComponentsBuilder,
         config: &ConfigBag,
     ) -> Result<(), BoxError> {
-        HttpClient::validate_base_client_config(&self.0, components, config)
+        HttpClient::validate_base_client_config(&self.inner, components, config)
     }
 
     fn validate_final_config(
@@ -72,18 +88,22 @@ impl HttpClient for Bounded<SharedHttpClient> {
         components: &RuntimeComponents,
         config: &ConfigBag,
     ) -> Result<(), BoxError> {
-        HttpClient::validate_final_config(&self.0, components, config)
+        HttpClient::validate_final_config(&self.inner, components, config)
     }
 
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.0.connector_metadata()
+        self.inner.connector_metadata()
     }
 }
 
 impl HttpConnector for Bounded<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let answer = self.0.call(request);
+        let (inner, requests) = (self.inner.clone(), self.requests.clone());
         HttpConnectorFuture::new(async move {
+            // Each ends within the time limit, so that the next one has its turn.
+            let _permit =
+                requests.acquire().await.map_err(|error| ConnectorError::other(error.into(), None))?;
+            let answer = inner.call(request);
             let answer = timeout(ATTEMPT_TIMEOUT, async { whole(answer.await?).await }).await;
             answer.unwrap_or_else(|_| Err(ConnectorError::timeout(TooLate.into())))
         })

@@ -15,7 +15,6 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -25,13 +24,7 @@ use tracing::{debug, warn};
 use super::access::{Access, Client};
 use super::pace::Paced;
 use super::seats::{Seat, Seats};
-
-/// More than any number of Prometheus servers and people needs, and little enough to cost nothing.
-const CONNECTIONS: usize = 1024;
-
-/// Of all file descriptors that the system allows, connections get one in so many; the others are for files and for
-/// connections to AWS.
-const SHARE_OF_DESCRIPTORS: u64 = 2;
+use crate::descriptors::Descriptors;
 
 /// How long a connection may take to say who it is, and to bring a request, counted from when it may: an idle connection
 /// ends after that too. Prometheus opens another.
@@ -53,7 +46,7 @@ const TLS_HANDSHAKE: u8 = 22;
 
 /// Accepts connections until the program ends.
 pub(super) async fn accept(listener: TcpListener, router: Router, access: Access) {
-    let seats = Seats::new(limit());
+    let seats = Seats::new(Descriptors::raised().clients);
     let mut is_in_trouble = false;
     loop {
         match listener.accept().await {
@@ -84,19 +77,6 @@ pub(super) async fn accept(listener: TcpListener, router: Router, access: Access
             }
         }
     }
-}
-
-/// Raises the number of descriptors to what is allowed, as Go's programs do, and says how many connections there may be.
-fn limit() -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            limit.current = limit.maximum;
-        }
-    }
-    let share = limit.current.map_or(u64::MAX, |descriptors| descriptors / SHARE_OF_DESCRIPTORS);
-    usize::try_from(share).unwrap_or(usize::MAX).min(CONNECTIONS)
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -2,15 +2,17 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ecs_simulator::Aws;
+use ecs_simulator::{Aws, Placement, World};
 use prometheus_ecs_sd::sinks::http::Access;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Answer, Served, ask, bare, connect, request, serving};
-use crate::simulated::fleet;
+use crate::cli::Program;
+use crate::simulated::{fleet, opted_in};
 use crate::tools::{free_address, wait};
 
 /// As many as there may be at once, and some more.
@@ -205,4 +207,32 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn more_sources_than_descriptors_are_all_read_and_written() {
+    const SOURCES: usize = 100;
+    let mut world = World::new(1);
+    let regions: Vec<_> = (0..SOURCES).map(|number| format!("eu-west-{number}")).collect();
+    for region in &regions {
+        let region = world.own(region);
+        let definition = region.register(opted_in("web"));
+        region.cluster("production");
+        region.run("production", &definition, Placement::Fargate);
+    }
+    let aws = Aws::new(world);
+    // So that all ask before any is answered.
+    aws.set_latency(Duration::from_millis(100));
+    let program = Program::on(&aws).args(&["--once", "--region", &regions.join(",")]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]).arg(program.command.get_program());
+    limited.args(program.command.get_args()).env_clear();
+    for (name, value) in program.command.get_envs() {
+        limited.env(name, value.unwrap_or_default());
+    }
+    let output = limited.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let written = std::fs::read_to_string(program.path().join("1m-tasks.json")).unwrap();
+    assert_eq!(written.matches("\"targets\"").count(), SOURCES);
 }
