@@ -162,11 +162,9 @@ async fn serve(
     let access = Access::new(config.web_config_file.as_deref())?;
     let access = access.with_allowed_hosts(config.allowed_hosts.clone());
     let server = Server::bind(listen, config.directory.is_some()).await.map_err(|error| mistake(&error))?;
-    let address = server.as_ref().and_then(|server| server.address().ok());
-    if let Some(server) = server {
-        let site = Site::new(outlet.board(), outlet.metrics(), reloads);
-        apart(server.serve(site, access)).map_err(|error| mistake(&error))?;
-    }
+    let address = server.address();
+    let site = Site::new(outlet.board(), outlet.metrics(), reloads);
+    apart(server.serve(site, access)).map_err(|error| mistake(&error))?;
     Ok(address)
 }
 

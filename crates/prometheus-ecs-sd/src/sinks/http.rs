@@ -17,12 +17,14 @@ mod seats;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
-use tracing::{error, info, warn};
+use tokio::time::sleep;
+use tracing::{debug, error, info, warn};
 
 use crate::board::Board;
 use crate::config::Listen;
@@ -65,12 +67,18 @@ impl Site {
     }
 }
 
-/// A server that has its address and answers nobody yet; in whichever runtime it will.
+/// How long to wait before an address that is taken is tried again: at first as long as a restart of the program that has it
+/// takes, and twice as long each time, up to half of the usual interval of refreshes.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A server that answers nobody yet; in whichever runtime it will.
 #[derive(Debug)]
 pub struct Server {
-    listener: std::net::TcpListener,
     /// As it was named: `HOST:PORT`.
     named: String,
+    /// `None` as long as the address is taken.
+    listener: Option<std::net::TcpListener>,
 }
 
 /// The address cannot be had.
@@ -83,39 +91,54 @@ pub struct Unavailable {
 
 impl Server {
     /// Takes the address. If it is the usual one, which nobody asked for, the program can do without it as long as
-    /// there is something else to do.
-    pub async fn bind(listen: &Listen, is_dispensable: bool) -> Result<Option<Self>, Unavailable> {
-        let address = listen.address();
-        match bind(address).await.and_then(TcpListener::into_std) {
-            Ok(listener) => Ok(Some(Self { listener, named: address.to_owned() })),
+    /// there is something else to do; it is tried again while that is done.
+    pub async fn bind(listen: &Listen, is_dispensable: bool) -> Result<Self, Unavailable> {
+        let named = listen.address().to_owned();
+        match bind(&named).await.and_then(TcpListener::into_std) {
+            Ok(listener) => Ok(Self { named, listener: Some(listener) }),
             Err(error) if *listen == Listen::Usual && is_dispensable => {
-                warn!(address, %error, "nothing is served over HTTP, its address is taken; name another with --listen-address");
-                Ok(None)
+                warn!(address = named, %error, "nothing is served over HTTP yet, its address is taken and is tried again; --listen-address names another");
+                Ok(Self { named, listener: None })
             }
-            Err(error) => Err(Unavailable { address: address.to_owned(), error }),
+            Err(error) => Err(Unavailable { address: named, error }),
         }
     }
 
-    /// Where it is reached.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// Where it is reached, unless the address is taken.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref()?.local_addr().ok()
     }
 
     /// Answers those who have access, until the program ends.
     pub async fn serve(self, site: Site, access: Access) {
-        let access = match self.address() {
-            Ok(address) => {
-                info!(%address, "HTTP is served");
-                access.at(&self.named, address.ip())
-            }
-            Err(_) => access,
-        };
         tokio::spawn(site.clone().follow());
         tokio::spawn(access.clone().follow());
-        match TcpListener::from_std(self.listener) {
-            Ok(listener) => connections::accept(listener, router(site, &access), access).await,
+        let listener = match self.listener {
+            Some(listener) => TcpListener::from_std(listener),
+            None => Ok(bind_when_free(&self.named).await),
+        };
+        let served = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match served {
+            Ok((address, listener)) => {
+                info!(%address, "HTTP is served");
+                let access = access.at(&self.named, address.ip());
+                connections::accept(listener, router(site, &access), access).await;
+            }
             Err(error) => error!(%error, "HTTP is not served"),
         }
+    }
+}
+
+/// Tries an address until it can be had.
+async fn bind_when_free(address: &str) -> TcpListener {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        sleep(pause).await;
+        match bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) => debug!(address, %error, "nothing is served over HTTP yet"),
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -139,4 +162,31 @@ fn router(site: Site, access: &Access) -> Router {
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"))
         .layer(admit)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::board::Outlet;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_is_taken_is_served_once_it_is_free() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let (outlet, server) = (Outlet::default(), Server { named: address.to_string(), listener: None });
+        let site = Site::new(outlet.board(), outlet.metrics(), None);
+        tokio::spawn(server.serve(site, Access::default()));
+        sleep(Duration::from_secs(3600)).await;
+        drop(taken);
+        // Until then it is tried at least once.
+        sleep(LONGEST_PAUSE + Duration::from_secs(1)).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    }
 }

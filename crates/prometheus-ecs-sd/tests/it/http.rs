@@ -50,7 +50,7 @@ impl Served {
         let address = runtime.block_on(async {
             let outlet = Outlet::default();
             let listen = Listen::At("127.0.0.1:0".to_owned());
-            let server = Server::bind(&listen, false).await.unwrap().unwrap();
+            let server = Server::bind(&listen, false).await.unwrap();
             let address = server.address().unwrap();
             let site = Site::new(outlet.board(), outlet.metrics(), None);
             tokio::spawn(server.serve(site, Access::new(web_config).unwrap()));
@@ -125,7 +125,7 @@ pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, lines: &str) -> 
 /// A server with nothing to serve, in the runtime of a test whose time may be paused.
 pub(crate) async fn bare(access: Access) -> SocketAddr {
     let outlet = Outlet::default();
-    let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap().unwrap();
+    let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
     let address = server.address().unwrap();
     tokio::spawn(server.serve(Site::new(outlet.board(), outlet.metrics(), None), access));
     address

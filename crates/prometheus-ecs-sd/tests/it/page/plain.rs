@@ -154,7 +154,7 @@ fn the_browser_is_told_to_run_nothing_but_the_pages_own_files() {
 async fn every_finding_is_there_in_the_words_it_has_everywhere() {
     let stage = every_case();
     let outlet = Outlet::default();
-    let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap().unwrap();
+    let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
     let address = server.address().unwrap();
     let site = Site::new(outlet.board(), outlet.metrics(), None);
     let serving = tokio::spawn(server.serve(site, Access::default()));
