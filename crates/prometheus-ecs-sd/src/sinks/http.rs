@@ -122,7 +122,8 @@ impl Server {
             Ok((address, listener)) => {
                 info!(%address, "HTTP is served");
                 let access = access.at(&self.named, address.ip());
-                connections::accept(listener, router(site, &access), access).await;
+                let metrics = site.metrics.clone();
+                connections::accept(listener, router(site, &access), access, metrics).await;
             }
             Err(error) => error!(%error, "HTTP is not served"),
         }

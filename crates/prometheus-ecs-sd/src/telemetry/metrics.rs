@@ -57,6 +57,7 @@ struct Counted {
     reloaded_at: Mutex<Duration>,
     reload_timestamp: Gauge<f64, AtomicU64>,
     answers: Family<2, Counter>,
+    accept_failures: Counter,
 }
 
 /// How a source's turn ended.
@@ -133,6 +134,9 @@ impl Metrics {
         registry.register_with_unit(name, help, Unit::Seconds, reload_timestamp.clone());
         let answers = Family::new(Counter::default);
         registry.register("http_requests", "HTTP requests answered by path and status code", answers.clone());
+        let accept_failures = Counter::default();
+        let help = "Connections of HTTP clients that could not be accepted";
+        registry.register("http_accept_failures", help, accept_failures.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of the program", build);
         let (began, aws) = (clock.now(), RwLock::default());
@@ -154,6 +158,7 @@ impl Metrics {
             reloaded_at: Mutex::new(began),
             reload_timestamp,
             answers,
+            accept_failures,
         };
         Self(Arc::new(counted))
     }
@@ -218,6 +223,11 @@ impl Metrics {
         }
         let result = if result.is_ok() { "success" } else { "failure" };
         self.0.reloads.of([("result", result)]).inc();
+    }
+
+    /// A connection could not be accepted.
+    pub(crate) fn accept_failed(&self) {
+        self.0.accept_failures.inc();
     }
 
     /// A request was answered. `handler` is the path as it was declared, of which there is no end otherwise.

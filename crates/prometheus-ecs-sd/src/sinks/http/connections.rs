@@ -17,14 +17,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::access::{Access, Client};
 use super::pace::Paced;
 use super::seats::{Seat, Seats};
 use crate::descriptors::Descriptors;
+use crate::telemetry::metrics::Metrics;
 
 /// How long a connection may take to say who it is, and to bring a request, counted from when it may: an idle connection
 /// ends after that too. Prometheus opens another.
@@ -37,6 +38,10 @@ const HEAD_LINES: usize = 64;
 /// How long to leave the listener alone when the system has nothing to accept a connection with.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Accepting is in trouble until so long after the last failure. Meanwhile some connections may be accepted and others not,
+/// which is to be told once.
+const TROUBLE_LASTS: Duration = Duration::from_secs(60);
+
 /// For whoever speaks HTTP where TLS is spoken, in the words of Go's servers.
 const PLAIN: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
@@ -45,13 +50,13 @@ const PLAIN: &[u8] =
 const TLS_HANDSHAKE: u8 = 22;
 
 /// Accepts connections until the program ends.
-pub(super) async fn accept(listener: TcpListener, router: Router, access: Access) {
+pub(super) async fn accept(listener: TcpListener, router: Router, access: Access, metrics: Metrics) {
     let seats = Seats::new(Descriptors::raised().clients);
-    let mut is_in_trouble = false;
+    let mut trouble = None;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                is_in_trouble = false;
+                Trouble::end(&mut trouble);
                 let (seat, router, access) =
                     (Arc::new(seats.take()), router.clone(), access.for_connection());
                 let client = Client::new(address.ip());
@@ -69,12 +74,37 @@ pub(super) async fn accept(listener: TcpListener, router: Router, access: Access
             Err(error)
                 if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
             Err(error) => {
-                if !std::mem::replace(&mut is_in_trouble, true) {
-                    warn!(%error, "a connection could not be accepted");
-                }
+                metrics.accept_failed();
+                Trouble::note(&mut trouble, &error);
                 seats.give_up_one();
                 sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// Failures to accept a connection, one soon after the other.
+struct Trouble {
+    failures: u64,
+    last: Instant,
+}
+
+impl Trouble {
+    /// Tells the first failure, and counts all.
+    fn note(trouble: &mut Option<Self>, error: &io::Error) {
+        let failures = trouble.as_ref().map_or(0, |trouble| trouble.failures);
+        if failures == 0 {
+            warn!(%error, "a connection could not be accepted");
+        }
+        *trouble = Some(Self { failures: failures + 1, last: Instant::now() });
+    }
+
+    /// Tells that it is over, if it is; a connection was accepted.
+    fn end(trouble: &mut Option<Self>) {
+        if let Some(Self { failures, .. }) =
+            trouble.take_if(|trouble| trouble.last.elapsed() >= TROUBLE_LASTS)
+        {
+            info!(failures, "connections are accepted again");
         }
     }
 }

@@ -1,19 +1,20 @@
 //! Whoever misbehaves gets nothing, and keeps nobody else waiting.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ecs_simulator::{Aws, Placement, World};
 use prometheus_ecs_sd::sinks::http::Access;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Answer, Served, ask, bare, connect, request, serving};
 use crate::cli::Program;
 use crate::simulated::{fleet, opted_in};
-use crate::tools::{free_address, wait};
+use crate::tools::{Running, free_address, get, wait};
 
 /// As many as there may be at once, and some more.
 const IDLE: usize = 10_000;
@@ -207,6 +208,50 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn failures_to_accept_are_told_once_and_counted() {
+    let address = free_address();
+    let aws = Aws::new(fleet(&[("production", 1)]));
+    let mut program = Program::on(&aws).args(&["--interval", "1", "--listen-address", &address.to_string()]);
+    let mut running = Running::start(program.command.stdout(Stdio::null()));
+    let (sender, told) = mpsc::channel();
+    let lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
+    std::thread::spawn(move || {
+        let failures = lines.map_while(Result::ok).filter(|line| line.contains("could not be accepted"));
+        failures.for_each(|line| drop(sender.send(line)));
+    });
+    let failures = || {
+        let page = get(address, "/metrics").map_err(|error| error.to_string())?;
+        let line = page.lines().find(|line| line.starts_with("ecs_sd_http_accept_failures_total "));
+        Ok(line.and_then(|line| line.split(' ').nth(1)).unwrap().parse::<u64>().unwrap())
+    };
+    assert_eq!(wait(failures), 0);
+    let id = Pid::from_child(&running.0);
+    let usual = getrlimit(Resource::Nofile).maximum;
+    let allow = |current| prlimit(Some(id), Resource::Nofile, Rlimit { current, maximum: usual }).unwrap();
+    let mut before = 0;
+    for _ in 0..3 {
+        // Fewer than are open.
+        allow(Some(1));
+        let _waiting = connect(address).unwrap();
+        if before == 0 {
+            told.recv_timeout(A_LITTLE * 12).unwrap();
+        }
+        allow(usual);
+        // In between connections are accepted.
+        before = wait(|| match failures()? {
+            failures if failures > before => Ok(failures),
+            failures => {
+                allow(Some(1));
+                let _waiting = connect(address).map_err(|error| error.to_string())?;
+                allow(usual);
+                Err(format!("more than {failures} failures"))
+            }
+        });
+    }
+    assert!(told.try_recv().is_err(), "it is told once");
 }
 
 #[test]
