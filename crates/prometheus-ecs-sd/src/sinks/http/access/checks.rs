@@ -2,8 +2,11 @@
 //!
 //! Each client address has a line of its own, and the lines take turns: a client that guesses waits for its own guesses, not
 //! others for them. Lines of addresses that have sent wrong passwords lately come behind the others, and so do, in a line,
-//! connections that have sent one; both are served still. All lines have limits.
+//! connections that have sent one; both are served still. In a line the last to come is the next: clients that guess keep the
+//! line long, and a Prometheus among them, behind the same proxy, would wait behind all of them otherwise. All lines have
+//! limits, and who has waited longest, and has probably left, makes room.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +40,7 @@ const OTHERS_IN_A_ROW: u32 = 3;
 /// Lines that are kept, those of addresses included that are behind and wait for nothing.
 const LINES: usize = 1024;
 
-/// Who is at the other end of a connection.
+/// The client of one connection.
 #[derive(Clone, Debug)]
 pub(in crate::sinks::http) struct Client {
     network: IpAddr,
@@ -46,7 +49,7 @@ pub(in crate::sinks::http) struct Client {
 }
 
 impl Client {
-    /// A new connection from there. Whoever has one IPv6 address has a /64 of them, which counts as one.
+    /// A new connection from this address. A client with an IPv6 address usually has a whole /64, which counts as one.
     pub(in crate::sinks::http) fn new(address: IpAddr) -> Self {
         const NETWORK: u128 = u128::MAX << 64;
         let network = match address.to_canonical() {
@@ -85,8 +88,8 @@ struct Line {
     failed: Option<Instant>,
 }
 
-/// Whether the connection has failed, and when it came.
-type Rank = (bool, u64);
+/// Whether the connection has failed, and when the check came: the lowest is the next.
+type Rank = (bool, Reverse<u64>);
 
 /// One check's place, first in a line and then among those that run; it ends when this is dropped.
 #[derive(Debug)]
@@ -109,14 +112,14 @@ impl Checks {
         Self { at_a_time, lines: Mutex::default() }
     }
 
-    /// A place at the end of the client's line; `None` if too many wait.
+    /// A place in the client's line; `None` if too many wait.
     pub(super) fn enter(self: &Arc<Self>, client: &Client) -> Option<Place> {
         let now = Instant::now();
         let has_failed = client.has_failed.load(Ordering::Relaxed);
         let mut lines = self.lines();
-        lines.make_room(client.network, has_failed, now)?;
+        let rank = (has_failed, Reverse(lines.next()));
+        lines.make_room(client.network, rank, now)?;
         let (sender, granted) = oneshot::channel();
-        let rank = (has_failed, lines.next());
         let turn = lines.next();
         let line = lines.by_network.entry(client.network).or_default();
         if line.waiting.is_empty() {
@@ -139,14 +142,14 @@ impl Lines {
         self.count
     }
 
-    /// Sees to it that one more can wait, if need be instead of another: of the same address a connection that has failed, of
-    /// all addresses one of those with the longest line.
-    fn make_room(&mut self, network: IpAddr, has_failed: bool, now: Instant) -> Option<()> {
+    /// Makes room for one more waiting check. If there is none, another one leaves: the last one of the same address's line, if
+    /// that is full, or of the longest line.
+    fn make_room(&mut self, network: IpAddr, rank: Rank, now: Instant) -> Option<()> {
         let length = |line: &Line| (line.waiting.len(), line.is_behind(now));
         let (own, is_behind) = self.by_network.get(&network).map_or((0, false), length);
         if own >= WAITING_OF_ONE {
             let line = self.by_network.get_mut(&network)?;
-            line.waiting.last_key_value().filter(|((failed, _), _)| *failed && !has_failed)?;
+            line.waiting.last_key_value().filter(|(last, _)| **last > rank)?;
             line.waiting.pop_last();
             self.waiting -= 1;
         } else if self.waiting >= WAITING {
@@ -168,7 +171,7 @@ impl Lines {
         Some(())
     }
 
-    /// Lets those run who may. One address takes no more than half, so that another finds a place.
+    /// Starts the checks whose turn it is. One address takes at most half of the places, so that another finds one.
     fn advance(&mut self, at_a_time: usize, now: Instant) {
         while self.running < at_a_time {
             let may_run =
@@ -185,7 +188,7 @@ impl Lines {
             line.running.insert(rank);
             self.running += 1;
             self.waiting -= 1;
-            // If nobody waits for it any more, its place is about to end.
+            // If the client has left, the place is about to be dropped.
             let _ = granted.send(());
         }
     }
@@ -270,7 +273,20 @@ mod tests {
         drop(other);
         assert!(!may_run(&mut guesses[1]), "the place is kept free");
         guesses.remove(0);
-        assert!(may_run(&mut guesses[0]));
+        assert!(may_run(&mut guesses[58]));
+    }
+
+    #[tokio::test]
+    async fn a_new_client_behind_the_address_of_others_is_the_next() {
+        let checks = Arc::new(Checks::running(2));
+        // Each on a connection of its own, so that none has failed yet.
+        let mut guesses = enter(&checks, "10.0.0.1", 100);
+        let mut new = checks.enter(&client("10.0.0.1")).unwrap();
+        assert!(may_run(&mut guesses[0]) && !may_run(&mut new));
+        assert_eq!(guesses[1].turn().now_or_never(), Some(false), "who waited longest made room");
+        assert_eq!(checks.lines().waiting, WAITING_OF_ONE);
+        guesses.remove(0);
+        assert!(may_run(&mut new));
     }
 
     #[tokio::test]
@@ -319,12 +335,9 @@ mod tests {
         places.push(("guess", checks.enter(&guesser).unwrap()));
         places.push(("other", checks.enter(&other).unwrap()));
         assert_eq!(order(places), ["running", "other", "guess"]);
-        // Nor do such connections keep others from waiting.
-        let mut guesses: Vec<_> = (0..=WAITING_OF_ONE).filter_map(|_| checks.enter(&guesser)).collect();
-        assert_eq!(guesses.len(), WAITING_OF_ONE + 1);
-        assert!(checks.enter(&guesser).is_none());
-        assert!(checks.enter(&other).is_some());
-        assert_eq!(guesses.pop().unwrap().turn().now_or_never(), Some(false), "it gave way");
+        // Where others wait, such a connection finds no place.
+        let _waiting: Vec<_> = (0..=WAITING_OF_ONE).filter_map(|_| checks.enter(&other)).collect();
+        assert!(checks.enter(&guesser).is_none() && checks.enter(&other).is_some());
     }
 
     #[tokio::test]
