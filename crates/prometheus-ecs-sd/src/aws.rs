@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -26,10 +26,12 @@ use ecs_discovery::inventory::question::Question;
 use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
 use budget::Budget;
-use credentials::KeptCredentials;
+use chain::Chain;
+use credentials::{KeptCredentials, Reloads};
 
 mod body;
 mod budget;
+mod chain;
 #[cfg(test)]
 mod clock;
 mod convert;
@@ -96,6 +98,7 @@ pub struct SourceSpec {
 pub struct Aws {
     config: SdkConfig,
     base: Option<KeptCredentials>,
+    reloads: Reloads,
     budget: Arc<Budget>,
     metrics: Metrics,
 }
@@ -106,19 +109,14 @@ impl Aws {
     ///
     /// Without `http` the SDK's own client is used, which honours the proxy variables.
     pub async fn load(http: Option<SharedHttpClient>) -> Self {
-        let config = aws_config::defaults(behavior())
-            .http_client(http::bounded(http.unwrap_or_else(http::over_tls)))
-            .retry_config(retries())
-            .timeout_config(timeouts())
-            .load()
-            .await;
-        let config = match config.app_name() {
-            Some(_) => config,
-            None => {
-                config.into_builder().app_name(AppName::new(APPLICATION).expect("the name is valid")).build()
-            }
-        };
-        Self::sharing(config)
+        let http = http::bounded(http.unwrap_or_else(http::over_tls));
+        let config = loader(http.clone()).load().await;
+        let chain = SharedCredentialsProvider::new(Chain::new(http, config.region().cloned()));
+        let mut builder = config.to_builder().credentials_provider(chain);
+        if config.app_name().is_none() {
+            builder.set_app_name(Some(AppName::new(APPLICATION).expect("the name is valid")));
+        }
+        Self::sharing(builder.build())
     }
 
     /// Reads nothing of the machine's: `http` answers for all of AWS, to the owner of this access key.
@@ -140,11 +138,14 @@ impl Aws {
     /// Keeps the credentials once for all.
     fn sharing(config: SdkConfig) -> Self {
         let clock = config.time_source().unwrap_or_default();
-        let base = config.credentials_provider().map(|provider| KeptCredentials::new(provider, clock));
+        let reloads = Reloads::default();
+        let base = config.credentials_provider();
+        let base = base.map(|base| KeptCredentials::new(base, clock, "own account", reloads.clone()));
         let mut builder = config.into_builder();
         builder.set_credentials_provider(base.clone().map(SharedCredentialsProvider::new));
         let budget = Arc::new(Budget::new(Share::default()));
-        Self { config: builder.build(), base, budget, metrics: Metrics::new(Clock::new()) }
+        let metrics = Metrics::new(Clock::new());
+        Self { config: builder.build(), base, reloads, budget, metrics }
     }
 
     /// Draws on this share of AWS's request limits, instead of the usual one.
@@ -162,6 +163,11 @@ impl Aws {
         self.budget.draw(share);
     }
 
+    /// Reads again what is renewed outside of this process: all credentials, before they are used the next time. The region that the environment names stays that of the start.
+    pub fn read_again(&self) {
+        self.reloads.add();
+    }
+
     /// How much of the budget is left: of each account and region that there is a source for.
     pub fn levels(&self) -> Vec<Level> {
         self.budget.levels()
@@ -176,6 +182,12 @@ impl Aws {
     pub fn source(&self, spec: SourceSpec) -> Source {
         Source::new(self, spec)
     }
+}
+
+/// The settings and the default chain of credentials, as they are read at the start and, for the credentials, again
+/// later.
+fn loader(http: SharedHttpClient) -> ConfigLoader {
+    aws_config::defaults(behavior()).http_client(http).retry_config(retries()).timeout_config(timeouts())
 }
 
 /// Pinned, because a later version may change retries, timeouts or the order of credentials.

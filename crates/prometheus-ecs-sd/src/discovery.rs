@@ -151,6 +151,7 @@ async fn next_replacement(
     while let Some(Replacement { config, done }) = replacements.recv().await {
         let outcome = Poller::check(&config, aws);
         if outcome.is_ok() {
+            aws.read_again();
             let config = without_restart(current, config);
             if config != *current {
                 return Replacement { config, done };

@@ -4,17 +4,27 @@
 //! runs the user's program (`credential_process`) or asks the instance or the ECS agent, which throttle; that of a
 //! role asks STS. So there is at most one load at a time, and at most one in [`PAUSE`], however many ask and fail.
 //! (The SDK's own cache keeps what AWS no longer accepts until it expires.)
+//!
+//! A load that fails takes nothing away: the credentials of the load before are used until AWS refuses them. Another
+//! process may be rewriting the file, and some AWS services accept expired credentials while their own source is down.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::time::SharedTimeSource;
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::failure;
 
 /// No question waits longer for its credentials. Room for three attempts to assume a role, and the pauses between.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(45);
@@ -35,31 +45,90 @@ const WITHOUT_EXPIRY: Duration = Duration::from_secs(15 * 60);
 pub(super) struct KeptCredentials {
     provider: SharedCredentialsProvider,
     clock: SharedTimeSource,
-    latest: Arc<Mutex<Option<Load>>>,
+    /// For the log.
+    account: Arc<str>,
+    reloads: Reloads,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// How often the configuration was reloaded. All credentials that were loaded before the last reload are loaded again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reloads(Arc<AtomicU64>);
+
+impl Reloads {
+    /// Counts one more.
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn number(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Default)]
+struct Kept {
+    latest: Option<Load>,
+    /// What the latest successful load gave, unless AWS has refused it.
+    good: Option<Good>,
+    /// Where they came from, even if they were refused.
+    source: Option<AwsCredentialFeature>,
+    /// Whether the load before this one gave credentials of another source.
+    moved: bool,
+    /// Whether the latest load failed and `good` is used instead.
+    stale: bool,
+}
+
+struct Good {
+    /// When their load began, which tells the loads apart.
+    begun: Instant,
+    credentials: Credentials,
 }
 
 type Outcome = Result<Credentials, Arc<CredentialsError>>;
 
 struct Load {
     begun: Instant,
+    /// How many reloads there had been then.
+    reloads: u64,
+    /// Whether the load before it failed: questions do not wait for this one while there is something else to use.
+    is_retry: bool,
     /// `None` until the load has ended.
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
+/// The chain of providers found credentials further down: an empty credentials file leads to the instance's role.
+#[derive(Debug, thiserror::Error)]
+#[error("they would now come from {} instead of {}", name(.now), name(.before))]
+struct Moved {
+    before: AwsCredentialFeature,
+    now: AwsCredentialFeature,
+}
+
 impl KeptCredentials {
-    pub(super) fn new(provider: SharedCredentialsProvider, clock: SharedTimeSource) -> Self {
-        Self { provider, clock, latest: Arc::default() }
+    pub(super) fn new(
+        provider: SharedCredentialsProvider,
+        clock: SharedTimeSource,
+        account: &str,
+        reloads: Reloads,
+    ) -> Self {
+        Self { provider, clock, account: account.into(), reloads, kept: Arc::default() }
     }
 
     /// Gives up what AWS does not accept, so that the next request is signed with something else. Requests that were
     /// signed before the latest load say nothing about it.
     pub(super) fn refused(&self, access_key: &str) {
-        let mut latest = self.latest.lock().expect("nothing panics under the lock");
-        latest.take_if(|load| load.begun.elapsed() >= PAUSE && load.gave(access_key));
+        let mut kept = self.kept();
+        kept.good
+            .take_if(|good| good.begun.elapsed() >= PAUSE && good.credentials.access_key_id() == access_key);
+        kept.latest.take_if(|load| load.begun.elapsed() >= PAUSE && load.gave(access_key));
     }
 
     async fn credentials(&self) -> provider::Result {
-        let mut outcome = self.outcome();
+        let mut outcome = match self.latest() {
+            Latest::Known(credentials) => return Ok(credentials),
+            Latest::Awaited(outcome) => outcome,
+        };
         let ended = outcome.wait_for(Option::is_some).await.map_err(CredentialsError::unhandled)?;
         let outcome = ended.clone().expect("it was waited for");
         // The SDK's errors cannot be cloned; that there are none to be found is what a caller must still see.
@@ -69,46 +138,138 @@ impl KeptCredentials {
         })
     }
 
-    /// That of the latest load while it holds, or of one that begins now.
-    fn outcome(&self) -> watch::Receiver<Option<Outcome>> {
-        let mut latest = self.latest.lock().expect("nothing panics under the lock");
-        match &*latest {
-            Some(load) if load.holds(self.clock.now()) => load.outcome.clone(),
-            _ => latest.insert(Load::begin(self.provider.clone())).outcome.clone(),
+    /// The latest load while it holds, or one that begins now.
+    fn latest(&self) -> Latest {
+        let mut kept = self.kept();
+        let load = match kept.latest.take() {
+            Some(load) if self.holds(&load, kept.good.as_ref()) => load,
+            before => {
+                let is_reloaded = before.is_none_or(|load| load.reloads != self.reloads.number());
+                self.begin(kept.stale && !is_reloaded)
+            }
+        };
+        let outcome = kept.latest.insert(load).outcome.clone();
+        let is_running = outcome.borrow().is_none();
+        match (&kept.good, &kept.latest) {
+            (Some(good), Some(load)) if is_running && load.is_retry => {
+                Latest::Known(good.credentials.clone())
+            }
+            _ => Latest::Awaited(outcome),
         }
+    }
+
+    fn holds(&self, load: &Load, good: Option<&Good>) -> bool {
+        let age = load.begun.elapsed();
+        match &*load.outcome.borrow() {
+            None => age <= LOAD_TIMEOUT,
+            Some(_) if age < PAUSE => true,
+            Some(Err(_)) => false,
+            Some(Ok(credentials)) => {
+                let is_new = good.is_some_and(|good| good.begun == load.begun);
+                is_new && load.reloads == self.reloads.number() && self.is_valid(credentials, age)
+            }
+        }
+    }
+
+    fn is_valid(&self, credentials: &Credentials, age: Duration) -> bool {
+        match credentials.expiry() {
+            Some(expiry) => self.clock.now() + EARLY < expiry,
+            None => age < WITHOUT_EXPIRY,
+        }
+    }
+
+    /// Loads in a task of its own, which ends even when the question that began it has given up.
+    fn begin(&self, is_retry: bool) -> Load {
+        let (sender, outcome) = watch::channel(None);
+        let load = Load { begun: Instant::now(), reloads: self.reloads.number(), is_retry, outcome };
+        let (credentials, begun) = (self.clone(), load.begun);
+        tokio::spawn(async move {
+            let loading = AssertUnwindSafe(credentials.provider.provide_credentials()).catch_unwind();
+            let loaded = match tokio::time::timeout(LOAD_TIMEOUT, loading).await {
+                Ok(loaded) => {
+                    loaded.unwrap_or_else(|_| Err(CredentialsError::unhandled("a panic in the AWS SDK")))
+                }
+                Err(_) => Err(CredentialsError::provider_timed_out(LOAD_TIMEOUT)),
+            };
+            sender.send_replace(Some(credentials.end(begun, loaded)));
+        });
+        load
+    }
+
+    /// The outcome of a load: what it gave, else what there was before.
+    fn end(&self, begun: Instant, loaded: provider::Result) -> Outcome {
+        let mut kept = self.kept();
+        let account = &*self.account;
+        kept.moved &= loaded.is_ok();
+        match loaded.and_then(|credentials| kept.check_source(credentials)) {
+            Ok(credentials) => {
+                kept.good = Some(Good { begun, credentials: credentials.clone() });
+                if std::mem::take(&mut kept.stale) {
+                    info!(account, "AWS credentials could be loaded again");
+                }
+                Ok(credentials)
+            }
+            Err(error) => {
+                let Some(credentials) = kept.good.as_ref().map(|good| good.credentials.clone()) else {
+                    kept.stale = false;
+                    return Err(Arc::new(error));
+                };
+                if !std::mem::replace(&mut kept.stale, true) {
+                    let error = failure::causes(&error);
+                    warn!(
+                        account,
+                        error, "AWS credentials could not be loaded again, those from before are used"
+                    );
+                }
+                Ok(credentials)
+            }
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("nothing panics under the lock")
+    }
+}
+
+/// What a question is signed with.
+enum Latest {
+    Known(Credentials),
+    Awaited(watch::Receiver<Option<Outcome>>),
+}
+
+impl Kept {
+    /// Refuses credentials of another source than those before: they may be another account's, while somebody rewrites a
+    /// file. They are taken only after AWS has refused those from before, and when two loads one after the other gave
+    /// them.
+    fn check_source(&mut self, credentials: Credentials) -> provider::Result {
+        let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
+        let now = features.and_then(|features| features.last().cloned());
+        if let (Some(before), Some(now)) = (&self.source, &now)
+            && before != now
+            && (self.good.is_some() || !std::mem::replace(&mut self.moved, true))
+        {
+            let (before, now) = (before.clone(), now.clone());
+            return Err(CredentialsError::provider_error(Moved { before, now }));
+        }
+        (self.source, self.moved) = (now, false);
+        Ok(credentials)
+    }
+}
+
+/// The SDK notes on credentials which providers were involved, the one of the default chain last.
+fn name(source: &AwsCredentialFeature) -> &'static str {
+    match source {
+        AwsCredentialFeature::CredentialsEnvVars => "the environment",
+        AwsCredentialFeature::CredentialsProfile => "the profile",
+        AwsCredentialFeature::CredentialsHttp => "the container's endpoint",
+        AwsCredentialFeature::CredentialsImds => "the instance's role",
+        _ => "a web identity",
     }
 }
 
 impl Load {
-    /// Loads in a task of its own, which ends even when the question that began it has given up.
-    fn begin(provider: SharedCredentialsProvider) -> Self {
-        let (sender, outcome) = watch::channel(None);
-        tokio::spawn(async move {
-            let loaded = tokio::time::timeout(LOAD_TIMEOUT, provider.provide_credentials()).await;
-            let loaded = loaded.unwrap_or_else(|_| {
-                let timed_out = || CredentialsError::provider_timed_out(LOAD_TIMEOUT);
-                provider.fallback_on_interrupt().ok_or_else(timed_out)
-            });
-            sender.send_replace(Some(loaded.map_err(Arc::new)));
-        });
-        Self { begun: Instant::now(), outcome }
-    }
-
     fn gave(&self, access_key: &str) -> bool {
         matches!(&*self.outcome.borrow(), Some(Ok(credentials)) if credentials.access_key_id() == access_key)
-    }
-
-    fn holds(&self, now: SystemTime) -> bool {
-        let age = self.begun.elapsed();
-        match &*self.outcome.borrow() {
-            None => age <= LOAD_TIMEOUT,
-            Some(_) if age < PAUSE => true,
-            Some(Err(_)) => false,
-            Some(Ok(credentials)) => match credentials.expiry() {
-                Some(expiry) => now + EARLY < expiry,
-                None => age < WITHOUT_EXPIRY,
-            },
-        }
     }
 }
 
@@ -132,13 +293,15 @@ mod tests {
     use super::super::simulated::{self, listing, over};
     use super::super::{ATTEMPT_TIMEOUT, Aws, Source, SourceSpec};
     use super::*;
+    use aws_credential_types::credential_fn::provide_credentials_fn;
     use aws_smithy_async::time::TimeSource;
     use ecs_discovery::arn::RoleArn;
     use ecs_discovery::inventory::question::{Answer, Failure, FailureKind};
-    use ecs_simulator::{Aws as SimulatedAws, OWN_ACCESS_KEY, OWN_SECRET_KEY, Response};
+    use ecs_simulator::{Aws as SimulatedAws, OWN_ACCESS_KEY, OWN_ACCOUNT, OWN_SECRET_KEY, Response};
     use futures_util::future::join_all;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use tokio::time::{advance, timeout};
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::time::SystemTime;
+    use tokio::time::{advance, sleep, timeout};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -166,7 +329,8 @@ mod tests {
         }
 
         fn base(&self, clock: impl TimeSource + 'static) -> KeptCredentials {
-            KeptCredentials::new(SharedCredentialsProvider::new(self.clone()), SharedTimeSource::new(clock))
+            let provider = SharedCredentialsProvider::new(self.clone());
+            KeptCredentials::new(provider, SharedTimeSource::new(clock), "test", Reloads::default())
         }
     }
 
@@ -288,6 +452,180 @@ mod tests {
         let begun = Instant::now();
         base.credentials().await.expect_err("a time-out");
         assert!(begun.elapsed() <= LOAD_TIMEOUT + PAUSE);
+    }
+
+    /// Credentials by their access key; those of the instance's role have this prefix, the others are of a profile.
+    fn given(load: &str) -> provider::Result {
+        let source = match load {
+            "broken" => return Err(CredentialsError::provider_error("half a file")),
+            "panic" => panic!("an assertion of the SDK"),
+            load if load.starts_with("instance") => AwsCredentialFeature::CredentialsImds,
+            _ => AwsCredentialFeature::CredentialsProfile,
+        };
+        let mut credentials = Credentials::new(load, "secret", None, None, "scripted");
+        credentials.set_property(vec![source]);
+        Ok(credentials)
+    }
+
+    enum Step {
+        Reload,
+        /// By AWS, of this access key.
+        Refused(&'static str),
+    }
+
+    /// A second before each step the configuration is reloaded or AWS refuses a key; each load gives the next of `loads`.
+    /// What a question is signed with after each step.
+    async fn played(loads: &[&'static str], steps: &[Step]) -> Vec<String> {
+        let (loads, reloads) = (loads.to_vec(), Reloads::default());
+        let number = AtomicUsize::new(0);
+        let provider = provide_credentials_fn(move || {
+            let load = loads[number.fetch_add(1, Ordering::SeqCst)];
+            async move { given(load) }
+        });
+        let provider = SharedCredentialsProvider::new(provider);
+        let kept = KeptCredentials::new(provider, SharedTimeSource::default(), "test", reloads.clone());
+        let question = async || match kept.credentials().await {
+            Ok(credentials) => credentials.access_key_id().to_owned(),
+            Err(error) => failure::causes(&error),
+        };
+        let mut signed = vec![question().await];
+        for step in steps {
+            advance(PAUSE).await;
+            match step {
+                Step::Reload => reloads.add(),
+                Step::Refused(key) => kept.refused(key),
+            }
+            signed.push(question().await);
+        }
+        signed
+    }
+
+    use Step::{Refused, Reload};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_loads_credentials_again_once() {
+        let signed = played(&["a", "b"], &[Reload, Refused("a"), Refused("c")]).await;
+        assert_eq!(signed, ["a", "b", "b", "b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_load_that_fails_takes_nothing_away_until_aws_refuses_what_there_is() {
+        for fault in ["broken", "panic"] {
+            // The file is half written; it is read again a moment later, and does not delay anybody.
+            let loads = ["a", fault, fault, "b", "c"];
+            let signed = played(&loads, &[Reload, Refused("z"), Refused("z"), Reload]).await;
+            assert_eq!(signed, ["a", "a", "a", "a", "c"], "{fault}");
+        }
+        let signed = played(&["a", "broken", "broken", "b"], &[Reload, Refused("a"), Refused("a")]).await;
+        assert_eq!(signed, ["a", "a", "half a file", "b"]);
+        let signed = played(&["a", "broken", "b"], &[Refused("a"), Refused("a")]).await;
+        assert_eq!(signed, ["a", "half a file", "b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_refused_while_the_file_is_broken_is_not_used_for_ever() {
+        let loads = ["a", "broken", "broken", "broken", "broken"];
+        let signed = played(&loads, &[Reload, Reload, Refused("a"), Refused("a")]).await;
+        assert_eq!(signed, ["a", "a", "a", "half a file", "half a file"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_of_another_source_are_used_only_after_a_refusal_and_a_second_look() {
+        let moved = "they would now come from the instance's role instead of the profile";
+        let signed = played(&["a", "instance", "instance", "a"], &[Reload, Reload, Reload]).await;
+        assert_eq!(signed, ["a", "a", "a", "a"]);
+        let signed = played(&["a", "instance", "b"], &[Refused("a"), Refused("a")]).await;
+        assert_eq!(signed, ["a", moved, "b"]);
+        let signed = played(&["a", "instance", "instance"], &[Refused("a"), Refused("a")]).await;
+        assert_eq!(signed, ["a", moved, "instance"]);
+    }
+
+    /// A provider that hangs is asked again and again, but only the first question after a reload waits for it.
+    #[tokio::test(start_paused = true)]
+    async fn a_load_that_hangs_delays_one_question() {
+        let hangs = Arc::new(AtomicBool::new(false));
+        let hanging = hangs.clone();
+        let provider = provide_credentials_fn(move || {
+            let hangs = hanging.load(Ordering::SeqCst);
+            async move { if hangs { std::future::pending().await } else { given("a") } }
+        });
+        let reloads = Reloads::default();
+        let provider = SharedCredentialsProvider::new(provider);
+        let kept = KeptCredentials::new(provider, SharedTimeSource::default(), "test", reloads.clone());
+        kept.credentials().await.expect("credentials");
+        hangs.store(true, Ordering::SeqCst);
+        advance(PAUSE).await;
+        reloads.add();
+        let mut waited = Vec::new();
+        for _ in 0..5 {
+            let begun = Instant::now();
+            kept.credentials().await.expect("those from before");
+            waited.push(begun.elapsed().as_secs());
+            advance(PAUSE).await;
+        }
+        assert_eq!(waited, [LOAD_TIMEOUT.as_secs(), 0, 0, 0, 0]);
+        hangs.store(false, Ordering::SeqCst);
+        advance(LOAD_TIMEOUT).await;
+        kept.credentials().await.expect("those from before");
+        tokio::task::yield_now().await;
+        assert!(!kept.kept().stale, "the load after it has succeeded");
+    }
+
+    /// As in a rotation: AWS refuses the key, and accepts it once the file holds another one.
+    #[tokio::test(start_paused = true)]
+    async fn a_base_key_that_sts_refuses_is_loaded_again_for_the_role() {
+        let mut world = simulated::world();
+        world.allow_role("arn:aws:iam::000000000001:role/reader", None);
+        let simulated = SimulatedAws::new(world);
+        let provider = provide_credentials_fn({
+            let loads = AtomicUsize::new(0);
+            move || {
+                let rotated = loads.fetch_add(1, Ordering::SeqCst) > 0;
+                async move { given(if rotated { "AKIANEW" } else { OWN_ACCESS_KEY }) }
+            }
+        });
+        let provider = SharedCredentialsProvider::new(provider);
+        let aws = Aws::sharing(over(&simulated).config.into_builder().credentials_provider(provider).build());
+        let role = RoleArn::parse("arn:aws:iam::000000000001:role/reader").ok();
+        let region = "eu-west-1".to_owned();
+        let source = aws.source(SourceSpec { role, external_id: None, session_name: None, region });
+        source.account().await.expect("it is the role's");
+        aws.base.as_ref().expect("base credentials").credentials().await.expect("credentials");
+        advance(PAUSE).await;
+        simulated.change(|world| world.account(OWN_ACCOUNT).access_key = "AKIANEW".to_owned());
+        let failure = source.ask(&listing()).await.expect_err("there is no such cluster");
+        assert_eq!(failure.kind, FailureKind::NotFound, "{failure}");
+        assert_eq!(simulated.take_ledger().calls("sts", "AssumeRole"), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_assumes_roles_again() {
+        let mut world = simulated::world();
+        world.allow_role("arn:aws:iam::222222222222:role/discovery/reader", None);
+        let simulated = SimulatedAws::new(world);
+        let (aws, role) = (over(&simulated), "arn:aws:iam::222222222222:role/discovery/reader");
+        let role = RoleArn::parse(role).ok();
+        let region = "eu-west-1".to_owned();
+        let source = aws.source(SourceSpec { role, external_id: None, session_name: None, region });
+        for expected in [1, 0] {
+            source.ask(&listing()).await.ok();
+            assert_eq!(simulated.take_ledger().calls("sts", "AssumeRole"), expected);
+            advance(PAUSE).await;
+        }
+        aws.read_again();
+        // STS is down: the session that there is goes on.
+        simulated.on_call(|call| (call.service == "sts").then(|| Response::unavailable(call)));
+        let failure = source.ask(&listing()).await.expect_err("there is no such cluster");
+        assert_eq!(failure.kind, FailureKind::NotFound, "{failure}");
+        simulated.heal();
+        // No question waits for the loads that follow one that failed: they end while nobody asks.
+        sleep(PAUSE).await;
+        simulated.take_ledger();
+        for expected in [1, 0] {
+            source.ask(&listing()).await.ok();
+            sleep(PAUSE).await;
+            assert_eq!(simulated.take_ledger().calls("sts", "AssumeRole"), expected);
+        }
     }
 
     #[tokio::test]

@@ -330,7 +330,8 @@ mod tests {
             let load = loads.fetch_add(1, Ordering::SeqCst);
             async move { Ok(Credentials::new(format!("key{load}"), "secret", None, None, "test")) }
         });
-        let kept = KeptCredentials::new(SharedCredentialsProvider::new(provider), Default::default());
+        let provider = SharedCredentialsProvider::new(provider);
+        let kept = KeptCredentials::new(provider, Default::default(), "test", Default::default());
         let key = async || kept.provide_credentials().await.expect("credentials").access_key_id().to_owned();
         assert_eq!(key().await, "key0");
         kept.refused("key0");

@@ -61,14 +61,15 @@ impl Source {
             base.http_client().map(|http| metered(http, buckets, credentials, aws.metrics.clone()))
         };
         let mut sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts"));
-        sts.set_http_client(client(None, None));
+        sts.set_http_client(client(None, aws.base.clone()));
         let sts = aws_sdk_sts::Client::from_conf(sts.retry_classifier(RefusedCredentials).build());
         let credentials = role.as_ref().map_or_else(
             || aws.base.clone(),
             |role| {
-                let assumed =
-                    SharedCredentialsProvider::new(AssumedRole::new(&sts, role, external_id, session_name));
-                Some(KeptCredentials::new(assumed, base.time_source().unwrap_or_default()))
+                let assumed = AssumedRole::new(&sts, role, external_id, session_name);
+                let assumed = SharedCredentialsProvider::new(assumed);
+                let clock = base.time_source().unwrap_or_default();
+                Some(KeptCredentials::new(assumed, clock, role.as_str(), aws.reloads.clone()))
             },
         );
         let buckets = aws.budget.buckets(role.as_ref().map(RoleArn::account), &region);

@@ -19,5 +19,6 @@ mod moto;
 mod page;
 mod prometheus;
 mod reload;
+mod rotation;
 mod simulated;
 mod tools;

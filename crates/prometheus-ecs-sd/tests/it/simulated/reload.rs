@@ -116,6 +116,25 @@ async fn what_changes_nothing_disturbs_nothing() {
     assert!(running.next().await.complete);
 }
 
+#[tokio::test(start_paused = true)]
+async fn sessions_of_roles_are_renewed_by_a_reload_but_not_by_one_that_is_refused() {
+    let role = "arn:aws:iam::222222222222:role/reader";
+    let stage = stage().role(role, None);
+    stage.simulator.change(|world| world.allow_role(role, None));
+    let mut running = stage.run().await;
+    running.next().await;
+    let twice = Account { regions: vec![REGION.to_owned()], ..Account::default() };
+    let refused = Config { accounts: vec![Account::default(), twice], ..stage.config.clone() };
+    running.replace(&refused).await.unwrap_err();
+    running.next().await;
+    stage.simulator.take_ledger();
+    running.next().await;
+    assert_eq!(stage.simulator.take_ledger().calls("sts", "AssumeRole"), 0);
+    running.replace(&stage.config).await.unwrap();
+    running.next().await;
+    assert_eq!(stage.simulator.take_ledger().calls("sts", "AssumeRole"), 1);
+}
+
 /// A source in its own account and two regions more, with a target each, and two roles of another account.
 fn places() -> Stage {
     let mut world = fleet(&[("prod", 1)]);

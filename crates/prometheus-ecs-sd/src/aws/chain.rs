@@ -1,0 +1,111 @@
+//! The default chain of credentials, built again for each load.
+//!
+//! The SDK's providers parse the profiles once and keep SSO's token until it expires, so that what another process
+//! writes to these files is never seen. `credentials` says how often there is a load, and keeps what it gave.
+
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+
+use aws_config::Region;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, future};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::os_shim_internal::{Env, Fs};
+
+use super::loader;
+
+/// Variables that name files which credentials come from, and where such a file is without the variable.
+const FILES: [(&str, Option<&str>); 4] = [
+    ("AWS_SHARED_CREDENTIALS_FILE", Some(".aws/credentials")),
+    ("AWS_CONFIG_FILE", Some(".aws/config")),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", None),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", None),
+];
+
+/// Reads environment, files and profiles each time it is asked.
+#[derive(Debug)]
+pub(super) struct Chain {
+    http: SharedHttpClient,
+    /// That of the start: looking for it may mean to ask the instance.
+    region: Option<Region>,
+}
+
+/// The SDK's errors do not say which file, and to the SDK a profile that is unreadable is empty.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {} cannot be read: {problem}", path.display())]
+struct Unreadable {
+    name: &'static str,
+    path: PathBuf,
+    problem: io::Error,
+    #[source]
+    otherwise: Option<CredentialsError>,
+}
+
+impl Chain {
+    pub(super) fn new(http: SharedHttpClient, region: Option<Region>) -> Self {
+        Self { http, region }
+    }
+
+    async fn credentials(&self) -> provider::Result {
+        let config = loader(self.http.clone()).region(self.region.clone()).load().await;
+        let none = || CredentialsError::not_loaded("there is no chain of providers");
+        match config.credentials_provider().ok_or_else(none)?.provide_credentials().await {
+            Ok(credentials) => Ok(credentials),
+            Err(error) => Err(with_file(error).await),
+        }
+    }
+}
+
+/// The error with the file that cannot be read, if there is one.
+async fn with_file(error: CredentialsError) -> CredentialsError {
+    let mut files: Vec<_> = FILES.into_iter().filter_map(|(name, usual)| file(name, usual)).collect();
+    let profile = aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
+    let token = profile.as_ref().ok().and_then(|profile| profile.get("web_identity_token_file"));
+    files.extend(token.map(|path| ("web_identity_token_file", path.into(), true)));
+    let unreadable = tokio::task::spawn_blocking(move || files.into_iter().find_map(unreadable)).await;
+    match unreadable {
+        Ok(Some((name, path, problem))) => {
+            let says_nothing = matches!(error, CredentialsError::CredentialsNotLoaded(_));
+            let otherwise = (!says_nothing).then_some(error);
+            CredentialsError::provider_error(Unreadable { name, path, problem, otherwise })
+        }
+        _ => error,
+    }
+}
+
+/// Its name, its path, and whether it must be there.
+fn file(name: &'static str, usual: Option<&str>) -> Option<(&'static str, PathBuf, bool)> {
+    let home = env::home_dir();
+    match env::var_os(name).filter(|path| !path.is_empty()) {
+        Some(path) => {
+            let path = PathBuf::from(path);
+            let at_home = path.strip_prefix("~").ok().and_then(|rest| Some(home?.join(rest)));
+            Some((name, at_home.unwrap_or(path), true))
+        }
+        None => Some((name, home?.join(usual?), false)),
+    }
+}
+
+fn unreadable(
+    (name, path, must_exist): (&'static str, PathBuf, bool),
+) -> Option<(&'static str, PathBuf, io::Error)> {
+    // Not opened unless it is a file: a pipe would keep the thread for ever.
+    let problem = match fs::metadata(&path) {
+        Ok(found) if found.is_file() => File::open(&path).err()?,
+        Ok(_) => io::Error::other("it is not a file"),
+        Err(problem) => problem,
+    };
+    let matters = must_exist || problem.kind() != io::ErrorKind::NotFound;
+    matters.then_some((name, path, problem))
+}
+
+impl ProvideCredentials for Chain {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.credentials())
+    }
+}
