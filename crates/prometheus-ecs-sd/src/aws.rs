@@ -28,6 +28,7 @@ use crate::telemetry::metrics::Metrics;
 use budget::Budget;
 use chain::Chain;
 use credentials::{KeptCredentials, Reloads};
+use trust::Trusting;
 
 mod body;
 mod budget;
@@ -54,6 +55,7 @@ mod simulated;
 mod source;
 mod ssm;
 mod tasks;
+mod trust;
 mod withheld;
 
 pub use budget::{InvalidShare, Level, Share};
@@ -99,6 +101,8 @@ pub struct Aws {
     config: SdkConfig,
     base: Option<KeptCredentials>,
     reloads: Reloads,
+    /// Over TLS, unless the HTTP client is another.
+    trusting: Option<Trusting>,
     budget: Arc<Budget>,
     metrics: Metrics,
 }
@@ -109,14 +113,21 @@ impl Aws {
     ///
     /// Without `http` the SDK's own client is used, which honours the proxy variables.
     pub async fn load(http: Option<SharedHttpClient>) -> Self {
-        let http = http::bounded(http.unwrap_or_else(http::over_tls));
+        let (http, trusting) = match http {
+            Some(http) => (http, None),
+            None => {
+                let trusting = Trusting::system();
+                (SharedHttpClient::new(trusting.clone()), Some(trusting))
+            }
+        };
+        let http = http::bounded(http);
         let config = loader(http.clone()).load().await;
         let chain = SharedCredentialsProvider::new(Chain::new(http, config.region().cloned()));
         let mut builder = config.to_builder().credentials_provider(chain);
         if config.app_name().is_none() {
             builder.set_app_name(Some(AppName::new(APPLICATION).expect("the name is valid")));
         }
-        Self::sharing(builder.build())
+        Self { trusting, ..Self::sharing(builder.build()) }
     }
 
     /// Reads nothing of the machine's: `http` answers for all of AWS, to the owner of this access key.
@@ -145,7 +156,7 @@ impl Aws {
         builder.set_credentials_provider(base.clone().map(SharedCredentialsProvider::new));
         let budget = Arc::new(Budget::new(Share::default()));
         let metrics = Metrics::new(Clock::new());
-        Self { config: builder.build(), base, reloads, budget, metrics }
+        Self { config: builder.build(), base, reloads, trusting: None, budget, metrics }
     }
 
     /// Draws on this share of AWS's request limits, instead of the usual one.
@@ -163,9 +174,11 @@ impl Aws {
         self.budget.draw(share);
     }
 
-    /// Reads again what is renewed outside of this process: all credentials, before they are used the next time. The region that the environment names stays that of the start.
+    /// Reads again what is renewed outside of this process: all credentials before they are used the next time, and the
+    /// certificate authorities. The region that the environment names stays that of the start.
     pub fn read_again(&self) {
         self.reloads.add();
+        self.trusting.as_ref().map(Trusting::read_again);
     }
 
     /// How much of the budget is left: of each account and region that there is a source for.

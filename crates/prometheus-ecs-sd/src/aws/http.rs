@@ -1,6 +1,6 @@
-//! The HTTP client that all sources share: the SDK's over TLS, or one that was passed in.
+//! Limits of the HTTP client that all sources share.
 //!
-//! Either reads an answer to its end before it hands it on, and gives up on one that is too long or takes too long. A
+//! It reads an answer to its end before it hands it on, and gives up on one that is too long or takes too long. A
 //! limit of time alone would not do: a broken server fills gigabytes within one attempt, and a source has several
 //! questions open at a time. The SDK's own limit for an attempt would not do either, since it includes what comes
 //! before a request leaves: waiting for its turn, and for credentials.
@@ -10,10 +10,6 @@
 
 use std::sync::Arc;
 
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{
@@ -38,21 +34,8 @@ const MB: usize = 1_000_000;
 /// hosts stays below 5 MB, unless they have hundreds of addresses each.
 const ANSWER_LIMIT: usize = 32 * MB;
 
-/// The SDK's client over rustls. The SDK honours the proxy variables only in the client it builds when
-/// it is compiled with its default TLS, so the connectors are made here.
-pub(super) fn over_tls() -> SharedHttpClient {
-    let Descriptors { idle_per_host, .. } = Descriptors::raised();
-    Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector =
-            Connector::builder().proxy_config(ProxyConfig::from_env()).pool_max_idle_per_host(idle_per_host);
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
-        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
-    })
-}
-
-/// The same client, but for answers longer than [`ANSWER_LIMIT`] or later than [`ATTEMPT_TIMEOUT`], and for more requests
-/// at a time than there are descriptors for.
+/// This client, but for answers longer than [`ANSWER_LIMIT`] or later than [`ATTEMPT_TIMEOUT`], and for more requests at a
+/// time than there are descriptors for.
 pub(super) fn bounded(client: SharedHttpClient) -> SharedHttpClient {
     let requests = Arc::new(Semaphore::new(Descriptors::raised().requests));
     SharedHttpClient::new(Bounded { inner: client, requests })
@@ -140,6 +123,7 @@ async fn whole(mut response: HttpResponse) -> Result<HttpResponse, ConnectorErro
 #[cfg(test)]
 mod tests {
     use super::super::simulated::{self, assumed, ec2_hosts, listing, own, ssm_hosts};
+    use super::super::trust::Trusting;
     use super::super::{Aws, SourceSpec};
     use super::*;
     use ecs_discovery::inventory::question::FailureKind;
@@ -196,7 +180,12 @@ mod tests {
             let (connection, _) = listener.accept().await.expect("a connection");
             answer_for_ever(connection).await
         });
-        let aws = Aws::isolated(over_tls(), "eu-west-1", OWN_ACCESS_KEY, OWN_SECRET_KEY);
+        let aws = Aws::isolated(
+            SharedHttpClient::new(Trusting::system()),
+            "eu-west-1",
+            OWN_ACCESS_KEY,
+            OWN_SECRET_KEY,
+        );
         let config = aws.config.to_builder().endpoint_url(format!("http://{address}")).build();
         let spec =
             SourceSpec { role: None, external_id: None, session_name: None, region: "eu-west-1".to_owned() };
