@@ -125,6 +125,7 @@ fn config(directory: &Path, share: f64) -> Config {
         recheck_interval: Duration::from_secs(600),
         max_staleness: Duration::MAX,
         accounts: vec![Account::default()],
+        sts_region: None,
         api_share: share.to_string().parse().unwrap(),
         rules: Rules::default(),
     }

@@ -28,6 +28,7 @@ use crate::telemetry::metrics::Metrics;
 use budget::Budget;
 use chain::Chain;
 use credentials::{KeptCredentials, Reloads};
+use sts::StsRegions;
 use trust::Trusting;
 
 mod body;
@@ -54,6 +55,7 @@ mod role;
 mod simulated;
 mod source;
 mod ssm;
+mod sts;
 mod tasks;
 mod trust;
 mod withheld;
@@ -91,7 +93,7 @@ pub struct SourceSpec {
     pub external_id: Option<String>,
     /// What the account's logs are to call the session; `None` for the program's own name.
     pub session_name: Option<String>,
-    /// Where the clusters are, and the STS that is asked for the role.
+    /// Where the clusters are.
     pub region: String,
 }
 
@@ -103,6 +105,8 @@ pub struct Aws {
     reloads: Reloads,
     /// Over TLS, unless the HTTP client is another.
     trusting: Option<Trusting>,
+    /// One for each partition.
+    sts: Vec<StsRegions>,
     budget: Arc<Budget>,
     metrics: Metrics,
 }
@@ -156,7 +160,22 @@ impl Aws {
         builder.set_credentials_provider(base.clone().map(SharedCredentialsProvider::new));
         let budget = Arc::new(Budget::new(Share::default()));
         let metrics = Metrics::new(Clock::new());
-        Self { config: builder.build(), base, reloads, trusting: None, budget, metrics }
+        let aws =
+            Self { config: builder.build(), base, reloads, trusting: None, sts: Vec::new(), budget, metrics };
+        aws.with_sts(None, [])
+    }
+
+    /// Has STS asked in `chosen`, else in the region that the environment names, else in the first of `configured` that
+    /// is usable. For sources of other partitions than that region's the last counts too.
+    pub fn with_sts<'a>(self, chosen: Option<&str>, configured: impl IntoIterator<Item = &'a str>) -> Self {
+        let sts = StsRegions::by_partition(chosen.into_iter().chain(self.default_region()), configured);
+        Self { sts, ..self }
+    }
+
+    /// Where STS is asked for a source in this region.
+    fn sts_regions(&self, region: &str) -> StsRegions {
+        let regions = self.sts.iter().find(|regions| regions.are_of_partition(region));
+        regions.cloned().unwrap_or_else(|| StsRegions::one(region))
     }
 
     /// Draws on this share of AWS's request limits, instead of the usual one.

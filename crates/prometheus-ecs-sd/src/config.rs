@@ -59,6 +59,8 @@ pub struct Config {
     pub max_staleness: Duration,
     /// Whose containers; at least one, and no two that have a source in common.
     pub accounts: Vec<Account>,
+    /// Where STS is asked, unless where the environment says.
+    pub sts_region: Option<String>,
     /// How much of AWS's request limits may be used.
     pub api_share: Share,
     /// What becomes a target.
@@ -147,6 +149,9 @@ impl Config {
         let recheck_interval = notes.checked("recheck-interval", duration(&arguments.recheck_interval));
         let accounts = accounts(arguments, &mut notes);
         let allowed_hosts = each("allowed-host", &arguments.allowed_host, allowed_host, &mut notes);
+        let sts_region = arguments.sts_region.as_deref().map(str::trim).filter(|region| !region.is_empty());
+        let sts_region = sts_region.map(accounts::region).transpose();
+        let sts_region = notes.checked("sts-region", sts_region);
         let api_share = arguments.api_share.parse().map_err(|problem: InvalidShare| problem.to_string());
         let api_share = notes.checked("api-share", api_share);
         let rules = rules(arguments, &mut notes);
@@ -164,6 +169,7 @@ impl Config {
             recheck_interval,
             max_staleness,
             accounts,
+            sts_region,
             api_share,
             rules,
         })
@@ -384,6 +390,7 @@ mod tests {
             state_file: Some("/nonexistent/directory/state".into()),
             role: vec!["arn:aws:iam::1234:role/reader".to_owned()],
             region: vec!["Frankfurt".to_owned()],
+            sts_region: Some("Ireland".to_owned()),
             cluster: vec!["arn:aws:ecs:eu-west-1:123456789012:service/web".to_owned()],
             api_share: "50%".to_owned(),
             targets: targets("2m"),
@@ -397,6 +404,7 @@ mod tests {
         --region: "Frankfurt" is not a region; it looks like eu-west-1
         --cluster: "arn:aws:ecs:eu-west-1:123456789012:service/web" is not the ARN of a cluster
         --role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
+        --sts-region: "Ireland" is not a region; it looks like eu-west-1
         --api-share: "50%" is not a share of AWS's request limits; use a number from 0.01 to 1
         --default-scrape-interval-prefix: "2m" is not one of the scrape intervals that are offered; name one of these, or offer it too
         "#);

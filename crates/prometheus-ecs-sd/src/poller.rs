@@ -187,6 +187,8 @@ impl Poller {
     /// Prepares every account in every region; nothing is asked yet.
     pub fn new(config: &Config, aws: &Aws, progress: Arc<Progress>, clock: Clock) -> Result<Self, NoSources> {
         Self::check(config, aws)?;
+        let configured = config.accounts.iter().flat_map(|account| &account.regions).map(String::as_str);
+        let aws = &aws.clone().with_sts(config.sts_region.as_deref(), configured);
         let mut sources = Vec::new();
         let mut by_role = BTreeSet::new();
         for account in &config.accounts {

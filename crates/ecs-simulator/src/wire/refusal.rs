@@ -149,6 +149,11 @@ impl Response {
         expired(call.service).response(call)
     }
 
+    /// The region is not enabled for the caller's account, so that it knows no key of it.
+    pub fn not_enabled(call: &Call) -> Self {
+        unknown_key(call.service).response(call)
+    }
+
     /// A fault within AWS: 500.
     pub fn server_error(call: &Call) -> Self {
         let message = "An internal error has occurred";

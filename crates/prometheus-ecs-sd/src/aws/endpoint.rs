@@ -50,9 +50,17 @@ fn configured(config: &SdkConfig, id: &str) -> Option<String> {
     config.service_config().and_then(|settings| settings.load_config(key)).or(for_all)
 }
 
+/// Whether two regions are of the same partition.
+pub(super) fn are_of_one_partition(one: &str, other: &str) -> bool {
+    partition(one).prefix == partition(other).prefix
+}
+
+fn partition(region: &str) -> &'static Partition {
+    PARTITIONS.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(&COMMERCIAL)
+}
+
 fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
-    let partition =
-        PARTITIONS.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(&COMMERCIAL);
+    let partition = partition(region);
     let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
     // GovCloud's plain endpoints are its FIPS endpoints, but for the dual-stack ones.
     let fips = if fips && (dual_stack || partition.prefix != "us-gov-") { "-fips" } else { "" };

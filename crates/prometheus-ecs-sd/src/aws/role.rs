@@ -13,27 +13,34 @@ use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder;
 use ecs_discovery::arn::RoleArn;
 
 use super::APPLICATION;
+use super::sts::StsRegions;
 
-/// A role, and the client that may assume it.
+/// A role, the client that may assume it, and where.
 pub(super) struct AssumedRole {
     call: AssumeRoleFluentBuilder,
+    regions: StsRegions,
 }
 
 impl AssumedRole {
     pub(super) fn new(
         sts: &aws_sdk_sts::Client,
+        regions: StsRegions,
         role: &RoleArn,
         external_id: Option<String>,
         session_name: Option<String>,
     ) -> Self {
         let session_name = session_name.unwrap_or_else(|| APPLICATION.to_owned());
         let call = sts.assume_role().role_arn(role.as_str()).role_session_name(session_name);
-        Self { call: call.set_external_id(external_id) }
+        Self { call: call.set_external_id(external_id), regions }
     }
 
     /// An hour's, which is what every role allows.
     async fn credentials(&self) -> provider::Result {
-        let answer = self.call.clone().send().await.map_err(CredentialsError::provider_error)?;
+        let ask = |region| {
+            let config = aws_sdk_sts::Config::builder().region(region);
+            self.call.clone().customize().config_override(config).send()
+        };
+        let answer = self.regions.ask(ask).await.map_err(CredentialsError::provider_error)?;
         let given = answer
             .credentials
             .ok_or_else(|| CredentialsError::unhandled("the answer of sts:AssumeRole holds none"))?;

@@ -25,6 +25,7 @@ use super::hosts::Hosts;
 use super::metered::metered;
 use super::refused::RefusedCredentials;
 use super::role::AssumedRole;
+use super::sts::StsRegions;
 use super::withheld::WithheldBody;
 use super::{Aws, SourceSpec, convert, ec2, ssm, tasks};
 
@@ -43,6 +44,7 @@ struct Clients {
     ecs: aws_sdk_ecs::Client,
     /// Asked with the base credentials.
     sts: aws_sdk_sts::Client,
+    sts_regions: StsRegions,
     ec2: Hosts,
     ssm: Hosts,
 }
@@ -63,10 +65,11 @@ impl Source {
         let mut sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts"));
         sts.set_http_client(client(None, aws.base.clone()));
         let sts = aws_sdk_sts::Client::from_conf(sts.retry_classifier(RefusedCredentials).build());
+        let sts_regions = aws.sts_regions(&region);
         let credentials = role.as_ref().map_or_else(
             || aws.base.clone(),
             |role| {
-                let assumed = AssumedRole::new(&sts, role, external_id, session_name);
+                let assumed = AssumedRole::new(&sts, sts_regions.clone(), role, external_id, session_name);
                 let assumed = SharedCredentialsProvider::new(assumed);
                 let clock = base.time_source().unwrap_or_default();
                 Some(KeptCredentials::new(assumed, clock, role.as_str(), aws.reloads.clone()))
@@ -82,7 +85,7 @@ impl Source {
         let ecs = aws_sdk_ecs::Client::from_conf(ecs.retry_classifier(RefusedCredentials).build());
         let ec2 = Hosts::new(&config, quota("ec2"), ec2::CALL);
         let ssm = Hosts::new(&config, quota("ssm"), ssm::CALL);
-        Self { clients: Arc::new(Clients { role, region, ecs, sts, ec2, ssm }) }
+        Self { clients: Arc::new(Clients { role, region, ecs, sts, sts_regions, ec2, ssm }) }
     }
 
     /// The region that is asked.
@@ -117,7 +120,11 @@ impl Source {
             return Ok(role.account().to_owned());
         }
         let operation = "GetCallerIdentity";
-        let identity = self.clients.sts.get_caller_identity().send().await;
+        let ask = |region| {
+            let config = aws_sdk_sts::Config::builder().region(region);
+            self.clients.sts.get_caller_identity().customize().config_override(config).send()
+        };
+        let identity = self.clients.sts_regions.ask(ask).await;
         let identity = identity.map_err(|error| self.failure(operation, &error))?;
         identity.account.ok_or_else(|| unreadable(operation, "it names no account"))
     }

@@ -93,6 +93,10 @@ pub struct RunArgs {
     )]
     pub region: Vec<String>,
 
+    /// Region of the STS that is asked [default: the AWS configuration's, else the first that is usable]
+    #[arg(long, value_name = "R", help_heading = "Where to look")]
+    pub sts_region: Option<String>,
+
     /// Only these clusters: names, ARNs, or globs such as 'prod-*' [default: all]
     #[arg(
         long,

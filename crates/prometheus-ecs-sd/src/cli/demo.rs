@@ -74,6 +74,7 @@ impl Demo {
             recheck_interval: interval * 10,
             max_staleness: Duration::MAX,
             accounts: vec![Account::default()],
+            sts_region: None,
             // The simulated fleet has it all to itself.
             api_share: Share::ALL,
             rules: Rules::default(),

@@ -36,6 +36,10 @@ impl Config {
             ("interval".to_owned(), length(self.interval)),
             ("recheck_interval".to_owned(), length(self.recheck_interval)),
             ("max_staleness".to_owned(), length(self.max_staleness)),
+            (
+                "sts_region".to_owned(),
+                self.sts_region.clone().unwrap_or_else(|| "the usual region".to_owned()),
+            ),
             ("api_share".to_owned(), self.api_share.to_string()),
             ("scrape_intervals".to_owned(), offered.join(", ")),
             ("default_scrape_interval_prefix".to_owned(), intervals.default_interval().to_string()),

@@ -160,6 +160,7 @@ sources:
       interval                        2m
       recheck_interval                20m
       max_staleness                   24h
+      sts_region                      the usual region
       api_share                       0.25
       scrape_intervals                10s, 1m
       default_scrape_interval_prefix  1m
@@ -183,6 +184,7 @@ sources:
       interval                        90s
       recheck_interval                30m
       max_staleness                   24h
+      sts_region                      the usual region
       api_share                       0.25
       scrape_intervals                10s, 1m
       default_scrape_interval_prefix  1m

@@ -60,6 +60,7 @@ impl Stage {
             recheck_interval: Duration::from_secs(600),
             max_staleness: Duration::MAX,
             accounts: vec![Account::default()],
+            sts_region: None,
             api_share: Share::default(),
             rules: Rules { tags_to_labels: Arc::new(TagSelection::All), ..Rules::default() },
         };

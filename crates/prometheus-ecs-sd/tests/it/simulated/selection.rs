@@ -112,3 +112,21 @@ async fn a_role_of_the_own_account_stands_for_it_only_where_it_looks() {
     assert_eq!(stage.once().await, Outcome::Complete);
     assert_eq!(stage.targets("1m").len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn sts_is_asked_in_one_region_whichever_are_discovered() {
+    let role = "arn:aws:iam::222222222222:role/reader";
+    let mut world = fleet(&[("prod", 1)]);
+    world.allow_role(role, None);
+    let mut stage = Stage::new(world).regions(&["me-south-1", "af-south-1"]).role(role, None);
+    for (chosen, asked) in [(None, REGION), (Some("eu-west-1"), "eu-west-1")] {
+        stage.config.sts_region = chosen.map(str::to_owned);
+        assert_eq!(stage.once().await, Outcome::Complete);
+        let calls = stage.simulator.take_calls().into_iter().filter(|call| call.service == "sts");
+        let mut regions: Vec<_> = calls.map(|call| (call.operation, call.region)).collect();
+        regions.sort();
+        regions.dedup();
+        let both = ["AssumeRole", "GetCallerIdentity"];
+        assert_eq!(regions, both.map(|operation| (operation.to_owned(), asked.to_owned())));
+    }
+}
