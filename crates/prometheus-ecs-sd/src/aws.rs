@@ -8,6 +8,7 @@
 //! go through the same Smithy runtime with requests and answers of our own (`operation`): compiling
 //! `aws-sdk-ec2` takes 8 GB of memory, and several times as long as everything else.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,15 +20,18 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::os_shim_internal::Env;
 use ecs_discovery::arn::RoleArn;
 #[cfg(doc)]
 use ecs_discovery::inventory::question::Question;
 
 use crate::clock::Clock;
+use crate::config::{self, Mistakes};
 use crate::telemetry::metrics::Metrics;
 use budget::Budget;
 use chain::Chain;
 use credentials::{KeptCredentials, Reloads};
+use environment::is_url;
 use sts::StsRegions;
 use trust::Trusting;
 
@@ -40,6 +44,7 @@ mod convert;
 mod credentials;
 mod ec2;
 mod endpoint;
+mod environment;
 mod failure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -62,6 +67,8 @@ mod withheld;
 
 pub use budget::{InvalidShare, Level, Share};
 pub use convert::file::{NotADefinition, task_definition};
+pub use environment::Environment;
+pub(crate) use environment::is_blank;
 pub use source::Source;
 
 /// What AWS's logs of our calls show: the role session's name and the user agent's application.
@@ -84,6 +91,9 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(4 * 60);
 /// The SDK's standard number. More only adds load to an AWS that is in trouble: the next refresh is the better retry.
 const ATTEMPTS: u32 = 3;
 
+/// The services that are asked, by their ids in configuration files.
+const SERVICES: [&str; 4] = ["ECS", "EC2", "SSM", "STS"];
+
 /// One account in one region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSpec {
@@ -98,7 +108,7 @@ pub struct SourceSpec {
 }
 
 /// What all sources share: settings, base credentials, the HTTP client with its connections, and the budget.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Aws {
     config: SdkConfig,
     base: Option<KeptCredentials>,
@@ -115,8 +125,9 @@ impl Aws {
     /// Reads the environment and the configuration files as every AWS program does: profiles, SSO,
     /// `credential_process`, web identity, the task's role, the instance's role.
     ///
-    /// Without `http` the SDK's own client is used, which honours the proxy variables.
-    pub async fn load(http: Option<SharedHttpClient>) -> Self {
+    /// Without `http` the SDK's own client is used, which honours the proxy variables. A value in the files that cannot be
+    /// used is a mistake.
+    pub async fn load(http: Option<SharedHttpClient>, environment: &Environment) -> Result<Self, Mistakes> {
         let (http, trusting) = match http {
             Some(http) => (http, None),
             None => {
@@ -125,13 +136,14 @@ impl Aws {
             }
         };
         let http = http::bounded(http);
-        let config = loader(http.clone()).load().await;
-        let chain = SharedCredentialsProvider::new(Chain::new(http, config.region().cloned()));
-        let mut builder = config.to_builder().credentials_provider(chain);
+        let config = loader(http.clone(), environment.for_aws()).load().await;
+        check(&config)?;
+        let chain = Chain::new(http, environment.for_aws(), config.region().cloned());
+        let mut builder = config.to_builder().credentials_provider(SharedCredentialsProvider::new(chain));
         if config.app_name().is_none() {
             builder.set_app_name(Some(AppName::new(APPLICATION).expect("the name is valid")));
         }
-        Self { trusting, ..Self::sharing(builder.build()) }
+        Ok(Self { trusting, ..Self::sharing(builder.build()) })
     }
 
     /// Reads nothing of the machine's: `http` answers for all of AWS, to the owner of this access key.
@@ -207,7 +219,7 @@ impl Aws {
 
     /// The region that the environment names.
     pub fn default_region(&self) -> Option<&str> {
-        self.config.region().map(AsRef::as_ref)
+        self.config.region().map(AsRef::as_ref).filter(|region: &&str| !region.is_empty())
     }
 
     /// Prepares to ask one account in one region; nothing is sent yet.
@@ -218,8 +230,32 @@ impl Aws {
 
 /// The settings and the default chain of credentials, as they are read at the start and, for the credentials, again
 /// later.
-fn loader(http: SharedHttpClient) -> ConfigLoader {
-    aws_config::defaults(behavior()).http_client(http).retry_config(retries()).timeout_config(timeouts())
+fn loader(http: SharedHttpClient, environment: Env) -> ConfigLoader {
+    let loader = aws_config::defaults(behavior()).env(environment).http_client(http);
+    loader.retry_config(retries()).timeout_config(timeouts())
+}
+
+impl fmt::Debug for Aws {
+    /// The configuration would show the environment, keys included.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws").field("region", &self.default_region()).finish_non_exhaustive()
+    }
+}
+
+/// The SDK takes an endpoint that is no URL with an assertion or ignores it, and a region that is none fails every request. In
+/// the environment both are checked already, so that what is found here is a profile's.
+fn check(config: &SdkConfig) -> Result<(), Mistakes> {
+    let region = config.region().map(|region| config::region(region.as_ref()));
+    let region = region.and_then(Result::err).map(|problem| format!("region of the AWS profile: {problem}"));
+    let urls = SERVICES.iter().filter_map(|service| Some((service, endpoint::configured(config, service)?)));
+    let endpoint = urls.into_iter().find(|(_, url)| !is_url(url)).map(|(service, url)| {
+        format!(
+            "endpoint_url of the AWS profile: for {service} it is {url:?}, which is not a URL such as \
+             https://HOST; correct it, or remove it"
+        )
+    });
+    let mistakes: Vec<_> = region.into_iter().chain(endpoint).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
 }
 
 /// Pinned, because a later version may change retries, timeouts or the order of credentials.

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
 
+use crate::aws::is_blank;
 use crate::board::Outlet;
 use crate::config::{Config, Mistakes};
 use crate::reload::Reloads;
@@ -181,15 +182,19 @@ fn failure(error: &std::io::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The command line with an environment variable for every option. The demo takes only those for its log: what
-/// is set for a real account's files must not reach it. An explanation takes those too that say what becomes a target.
+/// The command line with an environment variable for every option; a blank variable counts as unset. The demo takes only
+/// those for its log: what is set for a real account's files must not reach it. An explanation takes those too that say
+/// what becomes a target.
 fn command() -> clap::Command {
     fn with_variable(option: Arg) -> Arg {
         match option.get_long() {
             Some("help" | "version") | None => option,
             Some(long) => {
                 let name = format!("PROMETHEUS_ECS_SD_{}", long.to_uppercase().replace('-', "_"));
-                option.env(name).hide_env(true)
+                match std::env::var_os(&name) {
+                    Some(value) if is_blank(&value) => option,
+                    _ => option.env(name).hide_env(true),
+                }
             }
         }
     }

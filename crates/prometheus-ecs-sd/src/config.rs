@@ -29,6 +29,7 @@ use accounts::Common;
 use notes::Notes;
 
 pub use accounts::Account;
+pub(crate) use accounts::region;
 pub(crate) use directory::usable as usable_directory;
 pub(crate) use file::FileLayer;
 

@@ -4,6 +4,7 @@
 //! writes to these files is never seen. `credentials` says how often there is a load, and keeps what it gave.
 
 use std::env;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
@@ -24,10 +25,10 @@ const FILES: [(&str, Option<&str>); 4] = [
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", None),
 ];
 
-/// Reads environment, files and profiles each time it is asked.
-#[derive(Debug)]
+/// Reads files and profiles each time it is asked; the environment is that of the start.
 pub(super) struct Chain {
     http: SharedHttpClient,
+    environment: Env,
     /// That of the start: looking for it may mean to ask the instance.
     region: Option<Region>,
 }
@@ -44,24 +45,26 @@ struct Unreadable {
 }
 
 impl Chain {
-    pub(super) fn new(http: SharedHttpClient, region: Option<Region>) -> Self {
-        Self { http, region }
+    pub(super) fn new(http: SharedHttpClient, environment: Env, region: Option<Region>) -> Self {
+        Self { http, environment, region }
     }
 
     async fn credentials(&self) -> provider::Result {
-        let config = loader(self.http.clone()).region(self.region.clone()).load().await;
+        let loader = loader(self.http.clone(), self.environment.clone());
+        let config = loader.region(self.region.clone()).load().await;
         let none = || CredentialsError::not_loaded("there is no chain of providers");
         match config.credentials_provider().ok_or_else(none)?.provide_credentials().await {
             Ok(credentials) => Ok(credentials),
-            Err(error) => Err(with_file(error).await),
+            Err(error) => Err(with_file(error, &self.environment).await),
         }
     }
 }
 
 /// The error with the file that cannot be read, if there is one.
-async fn with_file(error: CredentialsError) -> CredentialsError {
-    let mut files: Vec<_> = FILES.into_iter().filter_map(|(name, usual)| file(name, usual)).collect();
-    let profile = aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
+async fn with_file(error: CredentialsError, environment: &Env) -> CredentialsError {
+    let file = |(name, usual)| file(name, usual, environment);
+    let mut files: Vec<_> = FILES.into_iter().filter_map(file).collect();
+    let profile = aws_config::profile::load(&Fs::real(), environment, &Default::default(), None).await;
     let token = profile.as_ref().ok().and_then(|profile| profile.get("web_identity_token_file"));
     files.extend(token.map(|path| ("web_identity_token_file", path.into(), true)));
     let unreadable = tokio::task::spawn_blocking(move || files.into_iter().find_map(unreadable)).await;
@@ -76,9 +79,13 @@ async fn with_file(error: CredentialsError) -> CredentialsError {
 }
 
 /// Its name, its path, and whether it must be there.
-fn file(name: &'static str, usual: Option<&str>) -> Option<(&'static str, PathBuf, bool)> {
+fn file(
+    name: &'static str,
+    usual: Option<&str>,
+    environment: &Env,
+) -> Option<(&'static str, PathBuf, bool)> {
     let home = env::home_dir();
-    match env::var_os(name).filter(|path| !path.is_empty()) {
+    match environment.get(name).ok() {
         Some(path) => {
             let path = PathBuf::from(path);
             let at_home = path.strip_prefix("~").ok().and_then(|rest| Some(home?.join(rest)));
@@ -99,6 +106,13 @@ fn unreadable(
     };
     let matters = must_exist || problem.kind() != io::ErrorKind::NotFound;
     matters.then_some((name, path, problem))
+}
+
+impl fmt::Debug for Chain {
+    /// The environment holds keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chain").field("region", &self.region).finish_non_exhaustive()
+    }
 }
 
 impl ProvideCredentials for Chain {

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -184,13 +184,11 @@ impl KeptCredentials {
         let load = Load { begun: Instant::now(), reloads: self.reloads.number(), is_retry, outcome };
         let (credentials, begun) = (self.clone(), load.begun);
         tokio::spawn(async move {
+            // A library that panics must not leave those who wait without an outcome.
             let loading = AssertUnwindSafe(credentials.provider.provide_credentials()).catch_unwind();
-            let loaded = match tokio::time::timeout(LOAD_TIMEOUT, loading).await {
-                Ok(loaded) => {
-                    loaded.unwrap_or_else(|_| Err(CredentialsError::unhandled("a panic in the AWS SDK")))
-                }
-                Err(_) => Err(CredentialsError::provider_timed_out(LOAD_TIMEOUT)),
-            };
+            let loading = loading.map(|loaded| loaded.unwrap_or_else(|_| Err(panicked())).and_then(usable));
+            let loaded = tokio::time::timeout(LOAD_TIMEOUT, loading).await;
+            let loaded = loaded.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(LOAD_TIMEOUT)));
             sender.send_replace(Some(credentials.end(begun, loaded)));
         });
         load
@@ -227,7 +225,7 @@ impl KeptCredentials {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().expect("nothing panics under the lock")
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,6 +271,20 @@ impl Load {
     }
 }
 
+fn panicked() -> CredentialsError {
+    CredentialsError::unhandled("the provider panicked; the log says where")
+}
+
+/// The SDK puts both into headers, the access key by an assertion that it can.
+fn usable(credentials: Credentials) -> provider::Result {
+    let is_usable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_usable(credentials.access_key_id()) && credentials.session_token().is_none_or(is_usable) {
+        return Ok(credentials);
+    }
+    let problem = "there is white space or a character in the access key id or the session token that AWS never uses there";
+    Err(CredentialsError::invalid_configuration(problem))
+}
+
 impl ProvideCredentials for KeptCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
@@ -290,6 +302,7 @@ impl fmt::Debug for KeptCredentials {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Environment;
     use super::super::simulated::{self, listing, over};
     use super::super::{ATTEMPT_TIMEOUT, Aws, Source, SourceSpec};
     use super::*;
@@ -452,6 +465,47 @@ mod tests {
         let begun = Instant::now();
         base.credentials().await.expect_err("a time-out");
         assert!(begun.elapsed() <= LOAD_TIMEOUT + PAUSE);
+    }
+
+    /// Gives what the SDK cannot use, or panics.
+    #[derive(Clone, Debug)]
+    struct Odd(Option<Credentials>);
+
+    impl ProvideCredentials for Odd {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(async { Ok(self.0.clone().expect("a library's assertion")) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_cannot_be_used_and_a_provider_that_panics_are_failures() {
+        let odd = |key: &str, token: Option<&str>| {
+            Odd(Some(Credentials::new(key, "hunter2", token.map(str::to_owned), None, "odd")))
+        };
+        for (provider, problem) in [
+            (odd("hunter2\n", None), "there is white space or a character"),
+            (odd("hünter2", None), "there is white space or a character"),
+            (odd("key", Some("hunter2\u{1}")), "there is white space or a character"),
+            (Odd(None), "the provider panicked"),
+        ] {
+            let simulated = SimulatedAws::new(simulated::world());
+            let provider = SharedCredentialsProvider::new(provider);
+            let config = over(&simulated).config.into_builder().credentials_provider(provider).build();
+            let spec = SourceSpec {
+                role: None,
+                external_id: None,
+                session_name: None,
+                region: "eu-west-1".to_owned(),
+            };
+            let failure =
+                Aws::sharing(config).source(spec).ask(&listing()).await.expect_err("no credentials");
+            assert_eq!(failure.kind, FailureKind::NoCredentials);
+            assert!(failure.message.contains(problem) && !failure.message.contains("unter2"), "{failure}");
+            assert_eq!(simulated.take_ledger().total(), 0);
+        }
     }
 
     /// Credentials by their access key; those of the instance's role have this prefix, the others are of a profile.
@@ -633,7 +687,18 @@ mod tests {
         let aws = aws(&SimulatedAws::new(simulated::world()), &Counting::default());
         let sources = sources(&aws).await;
         sources[0].ask(&listing()).await.expect("an answer");
-        let shown = format!("{aws:?} {sources:?}");
+        let environment = [
+            ("AWS_ACCESS_KEY_ID", OWN_ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", OWN_SECRET_KEY),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ENDPOINT_URL", ""),
+        ];
+        let environment = Environment::new(environment).expect("an environment");
+        let simulated = SimulatedAws::new(simulated::world()).connector();
+        let loaded = Aws::load(Some(simulated), &environment).await.expect("a configuration");
+        let source = self::sources(&loaded).await.swap_remove(0);
+        source.ask(&listing()).await.expect("an answer");
+        let shown = format!("{aws:?} {sources:?} {loaded:?} {source:?}");
         assert!(!shown.contains(OWN_ACCESS_KEY) && !shown.contains(OWN_SECRET_KEY), "{shown}");
     }
 }

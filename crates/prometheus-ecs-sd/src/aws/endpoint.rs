@@ -40,7 +40,7 @@ pub(super) fn url(config: &SdkConfig, id: &str, host: &str) -> String {
 }
 
 /// What the user set: `AWS_ENDPOINT_URL_EC2`, the profile's `[services]` section, `AWS_ENDPOINT_URL`.
-fn configured(config: &SdkConfig, id: &str) -> Option<String> {
+pub(super) fn configured(config: &SdkConfig, id: &str) -> Option<String> {
     let for_all = config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {
         return for_all;

@@ -5,12 +5,19 @@ use std::process::ExitCode;
 
 use super::layers::Layers;
 use super::usage;
+use crate::aws::{Aws, Environment};
 use crate::config::{Config, Directories, Mistakes};
 use crate::sinks::http::Access;
 
 /// Another machine than the one that it is for may check it: directories are not looked at.
 pub(super) fn run(layers: Layers) -> ExitCode {
-    match layers.config(Directories::LeftAlone).and_then(|config| check_access(&config).map(|()| config)) {
+    let config = layers.config(Directories::LeftAlone);
+    let checked = config.and_then(|config| {
+        check_access(&config)?;
+        check_aws()?;
+        Ok(config)
+    });
+    match checked {
         Ok(config) => {
             let shown = config.shown();
             let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -30,4 +37,12 @@ pub(super) fn run(layers: Layers) -> ExitCode {
 fn check_access(config: &Config) -> Result<(), Mistakes> {
     let file = config.web_config_file.as_deref().filter(|file| file.exists());
     Access::new(file).map(drop)
+}
+
+/// The variables and files that the program would start with here; nobody is asked.
+fn check_aws() -> Result<(), Mistakes> {
+    let environment = Environment::of_process()?.offline();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Mistakes(vec![error.to_string()]))?;
+    runtime.block_on(Aws::load(None, &environment)).map(drop)
 }

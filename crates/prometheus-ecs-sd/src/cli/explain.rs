@@ -11,7 +11,7 @@ use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::render::explanation::{Colours, Text, json};
 
-use crate::aws::{Aws, SourceSpec, task_definition};
+use crate::aws::{Aws, Environment, SourceSpec, task_definition};
 use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, TargetArgs, failure, usage};
 use crate::config::{self, Account, FileLayer, Mistakes};
 use crate::explain::{Wanted, explained};
@@ -134,7 +134,14 @@ async fn asked(arguments: &ExplainArgs, account: Account, rules: &Rules) -> Exit
         Ok(question) => question,
         Err(mistake) => return usage(&Mistakes(vec![mistake])),
     };
-    let aws = Aws::load(None).await;
+    let aws = match Environment::of_process() {
+        Ok(environment) => Aws::load(None, &environment).await,
+        Err(mistakes) => Err(mistakes),
+    };
+    let aws = match aws {
+        Ok(aws) => aws,
+        Err(mistakes) => return usage(&mistakes),
+    };
     let Account { role, external_id, session_name, regions, .. } = account;
     let region = regions.into_iter().next().or(question.region);
     let Some(region) = region.or_else(|| aws.default_region().map(str::to_owned)) else {

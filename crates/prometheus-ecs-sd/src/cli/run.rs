@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::layers::{Layers, reread};
 use super::{EXIT_INCOMPLETE, serve, until_stopped, usage};
-use crate::aws::Aws;
+use crate::aws::{Aws, Environment};
 use crate::board::Outlet;
 use crate::config::{Config, Directories, Mistakes};
 use crate::discovery::{Discovery, Outcome};
@@ -26,10 +26,17 @@ use crate::sinks::progress;
 const HANGS_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) fn run(layers: Layers, arguments: Vec<OsString>) -> ExitCode {
-    until_stopped(discover(layers, arguments))
+    match Environment::of_process() {
+        Ok(environment) => until_stopped(discover(layers, environment, arguments)),
+        Err(mistakes) => usage(&mistakes),
+    }
 }
 
-async fn discover(layers: Layers, arguments: Vec<OsString>) -> io::Result<ExitCode> {
+async fn discover(
+    layers: Layers,
+    environment: Environment,
+    arguments: Vec<OsString>,
+) -> io::Result<ExitCode> {
     let outlet = Outlet::default();
     let (reloader, reloads) = Reloader::new(outlet.metrics())?;
     let serve = async |config: &Config| {
@@ -59,7 +66,10 @@ async fn discover(layers: Layers, arguments: Vec<OsString>) -> io::Result<ExitCo
         Ok(config) => config,
         Err(mistakes) => return Ok(usage(&mistakes)),
     };
-    let aws = Aws::load(None).await.with_share(config.api_share);
+    let aws = match Aws::load(None, &environment).await {
+        Ok(aws) => aws.with_share(config.api_share),
+        Err(mistakes) => return Ok(usage(&mistakes)),
+    };
     let progress = Arc::new(Progress::default());
     let discovery = match Discovery::new(&config, &aws, outlet, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,

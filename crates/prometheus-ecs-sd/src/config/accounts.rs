@@ -37,9 +37,10 @@ pub(super) fn role(text: &str) -> Result<RoleArn, String> {
         .map_err(|problem| format!("{problem}; it looks like arn:aws:iam::123456789012:role/NAME"))
 }
 
-pub(super) fn region(text: &str) -> Result<String, String> {
+pub(crate) fn region(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    match text.bytes().all(plain) {
+    // It becomes part of a host's name.
+    match text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-') {
         true => Ok(text.to_owned()),
         false => Err(format!("{text:?} is not a region; it looks like eu-west-1")),
     }

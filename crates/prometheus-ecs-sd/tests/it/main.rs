@@ -7,6 +7,7 @@ mod config_file;
 mod dependencies;
 mod disk;
 mod documents;
+mod environment;
 mod explain;
 mod files;
 mod full;

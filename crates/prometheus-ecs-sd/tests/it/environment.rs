@@ -1,0 +1,143 @@
+//! The binary and the variables that it is started with: empty ones, and those that cannot be used.
+
+use clap::{Args, Command};
+use ecs_simulator::Aws;
+use insta::assert_snapshot;
+use prometheus_ecs_sd::cli::RunArgs;
+
+use crate::cli::Program;
+use crate::simulated::{REGION, fleet};
+
+/// Variables of AWS programs that compose files and task definitions pass on, whether there is a value or not.
+const OF_AWS: [&str; 20] = [
+    "ALL_PROXY",
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_ENDPOINT_URL_EC2",
+    "AWS_ENDPOINT_URL_ECS",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_EXECUTION_ENV",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_SDK_UA_APP_ID",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "HTTPS_PROXY",
+];
+
+/// The variable of each option of the discovery but one, which is set already.
+fn of_options() -> Vec<String> {
+    let command = RunArgs::augment_args(Command::new("options"));
+    let longs = command.get_arguments().filter_map(|option| option.get_long());
+    let names = longs.map(|long| format!("PROMETHEUS_ECS_SD_{}", long.to_uppercase().replace('-', "_")));
+    names.filter(|name| name != "PROMETHEUS_ECS_SD_LISTEN_ADDRESS").collect()
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let aws = Aws::new(fleet(&[("prod", 1)]));
+    let arn = aws.change(|world| world.own(REGION).clusters["prod"].tasks.keys().next().unwrap().clone());
+    for blank in ["", "  "] {
+        for arguments in
+            [&["--once"][..], &["explain", "--task", &arn, "--cluster", "prod"], &["check-config"]]
+        {
+            let is_of_run = arguments[0] == "--once";
+            let mut program = if is_of_run { Program::on(&aws) } else { Program::asking(&aws) };
+            program = program.args(arguments).env("AWS_REGION", blank).env("AWS_DEFAULT_REGION", REGION);
+            for name in of_options().iter().map(String::as_str).chain(OF_AWS) {
+                program = program.env(name, blank);
+            }
+            if arguments[0] == "check-config" {
+                program = program.args(&["--directory", "/tmp"]);
+            }
+            let output = program.command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+            assert!(!is_of_run || program.path().join("1m-tasks.json").exists());
+        }
+    }
+}
+
+#[test]
+fn white_space_around_a_value_of_aws_is_ignored() {
+    let aws = Aws::new(fleet(&[("prod", 1)]));
+    let mut program = Program::on(&aws).args(&["--once"]);
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"] {
+        let set = program.command.get_envs().find(|(set, _)| *set == name).unwrap().1.unwrap();
+        let value = format!(" {}\n", set.to_str().unwrap());
+        program.command.env(name, value);
+    }
+    assert_eq!(program.exit_code(), Some(0));
+}
+
+/// What the discovery, `explain` and `check-config` say, which is the same.
+fn refused(prepare: impl Fn(Program) -> Program) -> String {
+    let aws = Aws::new(fleet(&[("prod", 1)]));
+    let said: Vec<_> = [
+        &["--once", "--directory", "/tmp"][..],
+        &["explain", "--task", "1", "--cluster", "prod"],
+        &["check-config", "--directory", "/tmp"],
+    ]
+    .into_iter()
+    .map(|arguments| prepare(Program::asking(&aws)).args(arguments).failed())
+    .collect();
+    assert!(said.iter().all(|other| *other == said[0]), "{said:#?}");
+    assert_eq!(aws.take_ledger().total(), 0);
+    said[0].clone()
+}
+
+#[test]
+fn a_value_that_cannot_be_used_is_named_before_anything_starts() {
+    assert_snapshot!(refused(|program| {
+        program
+            .env("AWS_ENDPOINT_URL_ECS", "nonsense")
+            .env("AWS_REGION", "eu west 1")
+            .env("AWS_SESSION_TOKEN", "hunter2 hunter2")
+    }), @r#"
+    exit 2
+    error: AWS_ENDPOINT_URL_ECS: the value is not a URL such as https://HOST; correct it, or unset it
+    error: AWS_REGION: "eu west 1" is not a region; it looks like eu-west-1
+    error: AWS_SESSION_TOKEN: there is white space or a character in the value that AWS never uses there; copy it again
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_profiles_value_that_cannot_be_used_is_named_before_anything_starts() {
+    let profile = |text: &'static str| {
+        move |mut program: Program| {
+            std::fs::create_dir(program.path().join(".aws")).unwrap();
+            std::fs::write(program.path().join(".aws/config"), text).unwrap();
+            program.command.env_remove("AWS_ENDPOINT_URL").env_remove("AWS_REGION");
+            program
+        }
+    };
+    assert_snapshot!(refused(profile("[default]\nregion = eu-west-1\nendpoint_url =\n")), @r#"
+    exit 2
+    error: endpoint_url of the AWS profile: for ECS it is "", which is not a URL such as https://HOST; correct it, or remove it
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(refused(profile("[default]\nregion = eu west 1\nendpoint_url = http://127.0.0.1:1\n")), @r#"
+    exit 2
+    error: region of the AWS profile: "eu west 1" is not a region; it looks like eu-west-1
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(refused(profile(
+        "[default]\nregion = eu-west-1\nservices = local\n[services local]\nec2 =\n  endpoint_url = nonsense\n"
+    )), @r#"
+    exit 2
+    error: endpoint_url of the AWS profile: for EC2 it is "nonsense", which is not a URL such as https://HOST; correct it, or remove it
+
+    For more information, try '--help'.
+    "#);
+}
