@@ -23,6 +23,7 @@ use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
 use crate::sinks::http::{Access, Server, Site};
 use crate::telemetry;
+use crate::telemetry::panics::{caught, caught_in};
 use arguments::{GenerateArgs, Product};
 use layers::{Layers, Unread};
 
@@ -115,13 +116,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(last_messages) => last_messages,
         Err(error) => return failure(&error),
     };
-    match &layers.cli.command {
+    let run = || match &layers.cli.command {
         None => run::run(layers, arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments.clone(), layers.file),
         Some(Command::CheckConfig(_)) => check_config::run(layers),
         Some(Command::Generate(arguments)) => generate::run(&arguments.clone(), layers),
-    }
+    };
+    // A panic is in the log.
+    caught(run).unwrap_or(ExitCode::FAILURE)
 }
 
 /// Says what is wrong, and where to read on.
@@ -141,15 +144,19 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
             Ok(runtime) => runtime,
             Err(error) => return failure(&error),
         };
-    let code = runtime.block_on(async {
+    // Without that, the unwinding would wait for what is still going on.
+    let code = runtime.block_on(caught_in(async {
         let mut shutdown = Shutdown::new()?;
         tokio::select! {
             () = shutdown.requested() => Ok(ExitCode::SUCCESS),
             code = command => code,
         }
-    });
+    }));
     runtime.shutdown_background();
-    code.unwrap_or_else(|error| failure(&error))
+    match code {
+        Ok(code) => code.unwrap_or_else(|error| failure(&error)),
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// Serves what will be put in `outlet` over HTTP, if that is configured, and says where.

@@ -18,7 +18,8 @@ use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::{FileSd, Layout};
 use crate::state::{State, StateFile};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Part};
+use crate::telemetry::panics::caught;
 
 /// What a single refresh came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Discovery {
         Ok(Self {
             before,
             files,
-            changes: tokio::spawn(tell_changes(Changes::new(out), publisher.subscribe())),
+            changes: tokio::spawn(tell_changes(Changes::new(out), publisher.subscribe(), metrics)),
             poller,
             publisher,
             config: config.clone(),
@@ -127,8 +128,8 @@ impl Discovery {
         let complete = published.borrow().complete;
         // The sinks end when there is nothing more to come.
         drop((self.publisher, self.outlet));
-        self.changes.await.expect("the sink does not panic");
-        match self.files.task.await.expect("the sink does not panic") {
+        self.changes.await.expect("panics are caught in the sink");
+        match self.files.task.await.expect("panics are caught in the sink") {
             Some(true) if complete => Outcome::Complete,
             Some(true) => Outcome::Incomplete,
             Some(false) | None => Outcome::Nothing,
@@ -213,14 +214,14 @@ impl Files {
         let of_state = state.iter().map(|_| "state".to_owned());
         metrics.files(&files.iter().flat_map(FileSd::names).chain(of_state).collect());
         let (end, ended) = oneshot::channel();
-        let task = tokio::spawn(write_files(state, files, published, ended));
+        let task = tokio::spawn(write_files(state, files, published, ended, metrics.clone()));
         Self { settings: FileSettings::of(config), end: Some(end), task }
     }
 
     /// Waits for what is being written.
     async fn end(&mut self) {
         self.end = None;
-        (&mut self.task).await.expect("the sink does not panic");
+        (&mut self.task).await.expect("panics are caught in the sink");
     }
 }
 
@@ -231,6 +232,7 @@ async fn write_files(
     mut files: Option<FileSd>,
     mut published: watch::Receiver<Published>,
     mut ended: oneshot::Receiver<()>,
+    metrics: Metrics,
 ) -> Option<bool> {
     let mut succeeded = None;
     loop {
@@ -240,29 +242,39 @@ async fn write_files(
         };
         let Ok(now) = now else { return succeeded };
         let write = tokio::task::spawn_blocking(move || {
-            if let (Some(state), Some(facts)) = (&mut state, &now.facts) {
-                state.write(facts);
-            }
-            let written = files.as_mut().is_none_or(|files| files.write(&now.snapshot, now.complete));
+            let written = caught(|| {
+                if let (Some(state), Some(facts)) = (&mut state, &now.facts) {
+                    state.write(facts);
+                }
+                files.as_mut().is_none_or(|files| files.write(&now.snapshot, now.complete))
+            });
             (state, files, written)
         });
         let written;
-        (state, files, written) = write.await.expect("writing does not panic");
-        succeeded = Some(written);
+        (state, files, written) = write.await.expect("a panic is caught in it");
+        succeeded = Some(written.unwrap_or_else(|panicked| {
+            metrics.panicked(Part::Files, &panicked);
+            false
+        }));
     }
 }
 
 async fn tell_changes<W: Write + Send + 'static>(
     mut changes: Changes<W>,
     mut published: watch::Receiver<Published>,
+    metrics: Metrics,
 ) {
     while let Ok(now) = next(&mut published).await {
         // Whoever reads the output may take their time.
         let tell = tokio::task::spawn_blocking(move || {
-            changes.tell(&now);
-            changes
+            let told = caught(|| changes.tell(&now));
+            (changes, told)
         });
-        changes = tell.await.expect("telling does not panic");
+        let told;
+        (changes, told) = tell.await.expect("a panic is caught in it");
+        if let Err(panicked) = told {
+            metrics.panicked(Part::Changes, &panicked);
+        }
     }
 }
 

@@ -20,13 +20,14 @@ use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::snapshot::Scope;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::aws::{Aws, Source, SourceSpec};
 use crate::board::SourceStanding;
 use crate::clock::Clock;
 use crate::config::{Account, Config};
 use crate::publisher::Publisher;
+use crate::telemetry::panics::{Panicked, caught_in};
 use turn::Turn;
 
 /// How long the results of fast sources wait for slower ones, so that Prometheus need not read the files again
@@ -170,6 +171,9 @@ pub enum NoSources {
     Twice(String),
 }
 
+/// A refresh of the source with this index that has ended.
+type Refreshed = (usize, Result<(Known, Heard), Panicked>);
+
 impl Poller {
     /// Whether there is a region for every account, and another one for each of those with the same credentials.
     pub fn check(config: &Config, aws: &Aws) -> Result<(), NoSources> {
@@ -228,7 +232,7 @@ impl Poller {
         let mut running = JoinSet::new();
         self.begin(&mut running);
         while let Some(done) = running.join_next().await {
-            self.end(done.expect("a refresh does not panic"), publisher);
+            self.end(done.expect("a panic is caught in it"), publisher);
         }
         self.publish(publisher);
     }
@@ -252,7 +256,7 @@ impl Poller {
                     turn = period + self.interval.mul_f64(JITTER * fastrand::f64());
                 }
                 Some(done) = running.join_next() => {
-                    self.end(done.expect("a refresh does not panic"), publisher);
+                    self.end(done.expect("a panic is caught in it"), publisher);
                     publish_at.get_or_insert_with(|| Instant::now() + WAIT_FOR_OTHERS);
                     if running.is_empty() {
                         publish_at = None;
@@ -268,7 +272,7 @@ impl Poller {
     }
 
     /// Begins a refresh of each source that is not being refreshed; the others are returned.
-    fn begin(&mut self, running: &mut JoinSet<(usize, Known, Heard)>) -> Vec<usize> {
+    fn begin(&mut self, running: &mut JoinSet<Refreshed>) -> Vec<usize> {
         let mut skipped = Vec::new();
         for (index, polled) in self.sources.iter_mut().enumerate() {
             let Some(known) = polled.facts.take() else {
@@ -284,10 +288,7 @@ impl Poller {
                 clusters: polled.clusters.clone(),
                 settings: self.settings.clone(),
             };
-            running.spawn(async move {
-                let (known, heard) = turn.refresh(known).await;
-                (index, known, heard)
-            });
+            running.spawn(async move { (index, caught_in(turn.refresh(known)).await) });
         }
         skipped
     }
@@ -297,7 +298,11 @@ impl Poller {
         publisher.publish();
     }
 
-    fn end(&mut self, (index, known, heard): (usize, Known, Heard), publisher: &mut Publisher) {
+    fn end(&mut self, (index, refreshed): Refreshed, publisher: &mut Publisher) {
+        let (known, heard) = refreshed.unwrap_or_else(|panicked| {
+            publisher.panicked(&panicked);
+            self.after_panic(index, &panicked)
+        });
         let as_of = known.scopes.values().map(|scope| scope.heard).max().unwrap_or_default();
         self.sources[index].saved = Some((known.saved.clone(), as_of));
         self.sources[index].facts = Some(known);
@@ -305,5 +310,29 @@ impl Poller {
         if !publisher.is_waiting() {
             self.leaving.clear();
         }
+    }
+
+    /// A panic took with it what the refresh was given: what was saved after the refresh before takes its place, and
+    /// holds the targets.
+    fn after_panic(&self, index: usize, panicked: &Panicked) -> (Known, Heard) {
+        let (polled, settings) = (&self.sources[index], &self.settings);
+        let failure = Failure {
+            kind: FailureKind::Unavailable,
+            message: format!("the refresh panicked, which is a bug: {panicked}"),
+        };
+        warn!(source = %polled.name, error = %failure, "source could not be read in full");
+        let (saved, as_of) = polled.saved.clone().unwrap_or_default();
+        let facts = Saved::clone(&saved);
+        let (inventory, scopes) =
+            facts.restore(&polled.clusters, &settings.rules, as_of, settings.clock.now());
+        let held = |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.held(failure.message.clone()));
+        let scopes = scopes.into_iter().map(held).collect();
+        let heard = Heard {
+            scopes: settings.published(&scopes),
+            facts: Some((polled.id.clone(), saved.clone())),
+            failure: Some(failure.clone()),
+            ..Heard::default()
+        };
+        (Known { inventory, scopes, saved, trouble: Some(failure.kind), ..Known::default() }, heard)
     }
 }

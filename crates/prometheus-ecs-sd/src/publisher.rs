@@ -13,7 +13,8 @@ use tracing::warn;
 
 use crate::board::{Outlet, Published, SourceStanding};
 use crate::poller::Heard;
-use crate::telemetry::metrics::Turn;
+use crate::telemetry::metrics::{self, Turn};
+use crate::telemetry::panics::Panicked;
 
 /// Collects what the sources came to.
 #[derive(Debug)]
@@ -102,6 +103,11 @@ impl Publisher {
         self.parts[source].overdue = true;
         self.outlet.metrics.turn_skipped(&self.name(source));
         self.outlet.sources.send_modify(|standings| standings[source].complete = false);
+    }
+
+    /// Notes that a refresh panicked.
+    pub(crate) fn panicked(&self, panicked: &Panicked) {
+        self.outlet.metrics.panicked(metrics::Part::Refresh, panicked);
     }
 
     fn name(&self, source: usize) -> Arc<str> {

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::config::{Config, Mistakes};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Part};
+use crate::telemetry::panics::{Panicked, caught};
 
 /// Requests that wait while one is met; whoever finds so many waiting is told to come back.
 const WAITING: usize = 4;
@@ -39,7 +40,7 @@ pub struct Reloader {
     requests: mpsc::Receiver<oneshot::Sender<Result<(), Mistakes>>>,
     metrics: Metrics,
     /// A reading that was given up and may still be blocked.
-    blocked: Option<JoinHandle<Result<Config, Mistakes>>>,
+    blocked: Option<JoinHandle<Result<Result<Config, Mistakes>, Panicked>>>,
 }
 
 impl Reloads {
@@ -108,9 +109,12 @@ impl Reloader {
         if self.blocked.as_ref().is_some_and(|reading| !reading.is_finished()) {
             return blocked("an earlier reading of the configuration is still blocked");
         }
-        let mut reading = tokio::task::spawn_blocking(read);
+        let mut reading = tokio::task::spawn_blocking(move || caught(read));
         match timeout(WITHIN, &mut reading).await {
-            Ok(read) => read.expect("reading does not panic"),
+            Ok(read) => read.expect("a panic is caught in it").unwrap_or_else(|panicked| {
+                self.metrics.panicked(Part::Reload, &panicked);
+                Err(Mistakes(vec![format!("reading it panicked, which is a bug: {panicked}")]))
+            }),
             Err(_) => {
                 self.blocked = Some(reading);
                 blocked(&format!("the configuration could not be read within {} seconds", WITHIN.as_secs()))
@@ -121,6 +125,7 @@ impl Reloader {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex, mpsc as threads};
 
     use super::*;
@@ -152,5 +157,21 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(reload().await, "the disk answers");
+    }
+
+    #[tokio::test]
+    async fn a_panic_while_the_configuration_is_read_is_a_failed_reload_and_the_next_is_tried() {
+        let (reloader, reloads) = Reloader::new(Metrics::new(Clock::new())).expect("a handler");
+        let (sender, _replacements) = mpsc::channel(1);
+        let panicked = Arc::new(AtomicBool::new(false));
+        let read = move || {
+            assert!(panicked.swap(true, Ordering::Relaxed), "an assertion of a library");
+            Err(Mistakes(vec!["not right".to_owned()]))
+        };
+        let reloading = tokio::spawn(reloader.run(read, sender));
+        for problem in ["reading it panicked, which is a bug: an assertion of a library", "not right"] {
+            assert_eq!(reloads.request().await, Err(Mistakes(vec![problem.to_owned()])));
+        }
+        reloading.abort();
     }
 }

@@ -1,6 +1,7 @@
 //! Logging on standard error.
 
 pub mod metrics;
+pub(crate) mod panics;
 mod writer;
 
 use std::io::{self, IsTerminal};
@@ -38,6 +39,7 @@ pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
         }
         LogFormat::Json => registry.with(layer.json().flatten_event(true).with_target(false)).init(),
     }
+    panics::log();
     Ok(LastMessages(queue))
 }
 

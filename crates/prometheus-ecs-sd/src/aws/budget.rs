@@ -9,7 +9,7 @@ mod bucket;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use bucket::Bucket;
 
@@ -119,7 +119,7 @@ impl Budget {
 
     /// Draws another share, for whoever asks for buckets from now on.
     pub(super) fn draw(&self, share: Share) {
-        let mut drawn = self.drawn.lock().expect("nothing panics under the lock");
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         if drawn.share != share {
             *drawn = Drawn { share, buckets: BTreeMap::new() };
         }
@@ -127,7 +127,7 @@ impl Budget {
 
     /// Those of one account in one region, whoever asks for them.
     pub(super) fn buckets(&self, account: Option<&str>, region: &str) -> Arc<Buckets> {
-        let mut drawn = self.drawn.lock().expect("nothing panics under the lock");
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let Drawn { share, buckets } = &mut *drawn;
         let key = (account.map(str::to_owned), region.to_owned());
         buckets.entry(key).or_insert_with(|| Arc::new(Buckets::new(*share))).clone()
@@ -136,7 +136,7 @@ impl Budget {
     /// How full those are that someone draws from, by account and region. The others stay as they are until someone comes
     /// back to them.
     pub(super) fn levels(&self) -> Vec<Level> {
-        let drawn = self.drawn.lock().expect("nothing panics under the lock");
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let levels = drawn.buckets.iter().filter(|(_, buckets)| Arc::strong_count(buckets) > 1);
         let levels = levels.flat_map(|((account, region), buckets)| {
             CLASSES.iter().zip(&buckets.0).map(|(class, bucket)| {

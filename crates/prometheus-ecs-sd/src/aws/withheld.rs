@@ -5,7 +5,7 @@
 //! credentials, signature, endpoint, retries, and the reading of refusals, whose bodies are left alone.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
@@ -30,7 +30,7 @@ impl WithheldBody {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<SdkBody>> {
-        self.0.lock().expect("nothing panics under the lock")
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

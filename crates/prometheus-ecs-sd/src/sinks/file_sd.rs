@@ -151,7 +151,8 @@ impl FileSd {
             self.put_off -= 1;
             info!("not everything could be heard yet; target files of the run before stay for now");
         }
-        let unchanged = self.written.as_ref().is_some_and(|written| written.shares_all(snapshot));
+        // Taken, so that nothing is known of the files while they are written.
+        let unchanged = self.written.take().is_some_and(|written| written.shares_all(snapshot));
         let mut targets = None;
         let mut succeeded = true;
         for file in &mut self.files {

@@ -2,7 +2,7 @@
 //! one event however much it brought.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
@@ -82,7 +82,7 @@ impl History {
                 history.note(at, before.as_deref(), &now);
                 now
             });
-            before = Some(note.await.expect("noting does not panic"));
+            before = Some(note.await.expect("who follows begins again after a panic"));
         }
     }
 
@@ -103,7 +103,7 @@ impl History {
     }
 
     fn events(&self) -> MutexGuard<'_, VecDeque<Event>> {
-        self.0.lock().expect("nothing panics under the lock")
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

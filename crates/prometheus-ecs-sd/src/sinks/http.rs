@@ -20,8 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tracing::{debug, error, info, warn};
@@ -30,7 +32,8 @@ use crate::board::Board;
 use crate::config::Listen;
 use crate::reload::Reloads;
 use crate::sinks::history::History;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Part};
+use crate::telemetry::panics::{again, caught_in};
 use page::Catalogue;
 
 pub use access::Access;
@@ -111,19 +114,24 @@ impl Server {
 
     /// Answers those who have access, until the program ends.
     pub async fn serve(self, site: Site, access: Access) {
-        tokio::spawn(site.clone().follow());
-        tokio::spawn(access.clone().follow());
+        let (metrics, part) = (site.metrics.clone(), Part::Http);
+        let (follower, guard) = (site.clone(), access.clone());
+        tokio::spawn(again(metrics.clone(), part, move || follower.clone().follow()));
+        tokio::spawn(again(metrics.clone(), part, move || guard.clone().follow()));
         let listener = match self.listener {
             Some(listener) => TcpListener::from_std(listener),
             None => Ok(bind_when_free(&self.named).await),
         };
-        let served = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let served = listener.and_then(|listener| Ok((listener.local_addr()?, Arc::new(listener))));
         match served {
             Ok((address, listener)) => {
                 info!(%address, "HTTP is served");
                 let access = access.at(&self.named, address.ip());
-                let metrics = site.metrics.clone();
-                connections::accept(listener, router(site, &access), access, metrics).await;
+                let router = router(site, &access);
+                let accept = || {
+                    connections::accept(listener.clone(), router.clone(), access.clone(), metrics.clone())
+                };
+                again(metrics.clone(), part, accept).await;
             }
             Err(error) => error!(%error, "HTTP is not served"),
         }
@@ -155,6 +163,7 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
 }
 
 fn router(site: Site, access: &Access) -> Router {
+    let outlive = from_fn_with_state(site.metrics.clone(), outlive);
     let count = from_fn_with_state(site.clone(), metrics::count);
     let admit = from_fn_with_state(access.clone(), access::admit);
     let routes = [health::routes(), lifecycle::routes(), metrics::routes(), page::routes(), sd::routes()];
@@ -163,15 +172,38 @@ fn router(site: Site, access: &Access) -> Router {
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"))
         .layer(admit)
+        .layer(outlive)
+}
+
+/// Answers a request whose answer panics.
+async fn outlive(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    caught_in(next.run(request)).await.unwrap_or_else(|panicked| {
+        metrics.panicked(Part::Http, &panicked);
+        (StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log\n").into_response()
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
     use super::*;
     use crate::board::Outlet;
+
+    #[tokio::test]
+    async fn an_answer_that_panics_is_an_internal_error() {
+        let odd: fn() -> &'static str = || panic!("an assertion of a library");
+        let outlive = from_fn_with_state(Outlet::default().metrics(), outlive);
+        let router = Router::new().route("/", get(async move || odd())).layer(outlive);
+        let request = Request::new(Body::empty());
+        let response = TowerToHyperService::new(router).call(request).await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_address_that_is_taken_is_served_once_it_is_free() {

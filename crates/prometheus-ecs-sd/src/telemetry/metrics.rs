@@ -12,7 +12,7 @@ mod requests;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -20,9 +20,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use tracing::error;
 
 use crate::aws::{Aws, Level};
 use crate::clock::Clock;
+use crate::telemetry::panics::Panicked;
 use family::Family;
 use requests::Requests;
 
@@ -58,6 +60,7 @@ struct Counted {
     reload_timestamp: Gauge<f64, AtomicU64>,
     answers: Family<2, Counter>,
     accept_failures: Counter,
+    panics: Family<1, Counter>,
 }
 
 /// How a source's turn ended.
@@ -79,6 +82,35 @@ impl Turn {
             Self::Complete => "complete",
             Self::Incomplete => "incomplete",
             Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// A part of the program that goes on after a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A refresh of a source.
+    Refresh,
+    /// Writing the target files and the state file.
+    Files,
+    /// Telling what changed.
+    Changes,
+    /// Reading the configuration again.
+    Reload,
+    /// Everything that is served.
+    Http,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [Self::Refresh, Self::Files, Self::Changes, Self::Reload, Self::Http];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Files => "files",
+            Self::Changes => "changes",
+            Self::Reload => "reload",
+            Self::Http => "http",
         }
     }
 }
@@ -137,12 +169,16 @@ impl Metrics {
         let accept_failures = Counter::default();
         let help = "Connections of HTTP clients that could not be accepted";
         registry.register("http_accept_failures", help, accept_failures.clone());
+        let panics = Family::new(Counter::default);
+        let help = "Panics that a part of the program has caught";
+        registry.register("panics", help, panics.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of the program", build);
         let (began, aws) = (clock.now(), RwLock::default());
         for result in ["success", "failure"] {
             reloads.of([("result", result)]);
         }
+        Part::ALL.into_iter().for_each(|part| drop(panics.of([("part", part.as_str())])));
         reloaded.set(1);
         let counted = Counted {
             registry,
@@ -159,18 +195,19 @@ impl Metrics {
             reload_timestamp,
             answers,
             accept_failures,
+            panics,
         };
         Self(Arc::new(counted))
     }
 
     /// Shows this budget from now on.
     pub(crate) fn watch(&self, aws: &Aws) {
-        *self.0.aws.write().expect("nothing panics under the lock") = Some(aws.clone());
+        *self.0.aws.write().unwrap_or_else(PoisonError::into_inner) = Some(aws.clone());
     }
 
     /// How much of the budget is left; nothing until there is one to show.
     pub(crate) fn levels(&self) -> Vec<Level> {
-        let aws = self.0.aws.read().expect("nothing panics under the lock");
+        let aws = self.0.aws.read().unwrap_or_else(PoisonError::into_inner);
         aws.as_ref().map(Aws::levels).unwrap_or_default()
     }
 
@@ -219,7 +256,7 @@ impl Metrics {
     pub fn reloaded<T, E>(&self, result: &Result<T, E>) {
         self.0.reloaded.set(result.is_ok().into());
         if result.is_ok() {
-            *self.0.reloaded_at.lock().expect("nothing panics under the lock") = self.0.clock.now();
+            *self.0.reloaded_at.lock().unwrap_or_else(PoisonError::into_inner) = self.0.clock.now();
         }
         let result = if result.is_ok() { "success" } else { "failure" };
         self.0.reloads.of([("result", result)]).inc();
@@ -228,6 +265,13 @@ impl Metrics {
     /// A connection could not be accepted.
     pub(crate) fn accept_failed(&self) {
         self.0.accept_failures.inc();
+    }
+
+    /// A part of the program panicked, and goes on.
+    pub(crate) fn panicked(&self, part: Part, panicked: &Panicked) {
+        let part = part.as_str();
+        error!(part, panic = %panicked, "a panic was caught, what it stopped is tried again");
+        self.0.panics.of([("part", part)]).inc();
     }
 
     /// A request was answered. `handler` is the path as it was declared, of which there is no end otherwise.

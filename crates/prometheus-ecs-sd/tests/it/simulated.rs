@@ -4,6 +4,7 @@ mod budget;
 mod faults;
 mod files;
 mod pace;
+mod panics;
 mod reload;
 mod restart;
 mod selection;

@@ -4,7 +4,7 @@
 //! token is late by what its timer is late; `governor` keeps no order among those who wait.
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -88,7 +88,7 @@ impl Bucket {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Fill, f64) -> T) -> T {
-        let mut fill = self.fill.lock().expect("nothing panics under the lock");
+        let mut fill = self.fill.lock().unwrap_or_else(PoisonError::into_inner);
         fill.pass(self.burst, self.rate, Instant::now());
         let rate = self.rate / fill.slowness;
         change(&mut fill, rate)

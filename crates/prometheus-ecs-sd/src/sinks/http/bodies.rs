@@ -142,9 +142,10 @@ impl Bodies {
                 let has_room = alive.load(Ordering::Relaxed) <= BYTES_ALIVE;
                 has_room.then(|| Counted::shared(render(&snapshot, &filter, encoding), alive))
             };
-            tokio::task::spawn_blocking(make).await.expect("rendering does not panic")
+            // What panicked is made again when it is asked for again.
+            tokio::task::spawn_blocking(make).await.unwrap_or(None)
         });
-        Some(making.map(|made| made.expect("rendering does not panic")).boxed().shared())
+        Some(making.map(|made| made.unwrap_or(None)).boxed().shared())
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

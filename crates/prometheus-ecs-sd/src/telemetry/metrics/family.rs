@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -24,9 +24,9 @@ impl<const N: usize, M: Clone> Family<N, M> {
     /// The metric of these labels, which shows from now on.
     pub(super) fn of(&self, labels: [(&'static str, &str); N]) -> M {
         let labels = labels.map(|(name, value)| (name, value.to_owned()));
-        let known = self.series.read().expect("nothing panics under the lock").get(&labels).cloned();
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&labels).cloned();
         known.unwrap_or_else(|| {
-            let mut series = self.series.write().expect("nothing panics under the lock");
+            let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
             series.entry(labels).or_insert_with(self.new).clone()
         })
     }
@@ -35,7 +35,7 @@ impl<const N: usize, M: Clone> Family<N, M> {
 impl<const N: usize, M> Family<N, M> {
     /// Forgets the others.
     pub(super) fn retain(&self, keep: impl Fn(&Labels<N>) -> bool) {
-        self.series.write().expect("nothing panics under the lock").retain(|labels, _| keep(labels));
+        self.series.write().unwrap_or_else(PoisonError::into_inner).retain(|labels, _| keep(labels));
     }
 }
 
@@ -57,7 +57,7 @@ impl<const N: usize, M: TypedMetric> TypedMetric for Family<N, M> {
 
 impl<const N: usize, M: EncodeMetric + TypedMetric> EncodeMetric for Family<N, M> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let series = self.series.read().expect("nothing panics under the lock");
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
         series.iter().try_for_each(|(labels, metric)| metric.encode(encoder.encode_family(labels)?))
     }
 

@@ -1,5 +1,7 @@
 //! The whole page, in both formats that Prometheus reads.
 
+use std::sync::PoisonError;
+
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
@@ -21,7 +23,7 @@ impl Metrics {
     /// All metrics, as they are now; equal ones give equal bytes.
     pub fn page(&self, board: &Board, format: Format) -> String {
         let clock = board.clock.read();
-        let reloaded_at = *self.0.reloaded_at.lock().expect("nothing panics under the lock");
+        let reloaded_at = *self.0.reloaded_at.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.reload_timestamp.set(clock.time_of_day(reloaded_at).as_secs_f64());
         let current = Current {
             published: board.published.borrow().clone(),

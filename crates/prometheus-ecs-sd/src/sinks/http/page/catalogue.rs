@@ -2,7 +2,7 @@
 //! so that it costs nothing while nobody does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::derive::Derived;
@@ -25,13 +25,13 @@ pub(crate) struct Catalogue(Arc<Mutex<Option<Arc<Index>>>>);
 impl Catalogue {
     /// Of what is published.
     pub(super) fn of(&self, published: &Published) -> Arc<Index> {
-        let kept = self.0.lock().expect("nothing panics under the lock").clone();
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(kept) = kept.filter(|kept| kept.number == published.number) {
             return kept;
         }
         // Not under the lock, for which a thread waits that serves others too.
         let index = Arc::new(Index::new(published));
-        *self.0.lock().expect("nothing panics under the lock") = Some(index.clone());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(index.clone());
         index
     }
 
@@ -39,7 +39,7 @@ impl Catalogue {
     pub(crate) async fn follow(self, mut board: Board) {
         while board.published.changed().await.is_ok() {
             board.published.borrow_and_update();
-            self.0.lock().expect("nothing panics under the lock").take();
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 }
