@@ -26,6 +26,24 @@ pub fn clipped(text: &str) -> String {
     format!("{}{more}", printable(&text[..end]))
 }
 
+/// The same JSON, in which what is [printable] in strings is all there is: a parser reads the same values.
+pub fn printable_json(json: &str) -> Cow<'_, str> {
+    // JSON itself escapes the line breaks within strings.
+    let stays = |c: char| c == '\n' || is_seen(c);
+    if json.chars().all(stays) {
+        return json.into();
+    }
+    let mut units = [0; 2];
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        match stays(c) {
+            true => escaped.push(c),
+            false => c.encode_utf16(&mut units).iter().for_each(|unit| escaped += &format!("\\u{unit:04x}")),
+        }
+    }
+    escaped.into()
+}
+
 /// Unicode's own tables decide, those of the standard library: letters of every script are seen; controls, directional
 /// overrides, what has no width, and what only piles up on others are not.
 fn is_seen(c: char) -> bool {
@@ -34,11 +52,20 @@ fn is_seen(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{clipped, printable};
+    use super::{clipped, printable, printable_json};
 
     #[test]
     fn what_is_not_seen_is_written_out() {
         assert_eq!(printable("a\u{1b}[2Jb\n\u{202e}c\u{200b}\0"), r"a\u{1b}[2Jb\n\u{202e}c\u{200b}\u{0}");
+    }
+
+    #[test]
+    fn json_says_the_same_without_what_is_not_seen() {
+        let json = "{\"a\": \"b\u{9b}2J\u{202e}\u{e0001}é\"}\n";
+        let printed = printable_json(json);
+        assert_eq!(printed, "{\"a\": \"b\\u009b2J\\u202e\\udb40\\udc01é\"}\n");
+        let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(value(&printed), value(json));
     }
 
     #[test]

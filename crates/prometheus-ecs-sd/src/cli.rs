@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
+use ecs_discovery::render::printable;
 
 use crate::aws::is_blank;
 use crate::board::Outlet;
@@ -130,7 +131,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Says what is wrong, and where to read on.
 fn usage(Mistakes(mistakes): &Mistakes) -> ExitCode {
     for mistake in mistakes {
-        eprintln!("error: {mistake}");
+        tell(mistake);
     }
     eprintln!("\nFor more information, try '--help'.");
     ExitCode::from(EXIT_USAGE)
@@ -184,8 +185,13 @@ fn apart(serving: impl Future<Output = ()> + Send + 'static) -> std::io::Result<
     Ok(())
 }
 
+/// Says what went wrong, in a line that does nothing to a terminal, whoever has written it.
+fn tell(error: &impl fmt::Display) {
+    eprintln!("error: {}", printable(&error.to_string()));
+}
+
 fn failure(error: &std::io::Error) -> ExitCode {
-    eprintln!("error: {error}");
+    tell(error);
     ExitCode::FAILURE
 }
 

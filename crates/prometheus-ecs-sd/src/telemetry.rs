@@ -4,22 +4,30 @@ pub mod metrics;
 pub(crate) mod panics;
 mod writer;
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 
+use ecs_discovery::render::printable;
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{LogArgs, LogFormat, LogLevel};
 
 pub use writer::LastMessages;
-use writer::Queue;
 pub(crate) use writer::dropped;
+use writer::{PrintableJson, Queue};
 
-/// Sends log messages to standard error from now on, until what this returns is dropped. The libraries' own are
-/// left out until `trace`: what they warn of reaches this program as an error that it words itself. Fails where
-/// no thread can be started.
+/// Sends log messages to standard error from now on, until what this returns is dropped. Fails where no thread can be
+/// started.
+///
+/// Messages of libraries are left out at every level: the AWS SDK's hold whole answers, and in these are credentials and
+/// the environment of every task definition. What libraries warn of reaches this program as an error that it words itself.
 pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     let level = match arguments.log_level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -28,19 +36,37 @@ pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let others = if level == LevelFilter::TRACE { LevelFilter::TRACE } else { LevelFilter::OFF };
-    let filter = Targets::new().with_default(others).with_target("prometheus_ecs_sd", level);
+    let filter = Targets::new().with_default(LevelFilter::OFF).with_target(env!("CARGO_CRATE_NAME"), level);
     let queue = Queue::new(io::stderr())?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(queue.clone());
+    let layer = tracing_subscriber::fmt::layer().with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     match arguments.log_format {
         LogFormat::Text => {
-            registry.with(layer.with_ansi(has_colours(&io::stderr())).with_target(false)).init();
+            let layer = layer.with_writer(queue.clone()).fmt_fields(fields());
+            registry.with(layer.with_ansi(has_colours(&io::stderr()))).init();
         }
-        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_target(false)).init(),
+        LogFormat::Json => {
+            registry.with(layer.json().flatten_event(true).with_writer(PrintableJson(queue.clone()))).init();
+        }
     }
     panics::log();
     Ok(LastMessages(queue))
+}
+
+/// Values as text, which another program may have written: each stays in its line and does nothing to a terminal.
+fn fields() -> impl for<'a> FormatFields<'a> {
+    let field = |writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
+        let value = format!("{value:?}");
+        let value = printable(&value);
+        match field.name() {
+            "message" => writer.write_str(&value),
+            name if writer.has_ansi_escapes() => {
+                write!(writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}")
+            }
+            name => write!(writer, "{name}={value}"),
+        }
+    };
+    format::debug_fn(field).delimited(" ")
 }
 
 /// Whether a stream shows colours: a terminal does, unless its user set `NO_COLOR` (<https://no-color.org>).

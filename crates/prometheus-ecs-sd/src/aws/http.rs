@@ -22,10 +22,13 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
+use axum::http::Uri;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tracing::{Level, enabled, trace};
 
 use super::ATTEMPT_TIMEOUT;
+use super::metered::operation;
 use crate::descriptors::Descriptors;
 
 const MB: usize = 1_000_000;
@@ -81,6 +84,7 @@ impl HttpClient for Bounded<SharedHttpClient> {
 
 impl HttpConnector for Bounded<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let traced = enabled!(Level::TRACE).then(|| Traced::of(&request));
         let (inner, requests) = (self.inner.clone(), self.requests.clone());
         HttpConnectorFuture::new(async move {
             // Each ends within the time limit, so that the next one has its turn.
@@ -88,8 +92,40 @@ impl HttpConnector for Bounded<SharedHttpConnector> {
                 requests.acquire().await.map_err(|error| ConnectorError::other(error.into(), None))?;
             let answer = inner.call(request);
             let answer = timeout(ATTEMPT_TIMEOUT, async { whole(answer.await?).await }).await;
-            answer.unwrap_or_else(|_| Err(ConnectorError::timeout(TooLate.into())))
+            let answer = answer.unwrap_or_else(|_| Err(ConnectorError::timeout(TooLate.into())));
+            if let Some(traced) = traced {
+                traced.ended(&answer);
+            }
+            answer
         })
+    }
+}
+
+/// What is logged of a request and its answer: never a header or a byte of a body, since both hold secrets.
+struct Traced {
+    operation: String,
+    host: String,
+    sent: usize,
+    began: Instant,
+}
+
+impl Traced {
+    fn of(request: &HttpRequest) -> Self {
+        let host = request.uri().parse::<Uri>().ok();
+        Self {
+            operation: operation(request),
+            host: host.and_then(|url| Some(url.host()?.to_owned())).unwrap_or_default(),
+            sent: request.body().bytes().map_or(0, <[u8]>::len),
+            began: Instant::now(),
+        }
+    }
+
+    fn ended(self, answer: &Result<HttpResponse, ConnectorError>) {
+        let Self { operation, host, sent, began } = self;
+        let seconds = began.elapsed().as_secs_f64();
+        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        let received = answer.as_ref().ok().and_then(|answer| answer.body().bytes()).map(<[u8]>::len);
+        trace!(operation, host, sent, status, received, seconds, "request to AWS ended");
     }
 }
 

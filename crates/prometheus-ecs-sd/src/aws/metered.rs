@@ -130,7 +130,7 @@ impl Metered<SharedHttpConnector> {
 }
 
 /// The operation that a request asks for, in the protocol of ECS and Systems Manager or in that of EC2.
-fn operation(request: &HttpRequest) -> String {
+pub(super) fn operation(request: &HttpRequest) -> String {
     if let Some((_, operation)) = request.headers().get("x-amz-target").and_then(|name| name.split_once('.'))
     {
         return operation.to_owned();

@@ -240,7 +240,7 @@ pub enum LogLevel {
     Info,
     /// Each refresh and each failed request.
     Debug,
-    /// Everything, the AWS SDK's messages included.
+    /// Each request to AWS too: its name, its size and how long it took.
     Trace,
 }
 

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use ecs_discovery::render::printable;
+
 use super::layers::Layers;
 use super::usage;
 use crate::aws::{Aws, Environment};
@@ -25,7 +27,7 @@ pub(super) fn run(layers: Layers) -> ExitCode {
             // Nobody may be reading.
             let _ = writeln!(out, "The configuration is valid:\n");
             for (name, value) in shown {
-                let _ = writeln!(out, "  {name:width$}  {value}");
+                let _ = writeln!(out, "  {name:width$}  {}", printable(&value));
             }
             ExitCode::SUCCESS
         }

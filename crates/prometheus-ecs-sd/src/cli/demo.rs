@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::aws::{Aws, Share};
 use crate::board::Outlet;
-use crate::cli::{DemoArgs, EXIT_USAGE, serve, until_stopped};
+use crate::cli::{DemoArgs, EXIT_USAGE, serve, tell, until_stopped};
 use crate::config::{Account, Config, Mistakes, duration, listen, usable_directory};
 use crate::demo::{containers, fleet};
 use crate::discovery::Discovery;
@@ -33,7 +33,8 @@ pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
     let demo = match Demo::new(arguments) {
         Ok(demo) => demo,
         Err(mistakes) => {
-            eprintln!("error: {mistakes}\n\nFor more information, try 'demo --help'.");
+            tell(&mistakes);
+            eprintln!("\nFor more information, try 'demo --help'.");
             return ExitCode::from(EXIT_USAGE);
         }
     };

@@ -10,9 +10,10 @@ use ecs_discovery::arn::{ClusterArn, TaskArn};
 use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::render::explanation::{Colours, Text, json};
+use ecs_discovery::render::printable_json;
 
 use crate::aws::{Aws, Environment, SourceSpec, task_definition};
-use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, TargetArgs, failure, usage};
+use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, TargetArgs, failure, tell, usage};
 use crate::config::{self, Account, FileLayer, Mistakes};
 use crate::explain::{Wanted, explained};
 use crate::poller::NoSources;
@@ -151,12 +152,12 @@ async fn asked(arguments: &ExplainArgs, account: Account, rules: &Rules) -> Exit
     match explained(&source, &question.cluster, &question.wanted, rules).await {
         Ok(explained) => {
             let code = told(&explained.report, arguments.json);
-            explained.failures.iter().for_each(|failure| eprintln!("error: {failure}"));
+            explained.failures.iter().for_each(tell);
             let unknown = explained.report.targets() == 0 && !explained.failures.is_empty();
             if unknown { ExitCode::FAILURE } else { code }
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&error);
             ExitCode::FAILURE
         }
     }
@@ -211,7 +212,11 @@ impl Question {
 fn told(report: &Report, as_json: bool) -> ExitCode {
     let mut out = io::stdout();
     let colours = if has_colours(&out) { Colours::On } else { Colours::Off };
-    let text = if as_json { json::write(report) } else { Text(report, colours).to_string() };
+    let text = if as_json {
+        printable_json(&json::write(report)).into_owned()
+    } else {
+        Text(report, colours).to_string()
+    };
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if report.targets() > 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_SCRAPED) }
 }

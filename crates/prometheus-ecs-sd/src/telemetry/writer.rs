@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use ecs_discovery::render::printable_json;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Messages that wait to be written. What comes when so many wait is dropped and counted.
@@ -85,6 +86,28 @@ impl Write for &Queue {
 }
 
 impl<'a> MakeWriter<'a> for Queue {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+/// Takes messages in JSON in, and leaves nothing in them that does anything to a terminal.
+pub(super) struct PrintableJson(pub(super) Queue);
+
+impl Write for &PrintableJson {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&self.0).write_all(printable_json(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for PrintableJson {
     type Writer = &'a Self;
 
     fn make_writer(&'a self) -> Self::Writer {

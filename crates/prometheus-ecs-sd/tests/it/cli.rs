@@ -1,6 +1,6 @@
 //! The binary as people run it: exit codes, messages, signals.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -320,8 +320,11 @@ fn logs_can_be_json() {
 
 #[test]
 fn a_signal_stops_it_while_nobody_reads_its_log() {
-    // More messages than a pipe holds, from the AWS SDK.
-    let mut program = Program::on(&Aws::new(fleet(&[("prod", 2_000)]))).args(&["--log-level", "trace"]);
+    let mut program = Program::on(&Aws::new(fleet(&[("prod", 1)]))).args(&["--log-level", "trace"]);
+    // All that a pipe holds, so that there is no room for a message. Linux gives each 64 KiB.
+    let (_nobody_reads, mut pipe) = std::io::pipe().unwrap();
+    pipe.write_all(&[b' '; 64 << 10]).unwrap();
+    program.command.stderr(pipe);
     let last = program.path().join("5m-tasks.json");
     stops_at_once(&mut program, "-TERM", |_| last.exists());
 }

@@ -21,5 +21,6 @@ mod page;
 mod prometheus;
 mod reload;
 mod rotation;
+mod secrets;
 mod simulated;
 mod tools;
