@@ -49,6 +49,7 @@ pub enum Fault {
 pub struct Calls {
     operation: Option<String>,
     cluster: Option<String>,
+    id: Option<String>,
     account: Option<String>,
     region: Option<String>,
     further_pages: bool,
@@ -67,9 +68,14 @@ impl Calls {
         Self { operation: Some(operation.to_owned()), ..Self::default() }
     }
 
-    /// Of these, those that name this cluster, by name or ARN.
+    /// Of these, those that name this cluster, by name or ARN, alone or in a batch: AWS denies a batch as a whole.
     pub fn in_cluster(self, name: &str) -> Self {
         Self { cluster: Some(name.to_owned()), ..self }
+    }
+
+    /// Of these, those that ask for the thing whose id, or whose ARN's last part, this is, alone or in a batch.
+    pub fn asking_for(self, id: &str) -> Self {
+        Self { id: Some(id.to_owned()), ..self }
     }
 
     /// Of these, those that this account's credentials sign; AssumeRole is signed by the caller's.
@@ -100,9 +106,12 @@ impl Calls {
     fn name(&self, call: &Call) -> bool {
         let is =
             |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
-        let cluster = call.cluster.as_deref().unwrap_or_default();
+        let named = |wanted: &Option<String>, inputs: &[&Value]| {
+            wanted.as_deref().is_none_or(|wanted| inputs.iter().any(|input| has(input, wanted)))
+        };
         is(&self.operation, &call.operation)
-            && is(&self.cluster, cluster.rsplit('/').next().unwrap_or_default())
+            && named(&self.cluster, &[&call.input["cluster"], &call.input["clusters"]])
+            && named(&self.id, &[&call.input])
             && is(&self.account, &call.account)
             && is(&self.region, &call.region)
             && (!self.further_pages || TOKEN.iter().any(|name| call.input[name].is_string()))
@@ -112,6 +121,16 @@ impl Calls {
     fn hit(&self, number: u64) -> bool {
         let chosen = |(share, seed)| ((mix(seed ^ mix(number)) >> 11) as f64 / (1u64 << 53) as f64) < share;
         number >= self.spared && self.share.is_none_or(chosen)
+    }
+}
+
+/// Whether the id, or an ARN that ends in it, is among the texts of an input.
+fn has(input: &Value, id: &str) -> bool {
+    match input {
+        Value::String(text) => text.rsplit('/').next() == Some(id),
+        Value::Array(values) => values.iter().any(|value| has(value, id)),
+        Value::Object(fields) => fields.values().any(|value| has(value, id)),
+        _ => false,
     }
 }
 

@@ -42,6 +42,27 @@ fn a_fault_hits_the_calls_it_is_for_until_it_is_healed() {
 }
 
 #[test]
+fn a_batch_is_hit_whole_for_one_of_its_ids() {
+    let (aws, _) = fargate(2);
+    let ecs = |operation: &str, input| {
+        aws.answer(&json_request(&format!("AmazonEC2ContainerServiceV20141113.{operation}"), &input)).status
+    };
+    let arn = |name: &str| format!("arn:aws:ecs:{REGION}:{OWN_ACCOUNT}:cluster/{name}");
+    aws.inject(Fault::Denied, Calls::all().in_cluster("c"));
+    for (clusters, status) in [(json!(["d", "c"]), 400), (json!([arn("c")]), 400), (json!(["d", "cc"]), 200)]
+    {
+        assert_eq!(ecs("DescribeClusters", json!({"clusters": clusters})), status);
+    }
+    aws.heal();
+    let tasks = aws.change(|world| world.own(REGION).clusters["c"].tasks.keys().cloned().collect::<Vec<_>>());
+    let last_part = tasks[1].rsplit('/').next().unwrap();
+    aws.inject(Fault::Denied, Calls::of("DescribeTasks").asking_for(last_part));
+    for (tasks, status) in [(json!(tasks), 400), (json!([last_part]), 400), (json!([tasks[0]]), 200)] {
+        assert_eq!(ecs("DescribeTasks", json!({"cluster": "c", "tasks": tasks})), status);
+    }
+}
+
+#[test]
 fn a_share_of_the_calls_is_about_that_and_the_same_each_time() {
     let hit = |share, seed| {
         let (aws, _) = fargate(1);
