@@ -140,6 +140,14 @@ arn!(
     RoleArn, "role", "iam", &["role"]
 );
 
+impl ClusterArn {
+    /// The ARN of the cluster of that name in the same account and region.
+    pub(crate) fn with_name(&self, name: &str) -> Option<Self> {
+        let Parts { partition, region, account, .. } = parts(&self.0)?;
+        Self::parse(&format!("arn:{partition}:ecs:{region}:{account}:cluster/{name}")).ok()
+    }
+}
+
 impl TaskArn {
     /// The ARN of its cluster, which the short form does not name.
     pub fn cluster(&self) -> Option<ClusterArn> {

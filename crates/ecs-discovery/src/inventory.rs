@@ -4,6 +4,7 @@
 //! through [`Inventory::tasks`]. A fact stays until AWS says otherwise, or until nothing has used it for a
 //! while. Nothing here is published: that is for whoever concludes a refresh.
 
+mod denials;
 pub mod plan;
 pub mod question;
 pub mod saved;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Status, Task, TaskDefinition};
+use denials::Denials;
 use question::Failure;
 use texts::Texts;
 
@@ -34,6 +36,7 @@ pub struct Inventory {
     container_instances: Facts<ContainerInstanceArn, ContainerInstance>,
     hosts: Facts<InstanceId, Arc<Host>>,
     texts: Texts,
+    denials: Denials,
     /// The refresh that is on, or was last.
     refresh: u64,
     /// When unused facts were last looked for.
@@ -220,6 +223,11 @@ impl Inventory {
     /// How many definitions, container instances and hosts are known.
     pub fn cached(&self) -> [usize; 3] {
         [self.definitions.known.len(), self.container_instances.known.len(), self.hosts.known.len()]
+    }
+
+    /// Whether AWS denies something that this operation is to be asked for.
+    pub fn is_denied(&self, operation: &str) -> bool {
+        self.denials.any_of(operation)
     }
 
     /// The known tasks of a cluster, joined, by ARN.

@@ -28,6 +28,9 @@ pub struct Scope {
     pub standing: Standing,
     /// When it was last heard, as a duration since the moment that all times here count from; zero if it never was.
     pub heard: Duration,
+    /// Whether it could not be heard at the last refresh because AWS denies it to the credentials, as long as nobody
+    /// changes that.
+    pub denied: bool,
 }
 
 /// Whether a scope could be heard at the last refresh, or why not.
@@ -61,7 +64,7 @@ impl Standing {
 impl Scope {
     /// The scope as it was heard just now.
     pub fn heard(derived: Arc<Derived>, now: Duration) -> Self {
-        Self { derived, standing: Standing::Heard, heard: now }
+        Self { derived, standing: Standing::Heard, heard: now, denied: false }
     }
 
     /// The scope when it cannot be heard: what it came to stays.
@@ -71,7 +74,7 @@ impl Scope {
             Standing::Retired(_) => Standing::Retired(why),
             Standing::Heard | Standing::Held(_) | Standing::Restored => Standing::Held(why),
         };
-        Self { derived: self.derived.clone(), standing, heard: self.heard }
+        Self { derived: self.derived.clone(), standing, heard: self.heard, denied: false }
     }
 
     /// The scope as it is published: emptied if it was not heard for longer than `max_staleness`.
@@ -84,12 +87,13 @@ impl Scope {
         if now.saturating_sub(self.heard) <= max_staleness {
             return self.clone();
         }
-        Self { derived: Arc::default(), standing: Standing::Retired(why), heard: self.heard }
+        Self { derived: Arc::default(), standing: Standing::Retired(why), ..*self }
     }
 
     /// A scope that could not be heard the first time.
     pub fn unheard(why: String) -> Self {
-        Self { derived: Arc::default(), standing: Standing::Unheard(why), heard: Duration::ZERO }
+        let (derived, standing) = (Arc::default(), Standing::Unheard(why));
+        Self { derived, standing, heard: Duration::ZERO, denied: false }
     }
 
     /// Why it was not heard at its last refresh, if so.
@@ -186,8 +190,7 @@ impl Snapshot {
 
     fn scopes_since<'a>(&'a self, before: &'a Self) -> Vec<(&'a ClusterArn, ScopeChange<'a>)> {
         let now = self.scopes.iter().filter_map(|(cluster, scope)| {
-            let earlier = before.scopes.get(cluster).map(|scope| &scope.standing);
-            Some((cluster, ScopeChange::new(earlier, &scope.standing)?))
+            Some((cluster, ScopeChange::new(before.scopes.get(cluster), scope)?))
         });
         let gone = before.scopes.keys().filter(|cluster| !self.scopes.contains_key(*cluster));
         now.chain(gone.map(|cluster| (cluster, ScopeChange::Gone))).collect()
@@ -203,6 +206,13 @@ pub enum ScopeChange<'a> {
     HeardAgain,
     /// It could not be heard, and keeps what it came to.
     Held(&'a str),
+    /// AWS denies it. It keeps what it came to, if anything is known of it.
+    Denied {
+        /// AWS's answer.
+        why: &'a str,
+        /// Whether it was ever heard.
+        known: bool,
+    },
     /// It could not be heard for so long that it was emptied.
     Retired(&'a str),
     /// It could not be heard, and never was.
@@ -215,11 +225,16 @@ pub enum ScopeChange<'a> {
 
 impl<'a> ScopeChange<'a> {
     /// None if both stand for the same: the wording of an error may change from answer to answer.
-    fn new(before: Option<&Standing>, now: &'a Standing) -> Option<Self> {
-        if before.is_some_and(|before| discriminant(before) == discriminant(now)) {
+    fn new(before: Option<&Scope>, now: &'a Scope) -> Option<Self> {
+        let sort = |scope: &Scope| (discriminant(&scope.standing), scope.denied);
+        if before.is_some_and(|before| sort(before) == sort(now)) {
             return None;
         }
-        Some(match (now, before) {
+        let before = before.map(|before| &before.standing);
+        Some(match (&now.standing, before) {
+            (Standing::Held(why) | Standing::Unheard(why), _) if now.denied => {
+                Self::Denied { why, known: now.is_known() }
+            }
             (Standing::Heard, None | Some(Standing::Restored)) => Self::Heard,
             (Standing::Heard, Some(_)) => Self::HeardAgain,
             (Standing::Held(why), _) => Self::Held(why),

@@ -125,7 +125,7 @@ impl Discovery {
         let published = self.publisher.subscribe();
         self.restore();
         self.poller.once(&mut self.publisher).await;
-        let complete = published.borrow().complete;
+        let complete = is_complete(&published.borrow(), &self.config);
         // The sinks end when there is nothing more to come.
         drop((self.publisher, self.outlet));
         self.changes.await.expect("panics are caught in the sink");
@@ -141,6 +141,13 @@ impl Discovery {
             self.poller.restore(before, false, &mut self.publisher);
         }
     }
+}
+
+/// Whether all was heard that was asked for: a cluster that AWS denies was, if it is selected by its name.
+fn is_complete(published: &Published, config: &Config) -> bool {
+    let is_named = |cluster| config.accounts.iter().any(|account| account.clusters.names(cluster));
+    let mut scopes = published.snapshot.scopes.iter();
+    published.complete && !scopes.any(|(cluster, scope)| scope.denied && is_named(cluster))
 }
 
 /// Waits for a configuration that is another one and can be; answers the others.

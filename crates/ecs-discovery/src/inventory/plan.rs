@@ -7,6 +7,7 @@
 
 mod clusters;
 mod conclude;
+mod halves;
 mod hear;
 mod pages;
 
@@ -14,12 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use crate::inventory::denials::Kind;
 use crate::inventory::question::{Failure, Question};
-use crate::inventory::selection::{ClusterPattern, ClusterSelection};
+use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{InstanceId, Task};
 
 pub use conclude::Conclusion;
+use halves::Search;
 use pages::Pages;
 
 /// One refresh in progress; it owns the source's facts meanwhile.
@@ -39,6 +42,11 @@ pub struct Refresh {
     clusters_seen: BTreeSet<ClusterArn>,
     clusters_listed: BTreeSet<ClusterArn>,
     scopes: BTreeMap<ClusterArn, ScopeRefresh>,
+    /// Named clusters of which nothing is known, since they may not be described.
+    denied_names: Vec<(Box<str>, Failure)>,
+    searches: BTreeMap<Kind, Search>,
+    /// By operation, how many batches were halved.
+    splits: BTreeMap<&'static str, usize>,
     /// What was asked for in this refresh, so that it is asked once.
     definitions: BTreeSet<TaskDefinitionArn>,
     instances: BTreeSet<ContainerInstanceArn>,
@@ -65,6 +73,8 @@ struct ScopeRefresh {
     changed: bool,
     /// Whether AWS called tasks missing that it had just listed, and of which nothing else is known.
     doubtful: bool,
+    /// Why a task of which nothing is known could not be described, while others could.
+    denied: Option<Failure>,
     failure: Option<Failure>,
     gone: bool,
 }
@@ -114,6 +124,9 @@ impl Refresh {
             clusters_seen: BTreeSet::new(),
             clusters_listed: BTreeSet::new(),
             scopes: BTreeMap::new(),
+            denied_names: Vec::new(),
+            searches: BTreeMap::new(),
+            splits: BTreeMap::new(),
             definitions: BTreeSet::new(),
             instances: BTreeSet::new(),
             hosts: BTreeSet::new(),
@@ -122,16 +135,11 @@ impl Refresh {
             learned: false,
             partial: false,
         };
-        match refresh.selection.named() {
-            None => refresh.ask(Question::Clusters { page: None }),
-            Some(named) => {
-                let is_known =
-                    |pattern: &ClusterPattern| refresh.inventory.clusters().any(|arn| pattern.matches(arn));
-                let unknown = named.iter().filter(|pattern| !is_known(pattern));
-                let unknown: Vec<Box<str>> = unknown.map(|pattern| pattern.as_str().into()).collect();
-                refresh.ask_cluster_details(&unknown);
-                refresh.begin_known_scopes();
-            }
+        if refresh.selection.needs_listing() {
+            refresh.ask(Question::Clusters { page: None });
+        } else {
+            refresh.begin_known_scopes();
+            refresh.ask_named_clusters();
         }
         refresh
     }
@@ -139,6 +147,9 @@ impl Refresh {
     /// The questions that can be asked now and have not been given out yet. Pages of a listing are asked for one
     /// after the other, so they should not have to wait behind batches.
     pub fn questions(&mut self) -> Vec<Question> {
+        if self.open == 0 && self.ready.is_empty() {
+            self.begin_denied_scopes();
+        }
         if self.open == 0 && self.ready.is_empty() {
             // Nothing else can add a host: what is waiting is as full a batch as it gets.
             self.ask_hosts(1);
@@ -171,18 +182,18 @@ impl Refresh {
 
     fn ask_cluster_details(&mut self, clusters: &[Box<str>]) {
         for batch in clusters.chunks(Question::CLUSTERS) {
-            self.ask(Question::ClusterDetails { clusters: batch.to_vec() });
+            self.ask_batch(Question::ClusterDetails { clusters: batch.to_vec() });
         }
     }
 
     /// Asks for tasks of a cluster in full batches, and with `rest` for what remains too.
     fn ask_task_details(&mut self, cluster: &ClusterArn, rest: bool) {
-        let Some(scope) = self.scopes.get_mut(cluster) else { return };
-        while scope.to_describe.len() >= Question::TASKS || (rest && !scope.to_describe.is_empty()) {
+        while let Some(scope) = self.scopes.get_mut(cluster)
+            && (scope.to_describe.len() >= Question::TASKS || (rest && !scope.to_describe.is_empty()))
+        {
             let batch = scope.to_describe.len().min(Question::TASKS);
             let tasks = scope.to_describe.drain(..batch).collect();
-            scope.describing += 1;
-            self.ready.push(Question::TaskDetails { cluster: cluster.clone(), tasks });
+            self.ask_batch(Question::TaskDetails { cluster: cluster.clone(), tasks });
         }
     }
 
@@ -212,10 +223,11 @@ impl Refresh {
 
     /// Asks for a cluster's waiting container instances in full batches, as long as there are `least`.
     fn ask_container_instances(&mut self, cluster: &ClusterArn, least: usize) {
-        let Some(scope) = self.scopes.get_mut(cluster) else { return };
-        while scope.instances.len() >= least {
+        while let Some(scope) = self.scopes.get_mut(cluster)
+            && scope.instances.len() >= least
+        {
             let instances = take(&mut scope.instances, Question::CONTAINER_INSTANCES);
-            self.ready.push(Question::ContainerInstances { cluster: cluster.clone(), instances });
+            self.ask_batch(Question::ContainerInstances { cluster: cluster.clone(), instances });
         }
     }
 
@@ -234,11 +246,11 @@ impl Refresh {
     fn ask_hosts(&mut self, least: usize) {
         while self.waiting_ec2.len() >= least {
             let instances = take(&mut self.waiting_ec2, Question::EC2_INSTANCES);
-            self.ready.push(Question::Ec2Instances { instances });
+            self.ask_batch(Question::Ec2Instances { instances });
         }
         while self.waiting_external.len() >= least.min(Question::EXTERNAL_INSTANCES) {
             let instances = take(&mut self.waiting_external, Question::EXTERNAL_INSTANCES);
-            self.ready.push(Question::ExternalInstances { instances });
+            self.ask_batch(Question::ExternalInstances { instances });
         }
     }
 

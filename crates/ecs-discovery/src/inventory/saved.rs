@@ -91,7 +91,7 @@ impl Saved {
             let lacking = views.iter().any(TaskView::is_lacking);
             let derived = Arc::new(derive(views, rules));
             let heard = held_since.unwrap_or(as_of);
-            scopes.insert(arn.clone(), Scope { derived, standing: Standing::Restored, heard });
+            scopes.insert(arn.clone(), Scope { derived, standing: Standing::Restored, heard, denied: false });
             let facts = ScopeFacts { cluster, described, tasks, lacking, refreshed: now, recheck_debt: 0.0 };
             inventory.scopes.insert(arn, facts);
         }

@@ -47,6 +47,15 @@ impl ClusterPattern {
         }
     }
 
+    /// The name of the one cluster in a source that it can match; none of a glob.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Arn(arn) => Some(arn.last_part()),
+            Self::Name(name) => Some(name),
+            Self::Glob(_) => None,
+        }
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         match self {
@@ -78,21 +87,17 @@ impl ClusterSelection {
         }
     }
 
-    /// The names and ARNs, when these are all there is, so that nothing need be listed.
-    pub(crate) fn named(&self) -> Option<&[ClusterPattern]> {
-        match self {
-            Self::Matching(patterns)
-                if !patterns.iter().any(|one| matches!(one, ClusterPattern::Glob(_))) =>
-            {
-                Some(patterns)
-            }
-            _ => None,
-        }
+    /// Whether a pattern means this cluster and no other, so that it was asked for.
+    pub fn names(&self, cluster: &ClusterArn) -> bool {
+        self.patterns().iter().any(|pattern| pattern.name().is_some() && pattern.matches(cluster))
     }
 
     /// Whether clusters must be listed to know which are selected.
     pub fn needs_listing(&self) -> bool {
-        self.named().is_none()
+        match self {
+            Self::All => true,
+            Self::Matching(patterns) => patterns.iter().any(|pattern| pattern.name().is_none()),
+        }
     }
 
     /// What is left for one source: an ARN is asked for only where it can be.

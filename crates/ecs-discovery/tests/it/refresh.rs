@@ -1,6 +1,7 @@
 //! What a refresh asks, what it makes of failures, and when a target leaves.
 
 mod asking;
+mod denied;
 mod failing;
 mod leaving;
 mod paging;

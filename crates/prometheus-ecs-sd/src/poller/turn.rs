@@ -116,6 +116,7 @@ impl Turn {
         let mut refresh =
             Refresh::begin(inventory, selection, settings.clock.now(), settings.recheck_interval);
         let mut waiting = Waiting::default();
+        let (mut answered, mut denied) = (BTreeSet::new(), BTreeSet::new());
         let mut asking = FuturesUnordered::new();
         loop {
             let questions = refresh.questions();
@@ -135,18 +136,33 @@ impl Turn {
             settings.progress.answered.fetch_add(1, Ordering::Relaxed);
             waiting.done(&question, answer.as_ref().err());
             match answer {
-                Ok(answer) => refresh.answered(question, answer),
+                Ok(answer) => {
+                    answered.insert(question.operation());
+                    refresh.answered(question, answer);
+                }
                 Err(failure) => {
+                    if failure.kind == FailureKind::Denied {
+                        denied.insert(question.operation());
+                    }
                     self.note_failure(&mut known.denied, &question, &failure);
                     refresh.failed(question, failure);
                 }
             }
         }
         drop(asking);
-        refresh.finish(&settings.rules, &known.scopes)
+        let conclusion = refresh.finish(&settings.rules, &known.scopes);
+        let is_allowed = |operation: &str| {
+            answered.contains(operation)
+                && !denied.contains(operation)
+                && !conclusion.inventory.is_denied(operation)
+        };
+        for operation in known.denied.extract_if(.., |operation| is_allowed(operation)) {
+            info!(source = %self.name, operation, "request is allowed again");
+        }
+        conclusion
     }
 
-    /// A permission that is missing shows as missing labels or targets; what to do is said once. Listings are
+    /// A permission that is missing shows as missing labels or targets; what to do is said when that begins. Listings are
     /// left out, since their failures are the source's or the cluster's and told as such.
     fn note_failure(&self, denied: &mut BTreeSet<&'static str>, question: &Question, error: &Failure) {
         let operation = question.operation();

@@ -122,6 +122,9 @@ fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)]) {
             ScopeChange::Held(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read; its targets stay as they were");
             }
+            ScopeChange::Denied { why: error, .. } => {
+                warn!(cluster = name, account, region, %error, "cluster may not be read; allow ecs:ListTasks and ecs:DescribeTasks on it, or select others with --cluster");
+            }
             ScopeChange::Retired(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read for longer than --max-staleness; its targets are gone");
             }

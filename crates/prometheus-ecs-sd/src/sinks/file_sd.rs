@@ -139,11 +139,13 @@ impl FileSd {
         self.files.iter().map(TargetFile::name)
     }
 
-    /// Makes the files say what the snapshot says. With `complete`, every scope was just heard, and files that
+    /// Makes the files say what the snapshot says. With `complete`, every scope was just heard that may be, and files that
     /// stay as they are get a new modification time. A file that cannot be written stays as it was, is
     /// reported, and is tried again next time. Returns whether all could be written.
     pub fn write(&mut self, snapshot: &Arc<Snapshot>, complete: bool) -> bool {
-        if complete {
+        // A cluster that is denied and was never heard may be in the files of the run before.
+        let is_whole = complete && snapshot.scopes.values().all(Scope::is_known);
+        if is_whole {
             self.put_off = 0;
         }
         let put_off = self.put_off > 0 && self.files.iter().any(TargetFile::is_of_the_run_before);
@@ -169,7 +171,7 @@ impl FileSd {
                     |target: &&Target| interval.as_ref().is_none_or(|interval| target.interval == *interval);
                 let mut own = targets.iter().copied().filter(is_own).peekable();
                 // The targets of the run before are not replaced by none as long as some scope was never heard.
-                if is_of_the_run_before && own.peek().is_none() && !complete && !is_known(snapshot) {
+                if is_of_the_run_before && own.peek().is_none() && !is_whole && !is_known(snapshot) {
                     continue;
                 }
                 file.update(&self.directory, own, complete)

@@ -176,7 +176,10 @@ impl Entry {
 fn kind_of(change: ScopeChange<'_>) -> Kind {
     match change {
         ScopeChange::Heard | ScopeChange::HeardAgain => Kind::ScopeHeard,
-        ScopeChange::Held(_) | ScopeChange::Retired(_) | ScopeChange::Unheard(_) => Kind::ScopeHeld,
+        ScopeChange::Held(_)
+        | ScopeChange::Denied { .. }
+        | ScopeChange::Retired(_)
+        | ScopeChange::Unheard(_) => Kind::ScopeHeld,
         ScopeChange::Restored => Kind::ScopeRestored,
         ScopeChange::Gone => Kind::ScopeGone,
     }
@@ -187,6 +190,8 @@ fn words_of(change: ScopeChange<'_>) -> String {
         ScopeChange::Heard => "heard".to_owned(),
         ScopeChange::HeardAgain => "heard again".to_owned(),
         ScopeChange::Held(why) => format!("held, its targets stay as they were: {why}"),
+        ScopeChange::Denied { why, known: true } => format!("denied, its targets stay as they were: {why}"),
+        ScopeChange::Denied { why, known: false } => format!("denied, and not heard yet: {why}"),
         ScopeChange::Retired(why) => format!("retired, its targets are gone: {why}"),
         ScopeChange::Unheard(why) => format!("not heard yet: {why}"),
         ScopeChange::Restored => "as it was before the start or the reload".to_owned(),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ecs_simulator::{Aws, Delivery, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Response, World};
+use ecs_simulator::{
+    Aws, Calls, Delivery, Fault, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Response, World,
+};
 use insta::assert_snapshot;
 
 use crate::simulated::{fleet, opted_in};
@@ -176,7 +178,7 @@ fn once_tells_complete_incomplete_and_nothing_apart() {
 
     let bad =
         |call: &ecs_simulator::Call| call.cluster.as_deref().is_some_and(|cluster| cluster.ends_with("bad"));
-    aws.on_call(move |call| bad(call).then(|| Response::denied(call)));
+    aws.on_call(move |call| bad(call).then(|| Response::throttled(call)));
     let mut program = Program::on(&aws).args(&["--once"]);
     let output = program.command.output().unwrap();
     assert_eq!(output.status.code(), Some(3));
@@ -188,6 +190,27 @@ fn once_tells_complete_incomplete_and_nothing_apart() {
     let mut program = Program::on(&aws).args(&["--once"]);
     assert_eq!(program.command.output().unwrap().status.code(), Some(1));
     assert!(!program.path().join("1m-tasks.json").exists());
+}
+
+#[test]
+fn a_denied_cluster_is_told_once_with_what_to_do_and_fails_only_who_named_it() {
+    let aws = Aws::new(fleet(&[("prod", 1), ("secret", 1)]));
+    aws.inject(Fault::Denied, Calls::all().in_cluster("secret"));
+    for (clusters, code) in [(&[][..], 0), (&["--cluster", "prod"], 0), (&["--cluster", "prod", "secret"], 3)]
+    {
+        let mut program = Program::on(&aws).args(&["--once"]).args(clusters);
+        let output = program.command.output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{clusters:?}: {log}");
+        let told: Vec<_> = log.lines().filter(|line| line.contains("cluster may not be read")).collect();
+        assert_eq!(told.len(), usize::from(clusters.last() != Some(&"prod")), "{log}");
+        for line in told {
+            assert!(line.contains(
+                "allow ecs:ListTasks and ecs:DescribeTasks on it, or select others with --cluster"
+            ));
+            assert!(line.contains("secret") && line.contains("AccessDeniedException"), "{line}");
+        }
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What AWS says about clusters: which there are, and which are gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::arn::ClusterArn;
 use crate::inventory::question::{Failure, FailureKind, Question};
+use crate::inventory::selection::ClusterPattern;
 use crate::model::Cluster;
 
-use super::Refresh;
 use super::pages::Listed;
+use super::{Refresh, ScopeRefresh};
 
 impl Refresh {
     pub(super) fn clusters_heard(&mut self, clusters: Vec<ClusterArn>, next: Option<String>) {
@@ -37,19 +39,46 @@ impl Refresh {
         let unlisted = unlisted.iter().map(|cluster| cluster.last_part());
         let to_describe: Vec<Box<str>> =
             new.map(|cluster| cluster.as_str()).chain(unlisted).map(Into::into).collect();
-        self.ask_cluster_details(&to_describe);
         for cluster in foreign {
             self.scopes.entry(cluster).or_default().gone = true;
         }
         for cluster in listed {
             self.begin_scope(cluster);
         }
+        self.ask_cluster_details(&to_describe);
     }
 
-    /// What is known goes on being followed; only without credentials there is no use in asking.
+    /// Asks for the clusters that are named and were not described yet. By name, since AWS refuses ARNs of another account,
+    /// and which one the credentials are of may not be known.
+    pub(super) fn ask_named_clusters(&mut self) {
+        let scopes = &self.inventory.scopes;
+        let is_described = |pattern: &ClusterPattern| {
+            scopes.iter().any(|(cluster, facts)| facts.described && pattern.matches(cluster))
+        };
+        let names: BTreeSet<_> = self.selection.patterns().iter().filter(|one| !is_described(one)).collect();
+        let names: BTreeSet<_> = names.into_iter().filter_map(ClusterPattern::name).map(Box::from).collect();
+        self.ask_cluster_details(&Vec::from_iter(names));
+    }
+
+    /// A named cluster that may not be described may still be read: its ARN follows from that of another one.
+    pub(super) fn begin_denied_scopes(&mut self) {
+        let read = self.scopes.iter().find(|(_, scope)| scope.listed).map(|(cluster, _)| cluster.clone());
+        for (name, failure) in std::mem::take(&mut self.denied_names) {
+            match &read {
+                Some(read) => {
+                    let cluster = read.with_name(&name).filter(|cluster| self.selection.selects(cluster));
+                    cluster.into_iter().for_each(|cluster| self.begin_scope(cluster));
+                }
+                None => drop(self.clusters_failed.get_or_insert(failure)),
+            }
+        }
+    }
+
+    /// What is known or named goes on being followed; only without credentials there is no use in asking.
     pub(super) fn listing_of_clusters_failed(&mut self, failure: Failure) {
         if failure.kind != FailureKind::NoCredentials {
             self.begin_known_scopes();
+            self.ask_named_clusters();
         }
         self.clusters_failed = Some(failure);
     }
@@ -80,16 +109,24 @@ impl Refresh {
 
     /// Clusters that only lack their tags go on without; one that was to be confirmed is held.
     pub(super) fn cluster_details_failed(&mut self, clusters: &[Box<str>], failure: &Failure) {
-        let is_it = |cluster: &&ClusterArn| clusters.iter().any(|name| is_named(cluster, name));
-        let held: Vec<_> = self.inventory.clusters().filter(is_it).cloned().collect();
-        for cluster in held {
-            if !self.scopes.contains_key(&cluster) {
-                self.scope_failed(&cluster, failure.clone());
+        let is_denied = failure.kind == FailureKind::Denied;
+        let is_refused = |scope: &ScopeRefresh| {
+            scope.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::NotFound)
+        };
+        for name in clusters {
+            let known = self.inventory.scopes.iter().find(|(cluster, _)| is_named(cluster, name));
+            let is_blank = known.is_some_and(|(_, facts)| !facts.described && facts.tasks.is_empty());
+            match known.map(|(cluster, _)| cluster.clone()) {
+                Some(cluster) => match self.scopes.get_mut(&cluster) {
+                    None => self.scope_failed(&cluster, failure.clone()),
+                    // Nothing was ever seen of it, and its tasks cannot be listed: it does not exist.
+                    Some(scope) if is_denied && is_blank && is_refused(scope) => scope.gone = true,
+                    Some(_) => {}
+                },
+                None if is_denied => self.denied_names.push((name.clone(), failure.clone())),
+                // Of clusters that are named and were never seen nothing is known at all.
+                None => drop(self.clusters_failed.get_or_insert(failure.clone())),
             }
-        }
-        // Of clusters that are named and were never seen nothing is known at all.
-        if self.selection.named().is_some() && self.clusters_failed.is_none() {
-            self.clusters_failed = Some(failure.clone());
         }
     }
 }

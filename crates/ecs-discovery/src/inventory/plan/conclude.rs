@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::arn::ClusterArn;
 use crate::derive::{Rules, derive};
-use crate::inventory::question::Failure;
+use crate::inventory::question::{Failure, FailureKind};
 use crate::inventory::{Inventory, TaskView};
 use crate::snapshot::{Scope, Standing};
 
@@ -29,17 +29,20 @@ pub struct Conclusion {
 }
 
 impl Conclusion {
-    /// Whether every scope was heard, with all that its targets depend on.
+    /// Whether every scope was heard that may be, with all that its targets depend on. If none may be, it is not.
     pub fn is_complete(&self) -> bool {
+        let is_heard = |scope: &Scope| scope.standing == Standing::Heard;
         self.failure.is_none()
             && !self.partial
-            && self.scopes.values().all(|scope| scope.standing == Standing::Heard)
+            && self.scopes.values().all(|scope| is_heard(scope) || scope.denied)
+            && (self.scopes.is_empty() || self.scopes.values().any(is_heard))
     }
 }
 
 impl Refresh {
     /// Ends the refresh, all its questions being answered or failed. `before` is what the source came to last time.
     pub fn finish(mut self, rules: &Rules, before: &BTreeMap<ClusterArn, Scope>) -> Conclusion {
+        self.remember_denials();
         let mut refreshed = std::mem::take(&mut self.scopes);
         let mut scopes = BTreeMap::new();
         let clusters: Vec<_> = self.inventory.clusters().cloned().collect();
@@ -51,9 +54,11 @@ impl Refresh {
                 continue;
             }
             let scope = match self.why_held(&refresh) {
-                Some(why) => {
+                Some((why, denied)) => {
                     self.inventory.scopes.entry(cluster.clone()).and_modify(|facts| facts.lacking = true);
-                    earlier.map_or_else(|| Scope::unheard(why.clone()), |scope| scope.held(why.clone()))
+                    let held = |scope: &Scope| scope.held(why.clone());
+                    let scope = earlier.map_or_else(|| Scope::unheard(why.clone()), held);
+                    Scope { denied, ..scope }
                 }
                 None => self.concluded(&cluster, &refresh, rules, earlier),
             };
@@ -63,14 +68,15 @@ impl Refresh {
         Conclusion { inventory: self.inventory, scopes, failure: self.clusters_failed, partial: self.partial }
     }
 
-    fn why_held(&self, refresh: &ScopeRefresh) -> Option<String> {
+    /// Why, and whether that is because AWS denies it.
+    fn why_held(&self, refresh: &ScopeRefresh) -> Option<(String, bool)> {
         if let Some(failure) = &refresh.failure {
-            return Some(failure.message.clone());
+            return Some((failure.message.clone(), failure.kind == FailureKind::Denied));
         }
         let heard = refresh.listed && refresh.describing == 0 && refresh.to_describe.is_empty();
         let unheard =
             || self.clusters_failed.as_ref().map_or("it was not asked for", |failure| &failure.message);
-        (!heard).then(|| unheard().to_owned())
+        (!heard).then(|| (unheard().to_owned(), false))
     }
 
     fn concluded(
@@ -96,9 +102,13 @@ impl Refresh {
         }
         let doubt =
             || refresh.doubtful.then(|| "AWS lists tasks of which it says that there are none".to_owned());
-        match (heard, failure.or_else(doubt)) {
+        let denied = refresh.denied.as_ref().map(ToString::to_string);
+        let is_denied = denied.is_some() || self.are_instances_denied(cluster);
+        match (heard, failure.or(denied).or_else(doubt)) {
             // A first look that yields nothing because calls failed has seen nothing.
-            (None, Some(why)) if derived.targets.is_empty() => Scope::unheard(why),
+            (None, Some(why)) if derived.targets.is_empty() => {
+                Scope { denied: is_denied, ..Scope::unheard(why) }
+            }
             (Some(scope), _) if *scope.derived == derived => Scope::heard(scope.derived.clone(), self.now),
             _ => Scope::heard(Arc::new(derived), self.now),
         }

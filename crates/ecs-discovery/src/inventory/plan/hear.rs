@@ -15,7 +15,8 @@ use super::{Around, Refresh, is_of_hosts};
 impl Refresh {
     /// Takes in the answer to a question; one that does not fit its question counts as a failure.
     pub fn answered(&mut self, question: Question, answer: Answer) {
-        let of_hosts = is_of_hosts(&question);
+        let (of_hosts, kind) = (is_of_hosts(&question), question.kind());
+        self.was_allowed(&question);
         match (question, answer) {
             (Question::Clusters { .. }, Answer::Clusters { clusters, next }) => {
                 self.clusters_heard(clusters, next)
@@ -61,23 +62,33 @@ impl Refresh {
                 return self.failed(question, Failure { kind: FailureKind::Unavailable, message });
             }
         }
+        self.ask_half(kind);
         self.close_one_of(of_hosts);
     }
 
     /// Takes in that a question has no answer.
     pub fn failed(&mut self, question: Question, failure: Failure) {
-        let of_hosts = is_of_hosts(&question);
+        let (of_hosts, kind) = (is_of_hosts(&question), question.kind());
+        let is_halved = self.is_halved(&question, &failure);
         let of_tasks =
             matches!(question, Question::TaskDefinition { .. } | Question::ContainerInstances { .. });
         self.partial |= (of_hosts || of_tasks) && failure.may_pass();
         match question {
+            Question::TaskDetails { cluster, .. } if is_halved => self.batch_heard(&cluster),
+            _ if is_halved => {}
             Question::Clusters { .. } => self.listing_of_clusters_failed(failure),
             Question::ClusterDetails { clusters } => self.cluster_details_failed(&clusters, &failure),
             Question::Tasks { cluster, .. } => {
-                if failure.kind == FailureKind::NotFound {
+                let is_unknown = failure.kind == FailureKind::NotFound;
+                self.scope_failed(&cluster, failure);
+                if is_unknown {
                     self.ask_cluster_details(&[cluster.as_str().into()]);
                 }
-                self.scope_failed(&cluster, failure);
+            }
+            // Whether that is the whole cluster's trouble is known in the end.
+            Question::TaskDetails { cluster, tasks } if failure.kind == FailureKind::Denied => {
+                tasks.iter().for_each(|task| self.task_denied(&cluster, task, &failure));
+                self.batch_heard(&cluster);
             }
             Question::TaskDetails { cluster, tasks } => {
                 self.not_rechecked(&cluster, &tasks);
@@ -98,6 +109,7 @@ impl Refresh {
                 }
             }
         }
+        self.ask_half(kind);
         self.close_one_of(of_hosts);
     }
 

@@ -164,7 +164,7 @@ fn a_describe_batch_begins_before_the_last_page() {
     }
     assert_snapshot!(operations.join("\n"), @"
     ListClusters
-    DescribeClusters + ListTasks
+    ListTasks + DescribeClusters
     DescribeTasks + ListTasks
     DescribeTasks + ListTasks
     DescribeTasks

@@ -125,10 +125,10 @@ fn a_cluster_that_was_never_heard_says_so_and_has_no_targets() {
     let mut source = Source::default();
     source.refresh_failing(
         &world(),
-        FailureKind::Denied,
+        FailureKind::Throttled,
         |question| matches!(question, Question::Tasks { cluster, .. } if *cluster == cluster_arn("a")),
     );
-    assert_eq!(source.scope("a").standing, Standing::Unheard("Denied".to_owned()));
+    assert_eq!(source.scope("a").standing, Standing::Unheard("Throttled".to_owned()));
     assert!(source.scope("a").derived.targets.is_empty());
     assert_eq!(source.scope("bb").standing, Standing::Heard);
     assert!(!source.complete);

@@ -47,6 +47,24 @@ async fn a_cluster_that_was_never_heard_is_missed_since_the_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_denied_cluster_is_told_and_keeps_no_refresh_from_being_complete() {
+    let stage = Stage::new(fleet(&[("a", 2), ("b", 3)]));
+    stage.simulator.inject(Fault::Denied, Calls::all().in_cluster("b"));
+    let mut running = stage.run().await;
+    let completed = "last_complete_refresh_timestamp_seconds{source=\"own account eu-central-1\"}";
+    let denied = |now: &Now, name: &str| now.sample(&format!("cluster_denied{}", cluster(name)));
+    running.next().await;
+    let first = Now::of(&running);
+    assert_eq!([denied(&first, "a"), denied(&first, "b")], [Some(0.0), Some(1.0)]);
+    running.next().await;
+    assert!(Now::of(&running).sample(completed) > first.sample(completed));
+    assert!(first.sample(completed) > Some(0.0));
+    stage.simulator.heal();
+    running.next().await;
+    assert_eq!(denied(&Now::of(&running), "b"), Some(0.0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_series_of_a_cluster_go_with_it() {
     let stage = Stage::new(fleet(&[("a", 2), ("b", 3)]));
     let mut running = stage.run().await;

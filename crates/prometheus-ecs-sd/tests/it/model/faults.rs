@@ -173,6 +173,11 @@ impl Trouble {
         self.faults.lock().unwrap().iter().any(Fault::deceives)
     }
 
+    /// Whether AWS may deny what it allows.
+    pub(super) fn denies(&self) -> bool {
+        self.faults.lock().unwrap().iter().any(|fault| fault.kind == Kind::Denied)
+    }
+
     /// Whether AWS may say now that it knows no such definition.
     pub(super) fn denies_definitions(&self) -> bool {
         let lies = |fault: &Fault| {

@@ -26,6 +26,8 @@ const RECOVERY: Duration = Duration::from_secs(240);
 const RECHECK: Duration = Duration::from_secs(600);
 /// How long AWS is taken at its word that it knows no such definition.
 const DEFINITION_REFUSED: Duration = Duration::from_secs(120);
+/// How long what was denied while others of its kind were allowed is not asked for again.
+const DENIED: Duration = Duration::from_secs(120);
 
 /// Plays a case; an error says what was not as it should be.
 pub(super) fn play(case: &Case) -> Result<(), String> {
@@ -85,6 +87,9 @@ impl<'a> Play<'a> {
                 self.watch.note(&self.trouble);
                 if self.trouble.denies_definitions() {
                     self.patience = self.patience.max(DEFINITION_REFUSED);
+                }
+                if self.trouble.denies() {
+                    self.patience = self.patience.max(DENIED);
                 }
             }
             Step::Heal => self.heal().await?,

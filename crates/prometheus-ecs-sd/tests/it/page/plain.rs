@@ -72,9 +72,14 @@ fn filters_leave_out_what_they_say() {
 
     let is_staging =
         |call: &ecs_simulator::Call| call.cluster.as_deref().is_some_and(|arn| arn.ends_with("staging"));
-    aws.on_call(move |call| is_staging(call).then(|| Response::denied(call)));
+    aws.on_call(move |call| is_staging(call).then(|| Response::throttled(call)));
     let page = served.shows("/?state=held", "1 cluster could not be heard");
     assert_eq!((rows(&page), count("state=heard")), (4, 3));
+    assert!(!page.contains("badge warn\">denied"), "{page}");
+    aws.on_call(move |call| is_staging(call).then(|| Response::denied(call)));
+    let page = served.shows("/?state=held", "1 cluster may not be read");
+    assert_eq!((rows(&page), count("state=heard")), (4, 3));
+    assert!(page.contains("badge warn\">denied"), "{page}");
 }
 
 #[test]

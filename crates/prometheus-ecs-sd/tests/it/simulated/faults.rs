@@ -2,6 +2,7 @@
 
 mod answers;
 mod calls;
+mod denied;
 mod files;
 mod hosts;
 mod items;

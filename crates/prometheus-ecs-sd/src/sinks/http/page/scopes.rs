@@ -103,6 +103,7 @@ fn cluster(arn: &ClusterArn, scope: &Scope, now: Reading) -> Markup {
             }
             td data-label="state" {
                 (badge(scope.standing.as_str()))
+                @if scope.denied { " " (badge("denied")) }
                 @if let Some(problem) = scope.problem() { p.problem { (clipped(problem)) } }
             }
             td data-label="heard" { @if scope.is_known() { (ago(scope.heard, now)) } @else { "never" } }

@@ -18,6 +18,8 @@ pub(super) enum Verdict {
     Restored,
     /// Some sources or clusters could not be heard.
     Incomplete { sources: usize, clusters: usize },
+    /// All was heard but these clusters, which AWS denies.
+    Denied { clusters: usize },
     /// All was heard, and there is no cluster.
     Empty,
     /// All was heard, but some containers are not scraped that should be.
@@ -30,7 +32,10 @@ impl Verdict {
     pub(super) fn new(published: &Published, sources: &[SourceStanding]) -> Self {
         let scopes = &published.snapshot.scopes;
         let troubled = sources.iter().filter(|source| source.problem.is_some()).count();
-        let in_trouble = scopes.values().filter(|scope| scope.problem().is_some()).count();
+        let count = |denied| {
+            scopes.values().filter(|scope| scope.problem().is_some() && scope.denied == denied).count()
+        };
+        let (in_trouble, denied) = (count(false), count(true));
         let restored = scopes.values().any(|scope| scope.standing == Standing::Restored);
         let unexpected = published.snapshot.findings().filter(|finding| finding.unexpected().is_some());
         match published.number {
@@ -39,6 +44,7 @@ impl Verdict {
             _ if troubled + in_trouble > 0 => Self::Incomplete { sources: troubled, clusters: in_trouble },
             _ if restored => Self::Restored,
             _ if scopes.is_empty() => Self::Empty,
+            _ if denied > 0 => Self::Denied { clusters: denied },
             _ => match unexpected.count() {
                 0 => Self::Well,
                 containers => Self::Unscraped { containers },
@@ -50,7 +56,7 @@ impl Verdict {
         match self {
             Self::Well => "good",
             Self::UnderWay | Self::Restored => "calm",
-            Self::Empty | Self::Unscraped { .. } | Self::Incomplete { .. } => "warn",
+            Self::Empty | Self::Unscraped { .. } | Self::Incomplete { .. } | Self::Denied { .. } => "warn",
             Self::Nothing { .. } => "bad",
         }
     }
@@ -62,7 +68,7 @@ impl Verdict {
             Self::UnderWay => "under way",
             Self::Restored => "restored",
             Self::Empty => "no clusters",
-            Self::Incomplete { .. } => "not all heard",
+            Self::Incomplete { .. } | Self::Denied { .. } => "not all heard",
             Self::Nothing { .. } => "nothing published",
         }
     }
@@ -78,6 +84,7 @@ impl Verdict {
                 format!("{} could not be heard in full", count(sources, "source"))
             }
             Self::Incomplete { clusters, .. } => format!("{} could not be heard", count(clusters, "cluster")),
+            Self::Denied { clusters } => format!("{} may not be read", count(clusters, "cluster")),
             Self::Unscraped { containers: 1 } => "1 container is not scraped".to_owned(),
             Self::Unscraped { containers } => format!("{} containers are not scraped", number(containers)),
         }
@@ -92,6 +99,9 @@ impl Verdict {
             Self::Empty => "Everything was heard. See that --region and --cluster name what you mean.",
             Self::Incomplete { .. } => {
                 "What was known stays as it was, and discovery goes on trying. The problem is below."
+            }
+            Self::Denied { .. } => {
+                "AWS denies it, and every other cluster was heard. Allow what is denied, or select others with --cluster."
             }
             Self::Unscraped { .. } => {
                 "Every cluster was heard. What is not scraped, why, and what to do about it is below."

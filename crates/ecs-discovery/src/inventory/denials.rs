@@ -1,0 +1,132 @@
+//! What the credentials do not allow to ask for, remembered for a while.
+//!
+//! IAM can allow an operation for some clusters, tasks or container instances only, and AWS denies a call that names one
+//! of the others as a whole. How the ids are told apart is the business of [`plan`](super::plan).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::arn::ClusterArn;
+use crate::inventory::question::Failure;
+
+/// After how long an id that was denied is asked for again, alone: as soon as a definition that AWS does not know. For
+/// some seconds after a policy was changed AWS may still deny what it allows.
+const ID_ASKED_AGAIN: Duration = Duration::from_secs(120);
+
+/// For how long ids of which none is allowed are asked for in whole batches only: telling them apart takes some calls for
+/// nothing. That all of them are allowed again shows at the next refresh.
+const SPLIT_AGAIN: Duration = Duration::from_secs(600);
+
+/// The things that one call can ask for: its operation, and the cluster that it names, if it names one.
+pub(super) type Kind = (&'static str, Option<ClusterArn>);
+
+/// All that was denied of one source.
+#[derive(Debug, Default)]
+pub(super) struct Denials {
+    kinds: BTreeMap<Kind, DeniedKind>,
+}
+
+#[derive(Debug, Default)]
+struct DeniedKind {
+    /// Ids that are denied though others are allowed.
+    ids: BTreeMap<Box<str>, DeniedId>,
+    /// Ids of which none is allowed, nor any other, and when that was found.
+    whole: BTreeSet<Box<str>>,
+    found: Duration,
+    /// When an id was last allowed while another was denied.
+    allowed: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct DeniedId {
+    why: Failure,
+    denied: Duration,
+    /// When it was last to be asked for.
+    wanted: Duration,
+}
+
+impl Denials {
+    /// Why an id that is to be asked for is known to be denied, and whether it is to be asked for again.
+    pub(super) fn of(&mut self, kind: &Kind, id: &str, now: Duration) -> Option<(Failure, bool)> {
+        let known = self.kinds.get_mut(kind)?.ids.get_mut(id)?;
+        known.wanted = now;
+        Some((known.why.clone(), now.saturating_sub(known.denied) >= ID_ASKED_AGAIN))
+    }
+
+    /// Whether this id is one of which no other is allowed either, as far as that is worth remembering.
+    pub(super) fn is_of_whole(&self, kind: &Kind, id: &str, now: Duration) -> bool {
+        self.kinds.get(kind).is_some_and(|denied| denied.whole.contains(id) && is_recent(denied.found, now))
+    }
+
+    /// Whether nothing of this kind is allowed.
+    pub(super) fn is_whole(&self, kind: &Kind) -> bool {
+        self.kinds.get(kind).is_some_and(|denied| !denied.whole.is_empty())
+    }
+
+    /// Whether something is denied that this operation was asked for.
+    pub(super) fn any_of(&self, operation: &str) -> bool {
+        let mut kinds = self.kinds.iter().filter(|((of, _), _)| *of == operation);
+        kinds.any(|(_, denied)| !(denied.whole.is_empty() && denied.ids.is_empty()))
+    }
+
+    /// Whether something of this kind was allowed within that time, although something is denied.
+    pub(super) fn is_mixed(&self, kind: &Kind, within: Duration, now: Duration) -> bool {
+        let allowed = self.kinds.get(kind).and_then(|denied| denied.allowed);
+        allowed.is_some_and(|when| now.saturating_sub(when) < within)
+    }
+
+    /// Whether single ids of this kind are denied.
+    pub(super) fn any_id(&self, kind: &Kind) -> bool {
+        self.kinds.get(kind).is_some_and(|denied| !denied.ids.is_empty())
+    }
+
+    /// These ids were answered for. If one of them was denied before, the policy is another one, and so may others be
+    /// allowed.
+    pub(super) fn allowed<'a>(&mut self, kind: &Kind, ids: impl IntoIterator<Item = &'a str>, now: Duration) {
+        let Some(denied) = self.kinds.get_mut(kind) else { return };
+        denied.allowed = Some(now);
+        denied.whole.clear();
+        if ids.into_iter().any(|id| denied.ids.contains_key(id)) {
+            denied.ids.clear();
+        }
+    }
+
+    /// These ids were denied alone, and others are allowed, or were at this refresh.
+    pub(super) fn denied(
+        &mut self,
+        kind: Kind,
+        ids: BTreeMap<Box<str>, Failure>,
+        allowed: bool,
+        now: Duration,
+    ) {
+        let denied = self.kinds.entry(kind).or_default();
+        denied.allowed = if allowed { Some(now) } else { denied.allowed };
+        denied.ids.extend(ids.into_iter().map(|(id, why)| (id, DeniedId { why, denied: now, wanted: now })));
+    }
+
+    /// These ids were denied, alone or together, and nothing else of this kind was allowed.
+    pub(super) fn whole(&mut self, kind: Kind, ids: impl Iterator<Item = Box<str>>, now: Duration) {
+        let denied = self.kinds.entry(kind).or_default();
+        if denied.whole.is_empty() || !is_recent(denied.found, now) {
+            (denied.whole, denied.found) = (BTreeSet::new(), now);
+        }
+        let before = std::mem::take(&mut denied.ids).into_keys();
+        denied.whole.extend(ids.chain(before));
+    }
+
+    /// Forgets what has not been asked for since it was to be asked for again.
+    pub(super) fn forget_unused(&mut self, now: Duration) {
+        self.kinds.retain(|_, denied| {
+            denied.ids.retain(|_, id| now.saturating_sub(id.wanted) < 2 * ID_ASKED_AGAIN);
+            if now.saturating_sub(denied.found) >= 2 * SPLIT_AGAIN {
+                denied.whole.clear();
+            }
+            denied.allowed.is_some_and(|when| is_recent(when, now))
+                || !(denied.whole.is_empty() && denied.ids.is_empty())
+        });
+    }
+}
+
+fn is_recent(when: Duration, now: Duration) -> bool {
+    now.saturating_sub(when) < SPLIT_AGAIN
+}

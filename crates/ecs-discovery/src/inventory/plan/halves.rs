@@ -1,0 +1,245 @@
+//! Batches that AWS denies: they are asked in halves, down to the ids that are denied, so that these harm no others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::arn::{ClusterArn, TaskArn};
+use crate::inventory::denials::Kind;
+use crate::inventory::question::{Failure, FailureKind, Question};
+
+use super::Refresh;
+
+/// How many batches of one operation are halved in one refresh: enough to tell 33 ids apart, and to find four among a
+/// hundred. The two calls for each are a tenth of those that the default share of AWS's limit on DescribeClusters grants in
+/// a minute. What is not told apart by then is at the next refresh. An eighth of them may be ids that are asked for again.
+const MAX_SPLITS: usize = 32;
+
+/// The same for hosts. EC2 and Systems Manager know no permission for single ones: when both halves are denied, so is
+/// everything, and Systems Manager grants few calls.
+const MAX_SPLITS_OF_HOSTS: usize = 1;
+
+/// How the ids of one kind fare in a refresh.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    /// Halves that wait to be asked one after the other, the last one first, so that single ids are soon reached.
+    halves: Vec<Question>,
+    /// Ids that were denied alone, and why.
+    denied: BTreeMap<Box<str>, Failure>,
+    /// Ids of batches that were denied and not halved, and why.
+    left: BTreeSet<Box<str>>,
+    why_left: Option<Failure>,
+    /// Whether any id was allowed.
+    allowed: bool,
+    /// Whether anything failed for another reason, so that it is not known whether it is allowed.
+    troubled: bool,
+}
+
+impl Refresh {
+    /// Asks a batch, without the ids that are known to be denied, and apart from those of which none was allowed.
+    pub(super) fn ask_batch(&mut self, mut question: Question) {
+        let Some(kind) = question.kind() else { return self.ask(question) };
+        if self.inventory.denials.is_whole(&kind) {
+            let is_of_whole = |id: &str| self.inventory.denials.is_of_whole(&kind, id, self.now);
+            let whole = question.only(is_of_whole);
+            question = question.only(|id| !is_of_whole(id));
+            self.push_batch(whole);
+        }
+        if self.inventory.denials.any_id(&kind) {
+            let (mut again, mut known) = (Vec::new(), BTreeMap::new());
+            for id in question.ids() {
+                let Some((failure, is_due)) = self.inventory.denials.of(&kind, id, self.now) else {
+                    continue;
+                };
+                let splits = self.splits.entry(kind.0).or_default();
+                if is_due && *splits < question.max_splits().div_ceil(8) {
+                    *splits += 1;
+                    again.push(question.only(|other| other == id));
+                } else {
+                    known.insert(Box::from(id), failure);
+                }
+            }
+            let is_alone = |id: &str| again.iter().any(|question| question.ids() == [id]);
+            question = question.only(|id| !known.contains_key(id) && !is_alone(id));
+            again.into_iter().for_each(|question| self.push_batch(question));
+            known.iter().for_each(|(id, failure)| self.still_denied(&kind, id, failure));
+        }
+        self.push_batch(question);
+    }
+
+    fn push_batch(&mut self, question: Question) {
+        if !question.ids().is_empty() {
+            self.count_tasks_batch(&question);
+            self.ask(question);
+        }
+    }
+
+    fn count_tasks_batch(&mut self, question: &Question) {
+        if let Question::TaskDetails { cluster, .. } = question
+            && let Some(scope) = self.scopes.get_mut(cluster)
+        {
+            scope.describing += 1;
+        }
+    }
+
+    /// What a denial does that is not asked for again. (What is lacking of hosts says so since they were denied.)
+    fn still_denied(&mut self, kind: &Kind, id: &str, failure: &Failure) {
+        match (kind.1.as_ref(), TaskArn::parse(id)) {
+            (None, _) if kind.0 == Question::DESCRIBE_CLUSTERS => {
+                self.cluster_details_failed(&[id.into()], failure);
+            }
+            (Some(cluster), Ok(task)) => self.task_denied(cluster, &task, failure),
+            _ => {}
+        }
+    }
+
+    /// A task that is denied is as it was, and has had its turn to be described again.
+    pub(super) fn task_denied(&mut self, cluster: &ClusterArn, task: &TaskArn, failure: &Failure) {
+        let known = self.inventory.scopes.get_mut(cluster).and_then(|facts| facts.tasks.get_mut(task));
+        match (known, self.scopes.get_mut(cluster)) {
+            (Some(known), _) => known.described = self.now,
+            (None, Some(scope)) => scope.denied = Some(failure.clone()),
+            (None, None) => {}
+        }
+    }
+
+    /// Notes that a question failed. Returns whether it is asked in halves instead.
+    pub(super) fn is_halved(&mut self, question: &Question, failure: &Failure) -> bool {
+        let Some(kind) = question.kind() else { return false };
+        let search = self.searches.entry(kind.clone()).or_default();
+        if failure.kind != FailureKind::Denied {
+            search.troubled = true;
+            return false;
+        }
+        let ids = question.ids();
+        if let [id] = ids[..] {
+            search.denied.insert(id.into(), failure.clone());
+            return false;
+        }
+        let splits = self.splits.entry(kind.0).or_default();
+        let is_of_whole = |id: &&str| self.inventory.denials.is_of_whole(&kind, id, self.now);
+        if *splits >= question.max_splits() || ids.iter().all(is_of_whole) {
+            search.left.extend(ids.into_iter().map(Box::from));
+            search.why_left = Some(failure.clone());
+            return false;
+        }
+        *splits += 1;
+        let (first, second) = ids.split_at(ids.len() / 2);
+        let mut halves = [second, first].map(|half| question.only(|id| half.contains(&id)));
+        // Not always from the same end: what is found at one refresh may not be all there is to find.
+        if self.inventory.refresh >> ids.len().ilog2() & 1 == 1 {
+            halves.reverse();
+        }
+        halves.iter().for_each(|half| self.count_tasks_batch(half));
+        if let Some(search) = self.searches.get_mut(&kind) {
+            search.halves.extend(halves);
+        }
+        true
+    }
+
+    /// Notes that a question was answered.
+    pub(super) fn was_allowed(&mut self, question: &Question) {
+        let Some(kind) = question.kind() else { return };
+        self.inventory.denials.allowed(&kind, question.ids(), self.now);
+        self.searches.entry(kind).or_default().allowed = true;
+    }
+
+    /// Once a question of this kind is done, a half has its turn.
+    pub(super) fn ask_half(&mut self, kind: Option<Kind>) {
+        let search = kind.and_then(|kind| self.searches.get_mut(&kind));
+        if let Some(half) = search.and_then(|search| search.halves.pop()) {
+            self.ask(half);
+        }
+    }
+
+    /// Whether no container instance of the cluster may be described, once that is [remembered](Self::remember_denials).
+    pub(super) fn are_instances_denied(&self, cluster: &ClusterArn) -> bool {
+        let kind = (Question::DESCRIBE_CONTAINER_INSTANCES, Some(cluster.clone()));
+        self.inventory.denials.is_whole(&kind)
+    }
+
+    /// Remembers what was denied. A cluster of whose tasks none could be described is held; one of which some are denied
+    /// goes on without them.
+    pub(super) fn remember_denials(&mut self) {
+        for (kind, search) in std::mem::take(&mut self.searches) {
+            let Search { denied, left, why_left, allowed, troubled, .. } = search;
+            // Some task of a cluster is described within each recheck interval, if any may be.
+            let within =
+                if kind.0 == Question::DESCRIBE_TASKS { 2 * self.recheck_interval } else { Duration::MAX };
+            let is_mixed = allowed || self.inventory.denials.is_mixed(&kind, within, self.now);
+            let Some(why) = why_left.or_else(|| denied.values().next().cloned()) else { continue };
+            // What is left beside what is allowed may be allowed, too; only tags depend on DescribeClusters.
+            let is_open = is_mixed && !left.is_empty();
+            self.partial |= is_open && kind.0 != Question::DESCRIBE_CLUSTERS;
+            if let (Question::DESCRIBE_TASKS, Some(cluster)) = &kind {
+                match is_mixed {
+                    true if is_open => {
+                        self.scope_failed(cluster, Failure { kind: FailureKind::Unavailable, ..why });
+                    }
+                    true => {}
+                    false => self.scope_failed(cluster, why),
+                }
+            }
+            match is_mixed {
+                true => self.inventory.denials.denied(kind, denied, allowed, self.now),
+                false if !troubled => {
+                    self.inventory.denials.whole(kind, left.into_iter().chain(denied.into_keys()), self.now);
+                }
+                false => {}
+            }
+        }
+        self.inventory.denials.forget_unused(self.now);
+    }
+}
+
+impl Question {
+    const DESCRIBE_CLUSTERS: &str = "DescribeClusters";
+    const DESCRIBE_TASKS: &str = "DescribeTasks";
+    const DESCRIBE_CONTAINER_INSTANCES: &str = "DescribeContainerInstances";
+
+    /// What a batch is of; `None` for what is no batch.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        let cluster = match self {
+            Self::TaskDetails { cluster, .. } | Self::ContainerInstances { cluster, .. } => {
+                Some(cluster.clone())
+            }
+            Self::ClusterDetails { .. } | Self::Ec2Instances { .. } | Self::ExternalInstances { .. } => None,
+            Self::Clusters { .. } | Self::Tasks { .. } | Self::TaskDefinition { .. } => return None,
+        };
+        Some((self.operation(), cluster))
+    }
+
+    /// What a batch asks for; nothing of what is no batch.
+    fn ids(&self) -> Vec<&str> {
+        match self {
+            Self::ClusterDetails { clusters } => clusters.iter().map(|name| &**name).collect(),
+            Self::TaskDetails { tasks, .. } => tasks.iter().map(TaskArn::as_str).collect(),
+            Self::ContainerInstances { instances, .. } => instances.iter().map(|one| one.as_str()).collect(),
+            Self::Ec2Instances { instances } | Self::ExternalInstances { instances } => {
+                instances.iter().map(|one| one.as_str()).collect()
+            }
+            Self::Clusters { .. } | Self::Tasks { .. } | Self::TaskDefinition { .. } => Vec::new(),
+        }
+    }
+
+    /// The same batch with some of its ids.
+    fn only(&self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let mut question = self.clone();
+        match &mut question {
+            Self::ClusterDetails { clusters } => clusters.retain(|name| is_wanted(name)),
+            Self::TaskDetails { tasks, .. } => tasks.retain(|one| is_wanted(one.as_str())),
+            Self::ContainerInstances { instances, .. } => instances.retain(|one| is_wanted(one.as_str())),
+            Self::Ec2Instances { instances } | Self::ExternalInstances { instances } => {
+                instances.retain(|one| is_wanted(one.as_str()));
+            }
+            Self::Clusters { .. } | Self::Tasks { .. } | Self::TaskDefinition { .. } => {}
+        }
+        question
+    }
+
+    fn max_splits(&self) -> usize {
+        match self {
+            Self::Ec2Instances { .. } | Self::ExternalInstances { .. } => MAX_SPLITS_OF_HOSTS,
+            _ => MAX_SPLITS,
+        }
+    }
+}

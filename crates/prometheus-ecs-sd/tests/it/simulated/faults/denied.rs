@@ -1,0 +1,149 @@
+//! What AWS denies: single clusters and tasks, which harm no others.
+
+use std::fs::File;
+use std::time::SystemTime;
+
+use ecs_discovery::snapshot::Standing;
+use ecs_simulator::{Calls, Fault, Placement};
+use insta::assert_snapshot;
+use prometheus_ecs_sd::discovery::Outcome;
+
+use super::super::{Stage, fleet};
+use super::{BEFORE, PARTNER, two_accounts};
+
+/// Three clusters with a task each and a tag of their own, of which the last is denied.
+fn one_of_three() -> Stage {
+    let stage = Stage::new(fleet(&[("a", 1), ("b", 1), ("secret", 1)]));
+    stage.change(|region| {
+        for cluster in region.clusters.values_mut() {
+            cluster.tags.insert("team".to_owned(), cluster.cluster_name.clone());
+        }
+    });
+    deny(&stage);
+    stage
+}
+
+fn deny(stage: &Stage) {
+    stage.simulator.inject(Fault::Denied, Calls::all().in_cluster("secret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_cluster_costs_the_others_nothing() {
+    let stage = one_of_three();
+    let mut running = stage.run().await;
+    let published = running.next().await;
+    assert!(published.complete);
+    let file = stage.file("1m");
+    assert!(
+        ["a", "b"].iter().all(|team| file.contains(&format!("\"__meta_ecs_tag_cluster_team\":\"{team}\"")))
+    );
+    assert_eq!(stage.targets("1m").len(), 2);
+    // All three, the first, the last two, and each of these.
+    assert_snapshot!(stage.asked(), @"
+    ecs DescribeClusters 5, 3 refused
+    ecs DescribeTaskDefinition 1
+    ecs DescribeTasks 2
+    ecs ListClusters 1
+    ecs ListTasks 3, 1 refused
+    ");
+
+    // The files show that discovery lives.
+    let path = stage.path("1m-tasks.json");
+    File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    assert!(running.next().await.complete);
+    assert_ne!(path.metadata().unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
+    assert_snapshot!(stage.asked(), @"
+    ecs ListClusters 1
+    ecs ListTasks 3, 1 refused
+    ");
+
+    // Once it is allowed, its targets come with the next refresh, and its tags soon after.
+    stage.simulator.heal();
+    running.next().await;
+    assert_eq!(stage.targets("1m").len(), 3);
+    running.next().await;
+    running.next().await;
+    assert!(stage.file("1m").contains("\"__meta_ecs_tag_cluster_team\":\"secret\""));
+    // From now on it is known, and held while it is denied.
+    deny(&stage);
+    stage.change(|region| {
+        let definition = region.task_definitions.keys().next().unwrap().clone();
+        for cluster in ["a", "secret"] {
+            region.run(cluster, &definition, Placement::Fargate);
+        }
+    });
+    let published = running.next().await;
+    assert!(published.complete);
+    assert_eq!(stage.targets("1m").len(), 4);
+    let held = |standing: &Standing| matches!(standing, Standing::Held(_));
+    assert!(published.snapshot.scopes.values().any(|scope| held(&scope.standing) && scope.denied));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_denied_from_a_start_on_keeps_its_targets() {
+    let stage = one_of_three();
+    stage.simulator.heal();
+    stage.once().await;
+    deny(&stage);
+    let mut running = stage.run().await;
+    for _ in 0..6 {
+        running.next().await;
+        assert_eq!(stage.targets("1m").len(), 3);
+    }
+    assert!(running.published().complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_cluster_that_was_never_read_takes_nothing_from_the_files_at_once() {
+    let stage = one_of_three();
+    std::fs::write(stage.path("1m-tasks.json"), BEFORE).unwrap();
+    std::fs::write(stage.path("5m-tasks.json"), BEFORE).unwrap();
+    let mut running = stage.run().await;
+    for _ in 0..3 {
+        assert!(running.next().await.complete);
+        assert_eq!((stage.file("1m").as_str(), stage.file("5m").as_str()), (BEFORE, BEFORE));
+    }
+    running.next().await;
+    assert_eq!((stage.targets("1m").len(), stage.file("5m").as_str()), (2, BEFORE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_refresh_is_incomplete_without_a_cluster_that_is_asked_for_by_name() {
+    for (clusters, outcome) in [
+        (&[][..], Outcome::Complete),
+        (&["*"], Outcome::Complete),
+        (&["a"], Outcome::Complete),
+        (&["a", "secret"], Outcome::Incomplete),
+        (&["*", "arn:aws:ecs:eu-central-1:111111111111:cluster/secret"], Outcome::Incomplete),
+        (&["secret"], Outcome::Nothing),
+    ] {
+        assert_eq!(one_of_three().clusters(clusters).once().await, outcome, "{clusters:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_of_which_every_cluster_is_denied_is_not_complete() {
+    let stage = two_accounts();
+    let calls = Calls::of("ListTasks").in_account(PARTNER);
+    stage.simulator.inject(Fault::Denied, calls);
+    assert_eq!(stage.once().await, Outcome::Incomplete);
+    assert_eq!(stage.targets("1m").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_task_costs_its_cluster_nothing_else() {
+    let stage = Stage::new(fleet(&[("prod", 20)]));
+    let task = stage.change(|region| region.clusters["prod"].tasks.keys().nth(7).unwrap().clone());
+    let id = task.rsplit('/').next().unwrap();
+    stage.simulator.inject(Fault::Denied, Calls::of("DescribeTasks").asking_for(id));
+    let mut running = stage.run().await;
+    assert!(running.next().await.complete);
+    assert_eq!(stage.targets("1m").len(), 19);
+    stage.asked();
+    running.next().await;
+    assert_eq!(stage.simulator.take_ledger().refused(), 0);
+    stage.simulator.heal();
+    running.next().await;
+    running.next().await;
+    assert_eq!(stage.targets("1m").len(), 20);
+}
