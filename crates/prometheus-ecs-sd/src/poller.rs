@@ -91,6 +91,8 @@ struct Polled {
     is_own: bool,
     clusters: ClusterSelection,
     facts: Option<Known>,
+    /// Whether the last refresh heard all of it.
+    complete: bool,
     /// What was known after the last refresh, whatever the one that is going on comes to, and when that held; `None`
     /// before there was any.
     saved: Option<(Arc<Saved>, Duration)>,
@@ -109,6 +111,7 @@ impl Polled {
             is_own: role.is_none(),
             clusters: account.clusters.clone(),
             facts: Some(Known::default()),
+            complete: false,
             saved: None,
             source: aws.source(SourceSpec {
                 role: role.cloned(),
@@ -139,6 +142,8 @@ struct Known {
     scopes: BTreeMap<ClusterArn, Scope>,
     saved: Arc<Saved>,
     account: Option<String>,
+    /// When to ask STS for the account again, after it failed.
+    account_due: Option<Instant>,
     /// What was last logged about the source as a whole.
     trouble: Option<FailureKind>,
     /// Operations that the credentials do not allow, as far as that was logged.
@@ -274,6 +279,11 @@ impl Poller {
     /// Begins a refresh of each source that is not being refreshed; the others are returned.
     fn begin(&mut self, running: &mut JoinSet<Refreshed>) -> Vec<usize> {
         let mut skipped = Vec::new();
+        let of_roles = self.sources.iter().filter(|polled| polled.complete);
+        let of_roles = of_roles.filter_map(|polled| Some((polled.source.role()?, polled.source.region())));
+        let heard_by_role: BTreeSet<_> =
+            of_roles.map(|(role, region)| (role.account().to_owned(), region.to_owned())).collect();
+        let heard_by_role = Arc::new(heard_by_role);
         for (index, polled) in self.sources.iter_mut().enumerate() {
             let Some(known) = polled.facts.take() else {
                 debug!(source = %polled.name, "source is still being refreshed; its turn is skipped");
@@ -286,6 +296,7 @@ impl Poller {
                 id: polled.id.clone(),
                 is_own: polled.is_own,
                 clusters: polled.clusters.clone(),
+                heard_by_role: heard_by_role.clone(),
                 settings: self.settings.clone(),
             };
             running.spawn(async move { (index, caught_in(turn.refresh(known)).await) });
@@ -306,6 +317,7 @@ impl Poller {
         let as_of = known.scopes.values().map(|scope| scope.heard).max().unwrap_or_default();
         self.sources[index].saved = Some((known.saved.clone(), as_of));
         self.sources[index].facts = Some(known);
+        self.sources[index].complete = heard.complete;
         publisher.hear(index, heard);
         if !publisher.is_waiting() {
             self.leaving.clear();

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::inventory::plan::{Conclusion, Refresh};
 use ecs_discovery::inventory::question::{Failure, FailureKind, Question};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
-use ecs_discovery::snapshot::Scope;
+use ecs_discovery::snapshot::{Scope, Standing};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -26,6 +27,10 @@ const AT_A_TIME: usize = 8;
 /// time-out each, hundreds of definitions would hold up everything else for half an hour.
 const GIVE_UP_AFTER: u32 = 16;
 
+/// How long STS is not asked again for the account after it failed. Where it cannot be reached, each time costs a refresh
+/// the time limits of three attempts.
+const ACCOUNT_ASKED_AGAIN: Duration = Duration::from_secs(600);
+
 /// One refresh of one source.
 pub(super) struct Turn {
     pub(super) source: Source,
@@ -33,6 +38,8 @@ pub(super) struct Turn {
     pub(super) id: Arc<str>,
     pub(super) is_own: bool,
     pub(super) clusters: ClusterSelection,
+    /// Accounts and regions that were heard in full by way of a role.
+    pub(super) heard_by_role: Arc<BTreeSet<(String, String)>>,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -40,12 +47,10 @@ impl Turn {
     /// Asks all there is to ask. The facts come back with what they came to.
     pub(super) async fn refresh(self, mut known: Known) -> (Known, Heard) {
         let began = Instant::now();
-        let mut heard = match self.account(&mut known).await {
-            Ok(account) if self.is_stood_for(account.as_deref()) => {
-                Heard { complete: true, ..Heard::default() }
-            }
-            Ok(account) => self.heard(&mut known, account.as_deref()).await,
-            Err(failure) => self.unheard(&known, failure),
+        let account = self.account(&mut known).await;
+        let mut heard = match self.is_stood_for(account.as_deref(), &known) {
+            true => Heard { complete: true, ..Heard::default() },
+            false => self.heard(&mut known, account.as_deref()).await,
         };
         let failure = heard.failure.clone();
         let problem = if heard.failure.take_if(|failure| self.is_not_meant(failure, &heard.scopes)).is_some()
@@ -74,30 +79,46 @@ impl Turn {
         (known, heard)
     }
 
-    /// Whether a role of the same account is discovered instead, in the same region.
-    fn is_stood_for(&self, account: Option<&str>) -> bool {
-        let stands =
-            |(of, region): &(String, String)| Some(&**of) == account && region == self.source.region();
-        self.is_own && self.settings.by_role.iter().any(stands)
+    /// Whether a role of the same account is discovered instead, in the same region. What the own credentials have found
+    /// stays until it was heard by way of that role.
+    fn is_stood_for(&self, account: Option<&str>, known: &Known) -> bool {
+        let Some(account) = account.filter(|_| self.is_own) else { return false };
+        let place = (account.to_owned(), self.source.region().to_owned());
+        self.settings.by_role.contains(&place)
+            && (!known.scopes.values().any(Scope::is_known) || self.heard_by_role.contains(&place))
     }
 
-    /// The account, if anything depends on knowing it.
-    async fn account(&self, known: &mut Known) -> Result<Option<String>, Failure> {
+    /// The account, if anything depends on knowing it and it is known. Discovery goes on without: of two views of a cluster,
+    /// one is published, and clusters are asked for by name.
+    async fn account(&self, known: &mut Known) -> Option<String> {
         let by_arn = |pattern: &ClusterPattern| matches!(pattern, ClusterPattern::Arn(_));
         let matters = !self.settings.by_role.is_empty() || self.clusters.patterns().iter().any(by_arn);
         if matters && known.account.is_none() {
-            known.account = Some(self.source.account().await?);
+            // What AWS has told by way of these credentials is of their account.
+            let heard = known.scopes.iter().find(|(_, scope)| scope.standing == Standing::Heard);
+            known.account = heard.map(|(cluster, _)| cluster.account().to_owned());
+            if known.account.is_none() && known.account_due.is_none_or(|due| due <= Instant::now()) {
+                known.account = self.ask_account(&mut known.account_due).await;
+            }
         }
-        Ok(known.account.clone())
+        known.account.clone()
     }
 
-    /// Nothing could be asked: what is known is held.
-    fn unheard(&self, known: &Known, failure: Failure) -> Heard {
-        let held = known
-            .scopes
-            .iter()
-            .map(|(cluster, scope)| (cluster.clone(), scope.held(failure.message.clone())));
-        Heard { scopes: held.collect(), failure: Some(failure), ..Heard::default() }
+    async fn ask_account(&self, due: &mut Option<Instant>) -> Option<String> {
+        let error = match self.source.account().await {
+            Ok(account) => return Some(account),
+            Err(failure) => failure,
+        };
+        match (error.kind, &due) {
+            // That is everybody's trouble, and told as such.
+            (FailureKind::NoCredentials, _) => return None,
+            (_, Some(_)) => debug!(source = %self.name, %error, "account could not be looked up again"),
+            (_, None) => {
+                warn!(source = %self.name, %error, "account could not be looked up; discovery goes on without");
+            }
+        }
+        *due = Some(Instant::now() + ACCOUNT_ASKED_AGAIN);
+        None
     }
 
     /// Asks all there is to ask.

@@ -1,15 +1,15 @@
-//! What AWS denies: single clusters and tasks, which harm no others.
+//! What AWS denies: single clusters and tasks, which harm no others, and the question whose credentials these are.
 
 use std::fs::File;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ecs_discovery::snapshot::Standing;
-use ecs_simulator::{Calls, Fault, Placement};
+use ecs_simulator::{Calls, Fault, OWN_ACCOUNT, Placement};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::discovery::Outcome;
 
-use super::super::{Stage, fleet};
-use super::{BEFORE, PARTNER, two_accounts};
+use super::super::{REGION, Stage, fleet, opted_in};
+use super::{BEFORE, PARTNER, ROLE, two_accounts};
 
 /// Three clusters with a task each and a tag of their own, of which the last is denied.
 fn one_of_three() -> Stage {
@@ -146,4 +146,101 @@ async fn a_denied_task_costs_its_cluster_nothing_else() {
     running.next().await;
     running.next().await;
     assert_eq!(stage.targets("1m").len(), 20);
+}
+
+/// How STS may fail to say whose credentials these are: it is not allowed, not there, not reached, or does not answer.
+const STS_FAULTS: [Fault; 5] =
+    [Fault::Denied, Fault::Unavailable, Fault::ConnectionRefused, Fault::NotJsonOrXml, Fault::NeverEnds];
+
+#[tokio::test(start_paused = true)]
+async fn the_own_account_is_discovered_without_sts() {
+    for fault in STS_FAULTS {
+        for restarts in [false, true] {
+            let stage = two_accounts();
+            if restarts {
+                stage.once().await;
+            }
+            stage.simulator.inject(fault, Calls::of("GetCallerIdentity"));
+            stage.asked();
+            let mut running = stage.run().await;
+            // What is restored comes first, and what does not answer is given up after a while.
+            let mut publications = 0;
+            while !running.next().await.complete {
+                publications += 1;
+                assert!(publications < 5, "{fault:?}");
+            }
+            assert_eq!(stage.targets("1m").len(), 2, "{fault:?}");
+            assert!(stage.asked().contains("sts GetCallerIdentity"), "{fault:?}");
+            stage.change(|region| {
+                let definition = region.task_definitions.keys().next().unwrap().clone();
+                region.run("prod", &definition, Placement::Fargate);
+            });
+            running.next().await;
+            assert_eq!(stage.targets("1m").len(), 3, "{fault:?}");
+            // The clusters have told the account.
+            assert!(!stage.asked().contains("sts GetCallerIdentity"), "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sts_is_asked_again_now_and_then_while_nothing_tells_the_account() {
+    let mut world = fleet(&[]);
+    world.allow_role(ROLE, None);
+    let stage = Stage::new(world).role(ROLE, None);
+    stage.simulator.inject(Fault::Denied, Calls::of("GetCallerIdentity"));
+    let mut running = stage.run().await;
+    for _ in 0..30 {
+        assert!(running.next().await.complete);
+    }
+    let asked = stage.simulator.take_ledger().calls("sts", "GetCallerIdentity");
+    assert!((3..=4).contains(&asked), "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clusters_named_by_arn_are_found_without_sts() {
+    let foreign = format!("arn:aws:ecs:{REGION}:{PARTNER}:cluster/prod");
+    let own = format!("arn:aws:ecs:{REGION}:{OWN_ACCOUNT}:cluster/prod");
+    for fault in STS_FAULTS {
+        for (clusters, targets) in [(&[&*own, &*foreign][..], 2), (&[&*foreign], 1), (&[&*own], 1)] {
+            let stage = two_accounts().clusters(clusters);
+            stage.simulator.inject(fault, Calls::of("GetCallerIdentity"));
+            assert_eq!(stage.once().await, Outcome::Complete, "{fault:?} {clusters:?}");
+            assert_eq!(stage.targets("1m").len(), targets, "{fault:?} {clusters:?}");
+        }
+        let without_role = Stage::new(fleet(&[("prod", 1), ("other", 1)])).clusters(&[&own, &foreign]);
+        without_role.simulator.inject(fault, Calls::of("GetCallerIdentity"));
+        assert_eq!(without_role.once().await, Outcome::Complete, "{fault:?}");
+        assert_eq!(without_role.targets("1m").len(), 1, "{fault:?}");
+    }
+}
+
+/// A role of the own account stands for it once it was read by way of the role, and not before.
+#[tokio::test(start_paused = true)]
+async fn an_own_account_that_is_found_without_sts_stays_until_its_role_can_be_assumed() {
+    let role = format!("arn:aws:iam::{OWN_ACCOUNT}:role/reader");
+    let mut world = fleet(&[("prod", 1)]);
+    world.allow_role(&role, None);
+    let definition = world.own(REGION).register(opted_in("other"));
+    let stage = Stage::new(world).role(&role, None);
+    for operation in ["GetCallerIdentity", "AssumeRole"] {
+        stage.simulator.inject(Fault::Denied, Calls::of(operation));
+    }
+    let mut running = stage.run().await;
+    for _ in 0..6 {
+        running.next().await;
+        assert_eq!(stage.targets("1m").len(), 1);
+    }
+    stage.simulator.heal();
+    for _ in 0..4 {
+        running.next().await;
+        assert_eq!(stage.targets("1m").len(), 1);
+    }
+    stage.change(|region| region.run("prod", &definition, Placement::Fargate));
+    stage.asked();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    running.next().await;
+    assert_eq!(stage.targets("1m").len(), 2);
+    // Now it is read once, not twice.
+    assert_eq!(stage.simulator.take_ledger().calls("ecs", "ListTasks"), 1);
 }
