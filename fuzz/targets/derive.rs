@@ -74,7 +74,13 @@ fn views<'a>(saved: &'a Saved, failure: Option<&'a Failure>) -> BTreeMap<&'a str
     let scopes = saved.scopes.iter();
     let tasks = scopes.flat_map(|scope| scope.tasks.iter().map(|task| (&scope.cluster, task)));
     let view = |(cluster, task): (_, &'a Arc<Task>)| {
-        let view = TaskView { cluster, task, definition: definition(task), placement: placement(task) };
+        let view = TaskView {
+            cluster,
+            task,
+            definition: definition(task),
+            placement: placement(task),
+            partial: None,
+        };
         (task.arn.as_str(), view)
     };
     tasks.map(view).collect()

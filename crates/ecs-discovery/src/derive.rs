@@ -71,6 +71,9 @@ impl Derived {
         if let Err(problem) = examined {
             self.not_scraped(view.task, "", problem);
         }
+        if let Some(why) = view.partial {
+            self.find(view.task, "", Verdict::Warning(why.to_owned()));
+        }
     }
 
     fn container(&mut self, task: &Task, examined: Examined<'_>) {

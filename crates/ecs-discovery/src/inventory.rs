@@ -9,6 +9,7 @@ pub mod plan;
 pub mod question;
 pub mod saved;
 pub mod selection;
+mod settled;
 mod texts;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Status, Task, TaskDefinition};
+use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefinition};
 use denials::Denials;
 use question::Failure;
 use texts::Texts;
@@ -63,6 +64,8 @@ struct ScopeFacts {
 struct KnownTask {
     task: Arc<Task>,
     settled: bool,
+    /// Why the last answer about it was not taken, if so: it is described again at each refresh.
+    partial: Option<Box<str>>,
     described: Duration,
     /// The refresh in which a listing last had it.
     listed: u64,
@@ -79,31 +82,13 @@ impl ScopeFacts {
             lacking: false,
         }
     }
-}
 
-/// A task that runs and whose answer lacks nothing that its address depends on; it is not asked for at every refresh.
-fn is_settled(task: &Task) -> bool {
-    let starting = |status: &Status| {
-        matches!(status, Status::Provisioning | Status::Pending | Status::Activating | Status::Other(_))
-    };
-    let addressed = || {
-        task.containers.iter().any(|container| container.private_ipv4.is_some() || container.ipv6.is_some())
-    };
-    let placed = match &task.network_interface {
-        // On a container instance, too, an interface may still be without its address.
-        Some(interface) => interface.private_ipv4.is_some() || addressed(),
-        None => task.container_instance.is_some() || addressed(),
-    };
-    task.desired_status == Status::Running
-        && task.last_status == Status::Running
-        && placed
-        && !task.containers.is_empty()
-        && !task.containers.iter().any(|container| starting(&container.last_status))
-}
-
-/// A task that is over, or told to end.
-fn is_over(task: &Task) -> bool {
-    task.desired_status == Status::Stopped || task.last_status == Status::Stopped
+    /// Has these tasks described again at the next refresh.
+    fn unsettle(&mut self, tasks: &[TaskArn]) {
+        for task in tasks {
+            self.tasks.entry(task.clone()).and_modify(|known| known.settled = false);
+        }
+    }
 }
 
 /// Facts of one kind, and the failures to get one.
@@ -174,6 +159,8 @@ pub struct TaskView<'a> {
     pub definition: Definition<'a>,
     /// Where it runs.
     pub placement: Placement<'a>,
+    /// Why the task is as it was before AWS's last answer about it, if so.
+    pub partial: Option<&'a str>,
 }
 
 /// A task's definition, as far as it is known.
@@ -235,16 +222,17 @@ impl Inventory {
         self.scopes
             .get(cluster)
             .into_iter()
-            .flat_map(|scope| scope.tasks.values().map(|known| self.view(&scope.cluster, &known.task)))
+            .flat_map(|scope| scope.tasks.values().map(|known| self.view(&scope.cluster, known)))
     }
 
-    fn view<'a>(&'a self, cluster: &'a Arc<Cluster>, task: &'a Arc<Task>) -> TaskView<'a> {
+    fn view<'a>(&'a self, cluster: &'a Arc<Cluster>, known: &'a KnownTask) -> TaskView<'a> {
+        let KnownTask { task, partial, .. } = known;
         let definition = self.definitions.value(&task.definition);
         let definition = definition.map_or_else(
             || Definition::Unavailable(self.definitions.failure(&task.definition)),
             Definition::Known,
         );
-        TaskView { cluster, task, definition, placement: self.placement(task) }
+        TaskView { cluster, task, definition, placement: self.placement(task), partial: partial.as_deref() }
     }
 
     fn placement<'a>(&'a self, task: &'a Task) -> Placement<'a> {

@@ -261,7 +261,7 @@ impl Around {
             Some(Err(failure)) => Definition::Unavailable(Some(failure)),
             None => Definition::Unavailable(None),
         };
-        TaskView { cluster, task, definition, placement: self.placement(task) }
+        TaskView { cluster, task, definition, placement: self.placement(task), partial: None }
     }
 
     fn placement<'a>(&'a self, task: &'a Task) -> Placement<'a> {

@@ -100,6 +100,7 @@ impl Draft {
             task: &Arc::new(task),
             definition: Definition::Known(&definition),
             placement: if is_at_the_host { Placement::Host(&host) } else { Placement::Nowhere },
+            partial: None,
         };
         Ok(Explanation { stand_ins: Some(stand_ins), ..explain(&view, rules) })
     }

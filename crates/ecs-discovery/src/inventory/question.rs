@@ -118,6 +118,8 @@ pub enum Answer {
         tasks: Vec<Task>,
         /// Those that AWS calls MISSING.
         missing: Vec<TaskArn>,
+        /// Those of `tasks` of which the answer has no list of tags, not even an empty one.
+        untagged: Vec<TaskArn>,
     },
     /// To [`Question::TaskDefinition`].
     TaskDefinition(TaskDefinition),

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Facts, Inventory, KnownTask, ScopeFacts, TaskView, is_settled};
+use super::settled::{incomplete, is_settled};
+use super::{Facts, Inventory, KnownTask, ScopeFacts, TaskView};
 use crate::arn::{ClusterArn, TaskArn};
 use crate::derive::{Rules, derive};
 use crate::inventory::selection::ClusterSelection;
@@ -87,12 +88,15 @@ impl Saved {
         for SavedScope { cluster, described, held_since, tasks } in selected {
             let arn = cluster.arn.clone();
             let tasks = inventory.restored_tasks(tasks, now);
-            let views: Vec<_> = tasks.values().map(|known| inventory.view(&cluster, &known.task)).collect();
+            let views: Vec<_> = tasks.values().map(|known| inventory.view(&cluster, known)).collect();
             let lacking = views.iter().any(TaskView::is_lacking);
-            let derived = Arc::new(derive(views, rules));
+            let derived = Arc::new(derive(views.iter().copied(), rules));
+            let incomplete = incomplete(&views, &derived);
             let heard = held_since.unwrap_or(as_of);
             scopes.insert(arn.clone(), Scope { derived, standing: Standing::Restored, heard, denied: false });
-            let facts = ScopeFacts { cluster, described, tasks, lacking, refreshed: now, recheck_debt: 0.0 };
+            let mut facts =
+                ScopeFacts { cluster, described, tasks, lacking, refreshed: now, recheck_debt: 0.0 };
+            facts.unsettle(&incomplete);
             inventory.scopes.insert(arn, facts);
         }
         (inventory, scopes)
@@ -104,9 +108,8 @@ impl Inventory {
         let restored = tasks.into_iter().map(|task| {
             let mut task = Arc::unwrap_or_clone(task);
             self.texts.share(&mut task);
-            let known =
-                KnownTask { settled: is_settled(&task), task: Arc::new(task), described: now, listed: 0 };
-            (known.task.arn.clone(), known)
+            let (arn, settled) = (task.arn.clone(), is_settled(&task));
+            (arn, KnownTask { task: Arc::new(task), settled, partial: None, described: now, listed: 0 })
         });
         restored.collect()
     }

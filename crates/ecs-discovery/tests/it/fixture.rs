@@ -406,7 +406,8 @@ impl World {
                 let of_cluster = self.tasks.get(cluster);
                 let known = |arn: &TaskArn| of_cluster.and_then(|of_cluster| of_cluster.get(arn));
                 let missing = tasks.iter().filter(|arn| known(arn).is_none()).cloned().collect();
-                Answer::TaskDetails { tasks: tasks.iter().filter_map(known).cloned().collect(), missing }
+                let tasks = tasks.iter().filter_map(known).cloned().collect();
+                Answer::TaskDetails { tasks, missing, untagged: Vec::new() }
             }
             Question::TaskDefinition { definition } => {
                 let known = self.definitions.get(definition).cloned();

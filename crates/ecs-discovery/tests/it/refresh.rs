@@ -5,4 +5,5 @@ mod denied;
 mod failing;
 mod leaving;
 mod paging;
+mod partial;
 mod restarting;

@@ -71,9 +71,17 @@ pub(super) fn task_details(answer: DescribeTasksResponse<'_>, asked: &[TaskArn])
     let known = asked.iter().map(|arn| (arn.as_str(), arn)).collect::<HashMap<_, _>>();
     let failures: Vec<_> = items(answer.failures).collect();
     let missing: HashSet<&str> = failures.iter().filter_map(missing_task).collect();
+    let (mut tasks, mut untagged) = (Vec::with_capacity(asked.len()), Vec::new());
+    for task in items(answer.tasks) {
+        let is_untagged = !task::is_tagged(&task);
+        let Some(task) = task::task(task, &known) else { continue };
+        untagged.extend(is_untagged.then(|| task.arn.clone()));
+        tasks.push(task);
+    }
     Some(Answer::TaskDetails {
-        tasks: exact(items(answer.tasks).filter_map(|task| task::task(task, &known))),
+        tasks: exact(tasks),
         missing: exact(asked.iter().filter(|arn| missing.contains(arn.last_part())).cloned()),
+        untagged,
     })
 }
 
@@ -263,8 +271,30 @@ mod tests {
         let missing = asked[..2].to_vec();
         assert_eq!(
             read(&output.to_string(), &asked),
-            Some(Answer::TaskDetails { tasks: Vec::new(), missing })
+            Some(Answer::TaskDetails { tasks: Vec::new(), missing, untagged: Vec::new() })
         );
+    }
+
+    #[test]
+    fn a_task_whose_tags_cannot_be_read_is_not_one_without_tags() {
+        let asked: Vec<_> =
+            (0..4).map(|id| format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}")).collect();
+        let task = |id: usize, tags: serde_json::Value| {
+            json!({
+                "taskArn": asked[id], "desiredStatus": "RUNNING", "lastStatus": "RUNNING", "containers": [], "tags": tags,
+                "taskDefinitionArn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:7",
+            })
+        };
+        let output = json!({"tasks": [
+            task(0, json!([])),
+            task(1, json!(null)),
+            task(2, json!([{"value": "shop"}])),
+            task(3, json!([{"key": "team"}])),
+        ]});
+        let Some(Answer::TaskDetails { untagged, .. }) = read(&output.to_string(), &[]) else {
+            panic!("no tasks")
+        };
+        assert_eq!(untagged.iter().map(TaskArn::last_part).collect::<Vec<_>>(), ["1", "2"]);
     }
 
     #[test]

@@ -88,7 +88,9 @@ async fn details(source: &Source) -> Question {
 
 async fn tasks(source: &Source) -> Vec<Task> {
     let question = details(source).await;
-    let Ok(Answer::TaskDetails { tasks, missing }) = source.ask(&question).await else { panic!("no tasks") };
+    let Ok(Answer::TaskDetails { tasks, missing, .. }) = source.ask(&question).await else {
+        panic!("no tasks")
+    };
     assert_eq!(missing, []);
     tasks
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::arn::ClusterArn;
 use crate::derive::{Rules, derive};
 use crate::inventory::question::{Failure, FailureKind};
+use crate::inventory::settled::incomplete;
 use crate::inventory::{Inventory, TaskView};
 use crate::snapshot::{Scope, Standing};
 
@@ -96,9 +97,11 @@ impl Refresh {
         let tasks: Vec<_> = self.inventory.tasks(cluster).collect();
         let lacking = tasks.iter().any(TaskView::is_lacking);
         let failure = tasks.iter().find_map(|task| task.lacking_failure().map(ToString::to_string));
-        let derived = derive(tasks, rules);
+        let derived = derive(tasks.iter().copied(), rules);
+        let incomplete = incomplete(&tasks, &derived);
         if let Some(scope) = self.inventory.scopes.get_mut(cluster) {
             scope.lacking = lacking;
+            scope.unsettle(&incomplete);
         }
         let doubt =
             || refresh.doubtful.then(|| "AWS lists tasks of which it says that there are none".to_owned());

@@ -5,8 +5,9 @@ use std::mem::replace;
 use std::sync::Arc;
 
 use crate::arn::{ClusterArn, TaskArn};
+use crate::inventory::KnownTask;
 use crate::inventory::question::{Answer, Failure, FailureKind, Question};
-use crate::inventory::{KnownTask, is_over, is_settled};
+use crate::inventory::settled::{is_host_lost, is_instance_lost, is_over, is_settled, lost};
 use crate::model::{Host, InstanceId, Task};
 
 use super::pages::Listed;
@@ -28,9 +29,21 @@ impl Refresh {
             (Question::Tasks { cluster, .. }, Answer::Tasks { tasks, next }) => {
                 self.tasks_heard(&cluster, &tasks, next);
             }
-            (Question::TaskDetails { cluster, .. }, Answer::TaskDetails { tasks, missing }) => {
+            (
+                Question::TaskDetails { cluster, tasks: asked },
+                Answer::TaskDetails { tasks, missing, untagged },
+            ) => {
+                let spoken: BTreeSet<_> =
+                    tasks.iter().map(|task| &task.arn).chain(&missing).cloned().collect();
                 missing.iter().for_each(|task| self.task_missing(&cluster, task));
-                tasks.into_iter().for_each(|task| self.task_described(&cluster, task));
+                for task in tasks {
+                    let untagged = untagged.contains(&task.arn);
+                    self.task_described(&cluster, task, untagged);
+                }
+                let unspoken = asked.iter().filter(|task| !spoken.contains(*task));
+                unspoken.for_each(|task| {
+                    self.task_kept(&cluster, task, "DescribeTasks does not answer for the task")
+                });
                 self.batch_heard(&cluster);
             }
             (Question::TaskDefinition { definition }, Answer::TaskDefinition(answer)) => {
@@ -40,7 +53,10 @@ impl Refresh {
             (Question::ContainerInstances { instances, .. }, Answer::ContainerInstances(heard)) => {
                 for instance in heard {
                     let arn = instance.arn.clone();
-                    self.inventory.container_instances.learn(arn.clone(), instance, self.now);
+                    let known = self.inventory.container_instances.value(&arn);
+                    if known.is_none_or(|known| !is_instance_lost(known, &instance)) {
+                        self.inventory.container_instances.learn(arn.clone(), instance, self.now);
+                    }
                     self.ask_host_of(&arn);
                 }
                 for arn in instances {
@@ -174,9 +190,17 @@ impl Refresh {
         }
     }
 
-    fn task_described(&mut self, cluster: &ClusterArn, mut task: Task) {
+    fn task_described(&mut self, cluster: &ClusterArn, mut task: Task, untagged: bool) {
         if is_over(&task) {
             return self.task_over(cluster, &task.arn);
+        }
+        let known = self.inventory.scopes.get(cluster).and_then(|facts| facts.tasks.get(&task.arn));
+        if let Some(what) = known.and_then(|known| lost(&known.task, &task, untagged)) {
+            return self.task_kept(
+                cluster,
+                &task.arn,
+                &format!("DescribeTasks leaves out {what} and does not say that the task ends"),
+            );
         }
         self.ask_around(cluster, &Around::of(&task));
         let refresh = self.inventory.refresh;
@@ -186,15 +210,29 @@ impl Refresh {
         let changed = match facts.tasks.get_mut(&arn) {
             Some(known) if *known.task == task => {
                 known.described = described;
-                false
+                let was_partial = known.partial.take().is_some();
+                known.settled |= was_partial && settled;
+                was_partial
             }
             known => {
                 let listed = known.map_or(refresh, |known| known.listed);
                 self.inventory.texts.share(&mut task);
-                facts.tasks.insert(arn, KnownTask { task: Arc::new(task), settled, described, listed });
+                let task = Arc::new(task);
+                facts.tasks.insert(arn, KnownTask { task, settled, partial: None, described, listed });
                 true
             }
         };
+        self.mark_changed(cluster, changed);
+    }
+
+    /// A known task whose answer is not taken stays as it was, and is described again at the next refresh.
+    fn task_kept(&mut self, cluster: &ClusterArn, task: &TaskArn, problem: &str) {
+        let known = self.inventory.scopes.get_mut(cluster).and_then(|facts| facts.tasks.get_mut(task));
+        let Some(known) = known else { return };
+        let why = format!("{problem}; its targets are kept, and it is described again at each refresh");
+        known.settled = false;
+        let changed = known.partial.as_deref() != Some(&why);
+        known.partial = Some(why.into());
         self.mark_changed(cluster, changed);
     }
 
@@ -203,7 +241,9 @@ impl Refresh {
         let known = self.inventory.scopes.get(cluster).and_then(|facts| facts.tasks.get(task));
         match known {
             Some(known) if known.listed != self.inventory.refresh => self.task_over(cluster, task),
-            Some(_) => {}
+            Some(_) => {
+                self.task_kept(cluster, task, "ListTasks lists the task, but DescribeTasks calls it missing")
+            }
             None => {
                 if let Some(scope) = self.scopes.get_mut(cluster) {
                     scope.doubtful = true;
@@ -251,7 +291,10 @@ impl Refresh {
         let heard: BTreeSet<_> = hosts.iter().map(|host| host.id.clone()).collect();
         self.learned |= !heard.is_empty();
         for host in hosts {
-            self.inventory.hosts.learn(host.id.clone(), Arc::new(host), self.now);
+            let known = self.inventory.hosts.value(&host.id);
+            if known.is_none_or(|known| !is_host_lost(known, &host)) {
+                self.inventory.hosts.learn(host.id.clone(), Arc::new(host), self.now);
+            }
         }
         for id in asked.into_iter().filter(|id| !heard.contains(id)) {
             self.inventory.hosts.fail(id, not_known(service, "instance"), self.now);

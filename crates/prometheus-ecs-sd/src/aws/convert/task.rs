@@ -43,6 +43,12 @@ pub(super) fn task(task: tasks::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Op
     })
 }
 
+/// Whether there is a list of tags that can be read: one that lists none says so.
+pub(super) fn is_tagged(task: &tasks::Task<'_>) -> bool {
+    let tags = task.tags.as_ref();
+    tags.is_some_and(|tags| tags.iter().flatten().all(|tag| said(text(&tag.key)).is_some()))
+}
+
 fn container(container: tasks::Container<'_>) -> Option<Container> {
     let interfaces = container.network_interfaces.unwrap_or_default();
     let interfaces = || interfaces.iter().flatten();
