@@ -12,7 +12,7 @@ use std::time::Duration;
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::inventory::Inventory;
-use ecs_discovery::inventory::plan::Refresh;
+use ecs_discovery::inventory::plan::{Recheck, Refresh};
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
@@ -25,7 +25,7 @@ fuzz::target!(state);
 
 const AS_OF: Duration = Duration::from_secs(1_800_000_000);
 const NOW: Duration = Duration::from_secs(1_800_000_060);
-const RECHECK: Duration = Duration::from_secs(600);
+const RECHECK: Recheck = Recheck { interval: Duration::from_secs(600), definition_tags: true };
 
 type Scopes = BTreeMap<ClusterArn, Scope>;
 

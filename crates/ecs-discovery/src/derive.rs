@@ -26,6 +26,13 @@ pub struct Rules {
     pub tags_to_labels: Arc<TagSelection>,
 }
 
+impl Rules {
+    /// Whether tags of definitions are published at all.
+    pub fn need_definition_tags(&self) -> bool {
+        *self.tags_to_labels != TagSelection::None
+    }
+}
+
 /// Which tags of definitions and tasks become labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TagSelection {

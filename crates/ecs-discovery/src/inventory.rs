@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefinition};
 use denials::Denials;
+use plan::recheck::{Round, Rounds};
 use question::Failure;
 use texts::Texts;
 
@@ -38,6 +39,7 @@ pub struct Inventory {
     hosts: Facts<InstanceId, Arc<Host>>,
     texts: Texts,
     denials: Denials,
+    rounds: Rounds,
     /// The refresh that is on, or was last.
     refresh: u64,
     /// When unused facts were last looked for.
@@ -51,10 +53,11 @@ struct ScopeFacts {
     /// Whether DescribeClusters has answered for it, so that its tags are known.
     described: bool,
     tasks: BTreeMap<TaskArn, KnownTask>,
-    /// Settled tasks that are due to be described again, in tasks; grows with time.
-    recheck_debt: f64,
-    /// When it was last listed in full, or first heard of.
-    refreshed: Duration,
+    /// When its tags were last asked for.
+    tags_asked: Duration,
+    /// The turns of its settled tasks, and those of its container instances.
+    task_round: Round,
+    instance_round: Round,
     /// Whether some task lacked a fact when the scope was last concluded, or it was held since: what came in
     /// meanwhile was not looked at.
     lacking: bool,
@@ -77,8 +80,9 @@ impl ScopeFacts {
             cluster: Arc::new(Cluster { arn, tags: Vec::new() }),
             described: false,
             tasks: BTreeMap::new(),
-            recheck_debt: 0.0,
-            refreshed: now,
+            tags_asked: now,
+            task_round: Round::begun(now),
+            instance_round: Round::begun(now),
             lacking: false,
         }
     }
@@ -88,6 +92,13 @@ impl ScopeFacts {
         for task in tasks {
             self.tasks.entry(task.clone()).and_modify(|known| known.settled = false);
         }
+    }
+}
+
+impl KnownTask {
+    /// Whether it is not described at every refresh, but when it has its turn. The refresh is one that lists it.
+    fn has_turns(&self, refresh: u64) -> bool {
+        self.settled && self.listed == refresh
     }
 }
 
@@ -102,6 +113,8 @@ struct Facts<K, V> {
 struct Fact<V> {
     value: V,
     used: Duration,
+    /// When AWS last said what it is, or that it knows no such thing.
+    asked: Duration,
 }
 
 impl<K, V> Default for Facts<K, V> {
@@ -110,7 +123,7 @@ impl<K, V> Default for Facts<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V> Facts<K, V> {
+impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
     fn value(&self, key: &K) -> Option<&V> {
         self.known.get(key).map(|fact| &fact.value)
     }
@@ -127,13 +140,48 @@ impl<K: Ord + Clone, V> Facts<K, V> {
         !self.known.contains_key(key) && !self.failed.get(key).is_some_and(refused)
     }
 
-    fn learn(&mut self, key: K, value: V, now: Duration) {
+    /// Whether that is news. What is as it was stays the very same: targets share it.
+    fn learn(&mut self, key: K, value: V, now: Duration) -> bool {
         self.failed.remove(&key);
-        self.known.insert(key, Fact { value, used: now });
+        match self.known.get_mut(&key) {
+            Some(fact) => {
+                fact.asked = now;
+                let is_news = fact.value != value;
+                if is_news {
+                    fact.value = value;
+                }
+                is_news
+            }
+            None => {
+                self.known.insert(key, Fact { value, used: now, asked: now });
+                true
+            }
+        }
     }
 
+    /// Takes note that a fact could not be had. One that is known stays, and has had its turn if asking again is no use.
     fn fail(&mut self, key: K, failure: Failure, now: Duration) {
+        if !failure.may_pass() {
+            self.touch(&key, now);
+        }
         self.failed.insert(key, (failure, now));
+    }
+
+    /// Takes note that AWS was asked; returns whether the fact is known.
+    fn touch(&mut self, key: &K, now: Duration) -> bool {
+        let fact = self.known.get_mut(key);
+        fact.map(|fact| fact.asked = now).is_some()
+    }
+
+    /// When a known fact was last asked for, unless that was just now.
+    fn asked_before(&self, key: &K, now: Duration) -> Option<Duration> {
+        self.known.get(key).map(|fact| fact.asked).filter(|asked| *asked != now)
+    }
+
+    /// What was used when that was last looked at, at `collected`, and when it was last asked for, unless that was just now.
+    fn in_use(&self, collected: Duration, now: Duration) -> Vec<(Duration, K)> {
+        let in_use = self.known.iter().filter(|(_, fact)| fact.used >= collected && fact.asked != now);
+        in_use.map(|(key, fact)| (fact.asked, key.clone())).collect()
     }
 
     fn mark_used(&mut self, key: &K, now: Duration) {

@@ -70,8 +70,8 @@ labels! {
     META_EC2_INSTANCE_PRIVATE_IP = "__meta_ecs_ec2_instance_private_ip", "the instance's private IPv4 address";
     META_EC2_INSTANCE_PUBLIC_IP = "__meta_ecs_ec2_instance_public_ip", "the instance's public IPv4 address";
     META_TAG_TASK = "__meta_ecs_tag_task_", "one tag of the task each";
-    META_TAG_CLUSTER = "__meta_ecs_tag_cluster_", "one tag of the cluster each, as first seen";
-    META_TAG_EC2 = "__meta_ecs_tag_ec2_", "one tag of the instance each, as first seen";
+    META_TAG_CLUSTER = "__meta_ecs_tag_cluster_", "one tag of the cluster each";
+    META_TAG_EC2 = "__meta_ecs_tag_ec2_", "one tag of the instance each";
     META_TAG = "__meta_ecs_tag_", "one tag of the definition, overlaid by the task's, each: see `--tags-to-labels`";
     META_ACCOUNT_ID = "__meta_ecs_account_id", "the AWS account";
     META_TASK_ID = "__meta_ecs_task_id", "the task's id";

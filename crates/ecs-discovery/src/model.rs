@@ -14,7 +14,7 @@ use crate::conventions::Variable;
 /// Names and values as AWS gave them, sorted by name in byte order.
 pub type Tags = Vec<(Arc<str>, Arc<str>)>;
 
-/// A cluster; its tags are those it had when it was first described.
+/// A cluster; its tags are empty until it was described.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// The cluster's ARN.
@@ -139,7 +139,7 @@ pub enum Protocol {
     Udp,
 }
 
-/// A task definition's immutable content, and the tags it had when it was read.
+/// A task definition's immutable content, and its tags, which can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskDefinition {
     /// The definition's ARN.

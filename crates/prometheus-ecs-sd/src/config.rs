@@ -54,7 +54,7 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// From one refresh to the next.
     pub interval: Duration,
-    /// Within which every settled task is described again.
+    /// Within which every settled task, and what else AWS can change, is asked for again.
     pub recheck_interval: Duration,
     /// How long a scope may go unheard until its targets are let go.
     pub max_staleness: Duration,

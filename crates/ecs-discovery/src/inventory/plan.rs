@@ -10,6 +10,7 @@ mod conclude;
 mod halves;
 mod hear;
 mod pages;
+pub(super) mod recheck;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,18 +20,21 @@ use crate::inventory::denials::Kind;
 use crate::inventory::question::{Failure, Question};
 use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
-use crate::model::{InstanceId, Task};
+use crate::model::{ContainerInstance, InstanceId, Task};
 
 pub use conclude::Conclusion;
 use halves::Search;
 use pages::Pages;
+pub use recheck::Recheck;
 
 /// One refresh in progress; it owns the source's facts meanwhile.
 #[derive(Debug)]
 pub struct Refresh {
     inventory: Inventory,
     now: Duration,
-    recheck_interval: Duration,
+    recheck: Recheck,
+    /// Whether what is not of one cluster was looked at for what is due.
+    rechecked: bool,
     selection: ClusterSelection,
     ready: Vec<Question>,
     /// Questions taken and not yet answered, but those for hosts.
@@ -54,7 +58,9 @@ pub struct Refresh {
     /// Hosts that wait for a full batch: those of EC2, and those of ECS Anywhere.
     waiting_ec2: BTreeSet<InstanceId>,
     waiting_external: BTreeSet<InstanceId>,
-    /// Whether a definition, container instance, host or cluster's tags became known.
+    /// Known container instances that are said to be on another machine, which is not known yet.
+    moving: Vec<ContainerInstance>,
+    /// Whether a definition, container instance, host or cluster's tags became known, or others.
     learned: bool,
     /// Whether a call for one of these failed in a way that may pass: what is published may lack a target.
     partial: bool,
@@ -103,19 +109,19 @@ impl Around {
 }
 
 impl Refresh {
-    /// Begins a refresh. `now` is a duration since any fixed moment and never goes back; every settled task is
-    /// described again within `recheck_interval`.
+    /// Begins a refresh. `now` is a duration since any fixed moment and never goes back.
     pub fn begin(
         mut inventory: Inventory,
         selection: ClusterSelection,
         now: Duration,
-        recheck_interval: Duration,
+        recheck: Recheck,
     ) -> Self {
         inventory.refresh += 1;
         let mut refresh = Self {
             inventory,
             now,
-            recheck_interval,
+            recheck,
+            rechecked: false,
             selection,
             ready: Vec::new(),
             open: 0,
@@ -132,6 +138,7 @@ impl Refresh {
             hosts: BTreeSet::new(),
             waiting_ec2: BTreeSet::new(),
             waiting_external: BTreeSet::new(),
+            moving: Vec::new(),
             learned: false,
             partial: false,
         };
@@ -151,6 +158,7 @@ impl Refresh {
             self.begin_denied_scopes();
         }
         if self.open == 0 && self.ready.is_empty() {
+            self.recheck_source();
             // Nothing else can add a host: what is waiting is as full a batch as it gets.
             self.ask_hosts(1);
         }
@@ -235,7 +243,13 @@ impl Refresh {
         let known = self.inventory.container_instances.value(arn);
         let Some(id) = known.and_then(|known| known.instance.clone()) else { return };
         let host = self.inventory.hosts.value(&id);
-        if host.is_none_or(|host| host.private_ipv4.is_none()) && self.hosts.insert(id.clone()) {
+        if host.is_none_or(|host| host.private_ipv4.is_none()) {
+            self.wait_for_host(id);
+        }
+    }
+
+    fn wait_for_host(&mut self, id: InstanceId) {
+        if self.hosts.insert(id.clone()) {
             let waiting = if id.is_external() { &mut self.waiting_external } else { &mut self.waiting_ec2 };
             waiting.insert(id);
             self.ask_hosts(Question::EC2_INSTANCES);
@@ -252,35 +266,6 @@ impl Refresh {
             let instances = take(&mut self.waiting_external, Question::EXTERNAL_INSTANCES);
             self.ask_batch(Question::ExternalInstances { instances });
         }
-    }
-
-    /// Which settled tasks to describe again now: the longest not described, in full batches, at such a rate
-    /// that all have their turn within the recheck interval.
-    fn recheck(&mut self, cluster: &ClusterArn) -> Vec<TaskArn> {
-        let (now, recheck_interval, refresh) = (self.now, self.recheck_interval, self.inventory.refresh);
-        let Some(scope) = self.inventory.scopes.get_mut(cluster) else { return Vec::new() };
-        let mut settled: Vec<_> = scope
-            .tasks
-            .iter()
-            .filter(|(_, known)| known.settled && known.listed == refresh)
-            .map(|(arn, known)| (known.described, arn))
-            .collect();
-        let elapsed = now.saturating_sub(scope.refreshed);
-        let share = elapsed.as_secs_f64() / recheck_interval.as_secs_f64();
-        let batch = settled.len().min(Question::TASKS);
-        // A last batch that is not full takes its turn as a full one, or some tasks would wait for two rounds.
-        let round = settled.len().next_multiple_of(batch.max(1));
-        let due = (scope.recheck_debt + round as f64 * share).min(round as f64);
-        // The small constant keeps sums of fractions from falling just short of a whole batch.
-        let batches = if batch == 0 { 0 } else { ((due + 1e-6) / batch as f64) as usize };
-        scope.recheck_debt = due - (batches * batch) as f64;
-        let count = (batches * batch).min(settled.len());
-        if count < settled.len() {
-            settled.select_nth_unstable(count);
-            settled.truncate(count);
-        }
-        settled.sort();
-        settled.into_iter().map(|(_, arn)| arn.clone()).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefinition};
+use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Tags, Task, TaskDefinition};
 
 /// One call. A batch is never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,11 @@ pub enum Question {
     ClusterDetails {
         /// Names or ARNs.
         clusters: Vec<Box<str>>,
+    },
+    /// DescribeClusters with tags, for at most [`Question::CLUSTERS`] clusters that are known: for their tags alone.
+    ClusterTags {
+        /// The clusters.
+        clusters: Vec<ClusterArn>,
     },
     /// ListTasks of one cluster, one page, whatever the launch type.
     Tasks {
@@ -34,6 +39,11 @@ pub enum Question {
     },
     /// DescribeTaskDefinition with tags.
     TaskDefinition {
+        /// The definition.
+        definition: TaskDefinitionArn,
+    },
+    /// DescribeTaskDefinition with tags, of a definition that is known: for its tags alone.
+    DefinitionTags {
         /// The definition.
         definition: TaskDefinitionArn,
     },
@@ -77,10 +87,10 @@ impl Question {
     pub fn operation(&self) -> &'static str {
         match self {
             Self::Clusters { .. } => "ListClusters",
-            Self::ClusterDetails { .. } => "DescribeClusters",
+            Self::ClusterDetails { .. } | Self::ClusterTags { .. } => "DescribeClusters",
             Self::Tasks { .. } => "ListTasks",
             Self::TaskDetails { .. } => "DescribeTasks",
-            Self::TaskDefinition { .. } => "DescribeTaskDefinition",
+            Self::TaskDefinition { .. } | Self::DefinitionTags { .. } => "DescribeTaskDefinition",
             Self::ContainerInstances { .. } => "DescribeContainerInstances",
             Self::Ec2Instances { .. } => "DescribeInstances",
             Self::ExternalInstances { .. } => "DescribeInstanceInformation",
@@ -105,6 +115,8 @@ pub enum Answer {
         /// Those that are INACTIVE or MISSING, as they were asked for: names or ARNs.
         gone: Vec<Box<str>>,
     },
+    /// To [`Question::ClusterTags`]: the clusters of which the answer has a list of tags.
+    ClusterTags(Vec<Cluster>),
     /// To [`Question::Tasks`].
     Tasks {
         /// Tasks of this page.
@@ -123,6 +135,8 @@ pub enum Answer {
     },
     /// To [`Question::TaskDefinition`].
     TaskDefinition(TaskDefinition),
+    /// To [`Question::DefinitionTags`]; `None` where the answer has no list of them, not even an empty one.
+    DefinitionTags(Option<Tags>),
     /// To [`Question::ContainerInstances`].
     ContainerInstances(Vec<ContainerInstance>),
     /// To [`Question::Ec2Instances`] and [`Question::ExternalInstances`]: the hosts that are known there.

@@ -64,8 +64,8 @@ impl Inventory {
 
 impl Saved {
     /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
-    /// left out. `as_of` is when a scope was heard that was not held. No task is due to be described again; what
-    /// is not settled will be.
+    /// left out. `as_of` is when a scope was heard that was not held. What can change
+    /// has its turn to be asked for again within the recheck interval from now on; what is not settled will be described at once.
     pub fn restore(
         self,
         selection: &ClusterSelection,
@@ -95,7 +95,7 @@ impl Saved {
             let heard = held_since.unwrap_or(as_of);
             scopes.insert(arn.clone(), Scope { derived, standing: Standing::Restored, heard, denied: false });
             let mut facts =
-                ScopeFacts { cluster, described, tasks, lacking, refreshed: now, recheck_debt: 0.0 };
+                ScopeFacts { cluster, described, tasks, lacking, ..ScopeFacts::new(arn.clone(), now) };
             facts.unsettle(&incomplete);
             inventory.scopes.insert(arn, facts);
         }

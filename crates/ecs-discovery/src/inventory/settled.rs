@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use super::{Definition, TaskView};
 use crate::arn::TaskArn;
 use crate::derive::Derived;
-use crate::finding::{Reason, Verdict};
 use crate::model::{
     Container, ContainerInstance, Host, LaunchType, NetworkMode, PortRange, Protocol, Status, Task,
     TaskDefinition,
@@ -38,16 +37,9 @@ pub(super) fn is_settled(task: &Task) -> bool {
         && !task.containers.iter().any(|container| is_on_its_way(&container.last_status))
 }
 
-/// Tasks that have a container that is not scraped and may be, since AWS did not say all that the definition promises.
+/// Tasks of which not all is scraped as asked, and of which AWS did not say all that their definition promises.
 pub(super) fn incomplete(tasks: &[TaskView<'_>], derived: &Derived) -> Vec<TaskArn> {
-    let may_be_of_the_answer =
-        |reason| matches!(reason, Reason::ContainerNotRunning | Reason::NoAddress | Reason::PortNotPublished);
-    let mut found = BTreeSet::new();
-    for finding in &derived.findings {
-        if matches!(&finding.verdict, Verdict::NotScraped(problem) if may_be_of_the_answer(problem.reason)) {
-            found.insert(&finding.task);
-        }
-    }
+    let found: BTreeSet<_> = derived.findings.iter().map(|finding| &finding.task).collect();
     let is_incomplete = |view: &&TaskView<'_>| {
         found.contains(&view.task.arn)
             && matches!(view.definition, Definition::Known(definition) if !is_whole(view.task, definition))

@@ -413,6 +413,13 @@ impl World {
                 let known = self.definitions.get(definition).cloned();
                 Answer::TaskDefinition(known.ok_or_else(|| failure(FailureKind::NotFound))?)
             }
+            Question::DefinitionTags { definition } => {
+                let known = self.definitions.get(definition).ok_or_else(|| failure(FailureKind::NotFound))?;
+                Answer::DefinitionTags(Some(known.tags.clone()))
+            }
+            Question::ClusterTags { clusters } => Answer::ClusterTags(
+                clusters.iter().filter_map(|arn| self.clusters.get(arn)).cloned().collect(),
+            ),
             Question::ContainerInstances { instances, .. } => Answer::ContainerInstances(
                 instances.iter().filter_map(|arn| self.instances.get(arn)).cloned().collect(),
             ),

@@ -6,4 +6,5 @@ mod failing;
 mod leaving;
 mod paging;
 mod partial;
+mod rechecking;
 mod restarting;

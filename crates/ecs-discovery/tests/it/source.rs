@@ -7,7 +7,7 @@ use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::{Explanation, explain};
 use ecs_discovery::inventory::Inventory;
-use ecs_discovery::inventory::plan::Refresh;
+use ecs_discovery::inventory::plan::{Recheck, Refresh};
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::snapshot::{Scope, Snapshot};
@@ -46,7 +46,9 @@ impl Source {
     /// Begins a refresh for a test that answers by itself.
     pub(crate) fn begin(&mut self) -> Refresh {
         let inventory = std::mem::take(&mut self.inventory);
-        Refresh::begin(inventory, self.selection.clone(), self.now, Self::RECHECK)
+        let definition_tags = self.rules.need_definition_tags();
+        let recheck = Recheck { interval: Self::RECHECK, definition_tags };
+        Refresh::begin(inventory, self.selection.clone(), self.now, recheck)
     }
 
     pub(crate) fn finish(&mut self, refresh: Refresh) {
@@ -133,7 +135,11 @@ impl Source {
 /// AWS refuses an empty batch, one that is too large, and ids of a kind the operation does not know.
 fn assert_accepted(question: &Question) {
     let (size, limit) = match question {
-        Question::Clusters { .. } | Question::Tasks { .. } | Question::TaskDefinition { .. } => return,
+        Question::Clusters { .. }
+        | Question::Tasks { .. }
+        | Question::TaskDefinition { .. }
+        | Question::DefinitionTags { .. } => return,
+        Question::ClusterTags { clusters } => (clusters.len(), 100),
         Question::ClusterDetails { clusters } => (clusters.len(), 100),
         Question::TaskDetails { tasks, .. } => (tasks.len(), 100),
         Question::ContainerInstances { instances, .. } => (instances.len(), 100),

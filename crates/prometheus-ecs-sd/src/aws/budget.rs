@@ -27,7 +27,7 @@ struct Class {
 /// AWS's limits, for the operations that are asked here. Of ECS:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>; of EC2, for filtered or paged
 /// requests: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>. Systems Manager publishes
-/// none: these are as careful as anyone can afford who looks hosts up once, a hundred at a time.
+/// none: these are as careful as anyone can afford who looks up a hundred hosts at a time, once in the recheck interval.
 const CLASSES: [Class; 5] = [
     Class {
         name: "ecs-clusters",

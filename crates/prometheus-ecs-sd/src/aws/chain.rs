@@ -79,11 +79,7 @@ async fn with_file(error: CredentialsError, environment: &Env) -> CredentialsErr
 }
 
 /// Its name, its path, and whether it must be there.
-fn file(
-    name: &'static str,
-    usual: Option<&str>,
-    environment: &Env,
-) -> Option<(&'static str, PathBuf, bool)> {
+fn file(name: &'static str, usual: Option<&str>, environment: &Env) -> Option<(&'static str, PathBuf, bool)> {
     let home = env::home_dir();
     match environment.get(name).ok() {
         Some(path) => {

@@ -53,6 +53,16 @@ pub(super) fn cluster_details(output: DescribeClustersOutput, asked: &[Box<str>]
     Some(Answer::ClusterDetails { active: exact(active), gone: exact(gone) })
 }
 
+/// Clusters of which nothing is said of their tags are left out, and so are those that are gone: that is another question.
+pub(super) fn cluster_tags(output: DescribeClustersOutput) -> Option<Answer> {
+    let clusters =
+        output.clusters?.into_iter().filter(|cluster| cluster.status.as_deref() != Some("INACTIVE"));
+    Some(Answer::ClusterTags(exact(clusters.filter_map(|cluster| {
+        let arn = parsed(ClusterArn::parse(&cluster.cluster_arn.unwrap_or_default()))?;
+        Some(Cluster { arn, tags: listed_tags(cluster.tags)? })
+    }))))
+}
+
 /// Whether `arn` is the ARN of the cluster that was asked for as `name`, which may be its ARN too.
 fn is_cluster(arn: &str, name: &str) -> bool {
     arn == name || (!name.starts_with("arn:") && arn.rsplit('/').next() == Some(name))
@@ -96,6 +106,10 @@ pub(super) fn definition(output: DescribeTaskDefinitionOutput, asked: &TaskDefin
         .task_definition
         .and_then(|definition| definition::definition(definition, tags, asked))
         .map(Answer::TaskDefinition)
+}
+
+pub(super) fn definition_tags(output: DescribeTaskDefinitionOutput) -> Answer {
+    Answer::DefinitionTags(listed_tags(output.tags))
 }
 
 pub(super) fn container_instances(
@@ -159,6 +173,12 @@ pub(super) fn sorted_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = (Option<
 
 fn tags(tags: Option<Vec<Tag>>) -> Tags {
     sorted_tags(tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)))
+}
+
+/// The same, unless there is no list, or one with a tag that has no key: it says nothing then.
+fn listed_tags(listed: Option<Vec<Tag>>) -> Option<Tags> {
+    let is_tag = |tag: &Tag| said(tag.key()).is_some();
+    listed.filter(|listed| listed.iter().all(is_tag)).map(|listed| tags(Some(listed)))
 }
 
 /// The convention's variables of an environment. Here all others end.

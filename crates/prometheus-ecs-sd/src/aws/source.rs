@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ecs::operation::describe_clusters::DescribeClustersOutput;
+use aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionOutput;
 use aws_sdk_ecs::types::{ClusterField, TaskDefinitionField, TaskField};
 use aws_smithy_runtime::client::identity::IdentityCache;
 use aws_smithy_runtime::client::retries::RetryPartition;
@@ -97,10 +99,22 @@ impl Source {
     pub async fn ask(&self, question: &Question) -> Result<Answer, Failure> {
         let answer = match question {
             Question::Clusters { page } => self.clusters(page.clone()).await?,
-            Question::ClusterDetails { clusters } => self.cluster_details(clusters).await?,
+            Question::ClusterDetails { clusters } => {
+                let names = clusters.iter().map(ToString::to_string).collect();
+                convert::cluster_details(self.cluster_details(names).await?, clusters)
+            }
+            Question::ClusterTags { clusters } => {
+                let arns = clusters.iter().map(ClusterArn::to_string).collect();
+                convert::cluster_tags(self.cluster_details(arns).await?)
+            }
             Question::Tasks { cluster, page } => self.tasks(cluster, None, page.clone()).await?,
             Question::TaskDetails { cluster, tasks } => self.task_details(cluster, tasks).await?,
-            Question::TaskDefinition { definition } => self.definition(definition).await?,
+            Question::TaskDefinition { definition } => {
+                convert::definition(self.definition(definition).await?, definition)
+            }
+            Question::DefinitionTags { definition } => {
+                Some(convert::definition_tags(self.definition(definition).await?))
+            }
             Question::ContainerInstances { cluster, instances } => {
                 self.container_instances(cluster, instances).await?
             }
@@ -135,11 +149,9 @@ impl Source {
         Ok(convert::clusters(output))
     }
 
-    async fn cluster_details(&self, asked: &[Box<str>]) -> Result<Option<Answer>, Failure> {
-        let names = asked.iter().map(|name| name.to_string()).collect();
+    async fn cluster_details(&self, names: Vec<String>) -> Result<DescribeClustersOutput, Failure> {
         let call = self.clients.ecs.describe_clusters().set_clusters(Some(names)).include(ClusterField::Tags);
-        let output = call.send().await.map_err(|error| self.failure("DescribeClusters", &error))?;
-        Ok(convert::cluster_details(output, asked))
+        call.send().await.map_err(|error| self.failure("DescribeClusters", &error))
     }
 
     /// One page of the tasks of a service that are to run: a question that discovery does not ask.
@@ -176,11 +188,10 @@ impl Source {
         body.read(|body| Ok(convert::task_details(tasks::read(body)?, asked)))
     }
 
-    async fn definition(&self, asked: &TaskDefinitionArn) -> Result<Option<Answer>, Failure> {
+    async fn definition(&self, asked: &TaskDefinitionArn) -> Result<DescribeTaskDefinitionOutput, Failure> {
         let call = self.clients.ecs.describe_task_definition().task_definition(asked.as_str());
         let output = call.include(TaskDefinitionField::Tags).send().await;
-        let output = output.map_err(|error| self.failure("DescribeTaskDefinition", &error))?;
-        Ok(convert::definition(output, asked))
+        output.map_err(|error| self.failure("DescribeTaskDefinition", &error))
     }
 
     async fn container_instances(

@@ -55,7 +55,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "T", default_value = "60", help_heading = "Refreshes")]
     pub interval: String,
 
-    /// Time within which each running task is described again for its health and tags
+    /// Time within which each running task, each host and all tags are read again
     #[arg(long, value_name = "T", default_value = "10m", help_heading = "Refreshes")]
     pub recheck_interval: String,
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::inventory::plan::{Conclusion, Refresh};
+use ecs_discovery::inventory::plan::{Conclusion, Recheck, Refresh};
 use ecs_discovery::inventory::question::{Failure, FailureKind, Question};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::snapshot::{Scope, Standing};
@@ -134,8 +134,9 @@ impl Turn {
         let settings = &self.settings;
         let selection = self.clusters.within(account, self.source.region());
         let inventory = std::mem::take(&mut known.inventory);
-        let mut refresh =
-            Refresh::begin(inventory, selection, settings.clock.now(), settings.recheck_interval);
+        let definition_tags = settings.rules.need_definition_tags();
+        let recheck = Recheck { interval: settings.recheck_interval, definition_tags };
+        let mut refresh = Refresh::begin(inventory, selection, settings.clock.now(), recheck);
         let mut waiting = Waiting::default();
         let (mut answered, mut denied) = (BTreeSet::new(), BTreeSet::new());
         let mut asking = FuturesUnordered::new();

@@ -128,9 +128,8 @@ impl Server {
                 info!(%address, "HTTP is served");
                 let access = access.at(&self.named, address.ip());
                 let router = router(site, &access);
-                let accept = || {
-                    connections::accept(listener.clone(), router.clone(), access.clone(), metrics.clone())
-                };
+                let accept =
+                    || connections::accept(listener.clone(), router.clone(), access.clone(), metrics.clone());
                 again(metrics.clone(), part, accept).await;
             }
             Err(error) => error!(%error, "HTTP is not served"),

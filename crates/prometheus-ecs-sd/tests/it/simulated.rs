@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod pace;
 mod panics;
+mod rechecks;
 mod reload;
 mod restart;
 mod selection;

@@ -89,7 +89,7 @@ impl Refresh {
         }
         self.begin_scope(cluster.arn.clone());
         let Some(facts) = self.inventory.scopes.get_mut(&cluster.arn) else { return };
-        facts.described = true;
+        (facts.described, facts.tags_asked) = (true, self.now);
         if *facts.cluster != cluster {
             facts.cluster = Arc::new(cluster);
             self.learned = true;

@@ -43,6 +43,7 @@ impl Conclusion {
 impl Refresh {
     /// Ends the refresh, all its questions being answered or failed. `before` is what the source came to last time.
     pub fn finish(mut self, rules: &Rules, before: &BTreeMap<ClusterArn, Scope>) -> Conclusion {
+        self.finish_moves();
         self.remember_denials();
         let mut refreshed = std::mem::take(&mut self.scopes);
         let mut scopes = BTreeMap::new();

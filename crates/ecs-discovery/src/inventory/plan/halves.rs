@@ -1,6 +1,7 @@
 //! Batches that AWS denies: they are asked in halves, down to the ids that are denied, so that these harm no others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, TaskArn};
@@ -86,6 +87,10 @@ impl Refresh {
         match (kind.1.as_ref(), TaskArn::parse(id)) {
             (None, _) if kind.0 == Question::DESCRIBE_CLUSTERS => {
                 self.cluster_details_failed(&[id.into()], failure);
+                // If it was to be asked for again, it has had its turn.
+                ClusterArn::parse(id)
+                    .iter()
+                    .for_each(|cluster| self.cluster_tags_asked(slice::from_ref(cluster)));
             }
             (Some(cluster), Ok(task)) => self.task_denied(cluster, &task, failure),
             _ => {}
@@ -164,7 +169,7 @@ impl Refresh {
             let Search { denied, left, why_left, allowed, troubled, .. } = search;
             // Some task of a cluster is described within each recheck interval, if any may be.
             let within =
-                if kind.0 == Question::DESCRIBE_TASKS { 2 * self.recheck_interval } else { Duration::MAX };
+                if kind.0 == Question::DESCRIBE_TASKS { 2 * self.recheck.interval } else { Duration::MAX };
             let is_mixed = allowed || self.inventory.denials.is_mixed(&kind, within, self.now);
             let Some(why) = why_left.or_else(|| denied.values().next().cloned()) else { continue };
             // What is left beside what is allowed may be allowed, too; only tags depend on DescribeClusters.
@@ -202,8 +207,14 @@ impl Question {
             Self::TaskDetails { cluster, .. } | Self::ContainerInstances { cluster, .. } => {
                 Some(cluster.clone())
             }
-            Self::ClusterDetails { .. } | Self::Ec2Instances { .. } | Self::ExternalInstances { .. } => None,
-            Self::Clusters { .. } | Self::Tasks { .. } | Self::TaskDefinition { .. } => return None,
+            Self::ClusterDetails { .. }
+            | Self::ClusterTags { .. }
+            | Self::Ec2Instances { .. }
+            | Self::ExternalInstances { .. } => None,
+            Self::Clusters { .. }
+            | Self::Tasks { .. }
+            | Self::TaskDefinition { .. }
+            | Self::DefinitionTags { .. } => return None,
         };
         Some((self.operation(), cluster))
     }
@@ -212,12 +223,16 @@ impl Question {
     fn ids(&self) -> Vec<&str> {
         match self {
             Self::ClusterDetails { clusters } => clusters.iter().map(|name| &**name).collect(),
+            Self::ClusterTags { clusters } => clusters.iter().map(ClusterArn::as_str).collect(),
             Self::TaskDetails { tasks, .. } => tasks.iter().map(TaskArn::as_str).collect(),
             Self::ContainerInstances { instances, .. } => instances.iter().map(|one| one.as_str()).collect(),
             Self::Ec2Instances { instances } | Self::ExternalInstances { instances } => {
                 instances.iter().map(|one| one.as_str()).collect()
             }
-            Self::Clusters { .. } | Self::Tasks { .. } | Self::TaskDefinition { .. } => Vec::new(),
+            Self::Clusters { .. }
+            | Self::Tasks { .. }
+            | Self::TaskDefinition { .. }
+            | Self::DefinitionTags { .. } => Vec::new(),
         }
     }
 
@@ -226,12 +241,16 @@ impl Question {
         let mut question = self.clone();
         match &mut question {
             Self::ClusterDetails { clusters } => clusters.retain(|name| is_wanted(name)),
+            Self::ClusterTags { clusters } => clusters.retain(|one| is_wanted(one.as_str())),
             Self::TaskDetails { tasks, .. } => tasks.retain(|one| is_wanted(one.as_str())),
             Self::ContainerInstances { instances, .. } => instances.retain(|one| is_wanted(one.as_str())),
             Self::Ec2Instances { instances } | Self::ExternalInstances { instances } => {
                 instances.retain(|one| is_wanted(one.as_str()));
             }
-            Self::Clusters { .. } | Self::Tasks { .. } | Self::TaskDefinition { .. } => {}
+            Self::Clusters { .. }
+            | Self::Tasks { .. }
+            | Self::TaskDefinition { .. }
+            | Self::DefinitionTags { .. } => {}
         }
         question
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::arn::{ClusterArn, TaskArn};
 use crate::inventory::KnownTask;
 use crate::inventory::question::{Answer, Failure, FailureKind, Question};
-use crate::inventory::settled::{is_host_lost, is_instance_lost, is_over, is_settled, lost};
+use crate::inventory::settled::{is_host_lost, is_over, is_settled, lost};
 use crate::model::{Host, InstanceId, Task};
 
 use super::pages::Listed;
@@ -47,25 +47,24 @@ impl Refresh {
                 self.batch_heard(&cluster);
             }
             (Question::TaskDefinition { definition }, Answer::TaskDefinition(answer)) => {
-                self.inventory.definitions.learn(definition, Arc::new(answer), self.now);
-                self.learned = true;
+                self.learned |= self.inventory.definitions.learn(definition, Arc::new(answer), self.now);
+            }
+            (Question::DefinitionTags { definition }, Answer::DefinitionTags(tags)) => {
+                self.definition_tags_heard(definition, tags);
+            }
+            (Question::ClusterTags { clusters: asked }, Answer::ClusterTags(clusters)) => {
+                self.cluster_tags_heard(&asked, clusters);
             }
             (Question::ContainerInstances { instances, .. }, Answer::ContainerInstances(heard)) => {
                 for instance in heard {
-                    let arn = instance.arn.clone();
-                    let known = self.inventory.container_instances.value(&arn);
-                    if known.is_none_or(|known| !is_instance_lost(known, &instance)) {
-                        self.inventory.container_instances.learn(arn.clone(), instance, self.now);
-                    }
-                    self.ask_host_of(&arn);
+                    self.container_instance_described(instance);
                 }
                 for arn in instances {
-                    if self.inventory.container_instances.value(&arn).is_none() {
+                    if !self.inventory.container_instances.touch(&arn, self.now) {
                         let failure = not_known("ECS", "container instance");
                         self.inventory.container_instances.fail(arn, failure, self.now);
                     }
                 }
-                self.learned = true;
             }
             (Question::Ec2Instances { instances }, Answer::Hosts(hosts)) => {
                 self.hosts_heard("EC2", instances, hosts)
@@ -86,14 +85,18 @@ impl Refresh {
     pub fn failed(&mut self, question: Question, failure: Failure) {
         let (of_hosts, kind) = (is_of_hosts(&question), question.kind());
         let is_halved = self.is_halved(&question, &failure);
-        let of_tasks =
-            matches!(question, Question::TaskDefinition { .. } | Question::ContainerInstances { .. });
-        self.partial |= (of_hosts || of_tasks) && failure.may_pass();
+        self.partial |= failure.may_pass() && self.is_missed(&question);
+        self.due_again(&question, &failure);
         match question {
             Question::TaskDetails { cluster, .. } if is_halved => self.batch_heard(&cluster),
             _ if is_halved => {}
             Question::Clusters { .. } => self.listing_of_clusters_failed(failure),
             Question::ClusterDetails { clusters } => self.cluster_details_failed(&clusters, &failure),
+            Question::ClusterTags { clusters } => {
+                if !failure.may_pass() {
+                    self.cluster_tags_asked(&clusters);
+                }
+            }
             Question::Tasks { cluster, .. } => {
                 let is_unknown = failure.kind == FailureKind::NotFound;
                 self.scope_failed(&cluster, failure);
@@ -107,11 +110,11 @@ impl Refresh {
                 self.batch_heard(&cluster);
             }
             Question::TaskDetails { cluster, tasks } => {
-                self.not_rechecked(&cluster, &tasks);
+                self.tasks_due_again(&cluster, &tasks);
                 self.scope_failed(&cluster, failure);
                 self.batch_heard(&cluster);
             }
-            Question::TaskDefinition { definition } => {
+            Question::TaskDefinition { definition } | Question::DefinitionTags { definition } => {
                 self.inventory.definitions.fail(definition, failure, self.now);
             }
             Question::ContainerInstances { instances, .. } => {
@@ -171,13 +174,13 @@ impl Refresh {
 
     /// The listing is complete: what it lacks is described before it goes, and a slice of the rest for news.
     fn all_tasks_heard(&mut self, cluster: &ClusterArn) {
-        let rechecked = self.recheck(cluster);
+        let rechecked = self.tasks_due(cluster);
+        self.recheck_instances(cluster);
         let (Some(facts), Some(scope)) =
             (self.inventory.scopes.get_mut(cluster), self.scopes.get_mut(cluster))
         else {
             return;
         };
-        facts.refreshed = self.now;
         scope.listed = true;
         let refresh = self.inventory.refresh;
         let unlisted = facts.tasks.iter().filter(|(_, known)| known.listed != refresh).map(|(arn, _)| arn);
@@ -252,15 +255,6 @@ impl Refresh {
         }
     }
 
-    /// Settled tasks whose turn it was have it again.
-    fn not_rechecked(&mut self, cluster: &ClusterArn, tasks: &[TaskArn]) {
-        let refresh = self.inventory.refresh;
-        let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
-        let is_settled = |known: &&KnownTask| known.settled && known.listed == refresh;
-        let due = tasks.iter().filter_map(|task| facts.tasks.get(task)).filter(is_settled).count();
-        facts.recheck_debt += due as f64;
-    }
-
     fn task_over(&mut self, cluster: &ClusterArn, task: &TaskArn) {
         let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
         let changed = facts.tasks.remove(task).is_some();
@@ -288,16 +282,17 @@ impl Refresh {
     }
 
     fn hosts_heard(&mut self, service: &str, asked: Vec<InstanceId>, hosts: Vec<Host>) {
-        let heard: BTreeSet<_> = hosts.iter().map(|host| host.id.clone()).collect();
-        self.learned |= !heard.is_empty();
         for host in hosts {
             let known = self.inventory.hosts.value(&host.id);
             if known.is_none_or(|known| !is_host_lost(known, &host)) {
-                self.inventory.hosts.learn(host.id.clone(), Arc::new(host), self.now);
+                self.learned |= self.inventory.hosts.learn(host.id.clone(), Arc::new(host), self.now);
             }
         }
-        for id in asked.into_iter().filter(|id| !heard.contains(id)) {
-            self.inventory.hosts.fail(id, not_known(service, "instance"), self.now);
+        // A known host that the answer leaves out stays: its tasks run, or ECS says that they ended.
+        for id in asked {
+            if !self.inventory.hosts.touch(&id, self.now) {
+                self.inventory.hosts.fail(id, not_known(service, "instance"), self.now);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ fn ids(question: &Question) -> Vec<&str> {
         Question::ClusterDetails { clusters } => {
             clusters.iter().map(|name| name.rsplit('/').next().unwrap()).collect()
         }
+        Question::ClusterTags { clusters } => clusters.iter().map(|cluster| cluster.last_part()).collect(),
         Question::TaskDetails { tasks, .. } => tasks.iter().map(|task| task.last_part()).collect(),
         Question::ContainerInstances { instances, .. } => {
             instances.iter().map(|instance| instance.last_part().trim_start_matches("of-")).collect()
@@ -25,7 +26,9 @@ fn ids(question: &Question) -> Vec<&str> {
             instances.iter().map(|id| id.as_str()).collect()
         }
         Question::Tasks { cluster, .. } => vec![cluster.last_part()],
-        Question::Clusters { .. } | Question::TaskDefinition { .. } => Vec::new(),
+        Question::Clusters { .. } | Question::TaskDefinition { .. } | Question::DefinitionTags { .. } => {
+            Vec::new()
+        }
     }
 }
 

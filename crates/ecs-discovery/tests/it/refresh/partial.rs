@@ -273,6 +273,26 @@ fn a_task_that_was_never_known_in_full_is_asked_for_until_it_is() {
 }
 
 #[test]
+fn a_task_of_which_only_some_endpoints_are_reached_is_asked_for_until_all_are() {
+    let two = || app().env("PROMETHEUS_PORT", "9100").endpoint("/a,1m:8080/b").maps("8080");
+    let mut source = Source::default();
+    for _ in 0..2 {
+        assert!(described(&source.refresh(&World::of([ec2("bridge").with(two())]))));
+    }
+    assert_snapshot!(scope(source.scope("prod")), @"
+    app 10.0.9.9:9100/a 1m
+    app: warning
+    ");
+    let whole = World::of([ec2("bridge").with(two().binds("0.0.0.0 32768 -> 8080"))]);
+    source.refresh(&whole);
+    assert_snapshot!(scope(source.scope("prod")), @"
+    app 10.0.9.9:9100/a 1m
+    app 10.0.9.9:32768/b 1m
+    ");
+    assert!(!described(&source.refresh(&whole)));
+}
+
+#[test]
 fn a_task_that_maps_no_port_is_settled_though_it_is_not_scraped() {
     let world = World::of([ec2("bridge").with(app())]);
     let mut source = Source::default();

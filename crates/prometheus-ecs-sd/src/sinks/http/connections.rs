@@ -50,12 +50,7 @@ const PLAIN: &[u8] =
 const TLS_HANDSHAKE: u8 = 22;
 
 /// Accepts connections until the program ends.
-pub(super) async fn accept(
-    listener: Arc<TcpListener>,
-    router: Router,
-    access: Access,
-    metrics: Metrics,
-) {
+pub(super) async fn accept(listener: Arc<TcpListener>, router: Router, access: Access, metrics: Metrics) {
     let seats = Seats::new(Descriptors::raised().clients);
     let mut trouble = None;
     loop {

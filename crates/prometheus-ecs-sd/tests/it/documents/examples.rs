@@ -119,7 +119,9 @@ fn needed() -> Vec<String> {
         Question::ClusterDetails { clusters: vec!["c".into()] },
         Question::Tasks { cluster: cluster.clone(), page: None },
         Question::TaskDetails { cluster: cluster.clone(), tasks: vec![task] },
-        Question::TaskDefinition { definition },
+        Question::TaskDefinition { definition: definition.clone() },
+        Question::DefinitionTags { definition },
+        Question::ClusterTags { clusters: vec![cluster.clone()] },
         Question::ContainerInstances { cluster, instances: vec![instance] },
         Question::Ec2Instances { instances: Vec::new() },
         Question::ExternalInstances { instances: Vec::new() },
@@ -128,9 +130,11 @@ fn needed() -> Vec<String> {
     let service = |question: &Question| match question {
         Question::Clusters { .. }
         | Question::ClusterDetails { .. }
+        | Question::ClusterTags { .. }
         | Question::Tasks { .. }
         | Question::TaskDetails { .. }
         | Question::TaskDefinition { .. }
+        | Question::DefinitionTags { .. }
         | Question::ContainerInstances { .. } => "ecs",
         Question::Ec2Instances { .. } => "ec2",
         Question::ExternalInstances { .. } => "ssm",
@@ -138,6 +142,8 @@ fn needed() -> Vec<String> {
     let mut actions: Vec<_> =
         questions.iter().map(|question| format!("{}:{}", service(question), question.operation())).collect();
     actions.sort();
+    // Some operations answer more than one question.
+    actions.dedup();
     actions
 }
 

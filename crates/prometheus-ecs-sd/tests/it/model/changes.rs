@@ -71,6 +71,38 @@ impl Change {
             Self::Retag(pick) => with_task(world, *pick, runs, |region, task| {
                 region.task_mut(&task.task_arn).tags.insert("team".to_owned(), "other".to_owned());
             }),
+            Self::MoveHost(pick) => with_host(world, *pick, |region, machine| {
+                // One of addresses that no machine begins with, and no two machines have at the same time.
+                let taken = |region: &Region, address: &str| {
+                    let own = region.instances.values().map(|machine| &machine.private_ip_address);
+                    let nodes = region.managed_nodes.values().map(|machine| &machine.ip_address);
+                    own.chain(nodes).any(|other| other.as_deref() == Some(address))
+                };
+                let mut free = (1..=254).map(|last| format!("172.31.7.{last}"));
+                let Some(address) = free.find(|address| !taken(region, address)) else { return };
+                if let Some(instance) = region.instances.get_mut(machine) {
+                    instance.private_ip_address = Some(address);
+                } else if let Some(node) = region.managed_nodes.get_mut(machine) {
+                    node.ip_address = Some(address);
+                }
+            }),
+            Self::RetagHost(pick) => with_host(world, *pick, |region, machine| {
+                if let Some(instance) = region.instances.get_mut(machine) {
+                    instance.public_ip_address = Some("192.0.2.8".to_owned());
+                    instance.tags.insert("rack".to_owned(), "2".to_owned());
+                }
+            }),
+            Self::RetagCluster(cluster) => {
+                let region = cluster.region(world);
+                if let Some(cluster) = region.clusters.get_mut(cluster.name()) {
+                    cluster.tags.insert("stage".to_owned(), "other".to_owned());
+                }
+            }
+            Self::RetagDefinition(pick) => with_task(world, *pick, runs, |region, task| {
+                if let Some(definition) = region.task_definitions.get_mut(&task.task_definition_arn) {
+                    definition.tags.insert("team".to_owned(), "definition".to_owned());
+                }
+            }),
             Self::StopContainer(pick) => with_task(world, *pick, runs, |region, task| {
                 if let [_, .., last] = &mut region.task_mut(&task.task_arn).containers[..] {
                     last.last_status = Some("STOPPED".to_owned());
@@ -79,9 +111,11 @@ impl Change {
         }
     }
 
-    /// Whether it changes what was settled, and so shows only when the task is described again.
-    pub(super) fn is_of_settled_tasks(&self) -> bool {
-        matches!(self, Self::Sicken(_) | Self::Retag(_) | Self::StopContainer(_))
+    /// Whether it changes what was known, and so shows only when that is asked for again.
+    pub(super) fn is_of_known_facts(&self) -> bool {
+        let of_tasks = matches!(self, Self::Sicken(_) | Self::Retag(_) | Self::StopContainer(_));
+        let of_hosts = matches!(self, Self::MoveHost(_) | Self::RetagHost(_));
+        of_tasks || of_hosts || matches!(self, Self::RetagCluster(_) | Self::RetagDefinition(_))
     }
 }
 
@@ -182,7 +216,17 @@ fn redeploy(region: &mut Region, task: &Task) {
     }
 }
 
-fn lose_host(world: &mut World, pick: Pick) {
+/// The region and the id of the machine behind a container instance.
+fn with_host(world: &mut World, pick: Pick, change: impl FnOnce(&mut Region, &str)) {
+    let Some((cluster, id)) = picked_host(world, pick) else { return };
+    let region = cluster.region(world);
+    let instance = &region.clusters[cluster.name()].container_instances[&id];
+    let machine = instance.ec2_instance_id.clone().unwrap();
+    change(region, &machine);
+}
+
+/// The cluster and the id of a container instance.
+fn picked_host(world: &mut World, pick: Pick) -> Option<(Cluster, String)> {
     let all: Vec<(Cluster, String)> = Cluster::ALL
         .into_iter()
         .flat_map(|cluster| {
@@ -191,14 +235,18 @@ fn lose_host(world: &mut World, pick: Pick) {
             found.map(|id| (cluster, id)).collect::<Vec<_>>()
         })
         .collect();
-    let Some((cluster, id)) = picked(&all, pick) else { return };
+    picked(&all, pick).cloned()
+}
+
+fn lose_host(world: &mut World, pick: Pick) {
+    let Some((cluster, id)) = picked_host(world, pick) else { return };
     let region = cluster.region(world);
-    let host = region.clusters[cluster.name()].container_instances[id].clone();
+    let host = region.clusters[cluster.name()].container_instances[&id].clone();
     let is_on_it = |task: &Task| task.container_instance_arn.as_ref() == Some(&host.container_instance_arn);
-    for task in tasks(region, *cluster, |task| is_on_it(task) && is_not_over(task)) {
+    for task in tasks(region, cluster, |task| is_on_it(task) && is_not_over(task)) {
         region.stop(&task.task_arn);
     }
-    region.cluster(cluster.name()).container_instances.remove(id);
+    region.cluster(cluster.name()).container_instances.remove(&id);
     let machine = host.ec2_instance_id.unwrap();
     region.instances.remove(&machine);
     region.managed_nodes.remove(&machine);

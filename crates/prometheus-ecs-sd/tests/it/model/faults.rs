@@ -41,6 +41,8 @@ pub(super) enum Kind {
     EndlessPages,
     /// An answer does not speak of some of what was asked.
     Unspoken,
+    /// Some descriptions of tasks lack something, or have a value that nobody knows.
+    Partial,
     /// An answer is wrong, in the way of the case's [`Lie`].
     Lie,
 }
@@ -85,6 +87,7 @@ const KINDS: &[Kind] = &[
     Kind::LaterPages,
     Kind::EndlessPages,
     Kind::Unspoken,
+    Kind::Partial,
     Kind::Lie,
 ];
 
@@ -117,7 +120,7 @@ impl Fault {
 
     /// Whether it passes for how things are.
     fn deceives(&self) -> bool {
-        matches!(self.kind, Kind::Denied | Kind::Unspoken | Kind::Lie)
+        matches!(self.kind, Kind::Denied | Kind::Unspoken | Kind::Partial | Kind::Lie)
     }
 
     fn concerns(&self, call: &Call) -> bool {
@@ -197,6 +200,7 @@ impl Trouble {
                 Kind::Unspoken if call.operation.starts_with("Describe") => {
                     keep(response, |id| !fault.hits(id, *attempt), false);
                 }
+                Kind::Partial => lack(response, |id| fault.hits(id, *attempt), fault.seed),
                 Kind::Lie => self.lie(fault, *attempt, call, response),
                 kind if fault.hits(&name, *attempt) => fail(kind, call, response),
                 _ => {}
@@ -246,8 +250,29 @@ fn fail(kind: Kind, call: &Call, response: &mut Response) {
                 response.body = answer.to_string().into_bytes();
             }
         }
-        Kind::LaterPages | Kind::Unspoken | Kind::Lie => {}
+        Kind::LaterPages | Kind::Unspoken | Kind::Partial | Kind::Lie => {}
     }
+}
+
+/// Lets descriptions of tasks lack something. A task that is seen for the first time is not taken for settled then.
+fn lack(response: &mut Response, is_hit: impl Fn(&str) -> bool, seed: u8) {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(&response.body) else { return };
+    let Some(tasks) = answer.get_mut("tasks").and_then(Value::as_array_mut) else { return };
+    for task in tasks.iter_mut().filter(|task| is_hit(task["taskArn"].as_str().unwrap())) {
+        let field = ["name", "lastStatus", "networkBindings"][usize::from(seed) % 3];
+        match seed % 6 {
+            0 => task["containers"] = json!([]),
+            1 => task["lastStatus"] = "UNHEARD_OF".into(),
+            2 => task["desiredStatus"] = Value::Null,
+            _ => {
+                let containers = task["containers"].as_array_mut().unwrap();
+                containers
+                    .iter_mut()
+                    .for_each(|container| drop(container.as_object_mut().unwrap().remove(field)));
+            }
+        }
+    }
+    response.body = answer.to_string().into_bytes();
 }
 
 /// The lists of ECS's answers, and what names their items.

@@ -101,7 +101,7 @@ impl<'a> Play<'a> {
     fn change(&mut self, change: &Change) {
         self.stage.simulator.change(|world| change.make(world));
         self.watch.changed(self.targets());
-        if self.case.rare_rechecks && change.is_of_settled_tasks() {
+        if self.case.rare_rechecks && change.is_of_known_facts() {
             self.patience = RECHECK + PERIOD;
         }
     }

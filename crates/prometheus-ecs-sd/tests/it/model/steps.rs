@@ -17,7 +17,7 @@ pub(super) struct Case {
     pub(super) latency: u64,
     /// Whether the clusters are named, and not listed.
     pub(super) named: bool,
-    /// Whether settled tasks are described again every ten minutes, or in every refresh.
+    /// Whether what is known is asked for again every ten minutes, or in every refresh.
     pub(super) rare_rechecks: bool,
     /// How AWS is wrong, when it is. Being wrong in two ways at once, it could not be seen through.
     pub(super) lie: Lie,
@@ -69,6 +69,14 @@ pub(super) enum Change {
     Sicken(Pick),
     /// A task gets another tag.
     Retag(Pick),
+    /// A container instance's machine has another address.
+    MoveHost(Pick),
+    /// A machine of EC2 gets another public address and another tag.
+    RetagHost(Pick),
+    /// A cluster gets another tag.
+    RetagCluster(Cluster),
+    /// A task's definition gets another tag.
+    RetagDefinition(Pick),
     /// A task's last container ends while the others go on.
     StopContainer(Pick),
 }
@@ -144,6 +152,10 @@ impl Change {
             1 => pick().prop_map(Self::Sicken),
             1 => pick().prop_map(Self::Retag),
             1 => pick().prop_map(Self::StopContainer),
+            1 => pick().prop_map(Self::MoveHost),
+            1 => pick().prop_map(Self::RetagHost),
+            1 => Cluster::any().prop_map(Self::RetagCluster),
+            1 => pick().prop_map(Self::RetagDefinition),
         ]
     }
 }

@@ -65,8 +65,10 @@ async fn every_task_is_described_again_within_the_recheck_interval_in_full_batch
     for _ in 0..10 {
         running.next().await;
     }
-    // 10 refreshes in 10 minutes: 1 + 1 + 10 listings each, and each task described once.
+    // 10 refreshes in 10 minutes: 1 + 1 + 10 listings each, and each task, both clusters and the definition described once.
     assert_snapshot!(stage.asked(), @r"
+    ecs DescribeClusters 1
+    ecs DescribeTaskDefinition 1
     ecs DescribeTasks 11
     ecs ListClusters 10
     ecs ListTasks 110

@@ -193,6 +193,56 @@ async fn damaged_fields_of_a_known_task_cost_nothing() {
     }
 }
 
+/// The damage is done to what is known of clusters, definitions, container instances and hosts when it is read again: no target
+/// moves or goes, and where a field is not there or empty, no label does but those of what can be taken away.
+#[tokio::test(start_paused = true)]
+async fn damaged_fields_of_known_facts_cost_nothing() {
+    let operations = [
+        "DescribeClusters",
+        "DescribeTaskDefinition",
+        "DescribeContainerInstances",
+        "DescribeInstances",
+        "DescribeInstanceInformation",
+    ];
+    // EC2 lists no tags of an instance that has none, and no public address where there is none.
+    let is_news = |field: &str, damage: Damage| {
+        let name = field.rsplit('.').next().unwrap();
+        damage == Damage::Unheard
+            || field.contains("tagSet")
+            || name == "ipAddress"
+            || (field.contains("tags") && (damage == Damage::Empty || name == "value"))
+    };
+    for operation in operations {
+        let mut trial = begin(Stage::new(World::new(1)).config.interval / 2).await;
+        trial.stage.change(|region| {
+            region.cluster("a").tags.insert("stage".to_owned(), "prod".to_owned());
+            for definition in region.task_definitions.values_mut() {
+                definition.tags.insert("team".to_owned(), "shop".to_owned());
+            }
+            for instance in region.instances.values_mut() {
+                instance.public_ip_address = Some("192.0.2.7".to_owned());
+                instance.tags.insert("rack".to_owned(), "7".to_owned());
+            }
+        });
+        trial.next().await;
+        let before = trial.lines();
+        let is_no_news = |field: &str, damage| !is_news(field, damage);
+        let all_stays = |now: &BTreeSet<String>, field: &str, damage: Damage| {
+            assert!(*now == before, "{operation}: {field} {damage:?}: {now:#?}");
+        };
+        check(&mut trial, operation, "", |_, _| {}, is_no_news, all_stays).await;
+        let targets = |lines: &BTreeSet<String>| {
+            let target = |line: &String| line.split(r#","labels""#).next().unwrap().to_owned();
+            lines.iter().map(target).collect::<BTreeSet<_>>()
+        };
+        let targets_stay = |now: &BTreeSet<String>, field: &str, damage: Damage| {
+            assert_eq!(targets(now), targets(&before), "{operation}: {field} {damage:?}");
+        };
+        check(&mut trial, operation, "", |_, _| {}, is_news, targets_stay).await;
+        trial.heal(NEXT_REFRESH, operation).await;
+    }
+}
+
 /// What a listing leaves out, or makes up, costs nothing at all.
 #[tokio::test(start_paused = true)]
 async fn damaged_fields_of_listings_cost_nothing() {

@@ -1,0 +1,277 @@
+//! Which of the facts that AWS can change are asked for again in a refresh: a slice of each kind, the longest not asked
+//! for first, at such a rate that all have their turn within the recheck interval.
+//!
+//! An answer to it that fails, or lacks something, changes nothing: what is known stays, and has its turn again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
+use crate::inventory::question::{Failure, Question};
+use crate::inventory::settled::is_instance_lost;
+use crate::inventory::{Inventory, KnownTask};
+use crate::model::{Cluster, ContainerInstance, InstanceId, Tags, TaskDefinition};
+
+use super::Refresh;
+
+/// So many definitions at most are asked for again in one refresh, a call each, for their tags alone. AWS's bucket has 50
+/// such calls at once and 20 a second after that, and half of it is ours: these take two seconds of our half, after all
+/// new definitions of the refresh have been read. With the usual intervals that is 200 definitions within the
+/// recheck interval; with more of them it takes longer.
+const DEFINITIONS: usize = 20;
+
+/// What is asked for again, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Recheck {
+    /// Everything has its turn within this time.
+    pub interval: Duration,
+    /// Whether anything depends on the tags of definitions.
+    pub definition_tags: bool,
+}
+
+/// Where the turns of one kind of fact stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::inventory) struct Round {
+    /// Calls that are due; grows with time.
+    debt: f64,
+    /// When that was last reckoned.
+    reckoned: Option<Duration>,
+}
+
+impl Round {
+    /// Turns count from now on.
+    pub(in crate::inventory) fn begun(now: Duration) -> Self {
+        Self { debt: 0.0, reckoned: Some(now) }
+    }
+
+    /// Which of the `facts` to ask for now, in full batches, and in so many calls at `most`: each comes with the time when it
+    /// was last asked for.
+    fn due<K: Ord>(
+        &mut self,
+        mut facts: Vec<(Duration, K)>,
+        batch: usize,
+        most: usize,
+        now: Duration,
+        interval: Duration,
+    ) -> Vec<K> {
+        // A last batch that is not full has its turn as a full one, or some facts would wait for two rounds.
+        let round = facts.len().div_ceil(batch) as f64;
+        let elapsed = now.saturating_sub(self.reckoned.replace(now).unwrap_or(now));
+        let share = elapsed.as_secs_f64() / interval.as_secs_f64();
+        let due = (self.debt + round * share).min(round);
+        // The small constant keeps sums of fractions from falling just short of a whole call.
+        let calls = ((due + 1e-6) as usize).min(most);
+        self.debt = due - calls as f64;
+        let count = (calls * batch).min(facts.len());
+        if count < facts.len() {
+            facts.select_nth_unstable(count);
+            facts.truncate(count);
+        }
+        facts.sort();
+        facts.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// So many calls were not answered: their facts are due again.
+    fn again(&mut self, calls: f64) {
+        self.debt += calls;
+    }
+}
+
+/// Of the kinds of fact that are not of one cluster.
+#[derive(Debug, Default)]
+pub(in crate::inventory) struct Rounds {
+    clusters: Round,
+    definitions: Round,
+    ec2: Round,
+    external: Round,
+}
+
+impl Refresh {
+    /// Which settled tasks of a cluster that is listed in full to describe again.
+    pub(super) fn tasks_due(&mut self, cluster: &ClusterArn) -> Vec<TaskArn> {
+        let (now, interval, refresh) = (self.now, self.recheck.interval, self.inventory.refresh);
+        let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return Vec::new() };
+        let settled = facts.tasks.iter().filter(|(_, known)| known.has_turns(refresh));
+        let settled = settled.map(|(arn, known)| (known.described, arn)).collect();
+        let due = facts.task_round.due(settled, Question::TASKS, usize::MAX, now, interval);
+        due.into_iter().cloned().collect()
+    }
+
+    /// Tasks that were asked for again and not answered have their turn again.
+    pub(super) fn tasks_due_again(&mut self, cluster: &ClusterArn, tasks: &[TaskArn]) {
+        let refresh = self.inventory.refresh;
+        let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
+        let has_turns = |known: &&KnownTask| known.has_turns(refresh);
+        let due = tasks.iter().filter_map(|task| facts.tasks.get(task)).filter(has_turns).count();
+        if due > 0 {
+            let batch = facts.tasks.values().filter(has_turns).count().min(Question::TASKS);
+            facts.task_round.again(due as f64 / batch as f64);
+        }
+    }
+
+    /// Lets container instances that a cluster's tasks run on wait to be asked for again, along with new ones.
+    pub(super) fn recheck_instances(&mut self, cluster: &ClusterArn) {
+        let (now, interval) = (self.now, self.recheck.interval);
+        let (Some(facts), Some(scope)) =
+            (self.inventory.scopes.get_mut(cluster), self.scopes.get_mut(cluster))
+        else {
+            return;
+        };
+        let used = facts.tasks.values().filter_map(|known| known.task.container_instance.as_ref());
+        let used: BTreeSet<_> = used.collect();
+        let known = &self.inventory.container_instances;
+        let known = used.into_iter().filter_map(|arn| Some((known.asked_before(arn, now)?, arn))).collect();
+        let due = facts.instance_round.due(known, Question::CONTAINER_INSTANCES, usize::MAX, now, interval);
+        for arn in due {
+            if self.instances.insert(arn.clone()) {
+                scope.instances.insert(arn.clone());
+            }
+        }
+    }
+
+    /// Asks again for what is not of one cluster, once everything new is answered; unless no cluster could be listed.
+    pub(super) fn recheck_source(&mut self) {
+        if !self.rechecked && self.scopes.values().any(|scope| scope.listed) {
+            self.rechecked = true;
+            self.recheck_cluster_tags();
+            self.recheck_definition_tags();
+            self.recheck_hosts();
+        }
+    }
+
+    fn recheck_cluster_tags(&mut self) {
+        let (now, interval) = (self.now, self.recheck.interval);
+        let described = self.inventory.scopes.iter().filter(|(arn, facts)| {
+            let is_listed = self.scopes.get(*arn).is_some_and(|scope| scope.listed);
+            is_listed && facts.described && facts.tags_asked != now
+        });
+        let described = described.map(|(arn, facts)| (facts.tags_asked, arn.clone())).collect();
+        let round = &mut self.inventory.rounds.clusters;
+        let due = round.due(described, Question::CLUSTERS, usize::MAX, now, interval);
+        for batch in due.chunks(Question::CLUSTERS) {
+            self.ask_batch(Question::ClusterTags { clusters: batch.to_vec() });
+        }
+    }
+
+    fn recheck_definition_tags(&mut self) {
+        if !self.recheck.definition_tags {
+            return;
+        }
+        let known = self.inventory.definitions.in_use(self.inventory.collected, self.now);
+        let round = &mut self.inventory.rounds.definitions;
+        for definition in round.due(known, 1, DEFINITIONS, self.now, self.recheck.interval) {
+            self.ask(Question::DefinitionTags { definition });
+        }
+    }
+
+    fn recheck_hosts(&mut self) {
+        let (now, interval) = (self.now, self.recheck.interval);
+        let known = self.inventory.hosts.in_use(self.inventory.collected, now);
+        let (external, ec2): (Vec<_>, Vec<_>) = known.into_iter().partition(|(_, id)| id.is_external());
+        let rounds = &mut self.inventory.rounds;
+        let ec2 = rounds.ec2.due(ec2, Question::EC2_INSTANCES, usize::MAX, now, interval);
+        let external = rounds.external.due(external, Question::EXTERNAL_INSTANCES, usize::MAX, now, interval);
+        for id in ec2.into_iter().chain(external) {
+            self.wait_for_host(id);
+        }
+    }
+
+    /// What was asked for again and got no answer stays as it is. It is due at the next refresh if that may help, and has its
+    /// next turn otherwise: what is refused for good must not keep others from theirs.
+    pub(super) fn due_again(&mut self, question: &Question, failure: &Failure) {
+        let Inventory { scopes, container_instances, hosts, rounds, .. } = &mut self.inventory;
+        let any_host = |ids: &[InstanceId]| ids.iter().any(|id| hosts.value(id).is_some());
+        let (is_known, round) = match question {
+            Question::ContainerInstances { cluster, instances } => {
+                let Some(facts) = scopes.get_mut(cluster) else { return };
+                let is_known = instances.iter().any(|arn| container_instances.value(arn).is_some());
+                (is_known, &mut facts.instance_round)
+            }
+            Question::Ec2Instances { instances } => (any_host(instances), &mut rounds.ec2),
+            Question::ExternalInstances { instances } => (any_host(instances), &mut rounds.external),
+            Question::ClusterTags { .. } => (true, &mut rounds.clusters),
+            Question::DefinitionTags { .. } => (true, &mut rounds.definitions),
+            _ => return,
+        };
+        if is_known && failure.may_pass() {
+            round.again(1.0);
+        }
+    }
+
+    /// Whether a target may be missing for want of an answer to this question, and not only be as it was before.
+    pub(super) fn is_missed(&self, question: &Question) -> bool {
+        match question {
+            Question::TaskDefinition { .. } => true,
+            Question::ContainerInstances { instances, .. } => {
+                let known = |arn| self.inventory.container_instances.value(arn);
+                instances.iter().any(|arn| known(arn).is_none_or(|known| known.instance.is_none()))
+            }
+            Question::Ec2Instances { instances } | Question::ExternalInstances { instances } => {
+                let known = |id| self.inventory.hosts.value(id);
+                instances.iter().any(|id| known(id).is_none_or(|host| host.private_ipv4.is_none()))
+            }
+            _ => false,
+        }
+    }
+
+    /// One that is on another machine now is taken for that once the machine is known: until then its tasks keep an address.
+    pub(super) fn container_instance_described(&mut self, said: ContainerInstance) {
+        let known = self.inventory.container_instances.value(&said.arn);
+        if known.is_some_and(|known| is_instance_lost(known, &said)) {
+            return;
+        }
+        let moves = known.is_some_and(|known| known.instance.is_some() && known.instance != said.instance);
+        match said.instance.clone().filter(|id| moves && self.inventory.hosts.value(id).is_none()) {
+            Some(id) => {
+                self.moving.push(said);
+                self.wait_for_host(id);
+            }
+            None => {
+                let arn = said.arn.clone();
+                self.learned |= self.inventory.container_instances.learn(arn.clone(), said, self.now);
+                self.ask_host_of(&arn);
+            }
+        }
+    }
+
+    /// Takes container instances for moved whose new machines are known by now.
+    pub(super) fn finish_moves(&mut self) {
+        for said in std::mem::take(&mut self.moving) {
+            if said.instance.as_ref().is_some_and(|id| self.inventory.hosts.value(id).is_some()) {
+                self.learned |= self.inventory.container_instances.learn(said.arn.clone(), said, self.now);
+            }
+        }
+    }
+
+    pub(super) fn cluster_tags_heard(&mut self, asked: &[ClusterArn], clusters: Vec<Cluster>) {
+        self.cluster_tags_asked(asked);
+        for cluster in clusters {
+            let Some(facts) = self.inventory.scopes.get_mut(&cluster.arn) else { continue };
+            if *facts.cluster != cluster {
+                facts.cluster = Arc::new(cluster);
+                self.learned = true;
+            }
+        }
+    }
+
+    /// They had their turn.
+    pub(super) fn cluster_tags_asked(&mut self, clusters: &[ClusterArn]) {
+        for cluster in clusters {
+            let now = self.now;
+            self.inventory.scopes.entry(cluster.clone()).and_modify(|facts| facts.tags_asked = now);
+        }
+    }
+
+    /// Of a definition only the tags are taken: the rest of a revision never changes.
+    pub(super) fn definition_tags_heard(&mut self, arn: TaskDefinitionArn, tags: Option<Tags>) {
+        self.inventory.definitions.touch(&arn, self.now);
+        let known = self.inventory.definitions.value(&arn);
+        if let (Some(known), Some(tags)) = (known, tags)
+            && known.tags != tags
+        {
+            let definition = TaskDefinition { tags, ..TaskDefinition::clone(known) };
+            self.learned |= self.inventory.definitions.learn(arn, Arc::new(definition), self.now);
+        }
+    }
+}
