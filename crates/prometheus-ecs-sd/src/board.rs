@@ -18,7 +18,7 @@ use crate::telemetry::metrics::Metrics;
 pub struct Published {
     /// What all scopes came to; never changed, only replaced.
     pub snapshot: Arc<Snapshot>,
-    /// Whether every scope was heard at its last refresh that AWS does not deny.
+    /// Whether every scope was heard at its last refresh, except those to which AWS denies access.
     pub complete: bool,
     /// Counts the publications; 0 before the first.
     pub number: u64,

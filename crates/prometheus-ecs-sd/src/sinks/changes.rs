@@ -123,7 +123,7 @@ fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)]) {
                 warn!(cluster = name, account, region, %error, "cluster could not be read; its targets stay as they were");
             }
             ScopeChange::Denied { why: error, .. } => {
-                warn!(cluster = name, account, region, %error, "cluster may not be read; allow ecs:ListTasks and ecs:DescribeTasks on it, or select others with --cluster");
+                warn!(cluster = name, account, region, %error, "access to cluster is denied; allow ecs:ListTasks and ecs:DescribeTasks on it, or select other clusters with --cluster");
             }
             ScopeChange::Retired(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read for longer than --max-staleness; its targets are gone");

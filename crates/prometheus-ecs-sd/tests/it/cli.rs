@@ -202,11 +202,11 @@ fn a_denied_cluster_is_told_once_with_what_to_do_and_fails_only_who_named_it() {
         let output = program.command.output().unwrap();
         let log = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{clusters:?}: {log}");
-        let told: Vec<_> = log.lines().filter(|line| line.contains("cluster may not be read")).collect();
+        let told: Vec<_> = log.lines().filter(|line| line.contains("access to cluster is denied")).collect();
         assert_eq!(told.len(), usize::from(clusters.last() != Some(&"prod")), "{log}");
         for line in told {
             assert!(line.contains(
-                "allow ecs:ListTasks and ecs:DescribeTasks on it, or select others with --cluster"
+                "allow ecs:ListTasks and ecs:DescribeTasks on it, or select other clusters with --cluster"
             ));
             assert!(line.contains("secret") && line.contains("AccessDeniedException"), "{line}");
         }

@@ -159,7 +159,7 @@ impl Current {
         let help = "Time since a cluster was last heard, 0 if that was at its last refresh";
         page.gauges("cluster_held", help, Some(&Unit::Seconds), held)?;
         let denied = |(cluster, scope): (_, &Scope)| (labels(cluster), u64::from(scope.denied));
-        let help = "Whether AWS denied a cluster to the credentials at its last refresh";
+        let help = "Whether AWS denied access to a cluster at its last refresh";
         page.gauges("cluster_denied", help, None, snapshot.scopes.iter().map(denied))?;
         let mut clusters = BTreeMap::from(STANDINGS.map(|name| (name, 0_u64)));
         for scope in snapshot.scopes.values() {

@@ -77,7 +77,7 @@ fn filters_leave_out_what_they_say() {
     assert_eq!((rows(&page), count("state=heard")), (4, 3));
     assert!(!page.contains("badge warn\">denied"), "{page}");
     aws.on_call(move |call| is_staging(call).then(|| Response::denied(call)));
-    let page = served.shows("/?state=held", "1 cluster may not be read");
+    let page = served.shows("/?state=held", "Access to 1 cluster is denied");
     assert_eq!((rows(&page), count("state=heard")), (4, 3));
     assert!(page.contains("badge warn\">denied"), "{page}");
 }

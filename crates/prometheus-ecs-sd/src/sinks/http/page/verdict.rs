@@ -18,7 +18,7 @@ pub(super) enum Verdict {
     Restored,
     /// Some sources or clusters could not be heard.
     Incomplete { sources: usize, clusters: usize },
-    /// All was heard but these clusters, which AWS denies.
+    /// All clusters are up to date except these, to which AWS denies access.
     Denied { clusters: usize },
     /// All was heard, and there is no cluster.
     Empty,
@@ -84,7 +84,7 @@ impl Verdict {
                 format!("{} could not be heard in full", count(sources, "source"))
             }
             Self::Incomplete { clusters, .. } => format!("{} could not be heard", count(clusters, "cluster")),
-            Self::Denied { clusters } => format!("{} may not be read", count(clusters, "cluster")),
+            Self::Denied { clusters } => format!("Access to {} is denied", count(clusters, "cluster")),
             Self::Unscraped { containers: 1 } => "1 container is not scraped".to_owned(),
             Self::Unscraped { containers } => format!("{} containers are not scraped", number(containers)),
         }
@@ -101,7 +101,7 @@ impl Verdict {
                 "What was known stays as it was, and discovery goes on trying. The problem is below."
             }
             Self::Denied { .. } => {
-                "AWS denies it, and every other cluster was heard. Allow what is denied, or select others with --cluster."
+                "All other clusters are up to date. Allow the access, or select other clusters with --cluster."
             }
             Self::Unscraped { .. } => {
                 "Every cluster was heard. What is not scraped, why, and what to do about it is below."
