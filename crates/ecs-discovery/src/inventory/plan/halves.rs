@@ -29,6 +29,8 @@ pub(super) struct Search {
     /// Ids of batches that were denied and not halved, and why.
     left: BTreeSet<Box<str>>,
     why_left: Option<Failure>,
+    /// Whether a target may be missing because of them.
+    is_missed: bool,
     /// Whether any id was allowed.
     allowed: bool,
     /// Whether anything failed for another reason, so that it is not known whether it is allowed.
@@ -110,6 +112,7 @@ impl Refresh {
     /// Notes that a question failed. Returns whether it is asked in halves instead.
     pub(super) fn is_halved(&mut self, question: &Question, failure: &Failure) -> bool {
         let Some(kind) = question.kind() else { return false };
+        let is_missed = self.is_missed(question);
         let search = self.searches.entry(kind.clone()).or_default();
         if failure.kind != FailureKind::Denied {
             search.troubled = true;
@@ -125,6 +128,7 @@ impl Refresh {
         if *splits >= question.max_splits() || ids.iter().all(is_of_whole) {
             search.left.extend(ids.into_iter().map(Box::from));
             search.why_left = Some(failure.clone());
+            search.is_missed |= is_missed;
             return false;
         }
         *splits += 1;
@@ -166,15 +170,15 @@ impl Refresh {
     /// goes on without them.
     pub(super) fn remember_denials(&mut self) {
         for (kind, search) in std::mem::take(&mut self.searches) {
-            let Search { denied, left, why_left, allowed, troubled, .. } = search;
+            let Search { denied, left, why_left, is_missed, allowed, troubled, .. } = search;
             // Some task of a cluster is described within each recheck interval, if any may be.
             let within =
                 if kind.0 == Question::DESCRIBE_TASKS { 2 * self.recheck.interval } else { Duration::MAX };
             let is_mixed = allowed || self.inventory.denials.is_mixed(&kind, within, self.now);
             let Some(why) = why_left.or_else(|| denied.values().next().cloned()) else { continue };
-            // What is left beside what is allowed may be allowed, too; only tags depend on DescribeClusters.
+            // What is left beside what is allowed may be allowed, too.
             let is_open = is_mixed && !left.is_empty();
-            self.partial |= is_open && kind.0 != Question::DESCRIBE_CLUSTERS;
+            self.partial |= is_open && is_missed;
             if let (Question::DESCRIBE_TASKS, Some(cluster)) = &kind {
                 match is_mixed {
                     true if is_open => {

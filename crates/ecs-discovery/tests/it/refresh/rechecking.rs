@@ -278,7 +278,8 @@ fn what_is_refused_for_good_or_not_spoken_of_has_its_next_turn_later() {
             asked.extend(source.refresh_with(|question| match question {
                 question if !is_first(question) => world.answer(question),
                 _ if answers => Ok(Answer::Hosts(Vec::new())),
-                _ => Err(crate::fixture::failure(FailureKind::Denied)),
+                // A batch that is denied is asked in halves, too.
+                _ => Err(crate::fixture::failure(FailureKind::NotFound)),
             }));
             assert_eq!(file(&source), before);
             assert!(source.complete);
@@ -291,6 +292,24 @@ fn what_is_refused_for_good_or_not_spoken_of_has_its_next_turn_later() {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 450);
+    }
+}
+
+#[test]
+fn nothing_is_missing_while_what_is_known_may_not_be_asked_for_again() {
+    let world = hosts(450, 0);
+    let mut source = Source::default();
+    source.refresh(&world);
+    let before = file(&source);
+    for _ in 0..21 {
+        source.refresh_with(|question| match question {
+            Question::Ec2Instances { instances } if instances[0].as_str() == "i-0000" => {
+                Err(crate::fixture::failure(FailureKind::Denied))
+            }
+            question => world.answer(question),
+        });
+        assert_eq!(file(&source), before);
+        assert!(source.complete);
     }
 }
 
