@@ -40,6 +40,9 @@ const EXIT_NOT_SCRAPED: u8 = 4;
 /// Nearly all time is spent waiting for AWS; a second worker keeps signals and sinks going while a big answer is read.
 const WORKERS: usize = 2;
 
+/// What the variables of the options begin with.
+const VARIABLES: &str = "PROMETHEUS_ECS_SD_";
+
 const ENVIRONMENT_HELP: &str = "\
 Every option also reads an environment variable: --directory reads PROMETHEUS_ECS_SD_DIRECTORY, and
 so on; several values are separated by commas. AWS credentials, region and endpoints come from where
@@ -145,7 +148,7 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
             Ok(runtime) => runtime,
             Err(error) => return failure(&error),
         };
-    // Without that, the unwinding would wait for what is still going on.
+    // Otherwise a panic would drop the runtime, which waits for blocking work such as a write to a pipe that nobody reads.
     let code = runtime.block_on(caught_in(async {
         let mut shutdown = Shutdown::new()?;
         tokio::select! {
@@ -185,7 +188,7 @@ fn apart(serving: impl Future<Output = ()> + Send + 'static) -> std::io::Result<
     Ok(())
 }
 
-/// Says what went wrong, in a line that does nothing to a terminal, whoever has written it.
+/// Prints an error as one line without control characters: its text may be from AWS.
 fn tell(error: &impl fmt::Display) {
     eprintln!("error: {}", printable(&error.to_string()));
 }
@@ -203,7 +206,7 @@ fn command() -> clap::Command {
         match option.get_long() {
             Some("help" | "version") | None => option,
             Some(long) => {
-                let name = format!("PROMETHEUS_ECS_SD_{}", long.to_uppercase().replace('-', "_"));
+                let name = format!("{VARIABLES}{}", long.to_uppercase().replace('-', "_"));
                 match std::env::var_os(&name) {
                     Some(value) if is_blank(&value) => option,
                     _ => option.env(name).hide_env(true),

@@ -334,11 +334,16 @@ impl Poller {
         };
         warn!(source = %polled.name, error = %failure, "source could not be read in full");
         let (saved, as_of) = polled.saved.clone().unwrap_or_default();
-        let facts = Saved::clone(&saved);
-        let (inventory, scopes) =
-            facts.restore(&polled.clusters, &settings.rules, as_of, settings.clock.now());
+        let (inventory, scopes) = Arc::unwrap_or_clone(saved).restore(
+            &polled.clusters,
+            &settings.rules,
+            as_of,
+            settings.clock.now(),
+        );
         let held = |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.held(failure.message.clone()));
         let scopes = scopes.into_iter().map(held).collect();
+        // Which says since when they are held.
+        let saved = Arc::new(inventory.saved(&scopes));
         let heard = Heard {
             scopes: settings.published(&scopes),
             facts: Some((polled.id.clone(), saved.clone())),

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 
 use clap::FromArgMatches;
+use clap::error::ErrorKind;
 
-use super::{Cli, Command, command, explain};
+use super::{Cli, Command, VARIABLES, command, explain};
 use crate::config::{Config, Directories, FileLayer, Mistakes};
 
 /// What was typed, with the file laid under it.
@@ -19,13 +20,27 @@ pub(super) struct Layers {
 pub(super) enum Unread {
     /// The command line is not right, or asks for help.
     Usage(clap::Error),
-    /// The configuration file is not.
+    /// The configuration file is not, or a variable.
     File(Mistakes),
 }
 
 impl From<clap::Error> for Unread {
+    /// Clap does not say which variable is not UTF-8.
     fn from(error: clap::Error) -> Self {
-        Self::Usage(error)
+        let not_utf8 = |(name, value): (OsString, OsString)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLES))?;
+            value
+                .to_str()
+                .is_none()
+                .then(|| format!("{name}: the value is not UTF-8; set it again, or unset it"))
+        };
+        if error.kind() != ErrorKind::InvalidUtf8 {
+            return Self::Usage(error);
+        }
+        match std::env::vars_os().filter_map(not_utf8).collect::<Vec<_>>() {
+            none if none.is_empty() => Self::Usage(error),
+            mistakes => Self::File(Mistakes(mistakes)),
+        }
     }
 }
 

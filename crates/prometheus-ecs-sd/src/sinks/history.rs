@@ -82,7 +82,7 @@ impl History {
                 history.note(at, before.as_deref(), &now);
                 now
             });
-            before = Some(note.await.expect("who follows begins again after a panic"));
+            before = Some(note.await.expect("the task that follows is started again after a panic"));
         }
     }
 

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::metrics::{Metrics, Part};
 
-/// Between a panic and the next try of what has no pace of its own.
+/// Time between a panic and the next try of work that has no interval. A choice: short for people, long for a log.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Logs every panic from now on, which would be printed on standard error otherwise.

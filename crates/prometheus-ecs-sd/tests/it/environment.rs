@@ -1,5 +1,8 @@
 //! The binary and the variables that it is started with: empty ones, and those that cannot be used.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use clap::{Args, Command};
 use ecs_simulator::Aws;
 use insta::assert_snapshot;
@@ -140,4 +143,17 @@ fn a_profiles_value_that_cannot_be_used_is_named_before_anything_starts() {
 
     For more information, try '--help'.
     "#);
+}
+
+#[test]
+fn a_variable_of_an_option_that_is_not_utf_8_is_named() {
+    let mut program = Program::new().args(&["check-config", "--directory", "/tmp"]);
+    program.command.env("PROMETHEUS_ECS_SD_REGION", OsStr::from_bytes(b"eu\xff"));
+    let failed = program.failed();
+    assert_snapshot!(failed, @r"
+    exit 2
+    error: PROMETHEUS_ECS_SD_REGION: the value is not UTF-8; set it again, or unset it
+
+    For more information, try '--help'.
+    ");
 }

@@ -186,7 +186,7 @@ impl Terms {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("who follows begins again after a panic")
+    tokio::task::spawn_blocking(work).await.expect("the task that follows is started again after a panic")
 }
 
 /// Lets a request in, or not; everything that is answered passes here.

@@ -72,6 +72,20 @@ async fn the_refresh_after_a_panic_asks_for_no_more_than_usual() {
     assert!(calls.calls("ecs", "DescribeTasks") <= 1, "{calls}");
 }
 
+/// Or the process after this one would take it for new.
+#[tokio::test(start_paused = true)]
+async fn what_is_saved_after_a_panic_says_since_when_it_is_held() {
+    let stage = Stage::new(fleet(&[("prod", 2)]));
+    let mut running = stage.run().await;
+    let heard = running.next().await.snapshot.scopes.values().next().unwrap().heard;
+    panic_at(&stage, "ListTasks");
+    for _ in 0..2 {
+        let facts = running.next().await.facts.unwrap();
+        let held: Vec<_> = facts[0].1.scopes.iter().map(|scope| scope.held_since).collect();
+        assert_eq!(held, [Some(heard)]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_the_first_refresh_leaves_the_files_and_the_second_writes_them() {
     let stage = Stage::new(fleet(&[("prod", 2)]));
