@@ -150,9 +150,7 @@ impl Config {
         let recheck_interval = notes.checked("recheck-interval", duration(&arguments.recheck_interval));
         let accounts = accounts(arguments, &mut notes);
         let allowed_hosts = each("allowed-host", &arguments.allowed_host, allowed_host, &mut notes);
-        let sts_region = arguments.sts_region.as_deref().map(str::trim).filter(|region| !region.is_empty());
-        let sts_region = sts_region.map(accounts::region).transpose();
-        let sts_region = notes.checked("sts-region", sts_region);
+        let sts_region = sts_region(arguments, &mut notes);
         let api_share = arguments.api_share.parse().map_err(|problem: InvalidShare| problem.to_string());
         let api_share = notes.checked("api-share", api_share);
         let rules = rules(arguments, &mut notes);
@@ -261,16 +259,22 @@ fn values(given: &[String]) -> impl Iterator<Item = &str> {
     given.iter().map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-/// Whose containers become which targets: what the options say of that alone.
+/// Whose containers become which targets, and where STS is asked: what the options say of that alone.
 pub(crate) fn targets(
     arguments: &RunArgs,
     file: Option<FileLayer>,
-) -> Result<(Vec<Account>, Rules), Mistakes> {
+) -> Result<(Vec<Account>, Option<String>, Rules), Mistakes> {
     let mut notes = Notes::new(file);
     let accounts = accounts(arguments, &mut notes);
+    let sts_region = sts_region(arguments, &mut notes);
     let rules = rules(arguments, &mut notes);
     notes.into_result()?;
-    Ok((accounts, rules))
+    Ok((accounts, sts_region, rules))
+}
+
+fn sts_region(arguments: &RunArgs, notes: &mut Notes) -> Option<String> {
+    let given = arguments.sts_region.as_deref().map(str::trim).filter(|region| !region.is_empty());
+    notes.checked("sts-region", given.map(accounts::region).transpose())
 }
 
 fn rules(arguments: &RunArgs, notes: &mut Notes) -> Rules {

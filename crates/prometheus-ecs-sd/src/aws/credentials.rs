@@ -5,8 +5,8 @@
 //! role asks STS. So there is at most one load at a time, and at most one in [`PAUSE`], however many ask and fail.
 //! (The SDK's own cache keeps what AWS no longer accepts until it expires.)
 //!
-//! A load that fails takes nothing away: the credentials of the load before are used until AWS refuses them. Another
-//! process may be rewriting the file, and some AWS services accept expired credentials while their own source is down.
+//! A load that fails takes nothing away: the credentials of the load before are used until they expire or AWS refuses
+//! them. Another process may be rewriting the file, or where they come from is down for a moment.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -69,7 +69,7 @@ impl Reloads {
 #[derive(Default)]
 struct Kept {
     latest: Option<Load>,
-    /// What the latest successful load gave, unless AWS has refused it.
+    /// What the latest successful load gave, until AWS refuses it or it expires.
     good: Option<Good>,
     /// Where they came from, even if they were refused.
     source: Option<AwsCredentialFeature>,
@@ -224,8 +224,15 @@ impl KeptCredentials {
         }
     }
 
+    /// What is kept, without credentials that have expired. Those of an instance's role may be used for longer, while its
+    /// metadata service is down, as in the SDK.
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.source != Some(AwsCredentialFeature::CredentialsImds) {
+            let now = self.clock.now();
+            kept.good.take_if(|good| good.credentials.expiry().is_some_and(|expiry| expiry <= now));
+        }
+        kept
     }
 }
 
@@ -592,6 +599,35 @@ mod tests {
         assert_eq!(signed, ["a", moved, "b"]);
         let signed = played(&["a", "instance", "instance"], &[Refused("a"), Refused("a")]).await;
         assert_eq!(signed, ["a", moved, "instance"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_credentials_are_used_only_if_they_are_of_the_instances_role() {
+        for (key, expired) in [("a", "half a file"), ("instance", "instance")] {
+            let loads = AtomicUsize::new(0);
+            let provider = provide_credentials_fn(move || {
+                let load = if loads.fetch_add(1, Ordering::SeqCst) == 0 { key } else { "broken" };
+                async move {
+                    let mut credentials = given(load)?;
+                    *credentials.expiry_mut() = Some(SystemTime::UNIX_EPOCH + HOUR);
+                    Ok(credentials)
+                }
+            });
+            let provider = SharedCredentialsProvider::new(provider);
+            let clock = SharedTimeSource::new(Clock(Instant::now()));
+            let kept = KeptCredentials::new(provider, clock, "test", Reloads::default());
+            let mut signed = Vec::new();
+            for pause in [Duration::ZERO, HOUR - PAUSE, PAUSE, PAUSE] {
+                advance(pause).await;
+                let credentials = kept.credentials().await;
+                signed.push(credentials.map_or_else(
+                    |error| failure::causes(&error),
+                    |credentials| credentials.access_key_id().to_owned(),
+                ));
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(signed, [key, key, expired, expired]);
+        }
     }
 
     /// A provider that hangs is asked again and again, but only the first question after a reload waits for it.

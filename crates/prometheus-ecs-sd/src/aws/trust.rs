@@ -51,6 +51,10 @@ struct Newest {
     authorities: Authorities,
     /// When they were last read again.
     read: Option<Instant>,
+    /// A disk that hangs takes one thread.
+    is_reading: bool,
+    /// Whether the log says that there are none.
+    is_told: bool,
 }
 
 impl Trusting {
@@ -61,25 +65,31 @@ impl Trusting {
 
     fn new(read: fn() -> Authorities) -> Self {
         let authorities = read();
-        if authorities.is_empty() {
-            warn!("no certificate authorities were found, AWS cannot be trusted");
-        }
-        let newest = Newest { client: over_tls(&authorities), authorities, read: None };
+        let client = over_tls(&authorities);
+        let newest = Newest { client, authorities, read: None, is_reading: false, is_told: false };
         Self(Arc::new(Shared { read, newest: Mutex::new(newest) }))
     }
 
     /// Reads the authorities again, in the background. None at all are no news: the file may be half written.
     pub(super) fn read_again(&self) -> Option<JoinHandle<()>> {
         let mut newest = self.newest();
-        if newest.read.is_some_and(|read| read.elapsed() < PAUSE) {
+        if newest.is_reading || newest.read.is_some_and(|read| read.elapsed() < PAUSE) {
             return None;
         }
-        newest.read = Some(Instant::now());
+        (newest.is_reading, newest.read) = (true, Some(Instant::now()));
         let trusting = self.clone();
         Some(tokio::task::spawn_blocking(move || {
             let authorities = (trusting.0.read)();
             let mut newest = trusting.newest();
-            if !authorities.is_empty() && authorities != newest.authorities {
+            newest.is_reading = false;
+            if authorities.is_empty() {
+                if !std::mem::replace(&mut newest.is_told, true) {
+                    warn!("no certificate authorities were found; those from before stay, if there are any");
+                }
+                return;
+            }
+            newest.is_told = false;
+            if authorities != newest.authorities {
                 newest.client = over_tls(&authorities);
                 newest.authorities = authorities;
                 info!(authorities = newest.authorities.len(), "certificate authorities were read again");

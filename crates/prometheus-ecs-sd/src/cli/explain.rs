@@ -54,6 +54,10 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "R", conflicts_with = "task_definition", help_heading = "Where to look")]
     pub(super) region: Option<String>,
 
+    /// Region of the STS that is asked [default: the AWS configuration's]
+    #[arg(long, value_name = "R", conflicts_with = "task_definition", help_heading = "Where to look")]
+    pub(super) sts_region: Option<String>,
+
     /// The role to assume
     #[arg(long, value_name = "ARN", conflicts_with = "task_definition", help_heading = "Where to look")]
     pub(super) role: Option<String>,
@@ -80,7 +84,7 @@ pub(super) const OF_FILE: [&str; 5] =
     ["scrape-intervals", "default-scrape-interval-prefix", "tags-to-labels", "log-level", "log-format"];
 
 pub(super) fn run(arguments: &ExplainArgs, file: Option<FileLayer>) -> ExitCode {
-    let (account, rules) = match settings(arguments, file) {
+    let (account, sts_region, rules) = match settings(arguments, file) {
         Ok(settings) => settings,
         Err(mistakes) => return usage(&mistakes),
     };
@@ -91,24 +95,28 @@ pub(super) fn run(arguments: &ExplainArgs, file: Option<FileLayer>) -> ExitCode 
         },
         // A signal ends this as it ends any tool: an exit code of ours would say that something is scraped.
         None => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(asked(arguments, account, &rules)),
+            Ok(runtime) => runtime.block_on(asked(arguments, account, sts_region, &rules)),
             Err(error) => failure(&error),
         },
     }
 }
 
 /// The options that the discovery has too, read as it reads them.
-fn settings(arguments: &ExplainArgs, file: Option<FileLayer>) -> Result<(Account, Rules), Mistakes> {
+fn settings(
+    arguments: &ExplainArgs,
+    file: Option<FileLayer>,
+) -> Result<(Account, Option<String>, Rules), Mistakes> {
     let shared = RunArgs {
         role: arguments.role.iter().cloned().collect(),
         no_own_account: arguments.role.is_some(),
         external_id: arguments.external_id.clone(),
         region: arguments.region.iter().cloned().collect(),
+        sts_region: arguments.sts_region.clone(),
         targets: arguments.targets.clone(),
         ..RunArgs::default()
     };
-    let (accounts, rules) = config::targets(&shared, file)?;
-    Ok((accounts.into_iter().next().unwrap_or_default(), rules))
+    let (accounts, sts_region, rules) = config::targets(&shared, file)?;
+    Ok((accounts.into_iter().next().unwrap_or_default(), sts_region, rules))
 }
 
 fn drafted(file: &Path, rules: &Rules) -> Result<Report, String> {
@@ -130,7 +138,12 @@ fn bounded(file: impl Read) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-async fn asked(arguments: &ExplainArgs, account: Account, rules: &Rules) -> ExitCode {
+async fn asked(
+    arguments: &ExplainArgs,
+    account: Account,
+    sts_region: Option<String>,
+    rules: &Rules,
+) -> ExitCode {
     let question = match Question::of(arguments) {
         Ok(question) => question,
         Err(mistake) => return usage(&Mistakes(vec![mistake])),
@@ -140,7 +153,7 @@ async fn asked(arguments: &ExplainArgs, account: Account, rules: &Rules) -> Exit
         Err(mistakes) => Err(mistakes),
     };
     let aws = match aws {
-        Ok(aws) => aws,
+        Ok(aws) => aws.with_sts(sts_region.as_deref(), []),
         Err(mistakes) => return usage(&mistakes),
     };
     let Account { role, external_id, session_name, regions, .. } = account;

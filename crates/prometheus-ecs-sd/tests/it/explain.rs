@@ -289,6 +289,13 @@ fn another_account_is_asked_by_its_role() {
         program.args(&["--external-id", id]).exit_code()
     };
     assert_eq!((ask("secret"), ask("other")), (Some(0), Some(1)));
+    aws.take_calls();
+    for (arguments, asked) in [(&[][..], REGION), (&["--sts-region", "eu-west-1"], "eu-west-1")] {
+        let program = Program::asking(&aws).args(&["explain", "--task", &task, "--role", role]);
+        program.args(&["--external-id", "secret"]).args(arguments).exit_code();
+        let first = &aws.take_calls()[0];
+        assert_eq!((first.service, &*first.region), ("sts", asked));
+    }
 }
 
 #[test]

@@ -1,19 +1,23 @@
 //! Credentials that another process renews in the files they come from, while the program runs.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_ACCOUNT, OWN_SECRET_KEY, Placement, Response};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::cli::Program;
 use crate::simulated::{REGION, fleet, opted_in};
-use crate::tools::{Running, wait};
+use crate::tools::{Running, repository, wait};
 
 /// The key that AWS accepts after the rotation, and no other.
 const NEW: &str = "AKIAROTATEDEXAMPLE00";
@@ -239,6 +243,76 @@ fn an_emptied_credentials_file_does_not_lead_to_another_account() {
         _ => Ok(()),
     });
     rotated.finds_another_task();
+    running.check();
+}
+
+/// The simulated AWS behind TLS, one request a connection.
+fn over_tls(aws: &Aws) -> String {
+    let upstream = aws.clone().serve_on_loopback().unwrap();
+    let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
+    let chain =
+        CertificateDer::pem_file_iter(certificate("server.pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (config, upstream) = (config.clone(), upstream.clone());
+            // A client that does not trust the certificate ends the connection.
+            std::thread::spawn(move || forward(stream?, config, &upstream));
+        }
+    });
+    url
+}
+
+fn forward(stream: TcpStream, config: Arc<ServerConfig>, upstream: &str) -> io::Result<()> {
+    let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+    let mut stream = BufReader::new(StreamOwned::new(connection, stream));
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head)? == 0 {
+            return Ok(());
+        }
+    }
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    let length = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.filter_map(|(_, length)| length.parse().ok()).next().unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    let mut server = TcpStream::connect(upstream)?;
+    // Its answers end with the connection.
+    server.write_all(head.replacen("HTTP/1.1", "HTTP/1.0", 1).as_bytes())?;
+    server.write_all(&body)?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer)?;
+    stream.get_mut().write_all(&answer)?;
+    stream.get_mut().conn.send_close_notify();
+    stream.get_mut().flush()
+}
+
+fn certificate(name: &str) -> PathBuf {
+    repository("crates/prometheus-ecs-sd/tests/it/http/certificates").join(name)
+}
+
+#[test]
+fn a_rotated_certificate_authority_is_read_once_the_old_one_does_not_do() {
+    let mut rotated = Rotated::new();
+    rotated.write(".aws/credentials", &keys(OWN_ACCESS_KEY));
+    rotated.env("AWS_ENDPOINT_URL", &over_tls(&rotated.aws));
+    rotated.env("SSL_CERT_FILE", &rotated.path("authorities"));
+    fs::copy(certificate("client.pem"), rotated.path("authorities")).unwrap();
+    let log = rotated.path("log");
+    rotated.program.command.stderr(fs::File::create(&log).unwrap());
+    let mut running = Running::start(&mut rotated.program.command);
+    wait(|| match fs::read_to_string(&log).unwrap() {
+        text if text.contains("UnknownIssuer") => Ok(()),
+        text => Err(text),
+    });
+    fs::copy(certificate("authority.pem"), rotated.path("authorities")).unwrap();
+    rotated.has(1);
     running.check();
 }
 
