@@ -2,8 +2,11 @@
 
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
+use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::filter::Filter;
 use ecs_discovery::interval::Intervals;
+use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
+use ecs_discovery::snapshot::{Scope, Snapshot};
 
 fuzz::target!(filter);
 
@@ -38,5 +41,21 @@ fn filter(input: &[u8]) {
     };
     if !(is_said("account") || is_said("region") || pairs.iter().any(by_arn)) {
         assert!(filter.covers(Some(ACCOUNT), REGION), "{query:?}");
+    }
+
+    // Patterns that are compiled together match as each does.
+    if pairs.iter().all(|(name, _)| name == "cluster") {
+        let cluster = |name: &&str| {
+            let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{name}");
+            ClusterArn::parse(&arn).expect("an ARN")
+        };
+        let clusters: Vec<_> = ["a", "ab", "prod", "prod-2", "shop-prod"].iter().map(cluster).collect();
+        let scopes = clusters.iter().map(|cluster| (cluster.clone(), Scope::unheard(cluster.to_string())));
+        let snapshot = Snapshot { scopes: scopes.collect() };
+        let patterns = pairs.iter().filter_map(|(_, value)| ClusterPattern::parse(value).ok());
+        let patterns = ClusterSelection::new(patterns.collect());
+        let selected = clusters.iter().filter(|cluster| patterns.selects(cluster)).map(ToString::to_string);
+        let scopes = filter.scopes(&snapshot).map(|scope| scope.problem().unwrap_or_default().to_owned());
+        assert!(scopes.eq(selected), "{query:?}");
     }
 }

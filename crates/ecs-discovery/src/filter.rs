@@ -3,11 +3,14 @@
 //! A filter is read strictly, since a typo that is passed over would give too many targets, or none. Equal wishes
 //! make equal filters, in whatever order they are written.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use wildmatch::WildMatch;
 
 use crate::arn::ClusterArn;
+use crate::derive::Derived;
 use crate::interval::{Interval, Intervals, parse_duration};
 use crate::inventory::selection::ClusterPattern;
 use crate::snapshot::{Scope, Snapshot};
@@ -20,7 +23,7 @@ const ACCOUNT_DIGITS: usize = 12;
 const VALUES: usize = 100;
 
 /// What is asked for: of each kind any of the named, everything where none is named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Filter {
     intervals: BTreeSet<Interval>,
     accounts: BTreeSet<Box<str>>,
@@ -52,17 +55,15 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Every target of the snapshot that is asked for, in order of publication.
-    pub fn targets<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Target> {
-        let of_scopes = self.scopes(snapshot).flat_map(|scope| &scope.derived.targets);
-        let mut targets: Vec<_> = of_scopes.filter(|target| self.selects_interval(target)).collect();
-        targets.sort_by(|one, other| one.in_order(other));
-        targets
+    /// What is asked for of that snapshot.
+    pub fn select(&self, snapshot: &Snapshot) -> Selection {
+        self.scopes(snapshot).filter_map(|scope| self.part(&scope.derived)).collect()
     }
 
     /// The scopes that are asked for.
-    pub fn scopes<'a>(&self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Scope> {
-        snapshot.scopes.iter().filter(|(cluster, _)| self.selects(cluster)).map(|(_, scope)| scope)
+    pub fn scopes<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Scope> {
+        let matcher = Matcher::new(self);
+        snapshot.scopes.iter().filter(move |(cluster, _)| matcher.matches(cluster)).map(|(_, scope)| scope)
     }
 
     /// Whether a cluster of that region, and of that account if it is known, could be asked for.
@@ -73,24 +74,163 @@ impl Filter {
             }
             ClusterPattern::Name(_) | ClusterPattern::Glob(_) => true,
         };
-        account.is_none_or(|account| any_matches(&self.accounts, account))
-            && any_matches(&self.regions, region)
+        account.is_none_or(|account| any_matches(&compiled(&self.accounts), account))
+            && any_matches(&compiled(&self.regions), region)
             && (self.clusters.is_empty() || self.clusters.iter().any(is_there))
     }
 
-    fn selects(&self, cluster: &ClusterArn) -> bool {
-        any_matches(&self.accounts, cluster.account())
-            && any_matches(&self.regions, cluster.region())
-            && (self.clusters.is_empty() || self.clusters.iter().any(|pattern| pattern.matches(cluster)))
-    }
-
-    fn selects_interval(&self, target: &Target) -> bool {
-        self.intervals.is_empty() || self.intervals.contains(&target.interval)
+    fn part(&self, derived: &Arc<Derived>) -> Option<Part> {
+        let of_part = |intervals| Part { derived: derived.clone(), intervals };
+        if self.intervals.is_empty() {
+            return (!derived.targets.is_empty()).then(|| of_part(None));
+        }
+        let (mut chosen, mut all) = (BTreeSet::new(), true);
+        for Target { interval, .. } in &derived.targets {
+            if !self.intervals.contains(interval) {
+                all = false;
+            } else if !chosen.contains(interval) {
+                chosen.insert(interval.clone());
+            }
+        }
+        (!chosen.is_empty()).then(|| of_part((!all).then_some(chosen)))
     }
 }
 
-fn any_matches(patterns: &BTreeSet<Box<str>>, text: &str) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| WildMatch::new(pattern).matches(text))
+/// A filter whose patterns are compiled, to be tried on many clusters.
+struct Matcher<'a> {
+    accounts: Vec<Glob>,
+    regions: Vec<Glob>,
+    any_cluster: bool,
+    clusters: BTreeSet<&'a ClusterArn>,
+    names: BTreeSet<&'a str>,
+    globs: Vec<Glob>,
+}
+
+impl<'a> Matcher<'a> {
+    fn new(filter: &'a Filter) -> Self {
+        let (mut clusters, mut names, mut globs) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for pattern in &filter.clusters {
+            match pattern {
+                ClusterPattern::Arn(arn) => drop(clusters.insert(arn)),
+                ClusterPattern::Name(name) => drop(names.insert(&**name)),
+                ClusterPattern::Glob(glob) => globs.push(Glob::new(glob)),
+            }
+        }
+        let any_cluster = filter.clusters.is_empty();
+        let (accounts, regions) = (compiled(&filter.accounts), compiled(&filter.regions));
+        Self { accounts, regions, any_cluster, clusters, names, globs }
+    }
+
+    fn matches(&self, cluster: &ClusterArn) -> bool {
+        let name = cluster.last_part();
+        any_matches(&self.accounts, cluster.account())
+            && any_matches(&self.regions, cluster.region())
+            && (self.any_cluster
+                || self.names.contains(name)
+                || self.clusters.contains(cluster)
+                || self.globs.iter().any(|glob| glob.matches(name)))
+    }
+}
+
+/// A pattern. One that is longer than a text is not tried on it; so a text of *n* characters takes at most *n*²/4 steps,
+/// and about *n* unless it repeats itself.
+struct Glob {
+    pattern: WildMatch,
+    /// The fewest characters that can match.
+    least: usize,
+}
+
+impl Glob {
+    fn new(pattern: &str) -> Self {
+        let least = pattern.chars().filter(|character| *character != '*').count();
+        Self { pattern: WildMatch::new(pattern), least }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        // There are no more characters than bytes.
+        self.least <= text.len() && self.pattern.matches(text)
+    }
+}
+
+fn compiled(patterns: &BTreeSet<Box<str>>) -> Vec<Glob> {
+    patterns.iter().map(|pattern| Glob::new(pattern)).collect()
+}
+
+fn any_matches(patterns: &[Glob], text: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
+}
+
+/// What a filter selects of one snapshot: the results of some scopes, and of each all intervals or some.
+///
+/// Filters that select the same, in whatever words, make equal selections; so does one filter of two snapshots, as long as
+/// nothing that it selects was derived again. Equal selections make equal bytes. They are compared by reference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Selection(Arc<[Part]>);
+
+/// Something of one scope: never nothing.
+#[derive(Clone, Debug)]
+struct Part {
+    derived: Arc<Derived>,
+    /// None for all that its targets have.
+    intervals: Option<BTreeSet<Interval>>,
+}
+
+impl Selection {
+    /// Its targets, in order of publication.
+    pub fn targets(&self) -> Vec<&Target> {
+        let mut targets: Vec<_> = self.unordered().collect();
+        targets.sort_by(|one, other| one.in_order(other));
+        targets
+    }
+
+    /// Its targets, cluster after cluster.
+    pub fn unordered(&self) -> impl Iterator<Item = &Target> {
+        self.0.iter().flat_map(|Part { derived, intervals }| {
+            let is_chosen = |target: &&Target| {
+                intervals.as_ref().is_none_or(|intervals| intervals.contains(&target.interval))
+            };
+            derived.targets.iter().filter(is_chosen)
+        })
+    }
+
+    /// Whether a selection is one of this snapshot too: nothing that it selects was derived again since.
+    pub fn of(snapshot: &Snapshot) -> impl Fn(&Self) -> bool {
+        let results: BTreeSet<_> =
+            snapshot.scopes.values().map(|scope| Arc::as_ptr(&scope.derived)).collect();
+        move |selection| selection.0.iter().all(|part| results.contains(&Arc::as_ptr(&part.derived)))
+    }
+}
+
+impl FromIterator<Part> for Selection {
+    fn from_iter<T: IntoIterator<Item = Part>>(parts: T) -> Self {
+        Self(parts.into_iter().collect())
+    }
+}
+
+impl Part {
+    fn key(&self) -> (*const Derived, &Option<BTreeSet<Interval>>) {
+        (Arc::as_ptr(&self.derived), &self.intervals)
+    }
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Part {}
+
+impl PartialOrd for Part {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Part {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 fn interval(value: &str, intervals: &Intervals) -> Result<Interval, String> {

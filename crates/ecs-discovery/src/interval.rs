@@ -5,6 +5,7 @@
 //! with the units `y w d h m s ms` in that order, each at most once.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,12 @@ impl PartialEq for Interval {
 }
 
 impl Eq for Interval {}
+
+impl Hash for Interval {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.length.hash(state);
+    }
+}
 
 impl PartialOrd for Interval {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {

@@ -15,7 +15,7 @@ pub enum ClusterSelection {
 }
 
 /// One way to name clusters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ClusterPattern {
     /// This one.
     Arn(ClusterArn),

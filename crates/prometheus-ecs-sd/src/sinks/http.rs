@@ -4,13 +4,13 @@
 //! the router knows a few fixed paths and no file.
 
 mod access;
-mod bodies;
 mod connections;
 mod health;
 mod lifecycle;
 mod metrics;
 mod pace;
 mod page;
+mod render_cache;
 mod sd;
 mod seats;
 

@@ -1,7 +1,7 @@
 //! Which targets a reader gets, and in which form.
 
 use ecs_discovery::derive::Rules;
-use ecs_discovery::filter::Filter;
+use ecs_discovery::filter::{Filter, Selection};
 use ecs_discovery::interval::Intervals;
 use ecs_discovery::render::http_sd;
 use insta::assert_snapshot;
@@ -9,14 +9,17 @@ use insta::assert_snapshot;
 use crate::fixture::{World, app, fargate};
 use crate::source::Source;
 
-fn source() -> Source {
-    let world = World::of([
+fn world() -> World {
+    World::of([
         fargate().in_cluster("prod").of("prod:1").interface("10.0.0.1").with(app().endpoint("15s:/a,/b")),
         fargate().in_cluster("prod-2").of("prod-2:1").interface("10.0.0.2").with(app().endpoint("/a")),
         fargate().in_cluster("stage").of("stage:1").interface("10.0.0.3").with(app().endpoint("15s:/a")),
-    ]);
+    ])
+}
+
+fn source() -> Source {
     let mut source = Source::default();
-    source.refresh(&world);
+    source.refresh(&world());
     source
 }
 
@@ -27,8 +30,11 @@ fn check(query: &str) -> String {
         Err(problem) => return problem,
     };
     let source = source();
-    let targets = filter.targets(&source.snapshot).into_iter();
-    let targets = targets.map(|target| format!("{}{}", target.endpoint.address, target.endpoint.path));
+    let selection = filter.select(&source.snapshot);
+    let targets = selection
+        .targets()
+        .into_iter()
+        .map(|target| format!("{}{}", target.endpoint.address, target.endpoint.path));
     targets.collect::<Vec<_>>().join(" ")
 }
 
@@ -87,6 +93,85 @@ fn equal_wishes_are_equal_filters() {
         filter("interval=60s&cluster=b&cluster=a&cluster=b")
     );
     assert_ne!(filter("cluster=a"), filter(""));
+}
+
+#[test]
+fn filters_that_select_the_same_make_equal_selections() {
+    let source = source();
+    let select = |query: &str| Filter::parse(query, &Intervals::default()).unwrap().select(&source.snapshot);
+    for (one, other) in [
+        ("", "cluster=*"),
+        ("", "cluster=prod*&cluster=st?ge&cluster=none&region=eu-*"),
+        ("", "interval=15s&interval=1m&interval=5m&account=1*"),
+        ("cluster=prod*", "cluster=prod-2&cluster=*prod&cluster=prod"),
+        // All targets there have that interval, or none has.
+        ("cluster=stage", "cluster=stage&interval=15s"),
+        ("interval=15s", "interval=15s&cluster=prod&cluster=stage"),
+        ("cluster=none", "interval=5m"),
+    ] {
+        assert_eq!(select(one), select(other), "{one} and {other}");
+    }
+    for (one, other) in
+        [("", "cluster=prod*"), ("", "interval=15s"), ("cluster=prod", "cluster=prod&interval=1m")]
+    {
+        assert_ne!(select(one), select(other), "{one} and {other}");
+    }
+}
+
+#[test]
+fn a_selection_lasts_until_something_of_it_is_derived_again() {
+    let mut source = source();
+    let select = |source: &Source, query: &str| {
+        Filter::parse(query, &Intervals::default()).unwrap().select(&source.snapshot)
+    };
+    let [prod, stage] = ["cluster=prod", "cluster=stage"].map(|query| select(&source, query));
+    let mut world = world();
+    world.add(fargate().in_cluster("stage").of("stage:1").id("other").interface("10.0.0.4").with(app()));
+    source.refresh(&world);
+    assert_eq!(
+        (select(&source, "cluster=prod") == prod, select(&source, "cluster=stage") == stage),
+        (true, false)
+    );
+    let is_current = Selection::of(&source.snapshot);
+    assert!(is_current(&prod) && !is_current(&stage));
+}
+
+#[test]
+fn a_pattern_longer_than_a_name_does_not_match_it() {
+    // The names of a cluster, of which each is the beginning of the pattern.
+    for (query, expected) in [
+        ("cluster=prod*-2", "10.0.0.2:80/a"),
+        ("cluster=prod*?-2*", ""),
+        ("cluster=prod*-22", ""),
+        ("cluster=*p*r*o*d*-*2*", "10.0.0.2:80/a"),
+        ("cluster=******", "10.0.0.1:80/a 10.0.0.1:80/b 10.0.0.2:80/a 10.0.0.3:80/a"),
+        ("cluster=????", "10.0.0.1:80/a 10.0.0.1:80/b"),
+    ] {
+        assert_eq!(check(query), expected, "{query}");
+    }
+}
+
+#[test]
+fn the_size_of_a_document_is_estimated() {
+    let mut source = source();
+    let of_world = |source: &Source| {
+        let selection = Filter::default().select(&source.snapshot);
+        let mut bytes = Vec::new();
+        http_sd::write(&mut bytes, selection.targets()).unwrap();
+        (http_sd::estimated_size(&selection), bytes.len())
+    };
+    // Of a few targets all are looked at.
+    assert_eq!(of_world(&source), (of_world(&source).1, of_world(&source).1));
+    let tasks = (0..1000).map(|number| {
+        let address = format!("10.0.{}.{}", number / 250, number % 250);
+        let task = fargate().in_cluster("prod").of("prod:1").id(&format!("task-{number}"));
+        task.interface(&address).with(app().endpoint("15s:/a"))
+    });
+    source.refresh(&World::of(tasks.collect::<Vec<_>>()));
+    let (estimated, size) = of_world(&source);
+    assert!(estimated.abs_diff(size) < size / 50, "{estimated} for {size}");
+    source.refresh(&World::of([]));
+    assert_eq!(of_world(&source), (3, 3));
 }
 
 #[test]

@@ -185,6 +185,7 @@ impl Service<Request<Incoming>> for Answers {
         }
         self.seat.answer();
         request.extensions_mut().insert(self.client.clone());
+        request.extensions_mut().insert(self.seat.hangup());
         let answer = self.router.call(request);
         async { Ok(answer.await.unwrap_or_else(|never| match never {})) }.boxed()
     }

@@ -178,11 +178,20 @@ fn frame(title: &str, body: Markup) -> Markup {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
+    use axum::body::Body;
+    use axum::http::Request;
+    use ecs_discovery::arn::ClusterArn;
+    use ecs_discovery::snapshot::{Scope, Snapshot};
     use futures_util::FutureExt;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
 
+    use super::super::seats::Hangup;
+    use super::super::{Access, router};
     use super::*;
-    use crate::board::Outlet;
+    use crate::board::{Outlet, Published};
 
     #[tokio::test]
     async fn a_page_waits_for_its_turn_and_is_not_made_for_who_has_left() {
@@ -204,5 +213,27 @@ mod tests {
         drop((turn, waiting));
         assert_eq!(page().await.status(), StatusCode::OK);
         assert_eq!(made.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_that_prometheus_asks_for_waits_behind_pages() {
+        let outlet = Outlet::default();
+        let cluster = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/prod").unwrap();
+        let scope = Scope::heard(Arc::default(), Duration::ZERO);
+        let snapshot = Arc::new(Snapshot { scopes: [(cluster, scope)].into() });
+        outlet.published.send_replace(Published { snapshot, number: 1, ..Published::default() });
+        let site = Site::new(outlet.board(), outlet.metrics(), None);
+        let _turn = site.pages.turn.clone().acquire_owned().await.unwrap();
+        let page = || Box::pin(respond(site.clone(), |_| (StatusCode::OK, html! {})));
+        let mut waiting: Vec<_> = (0..WAITING).map(|_| page()).collect();
+        assert!(waiting.iter_mut().all(|page| page.now_or_never().is_none()));
+        let router = TowerToHyperService::new(router(site.clone(), &Access::default()));
+        for (path, status) in
+            [("/sd", 200), ("/metrics", 200), ("/-/healthy", 200), ("/-/ready", 200), ("/", 503)]
+        {
+            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(Hangup::default());
+            assert_eq!(router.call(request).await.unwrap().status(), status, "{path}");
+        }
     }
 }

@@ -3,18 +3,18 @@
 //! Prometheus keeps the targets it has as long as the answer is not 200, and drops those that an answer of 200 lacks.
 //! So an answer is 200 only if what it lacks is known not to be there.
 
-use std::sync::Arc;
-
-use axum::Router;
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use ecs_discovery::filter::Filter;
 use ecs_discovery::snapshot::Scope;
 
 use super::Site;
-use super::bodies::{Bodies, Encoding};
+use super::render_cache::{Encoding, RenderCache};
+use super::seats::Hangup;
 use crate::board::{Board, Published, SourceStanding};
 use crate::sinks::file_sd::PUT_OFF;
 
@@ -22,7 +22,7 @@ use crate::sinks::file_sd::PUT_OFF;
 #[derive(Clone, Debug)]
 pub(super) struct Sd {
     board: Board,
-    bodies: Arc<Bodies>,
+    lists: RenderCache,
 }
 
 /// Why there is no list.
@@ -31,32 +31,28 @@ type Refusal = (StatusCode, String);
 impl Sd {
     /// Of what will be on the board; nothing is made yet.
     pub(super) fn new(board: Board) -> Self {
-        Self { board, bodies: Arc::default() }
+        Self { board, lists: RenderCache::default() }
     }
 
     /// Makes the lists that are asked for anew whenever there is a new snapshot, until there will be no more.
     pub(super) async fn follow(self) {
         let mut published = self.board.published.clone();
         while published.changed().await.is_ok() {
-            self.bodies.renew(&published.borrow_and_update().clone());
+            self.lists.renew(&published.borrow_and_update().clone());
         }
     }
 
-    async fn answer(&self, query: &str, encoding: Encoding) -> Result<Response, Refusal> {
+    async fn answer(&self, query: &str, encoding: Encoding, connection: Hangup) -> Result<Response, Refusal> {
         let filter = Filter::parse(query, &self.board.intervals.borrow());
         let filter = filter.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
         let published = self.answerable(&filter)?;
-        let made = match self.bodies.of(&published, filter, encoding) {
-            Some(making) => making.await,
-            None => None,
-        };
-        let Some(bytes) = made else {
+        let Some(list) = self.lists.list(&published, &filter, encoding).await else {
             return Err((
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many different lists are asked for".to_owned(),
+                "too many new lists are asked for; ask again".to_owned(),
             ));
         };
-        let mut response = bytes.into_response();
+        let mut response = Response::new(Body::new(list.read(connection)));
         let json = header::HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("accept-encoding"));
@@ -81,9 +77,14 @@ pub(super) fn routes() -> Router<Site> {
     Router::new().route("/sd", get(sd))
 }
 
-async fn sd(State(site): State<Site>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+async fn sd(
+    State(site): State<Site>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    Extension(connection): Extension<Hangup>,
+) -> Response {
     let encoding = if accepts_gzip(&headers) { Encoding::Gzip } else { Encoding::Identity };
-    match site.sd.answer(query.as_deref().unwrap_or_default(), encoding).await {
+    match site.sd.answer(query.as_deref().unwrap_or_default(), encoding, connection).await {
         Ok(response) => response,
         Err((status, problem)) => (status, problem + "\n").into_response(),
     }
@@ -149,6 +150,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use ecs_discovery::arn::ClusterArn;
@@ -217,7 +219,7 @@ mod tests {
         let sd = Sd::new(outlet.board());
         let sources = ["eu-west-1", "eu-west-2"].map(|region| (standing(region), Default::default()));
         let mut publisher = Publisher::new(outlet, sources.into());
-        let status = async |query| match sd.answer(query, Encoding::Identity).await {
+        let status = async |query| match sd.answer(query, Encoding::Identity, Hangup::default()).await {
             Ok(response) => response.status().as_u16(),
             Err((status, _)) => status.as_u16(),
         };

@@ -80,7 +80,28 @@ impl Taken {
     }
 }
 
+/// Ends a connection, for want of what it takes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hangup(Arc<Notify>);
+
+impl Hangup {
+    pub(super) fn hang_up(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until it is hung up.
+    #[cfg(test)]
+    pub(super) async fn hung_up(&self) {
+        self.0.notified().await;
+    }
+}
+
 impl Seat {
+    /// For whoever may have to end the connection.
+    pub(super) fn hangup(&self) -> Hangup {
+        Hangup(self.lost.clone())
+    }
+
     /// A request has come.
     pub(super) fn answer(&self) {
         self.rank(ANSWERING);
@@ -144,6 +165,14 @@ mod tests {
         }
         let _last = seats.take();
         assert!(is_lost(&answered) && !others.iter().any(is_lost));
+    }
+
+    #[test]
+    fn a_connection_is_hung_up_on() {
+        let seats = Seats::new(2);
+        let [one, other] = [seats.take(), seats.take()];
+        one.hangup().hang_up();
+        assert!(is_lost(&one) && !is_lost(&other));
     }
 
     #[test]

@@ -1,0 +1,136 @@
+//! One list as it is sent, and the clients that read it.
+//!
+//! As long as anyone has a piece of a list, the list is there and takes its memory. Who reads it can be cut off: the
+//! connection ends, and since the answer said how long it is, nobody takes what came for the whole.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::memory::Room;
+use crate::sinks::http::seats::Hangup;
+
+/// A list's bytes.
+#[derive(Debug)]
+pub(in crate::sinks::http) struct List {
+    pieces: Vec<Bytes>,
+    readers: Mutex<Readers>,
+    /// Given back after the bytes.
+    room: Room,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    /// In the order in which they began.
+    current: BTreeMap<u64, (Instant, Hangup)>,
+    began: u64,
+    is_cut_off: bool,
+}
+
+/// An answer's body.
+#[derive(Debug)]
+pub(in crate::sinks::http) struct Reading {
+    reader: Arc<Reader>,
+    next: usize,
+    left: u64,
+}
+
+/// Is there until the last byte that was handed out has been written.
+#[derive(Debug)]
+struct Reader {
+    list: Arc<List>,
+    number: u64,
+}
+
+/// A piece on its way.
+struct Piece {
+    bytes: Bytes,
+    _reader: Arc<Reader>,
+}
+
+impl List {
+    pub(super) fn new((pieces, room): (Vec<Bytes>, Room)) -> Self {
+        Self { pieces, readers: Mutex::default(), room }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.room.bytes()
+    }
+
+    /// The body for a client that is hung up on if it takes it too slowly.
+    pub(in crate::sinks::http) fn read(self: Arc<Self>, connection: Hangup) -> Reading {
+        let mut readers = self.readers();
+        readers.began += 1;
+        let number = readers.began;
+        if readers.is_cut_off {
+            connection.hang_up();
+        }
+        readers.current.insert(number, (Instant::now(), connection));
+        drop(readers);
+        let left = self.bytes() as u64;
+        Reading { reader: Arc::new(Reader { list: self, number }), next: 0, left }
+    }
+
+    /// Since when somebody reads it.
+    pub(super) fn read_since(&self) -> Option<Instant> {
+        self.readers().current.first_key_value().map(|(_, (began, _))| *began)
+    }
+
+    /// Hangs up on everyone that reads it.
+    pub(super) fn cut_off(&self) {
+        let mut readers = self.readers();
+        readers.is_cut_off = true;
+        self.room.returns();
+        readers.current.values().for_each(|(_, connection)| connection.hang_up());
+    }
+
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.readers().is_cut_off
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.list.readers().current.remove(&self.number);
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Body for Reading {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(bytes) = self.reader.list.pieces.get(self.next).cloned() else { return Poll::Ready(None) };
+        self.next += 1;
+        self.left -= bytes.len() as u64;
+        let piece = Piece { bytes, _reader: self.reader.clone() };
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
