@@ -194,6 +194,7 @@ impl<'a> Facts<'a> {
             described: self.below(2) == 1,
             held_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
             tasks: self.list(4, |facts| facts.task(number).into()),
+            failing_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
         }
     }
 

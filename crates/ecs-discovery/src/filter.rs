@@ -94,6 +94,11 @@ impl Filter {
         }
         (!chosen.is_empty()).then(|| of_part((!all).then_some(chosen)))
     }
+
+    /// Whether the targets of that cluster are asked for.
+    pub fn selects(&self, cluster: &ClusterArn) -> bool {
+        Matcher::new(self).matches(cluster)
+    }
 }
 
 /// A filter whose patterns are compiled, to be tried on many clusters.

@@ -52,6 +52,8 @@ struct ScopeFacts {
     cluster: Arc<Cluster>,
     /// Whether DescribeClusters has answered for it, so that its tags are known.
     described: bool,
+    /// Whether AWS has named it to this process, so that it is of the account that the credentials are of.
+    confirmed: bool,
     tasks: BTreeMap<TaskArn, KnownTask>,
     /// When its tags were last asked for.
     tags_asked: Duration,
@@ -79,6 +81,7 @@ impl ScopeFacts {
         Self {
             cluster: Arc::new(Cluster { arn, tags: Vec::new() }),
             described: false,
+            confirmed: true,
             tasks: BTreeMap::new(),
             tags_asked: now,
             task_round: Round::begun(now),

@@ -31,6 +31,8 @@ pub struct Scope {
     /// Whether it could not be heard at the last refresh because AWS denies it to the credentials, as long as nobody
     /// changes that.
     pub denied: bool,
+    /// When the first of the refreshes was that failed to read it since; `None` if it was read at the last one.
+    pub failing: Option<Duration>,
 }
 
 /// Whether a scope could be heard at the last refresh, or why not.
@@ -64,27 +66,29 @@ impl Standing {
 impl Scope {
     /// The scope as it was heard just now.
     pub fn heard(derived: Arc<Derived>, now: Duration) -> Self {
-        Self { derived, standing: Standing::Heard, heard: now, denied: false }
+        Self { derived, standing: Standing::Heard, heard: now, failing: None, denied: false }
     }
 
     /// The scope when it cannot be heard: what it came to stays.
-    pub fn held(&self, why: String) -> Self {
+    pub fn held(&self, why: String, now: Duration) -> Self {
         let standing = match self.standing {
             Standing::Unheard(_) => Standing::Unheard(why),
             Standing::Retired(_) => Standing::Retired(why),
             Standing::Heard | Standing::Held(_) | Standing::Restored => Standing::Held(why),
         };
-        Self { derived: self.derived.clone(), standing, heard: self.heard, denied: false }
+        let failing = self.failing.or(Some(now));
+        Self { derived: self.derived.clone(), standing, heard: self.heard, failing, denied: false }
     }
 
-    /// The scope as it is published: emptied if it was not heard for longer than `max_staleness`.
+    /// The scope as it is published: emptied if refreshes failed to read it for longer than `max_staleness`. The time in
+    /// which nobody tried does not count.
     pub fn published(&self, now: Duration, max_staleness: Duration) -> Self {
         let why = match &self.standing {
             Standing::Held(why) => why.clone(),
-            Standing::Restored => "it was not heard since the program started or was reconfigured".to_owned(),
+            Standing::Restored => "it was let go before the program started or was reconfigured".to_owned(),
             Standing::Heard | Standing::Retired(_) | Standing::Unheard(_) => return self.clone(),
         };
-        if now.saturating_sub(self.heard) <= max_staleness {
+        if self.failing.is_none_or(|since| now.saturating_sub(since) <= max_staleness) {
             return self.clone();
         }
         Self { derived: Arc::default(), standing: Standing::Retired(why), ..*self }
@@ -93,7 +97,7 @@ impl Scope {
     /// A scope that could not be heard the first time.
     pub fn unheard(why: String) -> Self {
         let (derived, standing) = (Arc::default(), Standing::Unheard(why));
-        Self { derived, standing, heard: Duration::ZERO, denied: false }
+        Self { derived, standing, heard: Duration::ZERO, failing: None, denied: false }
     }
 
     /// Why it was not heard at its last refresh, if so.

@@ -119,6 +119,7 @@ fn config(directory: &Path, share: f64) -> Config {
         allowed_hosts: BTreeSet::new(),
         web_config_file: None,
         enable_lifecycle: false,
+        allow_empty: false,
         once: true,
         state_file: None,
         interval: Duration::from_secs(60),

@@ -1,6 +1,7 @@
 //! What is published, and how each source stands: put up by the publisher, and read by all sinks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ecs_discovery::arn::RoleArn;
@@ -10,7 +11,8 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::poller::{Heard, source_id};
-use crate::state::Facts;
+use crate::publisher::Reading;
+use crate::state::{Facts, Revision};
 use crate::telemetry::metrics::Metrics;
 
 /// What the sinks read.
@@ -26,6 +28,22 @@ pub struct Published {
     pub took: Duration,
     /// What is known of each source, once each has been refreshed.
     pub facts: Option<Facts>,
+    /// Which facts these are.
+    pub revision: Option<Revision>,
+    /// How far everything was read.
+    pub reading: Arc<Reading>,
+    /// Whether it holds targets of another selection, which stay because this one finds none.
+    pub keeps_deselected: bool,
+}
+
+/// What is to be published once it is saved.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) published: Published,
+    /// Whose it is: there may be another publisher by the time.
+    pub(crate) publisher: u64,
+    /// Of each source, whether it was all heard, and whether something of it is known.
+    pub(crate) sources: Vec<(bool, bool)>,
 }
 
 /// How one source stands, from its last refresh.
@@ -100,6 +118,10 @@ impl SourceStanding {
     }
 
     pub(crate) fn know(&mut self, heard: &Heard) {
+        // What is known was of another account, and of this one nothing may be.
+        if self.role.is_none() && !heard.foreign.is_empty() {
+            self.account = None;
+        }
         if let Some(cluster) = heard.scopes.keys().next() {
             self.account = Some(cluster.account().into());
         }
@@ -113,6 +135,8 @@ pub struct Outlet {
     pub(crate) sources: watch::Sender<Vec<SourceStanding>>,
     configuration: watch::Sender<Vec<(String, String)>>,
     intervals: watch::Sender<Intervals>,
+    /// Counts the publishers; the last is the one whose sources are shown.
+    publishers: Arc<AtomicU64>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
 }
@@ -141,9 +165,9 @@ pub struct Board {
 impl Outlet {
     /// An empty one, whose times are read from this clock.
     pub fn timed_by(clock: Clock) -> Self {
-        let (published, sources, configuration, intervals) = Default::default();
+        let (published, sources, configuration, intervals, publishers) = Default::default();
         let metrics = Metrics::new(clock.clone());
-        Self { published, sources, configuration, intervals, clock, metrics }
+        Self { published, sources, configuration, intervals, publishers, clock, metrics }
     }
 
     /// What a reader looks at.
@@ -161,6 +185,37 @@ impl Outlet {
     pub fn show(&self, configuration: Vec<(String, String)>, intervals: Intervals) {
         self.configuration.send_replace(configuration);
         self.intervals.send_replace(intervals);
+    }
+
+    /// Makes room for a publisher's sources in place of those of the one before. Returns the publisher's number.
+    pub(crate) fn begin(&self, standings: Vec<SourceStanding>) -> u64 {
+        let mut number = 0;
+        self.sources.send_modify(|sources| {
+            number = self.publishers.fetch_add(1, Ordering::Relaxed) + 1;
+            let before = std::mem::replace(sources, standings);
+            for standing in sources {
+                let is_same = |other: &&SourceStanding| other.id() == standing.id();
+                if let Some(earlier) = before.iter().find(is_same) {
+                    standing.follow(earlier);
+                }
+            }
+        });
+        number
+    }
+
+    /// Puts up what is published from now on.
+    pub(crate) fn publish(&self, pending: Pending) {
+        let Pending { published, publisher, sources } = pending;
+        self.published.send_replace(published);
+        // After the snapshot, so that who sees this first sees that snapshot then, or a newer one.
+        self.sources.send_modify(|standings| {
+            if self.publishers.load(Ordering::Relaxed) == publisher {
+                for (standing, (is_complete, is_known)) in standings.iter_mut().zip(sources) {
+                    standing.published = is_complete;
+                    standing.is_known |= is_known;
+                }
+            }
+        });
     }
 
     /// What all times here are read from.

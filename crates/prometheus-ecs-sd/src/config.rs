@@ -50,6 +50,8 @@ pub struct Config {
     pub enable_lifecycle: bool,
     /// Whether to end after one refresh.
     pub once: bool,
+    /// Whether another selection that finds nothing takes away what the one before had found.
+    pub allow_empty: bool,
     /// What outlasts the process, if anything is to.
     pub state_file: Option<PathBuf>,
     /// From one refresh to the next.
@@ -163,6 +165,7 @@ impl Config {
             web_config_file: arguments.web_config_file.clone(),
             enable_lifecycle: arguments.enable_lifecycle,
             once: arguments.once,
+            allow_empty: arguments.allow_empty,
             state_file,
             interval,
             recheck_interval,

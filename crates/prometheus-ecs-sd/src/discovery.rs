@@ -5,19 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ecs_discovery::interval::Intervals;
+use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
+use ecs_discovery::render::clipped;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::aws::Aws;
-use crate::board::{Outlet, Published};
+use crate::board::{Outlet, Pending, Published, SourceStanding};
 use crate::config::{Config, Mistakes};
 use crate::poller::{NoSources, Poller, Progress};
-use crate::publisher::Publisher;
+use crate::publisher::{Past, Publisher, Saver, Terms};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
-use crate::sinks::file_sd::{FileSd, Layout};
-use crate::state::{State, StateFile};
+use crate::sinks::file_sd::{FileSd, Layout, Outcome as Wrote};
+use crate::state::{Revision, State, StateFile};
 use crate::telemetry::metrics::{Metrics, Part};
 use crate::telemetry::panics::caught;
 
@@ -26,7 +28,8 @@ use crate::telemetry::panics::caught;
 pub enum Outcome {
     /// Everything was heard and written.
     Complete,
-    /// Files were written, but some account, region or cluster could not be heard.
+    /// Files were written, but some account, region or cluster could not be heard, or nothing was found where there were
+    /// targets before, which stay.
     Incomplete,
     /// Nothing could be written.
     Nothing,
@@ -41,6 +44,8 @@ pub struct Discovery {
     progress: Arc<Progress>,
     poller: Poller,
     publisher: Publisher,
+    /// What is to be saved and then shown.
+    pending: watch::Sender<Pending>,
     /// What a process before this one has saved.
     before: Option<State>,
     files: Files,
@@ -61,13 +66,20 @@ impl Discovery {
         metrics.watch(aws);
         let aws = aws.clone().with_metrics(metrics.clone());
         let poller = Poller::new(config, &aws, progress.clone(), outlet.clock())?;
-        let publisher = Publisher::new(outlet.clone(), poller.standings());
         outlet.show(config.shown(), config.rules.intervals.clone());
         let before = config.state_file.as_deref().and_then(|path| StateFile::new(path).read());
-        let files = Files::begin(config, &metrics, publisher.subscribe());
+        let pending = watch::Sender::default();
+        let known = before.as_ref().and_then(|before| before.revision);
+        let files = Files::begin(config, &outlet, &pending, known);
+        // HTTP has served what is saved, unless the state file says that there was something newer, or the files do.
+        let is_newest = before.as_ref().is_some_and(|before| before.is_newest && before.revision.is_some());
+        let past = Past::of(is_newest && files.are_known);
+        let publisher =
+            Publisher::new(outlet.clone(), pending.clone(), poller.standings(), (past, terms(config)));
         Ok(Self {
             before,
             files,
+            pending,
             changes: tokio::spawn(tell_changes(Changes::new(out), publisher.subscribe(), metrics)),
             poller,
             publisher,
@@ -76,6 +88,17 @@ impl Discovery {
             outlet,
             progress,
         })
+    }
+
+    /// Which accounts, regions and clusters are looked at, for people.
+    pub fn sources(&self) -> String {
+        let source = |(standing, clusters): (SourceStanding, ClusterSelection)| {
+            let patterns: Vec<_> = clusters.patterns().iter().map(ClusterPattern::as_str).collect();
+            let clusters = if patterns.is_empty() { "all clusters".to_owned() } else { patterns.join(" ") };
+            format!("{}: {clusters}", standing.name)
+        };
+        let sources: Vec<_> = self.poller.standings().into_iter().map(source).collect();
+        clipped(&sources.join(", "))
     }
 
     /// What is published, for whoever else wants to read it.
@@ -104,16 +127,13 @@ impl Discovery {
         self.aws.draw(config.api_share);
         let (known, awaited) = (self.poller.known(), self.publisher.is_waiting());
         self.poller = Poller::new(&config, &self.aws, self.progress.clone(), self.outlet.clock())?;
-        self.publisher = Publisher::new(self.outlet.clone(), self.poller.standings());
+        let past = (self.publisher.past(), terms(&config));
+        let (outlet, pending) = (self.outlet.clone(), self.pending.clone());
+        self.publisher = Publisher::new(outlet, pending, self.poller.standings(), past);
         self.outlet.show(config.shown(), config.rules.intervals.clone());
         if self.files.settings != FileSettings::of(&config) {
-            self.files.end().await;
-            let mut published = self.publisher.subscribe();
-            // The new files need not wait for what is not published yet.
-            if published.borrow().number > 0 {
-                published.mark_changed();
-            }
-            self.files = Files::begin(&config, &self.outlet.metrics(), published);
+            let known = self.files.end().await;
+            self.files = Files::begin(&config, &self.outlet, &self.pending, Some(known));
         }
         self.config = config;
         self.poller.restore(known, awaited, &mut self.publisher);
@@ -125,14 +145,17 @@ impl Discovery {
         let published = self.publisher.subscribe();
         self.restore();
         self.poller.once(&mut self.publisher).await;
-        let complete = is_complete(&published.borrow(), &self.config);
         // The sinks end when there is nothing more to come.
-        drop((self.publisher, self.outlet));
+        drop((self.publisher, self.pending, self.outlet));
+        self.files.saver.await.expect("panics are caught in it");
         self.changes.await.expect("panics are caught in the sink");
-        match self.files.task.await.expect("panics are caught in the sink") {
-            Some(true) if complete => Outcome::Complete,
-            Some(true) => Outcome::Incomplete,
-            Some(false) | None => Outcome::Nothing,
+        let wrote = self.files.task.await.expect("panics are caught in the sink");
+        let published = published.borrow();
+        let complete = is_complete(&published, &self.config) && !published.keeps_deselected;
+        match wrote {
+            Some(Wrote { succeeded: true, keeps: false }) if complete => Outcome::Complete,
+            Some(Wrote { succeeded: true, .. }) => Outcome::Incomplete,
+            _ => Outcome::Nothing,
         }
     }
 
@@ -186,13 +209,20 @@ fn without_restart(before: &Config, now: Config) -> Config {
     Config { listen, allowed_hosts, web_config_file, enable_lifecycle, once, ..now }
 }
 
-/// The sink of the target files and of the state file, and what it was made for.
+fn terms(config: &Config) -> Terms {
+    Terms { max_staleness: config.max_staleness, allow_empty: config.allow_empty }
+}
+
+/// What writes the state file and the target files, and what it was made for.
 #[derive(Debug)]
 struct Files {
     settings: FileSettings,
     /// Dropped when there is to be no more.
-    end: Option<oneshot::Sender<()>>,
-    task: JoinHandle<Option<bool>>,
+    end: Option<(oneshot::Sender<()>, oneshot::Sender<()>)>,
+    saver: JoinHandle<Saver>,
+    task: JoinHandle<Option<Wrote>>,
+    /// Whether all was known that the target files held.
+    are_known: bool,
 }
 
 /// What files there are.
@@ -212,57 +242,81 @@ impl FileSettings {
 }
 
 impl Files {
-    /// Writes what is published from now on.
-    fn begin(config: &Config, metrics: &Metrics, published: watch::Receiver<Published>) -> Self {
-        let state = config.state_file.as_deref().map(|path| StateFile::new(path).counted(metrics));
+    /// Saves and writes what is published from now on, which goes on after the revision `known`.
+    fn begin(
+        config: &Config,
+        outlet: &Outlet,
+        pending: &watch::Sender<Pending>,
+        known: Option<Revision>,
+    ) -> Self {
+        let metrics = outlet.metrics();
+        let state = config.state_file.as_deref().map(|path| StateFile::new(path).counted(&metrics));
         let (layout, intervals) = (config.file_layout, &config.rules.intervals);
-        let files = |directory| FileSd::new(directory, layout, intervals, config.once).counted(metrics);
+        let files = |directory| FileSd::new(directory, layout, intervals, known).counted(&metrics);
         let files = config.directory.as_deref().map(files);
         let of_state = state.iter().map(|_| "state".to_owned());
         metrics.files(&files.iter().flat_map(FileSd::names).chain(of_state).collect());
-        let (end, ended) = oneshot::channel();
-        let task = tokio::spawn(write_files(state, files, published, ended, metrics.clone()));
-        Self { settings: FileSettings::of(config), end: Some(end), task }
+        let are_known = files.as_ref().is_none_or(|files| !files.keeps());
+        let goes_on = files.as_ref().is_none_or(FileSd::goes_on);
+        let revision = known.filter(|_| goes_on).unwrap_or_else(Revision::begin);
+        let (end_of_saver, saver_ended) = oneshot::channel::<()>();
+        let (end_of_files, files_ended) = oneshot::channel();
+        let (mut unsaved, mut published) = (pending.subscribe(), outlet.board().published);
+        // The new files need not wait for what is not published yet.
+        if unsaved.borrow().published.number > published.borrow().number {
+            unsaved.mark_changed();
+        }
+        if published.borrow().number > 0 {
+            published.mark_changed();
+        }
+        let saver = Saver::new(state, revision, outlet).run(outlet.clone(), unsaved, async {
+            let _ = saver_ended.await;
+        });
+        Self {
+            settings: FileSettings::of(config),
+            end: Some((end_of_saver, end_of_files)),
+            saver: tokio::spawn(saver),
+            task: tokio::spawn(write_files(files, published, files_ended, metrics)),
+            are_known,
+        }
     }
 
-    /// Waits for what is being written.
-    async fn end(&mut self) {
+    /// Waits for what is being written. Returns which facts were last published.
+    async fn end(&mut self) -> Revision {
         self.end = None;
+        let saver = (&mut self.saver).await.expect("panics are caught in it");
         (&mut self.task).await.expect("panics are caught in the sink");
+        saver.revision()
     }
 }
 
-/// Returns whether the last write of the target files succeeded, if there was any. The state goes first: no target is
-/// in a file that the next process would not know of.
+/// Returns what the last write of the target files came to, if there was any.
 async fn write_files(
-    mut state: Option<StateFile>,
     mut files: Option<FileSd>,
     mut published: watch::Receiver<Published>,
     mut ended: oneshot::Receiver<()>,
     metrics: Metrics,
-) -> Option<bool> {
-    let mut succeeded = None;
+) -> Option<Wrote> {
+    let mut wrote = None;
     loop {
         let now = tokio::select! {
             now = next(&mut published) => now,
-            _ = &mut ended => return succeeded,
+            _ = &mut ended => return wrote,
         };
-        let Ok(now) = now else { return succeeded };
+        let Ok(now) = now else { return wrote };
         let write = tokio::task::spawn_blocking(move || {
-            let written = caught(|| {
-                if let (Some(state), Some(facts)) = (&mut state, &now.facts) {
-                    state.write(facts);
-                }
-                files.as_mut().is_none_or(|files| files.write(&now.snapshot, now.complete))
-            });
-            (state, files, written)
+            let written = caught(|| files.as_mut().map(|files| files.write(&now)));
+            (files, written)
         });
         let written;
-        (state, files, written) = write.await.expect("a panic is caught in it");
-        succeeded = Some(written.unwrap_or_else(|panicked| {
-            metrics.panicked(Part::Files, &panicked);
-            false
-        }));
+        (files, written) = write.await.expect("a panic is caught in it");
+        wrote = Some(match written {
+            Ok(written) => written.unwrap_or(Wrote { succeeded: true, keeps: false }),
+            Err(panicked) => {
+                metrics.panicked(Part::Files, &panicked);
+                Wrote { succeeded: false, keeps: false }
+            }
+        });
     }
 }
 

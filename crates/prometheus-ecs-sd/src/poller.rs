@@ -43,7 +43,7 @@ pub struct Poller {
     sources: Vec<Polled>,
     settings: Arc<Settings>,
     interval: Duration,
-    /// What is known of sources that are no more, and is published until all others were heard.
+    /// What is known of clusters that are not looked at any more, and is published until all others were read.
     leaving: BTreeMap<String, Saved>,
 }
 
@@ -157,6 +157,10 @@ pub struct Heard {
     pub scopes: BTreeMap<ClusterArn, Scope>,
     /// Whether all of it was heard.
     pub complete: bool,
+    /// Whether a definition or host could not be read, so that clusters that were heard may lack a target.
+    pub partial: bool,
+    /// Clusters that were known and are of an account that these credentials are not of.
+    pub foreign: Vec<ClusterArn>,
     /// Why its clusters could not be listed.
     pub failure: Option<Failure>,
     /// How long that took.
@@ -270,7 +274,7 @@ impl Poller {
                 }
                 () = sleep_until(publish_at.unwrap_or(turn)), if publish_at.is_some() => {
                     publish_at = None;
-                    publisher.publish();
+                    self.publish_part(publisher);
                 }
             }
         }
@@ -304,9 +308,16 @@ impl Poller {
         skipped
     }
 
-    fn publish(&self, publisher: &mut Publisher) {
+    fn publish(&mut self, publisher: &mut Publisher) {
         self.settings.progress.over.store(true, Ordering::Relaxed);
+        self.publish_part(publisher);
+    }
+
+    fn publish_part(&mut self, publisher: &mut Publisher) {
         publisher.publish();
+        if !publisher.has_leaving() {
+            self.leaving.clear();
+        }
     }
 
     fn end(&mut self, (index, refreshed): Refreshed, publisher: &mut Publisher) {
@@ -314,14 +325,12 @@ impl Poller {
             publisher.panicked(&panicked);
             self.after_panic(index, &panicked)
         });
+        self.leave_foreign(index, &heard.foreign, publisher);
         let as_of = known.scopes.values().map(|scope| scope.heard).max().unwrap_or_default();
         self.sources[index].saved = Some((known.saved.clone(), as_of));
         self.sources[index].facts = Some(known);
         self.sources[index].complete = heard.complete;
         publisher.hear(index, heard);
-        if !publisher.is_waiting() {
-            self.leaving.clear();
-        }
     }
 
     /// A panic took with it what the refresh was given: what was saved after the refresh before takes its place, and
@@ -334,13 +343,11 @@ impl Poller {
         };
         warn!(source = %polled.name, error = %failure, "source could not be read in full");
         let (saved, as_of) = polled.saved.clone().unwrap_or_default();
-        let (inventory, scopes) = Arc::unwrap_or_clone(saved).restore(
-            &polled.clusters,
-            &settings.rules,
-            as_of,
-            settings.clock.now(),
-        );
-        let held = |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.held(failure.message.clone()));
+        let now = settings.clock.now();
+        let saved = Arc::unwrap_or_clone(saved);
+        let (inventory, scopes) = saved.restore(&polled.clusters, &settings.rules, as_of, now);
+        let held =
+            |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.held(failure.message.clone(), now));
         let scopes = scopes.into_iter().map(held).collect();
         // Which says since when they are held.
         let saved = Arc::new(inventory.saved(&scopes));

@@ -1,4 +1,11 @@
-//! The one owner of the current snapshot: puts the sources' parts together and hands the whole to the sinks.
+//! The one owner of the current snapshot: puts the sources' parts together and hands the whole over to be saved and then
+//! shown to the sinks.
+//!
+//! What another selection of regions, accounts or clusters had found stays in the snapshot until all that is selected now
+//! was read once: a changed selection is no proof that targets ended.
+
+mod reading;
+mod saver;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,12 +16,17 @@ use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
-use crate::board::{Outlet, Published, SourceStanding};
+use crate::board::{Outlet, Pending, Published, SourceStanding};
 use crate::poller::Heard;
 use crate::telemetry::metrics::{self, Turn};
 use crate::telemetry::panics::Panicked;
+use reading::{LISTS_WAIT, LISTS_WAIT_FOR_DENIED, Place};
+
+pub(crate) use reading::Deselected;
+pub use reading::Reading;
+pub(crate) use saver::Saver;
 
 /// Collects what the sources came to.
 #[derive(Debug)]
@@ -26,7 +38,50 @@ pub struct Publisher {
     doubled: BTreeSet<ClusterArn>,
     /// The longest refresh since the last publication.
     took: Duration,
+    /// What another selection had found.
+    leaving: BTreeMap<Arc<str>, Leaving>,
+    /// Whether it was said that it stays.
+    kept: bool,
+    past: Past,
+    terms: Terms,
     outlet: Outlet,
+    pending: watch::Sender<Pending>,
+    number: u64,
+}
+
+/// What one publisher leaves to the next, after a reload.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    /// Whether the process knows all that was published before it began.
+    pub(crate) is_known: bool,
+    /// Clusters that this process has read.
+    read: BTreeSet<ClusterArn>,
+    /// When the first refresh failed to read a cluster that was never read.
+    failing: BTreeMap<ClusterArn, Duration>,
+    /// The account of each source, as far as that was said.
+    accounts: BTreeMap<Arc<str>, Box<str>>,
+}
+
+impl Past {
+    /// At the start of a process, which knows all that was published before or does not.
+    pub(crate) fn of(is_known: bool) -> Self {
+        Self { is_known, ..Self::default() }
+    }
+}
+
+/// What the configuration says of targets that leave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How long refreshes may fail until targets are let go.
+    pub(crate) max_staleness: Duration,
+    /// Whether a selection that finds nothing takes away what another one had found.
+    pub(crate) allow_empty: bool,
+}
+
+#[derive(Debug)]
+struct Leaving {
+    scopes: BTreeMap<ClusterArn, Scope>,
+    facts: Arc<Saved>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +90,10 @@ struct Part {
     clusters: ClusterSelection,
     heard: Option<Heard>,
     overdue: bool,
+    /// Whether its clusters were listed once.
+    listed: bool,
+    /// When the first of the refreshes was that could not list them, since the last one that could.
+    failing: Option<Duration>,
 }
 
 impl Part {
@@ -54,21 +113,35 @@ impl Part {
 }
 
 impl Publisher {
-    /// For these sources; nothing is published yet.
-    pub fn new(outlet: Outlet, sources: Vec<(SourceStanding, ClusterSelection)>) -> Self {
+    /// For these sources; nothing is published yet. What is to be is put in `pending`.
+    pub(crate) fn new(
+        outlet: Outlet,
+        pending: watch::Sender<Pending>,
+        sources: Vec<(SourceStanding, ClusterSelection)>,
+        (past, terms): (Past, Terms),
+    ) -> Self {
         let (standings, clusters): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
         let parts = clusters.into_iter().map(|clusters| Part { clusters, ..Part::default() }).collect();
         outlet.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
-        outlet.sources.send_modify(|sources| {
-            let before = std::mem::replace(sources, standings);
-            for standing in sources {
-                let is_same = |other: &&SourceStanding| other.id() == standing.id();
-                if let Some(earlier) = before.iter().find(is_same) {
-                    standing.follow(earlier);
-                }
-            }
-        });
-        Self { parts, warned: BTreeSet::new(), doubled: BTreeSet::new(), took: Duration::ZERO, outlet }
+        let number = outlet.begin(standings);
+        Self {
+            parts,
+            warned: BTreeSet::new(),
+            doubled: BTreeSet::new(),
+            took: Duration::ZERO,
+            leaving: BTreeMap::new(),
+            kept: false,
+            past,
+            terms,
+            outlet,
+            pending,
+            number,
+        }
+    }
+
+    /// What the next publisher has to know.
+    pub(crate) fn past(&self) -> Past {
+        self.past.clone()
     }
 
     /// A sink's view; the newest snapshot replaces one that was not looked at.
@@ -83,7 +156,38 @@ impl Publisher {
         let turn = if heard.complete { Turn::Complete } else { Turn::Incomplete };
         self.outlet.metrics.refreshed(&self.name(source), turn, heard.took);
         self.outlet.sources.send_modify(|standings| standings[source].hear(&heard, now));
-        self.parts[source].take_in(heard);
+        self.tell_account(source);
+        let (part, past) = (&mut self.parts[source], &mut self.past);
+        part.listed |= heard.failure.is_none();
+        part.failing = heard.failure.as_ref().map(|_| part.failing.unwrap_or(now));
+        for (cluster, scope) in &heard.scopes {
+            if scope.standing == Standing::Heard && !heard.partial {
+                past.failing.remove(cluster);
+                past.read.insert(cluster.clone());
+            } else if !past.read.contains(cluster) {
+                past.failing.entry(cluster.clone()).or_insert(now);
+            }
+        }
+        part.take_in(heard);
+    }
+
+    fn tell_account(&mut self, source: usize) {
+        let name = self.name(source);
+        let Some(account) = self.outlet.sources.borrow()[source].account.clone() else { return };
+        if self.past.accounts.get(&name) != Some(&account) {
+            info!(source = %name, %account, "the account is known");
+            self.past.accounts.insert(name, account);
+        }
+    }
+
+    /// Goes on publishing what is not looked at any more, until all that is looked at was read.
+    pub(crate) fn leave(&mut self, id: Arc<str>, scopes: BTreeMap<ClusterArn, Scope>, facts: Arc<Saved>) {
+        self.leaving.insert(id, Leaving { scopes, facts });
+    }
+
+    /// Whether anything is published that is not looked at any more.
+    pub(crate) fn has_leaving(&self) -> bool {
+        !self.leaving.is_empty()
     }
 
     /// Takes in what is known of a source that was not refreshed yet.
@@ -125,7 +229,12 @@ impl Publisher {
         if self.is_waiting() {
             return;
         }
-        let snapshot = self.put_together();
+        let mut snapshot = self.put_together();
+        let reading = self.reading(&snapshot);
+        self.let_go(&reading);
+        for (cluster, scope) in self.leaving.values().flat_map(|leaving| &leaving.scopes) {
+            snapshot.scopes.entry(cluster.clone()).or_insert_with(|| scope.clone());
+        }
         let any_scope = snapshot.scopes.values().any(Scope::is_known);
         if !any_scope && let Some(problem) = self.first_problem(&snapshot) {
             return self.warn_of_nothing(&problem);
@@ -134,18 +243,97 @@ impl Publisher {
         if complete {
             self.warn_of_unmatched();
         }
-        let took = std::mem::take(&mut self.took);
-        let facts = self.heard().map(|heard| heard.facts.clone()).collect();
-        self.outlet.published.send_modify(|published| {
-            let (snapshot, number) = (Arc::new(snapshot), published.number + 1);
-            *published = Published { snapshot, complete, number, took, facts };
+        let left = self.leaving.iter().map(|(id, leaving)| Some((id.clone(), leaving.facts.clone())));
+        let published = Published {
+            snapshot: Arc::new(snapshot),
+            complete,
+            number: self.pending.borrow().published.number + 1,
+            took: std::mem::take(&mut self.took),
+            facts: self.heard().map(|heard| heard.facts.clone()).chain(left).collect(),
+            keeps_deselected: reading.keeps_for_want_of_others() && !self.leaving.is_empty(),
+            reading: Arc::new(reading),
+            revision: None,
+        };
+        let sources = self.parts.iter().map(|part| (part.is_complete(), part.is_known())).collect();
+        self.pending.send_replace(Pending { published, publisher: self.number, sources });
+    }
+
+    /// How far everything was read, with this snapshot of what is looked at.
+    fn reading(&mut self, snapshot: &Snapshot) -> Reading {
+        let now = self.outlet.clock.now();
+        let lasts =
+            |since: Option<Duration>, longest| since.is_some_and(|since| now.saturating_sub(since) > longest);
+        let max_staleness = self.terms.max_staleness;
+        let wait = if max_staleness == Duration::MAX { LISTS_WAIT } else { max_staleness };
+        let standings = self.outlet.sources.borrow();
+        let place = |(part, standing): (&Part, &SourceStanding)| Place {
+            account: standing.account.clone(),
+            region: standing.region.clone(),
+            clusters: part.clusters.clone(),
+            is_listed: part.listed || lasts(part.failing, max_staleness),
+            lists_wait: !part.listed && !lasts(part.failing, wait),
+        };
+        let places: Vec<_> = self.parts.iter().zip(&*standings).map(place).collect();
+        let failing = |cluster: &ClusterArn| self.past.failing.get(cluster).copied();
+        let unread = snapshot.scopes.iter().filter(|(cluster, scope)| {
+            !self.past.read.contains(*cluster)
+                && !matches!(scope.standing, Standing::Retired(_))
+                && !lasts(failing(cluster), max_staleness)
         });
-        // After the snapshot, so that who sees this first sees that snapshot then, or a newer one.
-        self.outlet.sources.send_modify(|standings| {
-            for (standing, part) in standings.iter_mut().zip(&self.parts) {
-                standing.published = part.is_complete();
-                standing.is_known |= part.is_known();
+        let lists_wait = |(cluster, scope): (&ClusterArn, &Scope)| {
+            let wait = if scope.denied { wait.min(LISTS_WAIT_FOR_DENIED) } else { wait };
+            (cluster.clone(), !lasts(failing(cluster), wait))
+        };
+        let unread: BTreeMap<_, _> = unread.map(lists_wait).collect();
+        let is_done = unread.is_empty() && places.iter().all(|place| place.is_listed);
+        let is_settled = !unread.values().any(|waits| *waits) && !places.iter().any(|place| place.lists_wait);
+        let lists_wait = !self.past.is_known;
+        drop(standings);
+        if is_done {
+            let Past { is_known, read, failing, .. } = &mut self.past;
+            *is_known = true;
+            read.retain(|cluster| snapshot.scopes.contains_key(cluster));
+            failing.retain(|cluster, _| snapshot.scopes.contains_key(cluster));
+        }
+        Reading {
+            places,
+            unread,
+            read: if is_done { BTreeSet::new() } else { self.past.read.clone() },
+            is_done,
+            is_settled: is_settled || is_done,
+            found: snapshot.target_count() > 0,
+            allow_empty: self.terms.allow_empty,
+            lists_wait,
+        }
+    }
+
+    /// Ends what is not looked at any more, once its time has come, and says what and why.
+    fn let_go(&mut self, reading: &Reading) {
+        let scopes = || self.leaving.values().flat_map(|leaving| &leaving.scopes);
+        let targets: usize = scopes().map(|(_, scope)| scope.derived.targets.len()).sum();
+        if targets == 0 {
+            if reading.is_settled {
+                self.leaving.clear();
             }
+            return;
+        }
+        if reading.keeps_for_want_of_others() {
+            if !std::mem::replace(&mut self.kept, true) {
+                warn_of_nothing_selected(targets);
+            }
+            return;
+        }
+        self.kept = false;
+        let goes = |cluster: &ClusterArn| !reading.keeps(Some(cluster));
+        let of_each = |(cluster, scope)| {
+            let scope: &Scope = scope;
+            std::iter::repeat_n(cluster, scope.derived.targets.len())
+        };
+        let gone = scopes().filter(|(cluster, _)| goes(cluster)).flat_map(of_each);
+        warn_of_deselected(reading, gone);
+        self.leaving.retain(|_, leaving| {
+            leaving.scopes.retain(|cluster, _| !goes(cluster));
+            !leaving.scopes.is_empty()
         });
     }
 
@@ -209,4 +397,34 @@ impl Publisher {
             warn!(problem, "nothing is published yet, files stay as they are");
         }
     }
+}
+
+/// Warns of targets that leave because they are not looked for any more: the cluster of each is given.
+pub(crate) fn warn_of_deselected<'a>(reading: &Reading, clusters: impl Iterator<Item = &'a ClusterArn>) {
+    let mut reasons = BTreeMap::new();
+    for reason in clusters.filter_map(|cluster| reading.deselected(cluster)) {
+        *reasons.entry(reason).or_insert(0) += 1;
+    }
+    for (reason, targets) in reasons {
+        match reason {
+            Deselected::Region(region) => {
+                warn!(region, targets, "region is no longer selected; its targets leave");
+            }
+            Deselected::Account(account) => {
+                warn!(account, targets, "account is no longer selected; its targets leave");
+            }
+            Deselected::Cluster(cluster) => {
+                warn!(cluster, targets, "cluster is no longer selected; its targets leave");
+            }
+        }
+    }
+}
+
+/// Warns of a selection that finds nothing, while another one did.
+pub(crate) fn warn_of_nothing_selected(targets: usize) {
+    warn!(
+        targets,
+        "the regions, accounts and clusters that are selected have no target; those of the selection before stay, \
+         unless --allow-empty is given"
+    );
 }

@@ -9,19 +9,22 @@ mod file;
 #[doc(hidden)]
 pub mod fuzzing;
 mod record;
+mod revision;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ecs_discovery::inventory::saved::Saved;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::replace::{Stamp, Trouble, Workplace, directory_of};
-use crate::telemetry::metrics::{Metrics, Written};
+use crate::telemetry::metrics::{Metrics, Writes, Written};
+
+pub use revision::Revision;
 
 /// What stands between the name of the state file and what else unfinished ones are called.
 const UNFINISHED: &str = ".new-";
@@ -35,6 +38,12 @@ pub struct State {
     pub(crate) sources: BTreeMap<String, Saved>,
     /// When they last held, since the Unix epoch.
     pub(crate) as_of: Duration,
+    /// Which facts these are; version 1 of the file does not say.
+    pub(crate) revision: Option<Revision>,
+    /// Whether nothing was published after them, as far as the process could tell that saved them.
+    pub(crate) is_newest: bool,
+    /// Whether this process has found them, before a reload.
+    pub(crate) is_of_this_process: bool,
 }
 
 /// Why a state file is of no use.
@@ -59,7 +68,7 @@ pub enum Unusable {
 pub struct StateFile {
     path: PathBuf,
     /// What this process has put there, and what the file looked like then.
-    written: Option<(Facts, Stamp)>,
+    written: Option<(Revision, Stamp)>,
     trouble: Trouble,
 }
 
@@ -100,27 +109,45 @@ impl StateFile {
         }
     }
 
-    /// Saves the facts, unless the file holds them already: then it is only marked as new.
-    pub fn write(&mut self, facts: &Facts) {
-        let (saved, written) = match self.written.take() {
-            Some((written, stamp)) if written == *facts && stamp.is_still_of(&self.path) => {
-                (self.touch(), Written::Unchanged)
-            }
-            _ => (self.replace(facts), Written::Replaced),
-        };
-        let left = saved.and_then(|file| Ok(Stamp::of(&file.metadata()?)));
-        let result = left.map(|stamp| self.written = Some((facts.clone(), stamp))).map(|()| written);
-        self.trouble.report(&self.path, &result);
+    /// What its writes are counted by.
+    pub(crate) fn writes(&self) -> Writes {
+        self.trouble.writes.clone()
     }
 
-    fn touch(&self) -> io::Result<File> {
+    /// Saves the facts of that revision, unless the file holds them already: then it is only marked as new, by its time.
+    /// Returns whether it holds them now.
+    pub fn write(&mut self, facts: &Facts, revision: Revision, now: Duration) -> bool {
+        let now = UNIX_EPOCH + now;
+        let (saved, written) = match self.written.take() {
+            Some((written, stamp)) if written == revision && stamp.is_still_of(&self.path) => {
+                (self.touch(now), Written::Unchanged)
+            }
+            _ => (self.replace(facts, revision, now), Written::Replaced),
+        };
+        let left = saved.and_then(|file| Ok(Stamp::of(&file.metadata()?)));
+        let result = left.map(|stamp| self.written = Some((revision, stamp))).map(|()| written);
+        self.trouble.report(&self.path, &result);
+        result.is_ok()
+    }
+
+    fn touch(&self, time: SystemTime) -> io::Result<File> {
         let file = File::open(&self.path)?;
-        file.set_modified(SystemTime::now())?;
+        file.set_modified(time)?;
         Ok(file)
     }
 
-    fn replace(&self, facts: &Facts) -> io::Result<File> {
-        self.in_place(|workplace| workplace.replace(&self.path, |out| file::write(out, facts)))
+    /// What is there first gets [a time](file::OUTDATED) that says that it is not the newest any more. That takes no room: if
+    /// the disk is full and the new facts are published without being saved, the next process still knows.
+    fn replace(&self, facts: &Facts, revision: Revision, now: SystemTime) -> io::Result<File> {
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file())
+            && let Err(error) = self.touch(file::OUTDATED)
+        {
+            debug!(file = %self.path.display(), %error, "state file could not be marked as outdated");
+        }
+        self.in_place(|workplace| {
+            workplace.replace(&self.path, |out| file::write(out, facts, revision, now))
+        })?;
+        self.touch(now)
     }
 
     fn in_place<T>(&self, work: impl FnOnce(Workplace<'_>) -> io::Result<T>) -> io::Result<T> {

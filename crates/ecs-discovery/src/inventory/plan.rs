@@ -45,6 +45,8 @@ pub struct Refresh {
     /// Every cluster on the pages so far, and those of them that are selected.
     clusters_seen: BTreeSet<ClusterArn>,
     clusters_listed: BTreeSet<ClusterArn>,
+    /// Known clusters of another account than the one that the credentials are of.
+    foreign: BTreeSet<ClusterArn>,
     scopes: BTreeMap<ClusterArn, ScopeRefresh>,
     /// Named clusters of which nothing is known, since they may not be described.
     denied_names: Vec<(Box<str>, Failure)>,
@@ -129,6 +131,7 @@ impl Refresh {
             cluster_pages: Pages::default(),
             clusters_seen: BTreeSet::new(),
             clusters_listed: BTreeSet::new(),
+            foreign: BTreeSet::new(),
             scopes: BTreeMap::new(),
             denied_names: Vec::new(),
             searches: BTreeMap::new(),
@@ -142,6 +145,8 @@ impl Refresh {
             learned: false,
             partial: false,
         };
+        // What is selected by ARN was narrowed to the account.
+        refresh.are_foreign(|refresh, cluster| !refresh.selection.selects(cluster));
         if refresh.selection.needs_listing() {
             refresh.ask(Question::Clusters { page: None });
         } else {

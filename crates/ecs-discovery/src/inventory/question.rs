@@ -112,7 +112,7 @@ pub enum Answer {
     ClusterDetails {
         /// Those that are ACTIVE (or on their way there).
         active: Vec<Cluster>,
-        /// Those that are INACTIVE or MISSING, as they were asked for: names or ARNs.
+        /// Those that are INACTIVE or MISSING: their ARNs, or the names they were asked for by.
         gone: Vec<Box<str>>,
     },
     /// To [`Question::ClusterTags`]: the clusters of which the answer has a list of tags.

@@ -3,7 +3,7 @@
 //! Failures are not saved, they are asked about anew; nor is what was published, which follows from the facts
 //! and from the rules, and these may have changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct SavedScope {
     pub described: bool,
     /// When it was last heard, if that was not at the last refresh.
     pub held_since: Option<Duration>,
+    /// When the first of the refreshes was that failed to read it since, if any did.
+    pub failing_since: Option<Duration>,
     /// Its tasks, by ARN.
     pub tasks: Vec<Arc<Task>>,
 }
@@ -50,6 +52,7 @@ impl Inventory {
                 cluster: facts.cluster.clone(),
                 described: facts.described,
                 held_since: (scope.standing != Standing::Heard).then_some(scope.heard),
+                failing_since: scope.failing,
                 tasks: facts.tasks.values().map(|known| known.task.clone()).collect(),
             })
         };
@@ -63,6 +66,24 @@ impl Inventory {
 }
 
 impl Saved {
+    /// Takes out the clusters that `leaves` says, with the facts that they depend on.
+    pub fn split_off(&mut self, leaves: impl Fn(&ClusterArn) -> bool) -> Self {
+        let scopes = std::mem::take(&mut self.scopes);
+        let (left, stay): (Vec<_>, Vec<_>) = scopes.into_iter().partition(|one| leaves(&one.cluster.arn));
+        self.scopes = stay;
+        if left.is_empty() { Self::default() } else { Self { scopes: left, ..self.clone() } }
+    }
+
+    /// Adds what it does not know of the same source.
+    pub fn merge(&mut self, other: Self) {
+        let known: BTreeSet<_> = self.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
+        self.scopes.extend(other.scopes.into_iter().filter(|scope| !known.contains(&scope.cluster.arn)));
+        // Of two facts of one thing, the later one counts where they are restored.
+        self.definitions.splice(..0, other.definitions);
+        self.container_instances.splice(..0, other.container_instances);
+        self.hosts.splice(..0, other.hosts);
+    }
+
     /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
     /// left out. `as_of` is when a scope was heard that was not held. What can change
     /// has its turn to be asked for again within the recheck interval from now on; what is not settled will be described at once.
@@ -85,15 +106,16 @@ impl Saved {
         }
         let mut scopes = BTreeMap::new();
         let selected = self.scopes.into_iter().filter(|scope| selection.selects(&scope.cluster.arn));
-        for SavedScope { cluster, described, held_since, tasks } in selected {
+        for SavedScope { cluster, described, held_since, failing_since, tasks } in selected {
             let arn = cluster.arn.clone();
             let tasks = inventory.restored_tasks(tasks, now);
             let views: Vec<_> = tasks.values().map(|known| inventory.view(&cluster, known)).collect();
             let lacking = views.iter().any(TaskView::is_lacking);
             let derived = Arc::new(derive(views.iter().copied(), rules));
             let incomplete = incomplete(&views, &derived);
-            let heard = held_since.unwrap_or(as_of);
-            scopes.insert(arn.clone(), Scope { derived, standing: Standing::Restored, heard, denied: false });
+            let (heard, failing) = (held_since.unwrap_or(as_of), failing_since);
+            let standing = Standing::Restored;
+            scopes.insert(arn.clone(), Scope { derived, standing, heard, failing, denied: false });
             let mut facts =
                 ScopeFacts { cluster, described, tasks, lacking, ..ScopeFacts::new(arn.clone(), now) };
             facts.unsettle(&incomplete);

@@ -7,6 +7,9 @@ use std::io::{self, Write};
 use crate::target::Target;
 
 /// Writes the groups of `targets` in their order; `[]` when there is none. Fails only where `out` does.
-pub fn write<'a>(out: &mut impl Write, targets: impl IntoIterator<Item = &'a Target>) -> io::Result<()> {
+pub fn write<'a>(
+    out: &mut (impl Write + ?Sized),
+    targets: impl IntoIterator<Item = &'a Target>,
+) -> io::Result<()> {
     super::groups::write(out, targets, Target::labels)
 }

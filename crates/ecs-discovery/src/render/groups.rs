@@ -8,7 +8,7 @@ use crate::target::Target;
 /// Writes the groups of `targets` in their order, one target and one line each, with what `labels` says of it; `[]` when
 /// there is none. Fails only where `out` does.
 pub(super) fn write<'a>(
-    out: &mut impl Write,
+    out: &mut (impl Write + ?Sized),
     targets: impl IntoIterator<Item = &'a Target>,
     labels: impl Fn(&'a Target) -> Labels<'a>,
 ) -> io::Result<()> {

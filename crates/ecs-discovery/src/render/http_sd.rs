@@ -12,7 +12,10 @@ use crate::target::Target;
 const SAMPLES: usize = 64;
 
 /// Writes the groups of `targets` in their order; `[]` when there is none. Fails only where `out` does.
-pub fn write<'a>(out: &mut impl Write, targets: impl IntoIterator<Item = &'a Target>) -> io::Result<()> {
+pub fn write<'a>(
+    out: &mut (impl Write + ?Sized),
+    targets: impl IntoIterator<Item = &'a Target>,
+) -> io::Result<()> {
     super::groups::write(out, targets, Target::labels_with_interval)
 }
 

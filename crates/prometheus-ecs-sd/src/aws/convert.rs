@@ -42,14 +42,15 @@ pub(super) fn cluster_details(output: DescribeClustersOutput, asked: &[Box<str>]
     for cluster in output.clusters? {
         let arn = cluster.cluster_arn.unwrap_or_default();
         if cluster.status.as_deref() == Some("INACTIVE") {
-            gone.extend(asked.iter().filter(|name| is_cluster(&arn, name)).cloned());
+            gone.push(arn);
         } else if let Some(arn) = parsed(ClusterArn::parse(&arn)) {
             active.push(Cluster { arn, tags: tags(cluster.tags) });
         }
     }
-    for arn in missing(output.failures) {
-        gone.extend(asked.iter().filter(|name| is_cluster(&arn, name)).cloned());
-    }
+    gone.extend(missing(output.failures));
+    // By ARN, which tells of which account there is no such cluster.
+    gone.retain(|arn| asked.iter().any(|name| is_cluster(arn, name)));
+    let gone = gone.into_iter().map(Into::into);
     Some(Answer::ClusterDetails { active: exact(active), gone: exact(gone) })
 }
 
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn clusters_are_gone_by_the_name_they_were_asked_for() {
+    fn clusters_that_were_asked_for_are_gone_by_their_arn() {
         let asked: Vec<Box<str>> =
             ["prod", "old", "arn:aws:ecs:eu-west-1:123456789012:cluster/none", "denied"]
                 .map(Into::into)
@@ -271,7 +272,7 @@ mod tests {
             cluster_details(output, &asked),
             Some(Answer::ClusterDetails {
                 active: vec![Cluster { arn, tags: vec![("B".into(), "".into()), ("b".into(), "".into())] }],
-                gone: vec![asked[1].clone(), asked[2].clone()],
+                gone: vec!["arn:aws:ecs:eu-west-1:123456789012:cluster/old".into(), asked[2].clone()],
             })
         );
     }

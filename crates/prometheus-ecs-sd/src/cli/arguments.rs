@@ -51,6 +51,10 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Refreshes")]
     pub once: bool,
 
+    /// Let a changed selection that finds nothing empty the files
+    #[arg(long, help_heading = "Refreshes")]
+    pub allow_empty: bool,
+
     /// Time between refreshes: seconds, or 90s, 2m
     #[arg(long, value_name = "T", default_value = "60", help_heading = "Refreshes")]
     pub interval: String,

@@ -68,6 +68,7 @@ impl Demo {
             allowed_hosts: BTreeSet::new(),
             web_config_file: None,
             enable_lifecycle: false,
+            allow_empty: false,
             once: false,
             // Each demo has another fleet.
             state_file: None,

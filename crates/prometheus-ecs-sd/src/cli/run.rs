@@ -76,7 +76,8 @@ async fn discover(
         Err(mistake) => return Ok(usage(&Mistakes(vec![mistake.to_string()]))),
     };
     let directory = config.directory.as_deref().map(|directory| tracing::field::display(directory.display()));
-    info!(directory, interval = ?config.interval, "discovery begins");
+    let version = env!("CARGO_PKG_VERSION");
+    info!(version, directory, interval = ?config.interval, sources = discovery.sources(), "discovery begins");
     let drawing = io::stderr().is_terminal().then(|| progress::show(progress));
     if !config.once {
         let (sender, replacements) = mpsc::channel(1);

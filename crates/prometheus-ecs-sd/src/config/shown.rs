@@ -33,6 +33,7 @@ impl Config {
             ("allowed_host".to_owned(), allowed_hosts),
             ("web_config_file".to_owned(), path(&self.web_config_file)),
             ("enable_lifecycle".to_owned(), self.enable_lifecycle.to_string()),
+            ("allow_empty".to_owned(), self.allow_empty.to_string()),
             ("interval".to_owned(), length(self.interval)),
             ("recheck_interval".to_owned(), length(self.recheck_interval)),
             ("max_staleness".to_owned(), length(self.max_staleness)),

@@ -4,31 +4,45 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::inventory::saved::Saved;
+use ecs_discovery::inventory::selection::ClusterSelection;
+use ecs_discovery::snapshot::Scope;
 
-use super::{Known, Polled, Poller};
+use super::{Known, Polled, Poller, Settings};
 use crate::publisher::Publisher;
 use crate::state::State;
+
+/// What the facts of a source's clusters are saved as that are not looked at any more, after the name of the source.
+const DESELECTED: &str = " deselected";
 
 impl Poller {
     /// Publishes what was known of the sources before, by another process or by other rules; to be called before any
     /// refresh. What nothing is known of counts as empty, unless it is `awaited` or may have what another source had.
     pub fn restore(&mut self, before: State, awaited: bool, publisher: &mut Publisher) {
-        let State { mut sources, as_of } = before;
+        let State { mut sources, as_of, is_of_this_process, .. } = before;
         let saved = self.claimed(&mut sources);
-        let (settings, now) = (&self.settings, self.settings.clock.now());
+        let (settings, now) = (self.settings.clone(), self.settings.clock.now());
         let mut any_scope = false;
+        let mut deselected = Vec::new();
         for (polled, saved) in self.sources.iter_mut().zip(saved) {
-            let Some(saved) = saved else { continue };
-            let (inventory, scopes) = saved.restore(&polled.clusters, &settings.rules, as_of, now);
+            let Some(mut saved) = saved else { continue };
+            let left = saved.split_off(|cluster| !polled.clusters.selects(cluster));
+            deselected.push((format!("{}{DESELECTED}", polled.id), left));
+            let (inventory, mut scopes) = saved.restore(&polled.clusters, &settings.rules, as_of, now);
+            if !is_of_this_process {
+                settings.forgive(&mut scopes, as_of);
+            }
             any_scope |= !scopes.is_empty();
             let saved = Arc::new(inventory.saved(&scopes));
             polled.saved = Some((saved.clone(), as_of));
             polled.facts = Some(Known { inventory, scopes, saved, ..Known::default() });
         }
-        sources.retain(|_, saved| !saved.scopes.is_empty());
-        self.leaving = sources;
+        for (id, saved) in sources.into_iter().chain(deselected) {
+            self.leave(id, saved, as_of, publisher);
+        }
         if !any_scope {
             return;
         }
@@ -42,13 +56,51 @@ impl Poller {
             // What one source comes to is saved before the others are heard.
             publisher.restore(index, scopes, (polled.id.clone(), known.saved.clone()));
         }
-        publisher.publish();
+        self.publish_part(publisher);
+    }
+
+    /// Goes on publishing clusters that are not looked at any more, for a while.
+    fn leave(&mut self, id: String, saved: Saved, as_of: Duration, publisher: &mut Publisher) {
+        if saved.scopes.is_empty() {
+            return;
+        }
+        let saved = match self.leaving.remove(&id) {
+            Some(mut earlier) => {
+                earlier.merge(saved);
+                earlier
+            }
+            None => saved,
+        };
+        let (settings, now) = (&self.settings, self.settings.clock.now());
+        let (_, mut scopes) = saved.clone().restore(&ClusterSelection::All, &settings.rules, as_of, now);
+        settings.forgive(&mut scopes, as_of);
+        publisher.leave(id.as_str().into(), settings.published(&scopes), Arc::new(saved.clone()));
+        self.leaving.insert(id, saved);
+    }
+
+    /// Does so with clusters that a refresh found to be of another account than its credentials.
+    pub(super) fn leave_foreign(&mut self, index: usize, foreign: &[ClusterArn], publisher: &mut Publisher) {
+        let polled = &self.sources[index];
+        let Some((saved, as_of)) = &polled.saved else { return };
+        let left = Saved::clone(saved).split_off(|cluster| foreign.contains(cluster));
+        let (id, as_of) = (format!("{}{DESELECTED}", polled.id), *as_of);
+        self.leave(id, left, as_of, publisher);
     }
 
     /// Takes what is known of each source. A role of which nothing is known goes on with what another role or the own
     /// credentials saw of its account, if these do not look there any more.
     fn claimed(&self, sources: &mut BTreeMap<String, Saved>) -> Vec<Option<Saved>> {
-        let mut saved: Vec<_> = self.sources.iter().map(|polled| sources.remove(&*polled.id)).collect();
+        let mut own = |polled: &Polled| {
+            let saved = sources.remove(&*polled.id);
+            match (saved, sources.remove(&format!("{}{DESELECTED}", polled.id))) {
+                (Some(mut saved), Some(left)) => {
+                    saved.merge(left);
+                    Some(saved)
+                }
+                (saved, left) => saved.or(left),
+            }
+        };
+        let mut saved: Vec<_> = self.sources.iter().map(&mut own).collect();
         for (index, polled) in self.sources.iter().enumerate() {
             let Some(role) = polled.source.role().filter(|_| saved[index].is_none()) else { continue };
             let place = (role.account(), polled.source.region());
@@ -82,6 +134,17 @@ impl Poller {
             }
             sources.insert(polled.id.to_string(), saved);
         }
-        State { sources, as_of: self.settings.clock.now() }
+        State { sources, as_of: self.settings.clock.now(), is_of_this_process: true, ..State::default() }
+    }
+}
+
+impl Settings {
+    /// Refreshes that failed before this process began do not count against `--max-staleness`, unless the targets had
+    /// been let go by then: these do not come back.
+    fn forgive(&self, scopes: &mut BTreeMap<ClusterArn, Scope>, as_of: Duration) {
+        for scope in scopes.values_mut() {
+            let was_let_go = |since: &Duration| as_of.saturating_sub(*since) > self.max_staleness;
+            scope.failing = scope.failing.filter(was_let_go).map(|_| Duration::ZERO);
+        }
     }
 }

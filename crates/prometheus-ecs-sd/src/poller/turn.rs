@@ -46,7 +46,7 @@ pub(super) struct Turn {
 impl Turn {
     /// Asks all there is to ask. The facts come back with what they came to.
     pub(super) async fn refresh(self, mut known: Known) -> (Known, Heard) {
-        let began = Instant::now();
+        let (began, begin) = (Instant::now(), self.settings.clock.now());
         let account = self.account(&mut known).await;
         let mut heard = match self.is_stood_for(account.as_deref(), &known) {
             true => Heard { complete: true, ..Heard::default() },
@@ -62,6 +62,10 @@ impl Turn {
         };
         self.note(&mut known, failure.as_ref(), problem);
         heard.took = began.elapsed();
+        // A refresh has failed when it ends, and one that takes long has not failed for that long.
+        for scope in heard.scopes.values_mut() {
+            scope.failing = scope.failing.map(|since| if since < begin { since } else { begin + heard.took });
+        }
         debug!(
             source = %self.name,
             seconds = heard.took.as_secs_f64(),
@@ -125,9 +129,9 @@ impl Turn {
     async fn heard(&self, known: &mut Known, account: Option<&str>) -> Heard {
         let conclusion = self.ask_everything(known, account).await;
         let complete = conclusion.is_complete();
-        let Conclusion { inventory, scopes, failure, .. } = conclusion;
+        let Conclusion { inventory, scopes, failure, partial, foreign } = conclusion;
         known.inventory = inventory;
-        Heard { scopes, complete, failure, ..Heard::default() }
+        Heard { scopes, complete, failure, partial, foreign, ..Heard::default() }
     }
 
     async fn ask_everything(&self, known: &mut Known, account: Option<&str>) -> Conclusion {

@@ -3,9 +3,15 @@
 //! A file is replaced whole or not at all. It is made in a sub-directory, because Prometheus reads every file
 //! of a directory again at any event in it, temporary files included. A file that would not change is not
 //! written: its modification time is set instead, which is what `prometheus_sd_file_mtime_seconds` shows.
+//!
+//! A small file beside them says of which facts they are made. It is replaced before they are, so that they never hold
+//! targets of later facts than it says. Where the state file does not cover that, targets of the run before stay in the
+//! files until their cluster was read once.
+
+mod earlier;
 
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,12 +21,16 @@ use std::time::SystemTime;
 use clap::ValueEnum;
 use ecs_discovery::interval::{Interval, Intervals};
 use ecs_discovery::render;
-use ecs_discovery::snapshot::{Scope, Snapshot};
+use ecs_discovery::snapshot::Snapshot;
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
+use crate::board::Published;
+use crate::publisher::{Reading, warn_of_deselected, warn_of_nothing_selected};
 use crate::replace::{Stamp, Trouble, Workplace};
+use crate::state::Revision;
 use crate::telemetry::metrics::{Metrics, Written};
+use earlier::Earlier;
 
 /// Where files are made; in the target directory, so that they can be renamed into place.
 pub(crate) const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
@@ -30,14 +40,11 @@ const WORK_PREFIX: &str = "tasks-";
 pub(crate) const SUFFIX: &str = "-tasks.json";
 /// The file of all targets.
 pub(crate) const SINGLE: &str = "tasks.json";
-/// What a file without targets holds.
-const EMPTY: &str = "[]\n";
 /// Readable for Prometheus, whichever user it runs as, unless the umask forbids it.
 const MODE: u32 = 0o644;
 
-/// How many publications that lack something a new process lets pass before it changes the files of the run
-/// before: what could not be heard just now was probably in them.
-pub(crate) const PUT_OFF: u32 = 3;
+/// Of which facts the target files are made.
+const REVISION: &str = "published";
 
 /// Makes the work directory, tries to write, and removes what a killed run has left.
 pub fn prepare(directory: &Path) -> io::Result<()> {
@@ -92,8 +99,21 @@ pub struct FileSd {
     files: Vec<TargetFile>,
     /// What all files hold, if the last write succeeded.
     written: Option<Arc<Snapshot>>,
-    /// How many more publications that lack something do not change the files of the run before.
-    put_off: u32,
+    /// Of which facts the files say that they are made.
+    revision: Option<Revision>,
+    /// Trouble with the file that says so.
+    trouble: Trouble,
+    /// Whether it was said that the files keep what the selection does not find.
+    kept: bool,
+}
+
+/// What a write of the target files came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether all could be written.
+    pub succeeded: bool,
+    /// Whether they hold targets of the run before that are not in the snapshot.
+    pub keeps: bool,
 }
 
 #[derive(Debug)]
@@ -103,18 +123,21 @@ struct TargetFile {
     path: PathBuf,
     /// What the file looked like when this program last left it.
     left: Option<Stamp>,
+    /// What the run before has put there and may not be known any more.
+    earlier: Earlier,
     trouble: Trouble,
 }
 
 impl FileSd {
-    /// The files of a directory that was [prepared](prepare). With `once`, there is only one publication, and it is
-    /// written.
-    pub fn new(directory: &Path, layout: Layout, intervals: &Intervals, once: bool) -> Self {
-        let file = |interval: Option<Interval>, name: String| TargetFile {
-            interval,
-            path: directory.join(name),
-            left: None,
-            trouble: Trouble::default(),
+    /// The files of a directory that was [prepared](prepare). What is published begins with facts of the revision `known`.
+    pub fn new(directory: &Path, layout: Layout, intervals: &Intervals, known: Option<Revision>) -> Self {
+        let revision = fs::read_to_string(directory.join(WORK_DIRECTORY).join(REVISION)).ok();
+        let revision = revision.and_then(|text| text.trim_end().parse::<Revision>().ok());
+        let is_known = known.zip(revision).is_some_and(|(known, revision)| known.covers(&revision));
+        let file = |interval: Option<Interval>, name: String| {
+            let path = directory.join(name);
+            let earlier = if is_known { Earlier::default() } else { Earlier::read(&path) };
+            TargetFile { interval, path, left: None, earlier, trouble: Trouble::default() }
         };
         let of_interval = |interval: &Interval| file(Some(interval.clone()), format!("{interval}{SUFFIX}"));
         let files: Vec<_> = match layout {
@@ -122,8 +145,30 @@ impl FileSd {
             Layout::Single => vec![file(None, SINGLE.to_owned())],
         };
         warn_of_strangers(directory, &files);
-        let put_off = if once { 0 } else { PUT_OFF };
-        Self { directory: directory.to_owned(), files, written: None, put_off }
+        let files = Self {
+            directory: directory.to_owned(),
+            files,
+            written: None,
+            revision: revision.filter(|_| is_known),
+            trouble: Trouble::default(),
+            kept: false,
+        };
+        if files.keeps() {
+            info!(
+                "target files may hold more than is known; their targets stay until each cluster was read once"
+            );
+        }
+        files
+    }
+
+    /// Whether the files hold targets of the run before that may not be known.
+    pub(crate) fn keeps(&self) -> bool {
+        self.files.iter().any(|file| !file.earlier.is_empty())
+    }
+
+    /// Whether what is published goes on from what the files hold.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.revision.is_some()
     }
 
     /// Has the writes of each file counted there.
@@ -139,42 +184,34 @@ impl FileSd {
         self.files.iter().map(TargetFile::name)
     }
 
-    /// Makes the files say what the snapshot says. With `complete`, every scope was just heard that may be, and files that
-    /// stay as they are get a new modification time. A file that cannot be written stays as it was, is
-    /// reported, and is tried again next time. Returns whether all could be written.
-    pub fn write(&mut self, snapshot: &Arc<Snapshot>, complete: bool) -> bool {
-        // A cluster that is denied and was never heard may be in the files of the run before.
-        let is_whole = complete && snapshot.scopes.values().all(Scope::is_known);
-        if is_whole {
-            self.put_off = 0;
-        }
-        let put_off = self.put_off > 0 && self.files.iter().any(TargetFile::is_of_the_run_before);
-        if put_off {
-            self.put_off -= 1;
-            info!("not everything could be heard yet; target files of the run before stay for now");
-        }
+    /// Makes the files say what the snapshot says, and what of the run before is not known to have ended. If the
+    /// publication is complete, files that stay as they are get a new modification time. A file that cannot be written
+    /// stays as it was, is reported, and is tried again next time.
+    pub fn write(&mut self, published: &Published) -> Outcome {
+        let Published { snapshot, complete, reading, .. } = published;
         // Taken, so that nothing is known of the files while they are written.
-        let unchanged = self.written.take().is_some_and(|written| written.shares_all(snapshot));
+        let mut unchanged = self.written.take().is_some_and(|written| written.shares_all(snapshot));
+        let mut left = Vec::new();
+        for file in &mut self.files {
+            left.extend(file.earlier.forget(|cluster| reading.keeps(cluster)));
+        }
+        unchanged &= left.is_empty();
+        warn_of_deselected(reading, left.iter().flatten());
+        self.say_what_stays(reading);
+        if !self.says(published.revision) {
+            return Outcome { succeeded: false, keeps: self.keeps() };
+        }
         let mut targets = None;
         let mut succeeded = true;
-        for file in &mut self.files {
-            let is_of_the_run_before = file.is_of_the_run_before();
-            if is_of_the_run_before && put_off {
-                continue;
-            }
+        for file in self.files.iter_mut().filter(|file| !file.earlier.is_whole()) {
             let result = if unchanged && file.is_as_left() {
-                if complete { file.touch() } else { Ok(()) }.map(|()| Written::Unchanged)
+                if *complete { file.touch() } else { Ok(()) }.map(|()| Written::Unchanged)
             } else {
                 let targets = targets.get_or_insert_with(|| snapshot.targets());
                 let interval = file.interval.clone();
                 let is_own =
                     |target: &&Target| interval.as_ref().is_none_or(|interval| target.interval == *interval);
-                let mut own = targets.iter().copied().filter(is_own).peekable();
-                // The targets of the run before are not replaced by none as long as some scope was never heard.
-                if is_of_the_run_before && own.peek().is_none() && !is_whole && !is_known(snapshot) {
-                    continue;
-                }
-                file.update(&self.directory, own, complete)
+                file.update(&self.directory, targets.iter().copied().filter(is_own), *complete)
             };
             if result.is_err() {
                 succeeded = false;
@@ -183,13 +220,32 @@ impl FileSd {
             file.trouble.report(&file.path, &result);
         }
         self.written = succeeded.then(|| snapshot.clone());
-        succeeded
+        Outcome { succeeded, keeps: self.keeps() }
     }
-}
 
-/// Whether each scope was heard, now or earlier.
-fn is_known(snapshot: &Snapshot) -> bool {
-    !snapshot.scopes.is_empty() && snapshot.scopes.values().all(Scope::is_known)
+    fn say_what_stays(&mut self, reading: &Reading) {
+        let stays = reading.keeps_for_want_of_others() && self.keeps();
+        if stays && !std::mem::replace(&mut self.kept, stays) {
+            warn_of_nothing_selected(self.files.iter().map(|file| file.earlier.len()).sum());
+        }
+    }
+
+    /// Has the file beside the others say that they are made of these facts, from now on. Not as long as they hold more:
+    /// the next process is to keep that as well. Returns whether the target files can be written then.
+    fn says(&mut self, revision: Option<Revision>) -> bool {
+        let Some(now) = revision.filter(|now| self.revision != Some(*now) && !self.keeps()) else {
+            return true;
+        };
+        let path = self.directory.join(WORK_DIRECTORY).join(REVISION);
+        let replaced = work_directory(&self.directory)
+            .and_then(|work| workplace(&work).replace(&path, |out| writeln!(out, "{now}")));
+        let result = replaced.map(|_| Written::Replaced);
+        self.trouble.report(&path, &result);
+        if result.is_ok() {
+            self.revision = Some(now);
+        }
+        result.is_ok()
+    }
 }
 
 impl TargetFile {
@@ -199,12 +255,6 @@ impl TargetFile {
 
     fn is_as_left(&self) -> bool {
         self.left.as_ref().is_some_and(|left| left.is_still_of(&self.path))
-    }
-
-    /// Whether it has targets that this process has not put there.
-    fn is_of_the_run_before(&self) -> bool {
-        let has_targets = |metadata: Metadata| metadata.len() > EMPTY.len() as u64;
-        self.left.is_none() && fs::metadata(&self.path).is_ok_and(has_targets)
     }
 
     /// Makes the file hold these targets: it is replaced, unless it holds the same bytes already and, where it is
@@ -232,10 +282,16 @@ impl TargetFile {
     }
 
     fn render<'a>(&self, out: &mut impl Write, targets: impl Iterator<Item = &'a Target>) -> io::Result<()> {
-        match self.interval {
+        let write = |out: &mut dyn Write| match self.interval {
             Some(_) => render::file_sd::write(out, targets),
             None => render::http_sd::write(out, targets),
+        };
+        if self.earlier.is_empty() {
+            return write(out);
         }
+        let mut document = Vec::new();
+        write(&mut document)?;
+        self.earlier.write_after(document, out)
     }
 
     /// Whether the file holds just what would be written; stops at the first difference.

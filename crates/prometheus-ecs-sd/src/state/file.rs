@@ -1,36 +1,46 @@
 //! The state file's form: a first line that says what it is, a record a line, and a last line that says that it is whole.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crc32fast::Hasher;
-use ecs_discovery::inventory::saved::Saved;
 
-use super::record::{Reader, records};
-use super::{Facts, State, Unusable};
+use super::record::{Reader, Record, records};
+use super::{Facts, Revision, State, Unusable};
 
 /// The first line, followed by the version.
 const TITLE: &str = "prometheus-ecs-sd state ";
 /// Counts every change of the records' form.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
+/// Lacks the revision, and is read without one.
+const EARLIER_VERSION: &str = "1";
 /// The last line, followed by the checksum of all before it.
 const END: &str = "end ";
+
+/// The modification time of a file that is not, or may not be, of the newest publication.
+pub(super) const OUTDATED: SystemTime = UNIX_EPOCH;
 
 /// Longer than any record: a task definition has at most 64 KiB, and a task no more than its containers and tags.
 const LONGEST_LINE: u64 = 0x10_0000;
 
-/// Writes the facts; equal facts give equal bytes.
-pub(super) fn write(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
+/// Writes the facts; equal facts give equal bytes but for the revision and the time.
+pub(super) fn write(
+    out: &mut impl Write,
+    facts: &Facts,
+    revision: Revision,
+    now: SystemTime,
+) -> io::Result<()> {
     let mut out = Summing { out, sum: Hasher::new() };
     writeln!(out, "{TITLE}{VERSION}")?;
+    let mut write = |record: Record<'_>| {
+        serde_json::to_writer(&mut out, &record)?;
+        out.write_all(b"\n")
+    };
+    write(Record::revision(revision, now.duration_since(UNIX_EPOCH).unwrap_or_default()))?;
     for (source, saved) in facts {
-        records(source, saved, |record| {
-            serde_json::to_writer(&mut out, &record)?;
-            out.write_all(b"\n")
-        })?;
+        records(source, saved, &mut write)?;
     }
     let sum = out.sum.finalize();
     writeln!(out.out, "{END}{sum:08x}")
@@ -46,19 +56,23 @@ pub(super) fn read(path: &Path) -> Result<Option<State>, Unusable> {
     if !metadata.is_file() {
         return Err(Unusable::Foreign);
     }
-    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let sources = parse(BufReader::new(File::open(path)?))?;
-    Ok(Some(State { sources, as_of: modified }))
+    let modified = metadata.modified()?;
+    let reader = parse(BufReader::new(File::open(path)?))?;
+    let is_newest = modified > OUTDATED;
+    let as_of = modified.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).max(reader.saved_at);
+    let revision = reader.revision;
+    let sources = reader.sources();
+    Ok(Some(State { sources, as_of, revision, is_newest, is_of_this_process: false }))
 }
 
 /// Reads what [`write`] wrote, and nothing else.
-pub(super) fn parse(mut file: impl BufRead) -> Result<BTreeMap<String, Saved>, Unusable> {
+pub(super) fn parse(mut file: impl BufRead) -> Result<Reader, Unusable> {
     let mut line = Vec::new();
     let mut sum = Hasher::new();
     next_line(&mut file, &mut line)?;
     let title = line.strip_prefix(TITLE.as_bytes()).ok_or(Unusable::Foreign)?;
     match title.strip_suffix(b"\n").and_then(|version| std::str::from_utf8(version).ok()) {
-        Some(VERSION) => {}
+        Some(VERSION | EARLIER_VERSION) => {}
         Some(version) if version.parse::<u32>().is_ok() => {
             return Err(Unusable::OtherVersion(version.to_owned()));
         }
@@ -73,7 +87,7 @@ pub(super) fn parse(mut file: impl BufRead) -> Result<BTreeMap<String, Saved>, U
                 return Err(damaged("its checksum is wrong"));
             }
             return match file.read(&mut [0])? {
-                0 => Ok(reader.sources()),
+                0 => Ok(reader),
                 _ => Err(damaged("it goes on after its end")),
             };
         }

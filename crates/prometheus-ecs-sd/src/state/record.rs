@@ -13,17 +13,36 @@ use ecs_discovery::inventory::saved::{Saved, SavedScope};
 use ecs_discovery::model;
 use serde::{Deserialize, Serialize};
 
+use super::Revision;
+
 type Text<'a> = Cow<'a, str>;
 type Texts<'a> = Vec<(Text<'a>, Text<'a>)>;
 
 /// One line. What follows a source is of that source, and tasks are of the cluster before them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Record<'a> {
+    /// Which facts follow, and when they were saved. The first record.
+    Revision {
+        line: u64,
+        number: u64,
+        at: Duration,
+    },
     Source(Text<'a>),
     Definition(Definition<'a>),
-    ContainerInstance { arn: Text<'a>, instance: Option<Text<'a>> },
+    ContainerInstance {
+        arn: Text<'a>,
+        instance: Option<Text<'a>>,
+    },
     Host(Host<'a>),
-    Cluster { arn: Text<'a>, tags: Texts<'a>, described: bool, held_since: Option<Duration> },
+    Cluster {
+        arn: Text<'a>,
+        tags: Texts<'a>,
+        described: bool,
+        held_since: Option<Duration>,
+        /// Version 1 has none.
+        #[serde(default)]
+        failing_since: Option<Duration>,
+    },
     Task(Box<Task<'a>>),
 }
 
@@ -92,11 +111,18 @@ struct Container<'a> {
 /// The first and the last of a range. Beside it, whether its protocol is UDP.
 type Ports = (u16, u16);
 
+impl Record<'_> {
+    /// Of facts that are saved at that time.
+    pub(super) fn revision(Revision { line, number }: Revision, at: Duration) -> Self {
+        Self::Revision { line, number, at }
+    }
+}
+
 /// Takes the facts of one source apart.
 pub(super) fn records(
     source: &str,
     saved: &Saved,
-    mut write: impl FnMut(Record<'_>) -> io::Result<()>,
+    write: &mut impl FnMut(Record<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
     write(Record::Source(source.into()))?;
     for definition in &saved.definitions {
@@ -109,9 +135,10 @@ pub(super) fn records(
     for host in &saved.hosts {
         write(Record::Host(Host::of(host)))?;
     }
-    for SavedScope { cluster, described, held_since, tasks } in &saved.scopes {
+    for SavedScope { cluster, described, held_since, failing_since, tasks } in &saved.scopes {
         let (arn, tags) = (cluster.arn.as_str().into(), texts(&cluster.tags));
-        write(Record::Cluster { arn, tags, described: *described, held_since: *held_since })?;
+        let (described, held_since, failing_since) = (*described, *held_since, *failing_since);
+        write(Record::Cluster { arn, tags, described, held_since, failing_since })?;
         for task in tasks {
             write(Record::Task(Box::new(Task::of(task))))?;
         }
@@ -122,6 +149,9 @@ pub(super) fn records(
 /// Puts facts together again, record by record.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
+    pub(super) revision: Option<Revision>,
+    /// Since the Unix epoch; zero if that is not known.
+    pub(super) saved_at: Duration,
     sources: BTreeMap<String, Saved>,
     source: Option<(String, Saved)>,
 }
@@ -133,9 +163,16 @@ impl Reader {
             self.sources.extend(self.source.replace((name.into_owned(), Saved::default())));
             return Ok(());
         }
+        if let Record::Revision { line, number, at } = record {
+            if self.source.is_some() || self.revision.is_some() {
+                return Err("a revision is not the first record".to_owned());
+            }
+            (self.revision, self.saved_at) = (Some(Revision { line, number }), at);
+            return Ok(());
+        }
         let (_, saved) = self.source.as_mut().ok_or("a record is of no source")?;
         match record {
-            Record::Source(_) => {}
+            Record::Source(_) | Record::Revision { .. } => {}
             Record::Definition(definition) => saved.definitions.push(Arc::new(definition.fact()?)),
             Record::ContainerInstance { arn, instance } => {
                 let arn = parsed(ContainerInstanceArn::parse(&arn))?;
@@ -143,10 +180,11 @@ impl Reader {
                 saved.container_instances.push(model::ContainerInstance { arn, instance });
             }
             Record::Host(host) => saved.hosts.push(Arc::new(host.fact())),
-            Record::Cluster { arn, tags, described, held_since } => {
+            Record::Cluster { arn, tags, described, held_since, failing_since } => {
                 let cluster = model::Cluster { arn: parsed(ClusterArn::parse(&arn))?, tags: shared(tags) };
                 let cluster = Arc::new(cluster);
-                saved.scopes.push(SavedScope { cluster, described, held_since, tasks: Vec::new() });
+                let tasks = Vec::new();
+                saved.scopes.push(SavedScope { cluster, described, held_since, failing_since, tasks });
             }
             Record::Task(task) => {
                 let scope = saved.scopes.last_mut().ok_or("a task is of no cluster")?;

@@ -79,6 +79,38 @@ impl Program {
 }
 
 #[test]
+fn once_with_another_selection_that_finds_nothing_says_what_would_have_left() {
+    let aws = Aws::new(fleet(&[("production", 2)]));
+    let mut program = Program::on(&aws).args(&["--once"]);
+    assert!(program.command.status().unwrap().success());
+    let failed = program.args(&["--cluster", "prodution"]).failed();
+    assert!(failed.starts_with("exit 3\n"), "{failed}");
+    let line = failed.lines().find(|line| line.contains("--allow-empty")).expect("a warning");
+    assert!(line.contains("WARN") && line.contains("targets=2"), "{line}");
+}
+
+#[test]
+fn what_leaves_with_another_selection_is_told() {
+    let mut world = fleet(&[("production", 1)]);
+    let region = world.own("eu-west-1");
+    let definition = region.register(opted_in("there"));
+    (0..3).for_each(|_| drop(region.run("prod", &definition, Placement::Fargate)));
+    let aws = Aws::new(world);
+    let mut program = Program::on(&aws).args(&["--once", "--region", "eu-central-1,eu-west-1"]);
+    assert!(program.command.status().unwrap().success());
+    let directory = program.path().to_owned();
+    let mut again = Program::asking(&aws).args(&["--once", "--region", "eu-central-1", "--directory"]);
+    let output = again.command.arg(&directory).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    let line = log.lines().find(|line| line.contains("region is no longer selected")).expect("a warning");
+    assert!(line.contains("region=\"eu-west-1\"") && line.contains("targets=3"), "{line}");
+    let line = log.lines().find(|line| line.contains("discovery begins")).expect("a line");
+    assert!(line.contains("version=") && line.contains("own account eu-central-1: all clusters"), "{line}");
+    assert!(log.lines().any(|line| line.contains("the account is known") && line.contains("111111111111")));
+}
+
+#[test]
 fn a_mistyped_option_is_named_and_corrected() {
     assert_snapshot!(Program::new().args(&["--directry", "/tmp"]).failed(), @r"
     exit 2

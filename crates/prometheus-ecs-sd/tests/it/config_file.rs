@@ -157,6 +157,7 @@ sources:
       allowed_host                    none
       web_config_file                 none
       enable_lifecycle                false
+      allow_empty                     false
       interval                        2m
       recheck_interval                20m
       max_staleness                   24h
@@ -181,6 +182,7 @@ sources:
       allowed_host                    none
       web_config_file                 none
       enable_lifecycle                false
+      allow_empty                     false
       interval                        90s
       recheck_interval                30m
       max_staleness                   24h

@@ -32,6 +32,11 @@ pub(crate) fn state_file(directory: &Path) -> PathBuf {
     work_directory(directory).join("state")
 }
 
+/// Where it is said of which facts the target files are.
+pub(crate) fn revision_file(directory: &Path) -> PathBuf {
+    work_directory(directory).join("published")
+}
+
 fn work_directory(directory: &Path) -> PathBuf {
     directory.join(".prometheus-ecs-sd")
 }
@@ -40,7 +45,8 @@ fn work_directory(directory: &Path) -> PathBuf {
 pub(crate) fn others(directory: &Path) -> Vec<PathBuf> {
     let files = INTERVALS.map(|interval| target_file(directory, interval));
     let is_known = |path: &PathBuf| {
-        files.contains(path) || *path == state_file(directory) || *path == work_directory(directory)
+        let others = [state_file(directory), revision_file(directory), work_directory(directory)];
+        files.contains(path) || others.contains(path)
     };
     let entries = [directory.to_owned(), work_directory(directory)].map(|path| fs::read_dir(path).unwrap());
     entries.into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| !is_known(path)).collect()

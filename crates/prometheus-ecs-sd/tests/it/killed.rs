@@ -12,7 +12,7 @@ use std::{env, fs, thread};
 
 use prometheus_ecs_sd::state::StateFile;
 
-use crate::files::{INTERVALS, groups, others, state_file, target_file};
+use crate::files::{INTERVALS, groups, others, revision_file, state_file, target_file};
 use crate::tools::Running;
 use writer::{TASKS_OF_AN_INTERVAL, Writer, name, number};
 
@@ -40,6 +40,8 @@ fn a_thousand_kills_leave_every_file_whole_and_nothing_else() {
     for _ in 0..KILLS {
         death.of(&mut victim(directory));
         let files = Files::read(directory);
+        let published = fs::read_to_string(revision_file(directory)).unwrap().trim_end().parse().unwrap();
+        assert!(writer::revision(&files.state).covers(&published), "the state is older than the files");
         let now = files.check(&first);
         assert!(now >= last, "snapshot {last} was saved, and then {now}");
         last = now;
@@ -107,10 +109,13 @@ impl Files {
     /// follow in their order, and since each start begins with what is known, none is behind by more than one.
     fn check(&self, first: &Self) -> u64 {
         let of_state = number(&self.state);
-        // The last line is the checksum, which reading the state looks at.
-        let all_but_the_last = |text: &str| text.trim_end().rsplit_once('\n').unwrap().0.to_owned();
-        let expected = all_but_the_last(&first.state).replace(&name(0), &name(of_state));
-        assert!(all_but_the_last(&self.state) == expected, "the state is not snapshot {of_state}");
+        // The second line is the revision, and the last one the checksum, which reading the state looks at.
+        let facts = |text: &str| {
+            let lines: Vec<_> = text.lines().collect();
+            [&lines[..1], &lines[2..lines.len() - 1]].concat().join("\n")
+        };
+        let expected = facts(&first.state).replace(&name(0), &name(of_state));
+        assert!(facts(&self.state) == expected, "the state is not snapshot {of_state}");
         let mut newest = of_state;
         for (text, first) in self.targets.iter().zip(&first.targets) {
             let of_file = number(text);

@@ -1,6 +1,7 @@
 //! The program in this process, on the simulated AWS, under paused time.
 
 mod budget;
+mod doubt;
 mod faults;
 mod files;
 mod pace;
@@ -57,6 +58,7 @@ impl Stage {
             web_config_file: None,
             enable_lifecycle: false,
             once: false,
+            allow_empty: false,
             state_file: Some(directory.path().join(".prometheus-ecs-sd/state")),
             interval: Duration::from_secs(60),
             recheck_interval: Duration::from_secs(600),
@@ -140,6 +142,15 @@ impl Stage {
 
     pub(crate) fn state_file(&self) -> PathBuf {
         self.path(".prometheus-ecs-sd/state")
+    }
+
+    /// Changes the text of the state file, and the checksum with it.
+    pub(crate) fn edit_state(&self, edit: impl FnOnce(&str) -> String) {
+        let text = std::fs::read_to_string(self.state_file()).unwrap();
+        let (facts, _) = text.rsplit_once("end ").unwrap();
+        let edited = edit(facts);
+        let sum = crc32fast::hash(edited.as_bytes());
+        std::fs::write(self.state_file(), format!("{edited}end {sum:08x}\n")).unwrap();
     }
 
     /// The text of the file of one interval.

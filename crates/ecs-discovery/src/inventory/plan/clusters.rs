@@ -26,36 +26,36 @@ impl Refresh {
 
     fn all_clusters_heard(&mut self) {
         let listed = std::mem::take(&mut self.clusters_listed);
+        // The credentials may be another account's than those of the process that saved the facts.
+        self.are_foreign(|_, cluster| {
+            !listed.contains(cluster) && listed.iter().any(|listed| listed.account() != cluster.account())
+        });
         let is_described =
             |cluster: &ClusterArn| self.inventory.scopes.get(cluster).is_some_and(|one| one.described);
         let new = listed.iter().filter(|cluster| !is_described(cluster));
-        // The credentials may be another account's than those of the process that saved the facts.
-        let is_foreign =
-            |cluster: &ClusterArn| listed.iter().any(|listed| listed.account() != cluster.account());
-        let unlisted = self.inventory.clusters().filter(|cluster| !listed.contains(cluster));
-        let (foreign, unlisted): (Vec<_>, Vec<_>) = unlisted.cloned().partition(is_foreign);
+        let is_unlisted =
+            |cluster: &&ClusterArn| !listed.contains(*cluster) && !self.foreign.contains(*cluster);
+        let unlisted: Vec<_> = self.inventory.clusters().filter(is_unlisted).cloned().collect();
         // A cluster that the listing lacks is gone only once AWS says so of that cluster; by its name, since AWS
         // refuses ARNs of another account.
         let unlisted = unlisted.iter().map(|cluster| cluster.last_part());
         let to_describe: Vec<Box<str>> =
             new.map(|cluster| cluster.as_str()).chain(unlisted).map(Into::into).collect();
-        for cluster in foreign {
-            self.scopes.entry(cluster).or_default().gone = true;
-        }
         for cluster in listed {
             self.begin_scope(cluster);
         }
         self.ask_cluster_details(&to_describe);
     }
 
-    /// Asks for the clusters that are named and were not described yet. By name, since AWS refuses ARNs of another account,
-    /// and which one the credentials are of may not be known.
+    /// Asks for the clusters that are named and were not described by this process yet: what a process before it has saved
+    /// may be another account's. By name, since AWS refuses ARNs of another account, and which one the credentials are
+    /// of may not be known.
     pub(super) fn ask_named_clusters(&mut self) {
         let scopes = &self.inventory.scopes;
-        let is_described = |pattern: &ClusterPattern| {
-            scopes.iter().any(|(cluster, facts)| facts.described && pattern.matches(cluster))
+        let is_confirmed = |pattern: &ClusterPattern| {
+            scopes.iter().any(|(cluster, facts)| facts.confirmed && pattern.matches(cluster))
         };
-        let names: BTreeSet<_> = self.selection.patterns().iter().filter(|one| !is_described(one)).collect();
+        let names: BTreeSet<_> = self.selection.patterns().iter().filter(|one| !is_confirmed(one)).collect();
         let names: BTreeSet<_> = names.into_iter().filter_map(ClusterPattern::name).map(Box::from).collect();
         self.ask_cluster_details(&Vec::from_iter(names));
     }
@@ -74,6 +74,25 @@ impl Refresh {
         }
     }
 
+    /// Known clusters of another account are not followed any more. AWS says nothing of whether their tasks ended.
+    pub(super) fn are_foreign(&mut self, is_foreign: impl Fn(&Self, &ClusterArn) -> bool) {
+        let foreign: Vec<_> =
+            self.inventory.clusters().filter(|cluster| is_foreign(self, cluster)).cloned().collect();
+        for cluster in foreign {
+            self.scopes.entry(cluster.clone()).or_default().gone = true;
+            self.foreign.insert(cluster);
+        }
+    }
+
+    /// An answer to a look-up by name shows of which account the credentials are.
+    fn account_shown(&mut self, account: &str) {
+        self.are_foreign(|refresh, cluster| {
+            let is_confirmed = !refresh.selection.needs_listing()
+                && refresh.inventory.scopes.get(cluster).is_some_and(|scope| scope.confirmed);
+            cluster.account() != account && !is_confirmed && !refresh.clusters_seen.contains(cluster)
+        });
+    }
+
     /// What is known or named goes on being followed; only without credentials there is no use in asking.
     pub(super) fn listing_of_clusters_failed(&mut self, failure: Failure) {
         if failure.kind != FailureKind::NoCredentials {
@@ -87,9 +106,10 @@ impl Refresh {
         if !self.selection.selects(&cluster.arn) {
             return;
         }
+        self.account_shown(cluster.arn.account());
         self.begin_scope(cluster.arn.clone());
         let Some(facts) = self.inventory.scopes.get_mut(&cluster.arn) else { return };
-        (facts.described, facts.tags_asked) = (true, self.now);
+        (facts.described, facts.confirmed, facts.tags_asked) = (true, true, self.now);
         if *facts.cluster != cluster {
             facts.cluster = Arc::new(cluster);
             self.learned = true;
@@ -97,6 +117,9 @@ impl Refresh {
     }
 
     pub(super) fn cluster_gone(&mut self, name: &str) {
+        if let Ok(arn) = ClusterArn::parse(name) {
+            self.account_shown(arn.account());
+        }
         let is_it = |cluster: &&ClusterArn| is_named(cluster, name);
         let Some(cluster) = self.inventory.clusters().find(is_it).cloned() else { return };
         let is_refused = |failure: &Failure| failure.kind == FailureKind::NotFound;

@@ -27,6 +27,8 @@ pub struct Conclusion {
     pub failure: Option<Failure>,
     /// Whether a definition or host could not be read for a reason that may pass, so that a target may be missing.
     pub partial: bool,
+    /// Clusters that are left out because they are of another account than the credentials.
+    pub foreign: Vec<ClusterArn>,
 }
 
 impl Conclusion {
@@ -58,7 +60,7 @@ impl Refresh {
             let scope = match self.why_held(&refresh) {
                 Some((why, denied)) => {
                     self.inventory.scopes.entry(cluster.clone()).and_modify(|facts| facts.lacking = true);
-                    let held = |scope: &Scope| scope.held(why.clone());
+                    let held = |scope: &Scope| scope.held(why.clone(), self.now);
                     let scope = earlier.map_or_else(|| Scope::unheard(why.clone()), held);
                     Scope { denied, ..scope }
                 }
@@ -67,7 +69,8 @@ impl Refresh {
             scopes.insert(cluster, scope);
         }
         self.inventory.collect(self.now);
-        Conclusion { inventory: self.inventory, scopes, failure: self.clusters_failed, partial: self.partial }
+        let (inventory, foreign) = (self.inventory, self.foreign.into_iter().collect());
+        Conclusion { inventory, scopes, failure: self.clusters_failed, partial: self.partial, foreign }
     }
 
     /// Why, and whether that is because AWS denies it.

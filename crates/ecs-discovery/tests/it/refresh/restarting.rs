@@ -166,10 +166,11 @@ fn clusters_of_another_account_without_clusters_go_too() {
 fn a_scope_is_retired_once_it_is_held_for_longer_than_it_may_be() {
     let world = world();
     let mut source = heard(&world);
-    let since = source.now - Source::INTERVAL;
+    let since = source.now;
+    source.refresh_failing(&world, FailureKind::Throttled, |_| true);
     source.refresh_failing(&world, FailureKind::Throttled, |_| true);
     let held = source.scope("a").clone();
-    assert_eq!(held.heard, since);
+    assert_eq!((held.heard, held.failing), (since - Source::INTERVAL, Some(since)));
     let hour = Duration::from_secs(3600);
     assert_eq!(held.published(since + hour, hour), held);
     let retired = held.published(since + hour + Duration::from_secs(1), hour);
@@ -179,11 +180,15 @@ fn a_scope_is_retired_once_it_is_held_for_longer_than_it_may_be() {
     let heard = source.scope("a");
     assert_eq!(heard.published(source.now + hour * 9, hour), *heard);
 
-    // Across a restart, too, it counts from when it was heard.
-    source.refresh_failing(&world, FailureKind::Throttled, |_| true);
-    let since = source.scope("a").heard;
+    // Time in which nobody tried does not count.
     source.restart();
-    assert_eq!(source.scope("a").heard, since);
+    let restored = source.scope("a").clone();
+    assert_eq!(restored.published(source.now + hour * 9, hour), restored);
+    // What the next process does not forgive goes on.
+    let since = source.now;
+    source.refresh_failing(&world, FailureKind::Throttled, |_| true);
+    source.restart();
+    assert_eq!(source.scope("a").failing, Some(since));
     let retired = source.scope("a").published(since + hour * 2, hour);
-    assert_snapshot!(scope(&retired), @"retired: it was not heard since the program started or was reconfigured");
+    assert_snapshot!(scope(&retired), @"retired: it was let go before the program started or was reconfigured");
 }

@@ -16,7 +16,6 @@ use super::Site;
 use super::render_cache::{Encoding, RenderCache};
 use super::seats::Hangup;
 use crate::board::{Board, Published, SourceStanding};
-use crate::sinks::file_sd::PUT_OFF;
 
 /// The targets, ready to be sent.
 #[derive(Clone, Debug)]
@@ -96,11 +95,10 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStanding]
     if published.number == 0 {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet".to_owned()));
     }
-    if published.number <= u64::from(PUT_OFF) && is_partial(filter, published, sources) {
-        let problem = format!(
-            "something was not read since the program started; after {PUT_OFF} publications the list goes without it"
-        );
-        return Err((StatusCode::SERVICE_UNAVAILABLE, problem));
+    if published.reading.withholds(filter) {
+        let problem = "something that is asked for was not read since the program started, and may be missing; \
+                       the log and the status page say what, and a state file that could be kept prevents this";
+        return Err((StatusCode::SERVICE_UNAVAILABLE, problem.to_owned()));
     }
     let mut scopes = filter.scopes(&published.snapshot).peekable();
     if scopes.peek().is_some() {
@@ -129,14 +127,6 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStanding]
     }
 }
 
-/// Whether the list lacks what Prometheus may have from the process before: what could not be read just now was probably
-/// in it.
-fn is_partial(filter: &Filter, published: &Published, sources: &[SourceStanding]) -> bool {
-    let covers = |source: &SourceStanding| filter.covers(source.account.as_deref(), &source.region);
-    sources.iter().any(|source| !source.is_known && covers(source))
-        || !filter.scopes(&published.snapshot).all(Scope::is_known)
-}
-
 /// Whether gzip is among what is accepted, and not with a quality of zero.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
@@ -154,56 +144,47 @@ mod tests {
     use std::time::Duration;
 
     use ecs_discovery::arn::ClusterArn;
-    use ecs_discovery::interval::Intervals;
-    use ecs_discovery::snapshot::Snapshot;
+    use ecs_discovery::inventory::question::{Failure, FailureKind};
+    use tokio::sync::watch;
 
     use super::*;
-    use crate::board::Outlet;
+    use crate::board::{Outlet, Pending};
     use crate::poller::Heard;
-    use crate::publisher::Publisher;
+    use crate::publisher::{Past, Publisher, Terms};
 
-    const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/";
+    const MINUTE: Duration = Duration::from_secs(60);
 
-    /// The status of a list, with one cluster that was heard and one that was not, if `unheard` says so; and with a source
-    /// of which nothing is known, if there is a `dark` region.
-    fn check(number: u64, query: &str, unheard: bool, dark: Option<&str>) -> u16 {
-        let mut snapshot = Snapshot::default();
-        let mut add = |name: &str, scope| {
-            snapshot.scopes.insert(ClusterArn::parse(&format!("{CLUSTER}{name}")).unwrap(), scope)
-        };
-        add("heard", Scope::heard(Arc::default(), Duration::ZERO));
-        if unheard {
-            add("unheard", Scope::unheard("denied".to_owned()));
+    /// Sources in two regions, and the lists of what they come to.
+    struct Served {
+        sd: Sd,
+        outlet: Outlet,
+        pending: watch::Sender<Pending>,
+        publisher: Publisher,
+    }
+
+    impl Served {
+        /// By a process that knows what was served before, or does not.
+        fn new(is_known: bool, max_staleness: Duration) -> Self {
+            let (outlet, pending) = (Outlet::default(), watch::Sender::default());
+            let standing = |region: &str| SourceStanding::new(region.into(), None, region.to_owned());
+            let sources = ["eu-west-1", "eu-west-2"].map(|region| (standing(region), Default::default()));
+            let terms = Terms { max_staleness, allow_empty: false };
+            let past = (Past::of(is_known), terms);
+            let publisher = Publisher::new(outlet.clone(), pending.clone(), sources.into(), past);
+            Self { sd: Sd::new(outlet.board()), outlet, pending, publisher }
         }
-        let published = Published { snapshot: Arc::new(snapshot), number, ..Published::default() };
-        let source = |region: &str, is_known| SourceStanding {
-            is_known,
-            complete: is_known && !unheard,
-            ..SourceStanding::new("own".into(), None, region.to_owned())
-        };
-        let dark = dark.map(|region| source(region, false));
-        let sources: Vec<_> = [source("eu-west-1", true)].into_iter().chain(dark).collect();
-        let filter = Filter::parse(query, &Intervals::default()).unwrap();
-        answerable(&filter, &published, &sources).map_or_else(|(status, _)| status.as_u16(), |()| 200)
-    }
 
-    #[test]
-    fn a_list_that_may_lack_what_was_there_before_is_put_off_for_a_while() {
-        assert_eq!([0, 1, 2].map(|number| check(number, "", false, None)), [503, 200, 200]);
-        assert_eq!([1, 3, 4].map(|number| check(number, "", true, None)), [503, 503, 200]);
-        assert_eq!([1, 3, 4].map(|number| check(number, "", false, Some("us-east-1"))), [503, 503, 200]);
-    }
+        fn publish(&mut self) {
+            self.publisher.publish();
+            self.outlet.publish(self.pending.borrow().clone());
+        }
 
-    #[test]
-    fn what_is_not_asked_for_puts_nothing_off() {
-        assert_eq!(check(1, "cluster=heard", true, None), 200);
-        assert_eq!(check(1, "region=eu-west-1", false, Some("us-east-1")), 200);
-        assert_eq!(check(1, "cluster=un*", true, None), 503);
-        assert_eq!(check(4, "cluster=un*", true, None), 503);
-    }
-
-    fn standing(region: &str) -> SourceStanding {
-        SourceStanding::new(region.into(), None, region.to_owned())
+        async fn status(&self, query: &str) -> u16 {
+            match self.sd.answer(query, Encoding::Identity, Hangup::default()).await {
+                Ok(response) => response.status().as_u16(),
+                Err((status, _)) => status.as_u16(),
+            }
+        }
     }
 
     fn heard(region: &str) -> Heard {
@@ -213,23 +194,80 @@ mod tests {
         Heard { scopes, complete: true, ..Heard::default() }
     }
 
+    fn failed() -> Heard {
+        let failure = Failure { kind: FailureKind::Unavailable, message: "no answer".to_owned() };
+        Heard { failure: Some(failure), ..Heard::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_may_lack_what_was_served_before_is_withheld_until_it_does_not() {
+        let mut served = Served::new(false, Duration::MAX);
+        served.publisher.hear(0, heard("eu-west-1"));
+        served.publisher.hear(1, failed());
+        served.publish();
+        assert_eq!((served.status("").await, served.status("region=eu-west-1").await), (503, 200));
+        served.publisher.hear(1, heard("eu-west-2"));
+        served.publish();
+        assert_eq!(served.status("").await, 200);
+        // What was read once is held.
+        served.publisher.hear(1, failed());
+        served.publish();
+        assert_eq!(served.status("").await, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_was_never_read_withholds_the_lists_that_it_belongs_to() {
+        let mut served = Served::new(false, Duration::MAX);
+        let mut partly = heard("eu-west-1");
+        let dark = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/dark").unwrap();
+        partly.scopes.insert(dark, Scope::unheard("no answer".to_owned()));
+        partly.complete = false;
+        served.publisher.hear(0, partly);
+        served.publisher.hear(1, heard("eu-west-2"));
+        served.publish();
+        let status = async |query| served.status(query).await;
+        assert_eq!([status("").await, status("cluster=d*").await], [503, 503]);
+        assert_eq!([status("cluster=prod").await, status("region=eu-west-2").await], [200, 200]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_withheld_for_a_quarter_of_an_hour_or_for_as_long_as_the_operator_says() {
+        for (max_staleness, minutes) in [(Duration::MAX, 15), (60 * MINUTE, 60), (MINUTE, 1)] {
+            let mut served = Served::new(false, max_staleness);
+            served.publisher.hear(0, heard("eu-west-1"));
+            for minute in 0..=minutes {
+                served.publisher.hear(1, failed());
+                served.publish();
+                assert_eq!(served.status("").await, 503, "after {minute} of {minutes} minutes");
+                tokio::time::advance(MINUTE).await;
+            }
+            served.publish();
+            assert_eq!(served.status("").await, 200, "after {minutes} minutes");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_knows_what_was_served_withholds_nothing() {
+        let mut served = Served::new(true, Duration::MAX);
+        served.publisher.hear(0, heard("eu-west-1"));
+        served.publisher.hear(1, failed());
+        served.publish();
+        assert_eq!(served.status("").await, 200);
+    }
+
     #[tokio::test]
     async fn what_was_heard_and_is_not_published_yet_is_not_known_to_be_missing() {
-        let outlet = Outlet::default();
-        let sd = Sd::new(outlet.board());
-        let sources = ["eu-west-1", "eu-west-2"].map(|region| (standing(region), Default::default()));
-        let mut publisher = Publisher::new(outlet, sources.into());
-        let status = async |query| match sd.answer(query, Encoding::Identity, Hangup::default()).await {
-            Ok(response) => response.status().as_u16(),
-            Err((status, _)) => status.as_u16(),
-        };
-        publisher.hear(0, heard("eu-west-1"));
-        publisher.hear(1, Heard::default());
-        publisher.publish();
-        assert_eq!((status("").await, status("region=eu-west-2").await), (503, 503));
-        publisher.hear(1, heard("eu-west-2"));
-        assert_eq!((status("").await, status("region=eu-west-2").await), (503, 503));
-        publisher.publish();
-        assert_eq!((status("region=eu-west-2").await, status("cluster=none").await), (200, 200));
+        let mut served = Served::new(true, Duration::MAX);
+        served.publisher.hear(0, heard("eu-west-1"));
+        served.publisher.hear(1, Heard::default());
+        served.publish();
+        assert_eq!(served.status("region=eu-west-2").await, 503);
+        served.publisher.hear(1, heard("eu-west-2"));
+        assert_eq!(served.status("region=eu-west-2").await, 503);
+        served.publish();
+        assert_eq!(
+            [served.status("region=eu-west-2").await, served.status("cluster=none").await],
+            [200, 200]
+        );
     }
 }

@@ -17,8 +17,9 @@ use ecs_discovery::model::{
     PortRange, Protocol, Settings, Status, Task, TaskDefinition,
 };
 use ecs_discovery::snapshot::Snapshot;
-use prometheus_ecs_sd::sinks::file_sd::{self, FileSd, Layout};
-use prometheus_ecs_sd::state::StateFile;
+use prometheus_ecs_sd::board::Published;
+use prometheus_ecs_sd::sinks::file_sd::{self, FileSd, Layout, Outcome};
+use prometheus_ecs_sd::state::{Revision, StateFile};
 
 use crate::files::{INTERVALS, state_file};
 
@@ -26,6 +27,7 @@ pub(super) const TASKS_OF_AN_INTERVAL: u32 = 25;
 /// What the writer says before it does anything else, and after each snapshot.
 pub(super) const STEP: u8 = 0;
 
+const NOW: Duration = Duration::from_secs(1_800_000_000);
 const ACCOUNT: &str = "arn:aws:ecs:eu-central-1:111111111111";
 
 /// The group of every task of a snapshot. All names are of one length.
@@ -39,11 +41,19 @@ pub(super) fn number(text: &str) -> u64 {
     rest[..12].parse().unwrap()
 }
 
+/// The revision of a state file.
+pub(super) fn revision(state: &str) -> Revision {
+    let record: serde_json::Value = serde_json::from_str(state.lines().nth(1).unwrap()).unwrap();
+    let field = |name: &str| record["Revision"][name].as_u64().unwrap();
+    format!("{:016x} {}", field("line"), field("number")).parse().unwrap()
+}
+
 /// The sinks, as the program starts them.
 pub(super) struct Writer {
     path: PathBuf,
     state: StateFile,
     files: FileSd,
+    revision: Revision,
 }
 
 impl Writer {
@@ -52,7 +62,9 @@ impl Writer {
         let path = state_file(directory);
         let state = StateFile::new(&path);
         state.prepare().unwrap();
-        Self { path, state, files: FileSd::new(directory, Layout::PerInterval, &Intervals::default(), false) }
+        let known = fs::read_to_string(&path).ok().map(|text| revision(&text));
+        let files = FileSd::new(directory, Layout::PerInterval, &Intervals::default(), known);
+        Self { path, state, files, revision: known.unwrap_or_else(Revision::begin) }
     }
 
     /// In the order of the program: the state goes first.
@@ -60,8 +72,12 @@ impl Writer {
         let saved = saved(&name(number));
         let (_, scopes) =
             saved.clone().restore(&ClusterSelection::All, &Rules::default(), Duration::ZERO, Duration::ZERO);
-        self.state.write(&vec![("own account".into(), Arc::new(saved))]);
-        assert!(self.files.write(&Arc::new(Snapshot { scopes }), true));
+        self.revision = self.revision.next();
+        assert!(self.state.write(&vec![("own account".into(), Arc::new(saved))], self.revision, NOW));
+        let (snapshot, revision) = (Arc::new(Snapshot { scopes }), Some(self.revision));
+        let published = Published { snapshot, complete: true, revision, ..Published::default() };
+        // The state is always at least as new as what the files say, so that nothing is taken for unknown.
+        assert_eq!(self.files.write(&published), Outcome { succeeded: true, keeps: false });
     }
 }
 
@@ -89,6 +105,7 @@ fn saved(group: &str) -> Saved {
         cluster: Arc::new(cluster),
         described: true,
         held_since: None,
+        failing_since: None,
         tasks: tasks.map(Arc::new).collect(),
     };
     Saved { scopes: vec![scope], definitions, ..Saved::default() }

@@ -143,7 +143,6 @@ impl<'a> Play<'a> {
         if !again.complete || differs || self.look() != before {
             return Err("the next refresh changes something, though nothing has changed".to_owned());
         }
-        self.watch.is_well();
         self.stage.simulator.set_latency(Duration::from_millis(self.case.latency));
         Ok(())
     }

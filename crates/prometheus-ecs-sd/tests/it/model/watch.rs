@@ -17,9 +17,6 @@ pub(super) const PERIOD: Duration = Duration::from_secs(64);
 /// The results of one source wait so long for those of the other, and a little.
 const OTHERS: Duration = Duration::from_secs(3);
 
-/// How many publications that lack something leave the files of the run before as they are.
-const PUT_OFF: u32 = 3;
-
 type Labels = BTreeMap<String, String>;
 
 /// What was seen so far. Groups stand here as their [identities](Group::identity).
@@ -36,8 +33,6 @@ pub(super) struct Watch {
     deceived: Instant,
     /// When there were publications, and how long the slowest refresh before each took.
     publications: Vec<(Instant, Duration)>,
-    /// How many publications lacked something since the program was begun anew, until all was well once.
-    lacking: Option<u32>,
 }
 
 impl Watch {
@@ -50,7 +45,6 @@ impl Watch {
             harmed: BTreeMap::new(),
             deceived: now,
             publications: Vec::new(),
-            lacking: None,
         }
     }
 
@@ -64,11 +58,6 @@ impl Watch {
     /// A refresh that was on its way came to nothing.
     pub(super) fn restarted(&mut self) {
         self.changed = Instant::now();
-        self.lacking = Some(0);
-    }
-
-    pub(super) fn is_well(&mut self) {
-        self.lacking = None;
     }
 
     /// Takes note of what is wrong now.
@@ -96,9 +85,6 @@ impl Watch {
         let expected = targets.iter().map(|target| (target.group.identity(), target)).collect();
         if let Some(invented) = found.keys().find(|identity| !self.possible.contains_key(identity)) {
             return Err(format!("published, though it never was: {invented:#?}"));
-        }
-        if let Some(lacking) = &mut self.lacking {
-            *lacking += u32::from(!published.complete);
         }
         self.nothing_is_lost(&found, &expected)?;
         if !slow {
@@ -153,8 +139,7 @@ impl Watch {
         found: &BTreeMap<Group, Labels>,
         expected: &BTreeMap<Group, &Target>,
     ) -> Result<(), String> {
-        let keeps_files = !published.complete && self.lacking.is_some_and(|lacking| lacking <= PUT_OFF);
-        if !self.is_past(self.changed) || keeps_files {
+        if !self.is_past(self.changed) {
             return Ok(());
         }
         let is_right = |cluster: &Cluster| {

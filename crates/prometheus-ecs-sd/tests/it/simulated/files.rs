@@ -88,7 +88,9 @@ async fn the_files_are_readable_and_nothing_else_is_left() {
         [".prometheus-ecs-sd", "15s-tasks.json", "1m-tasks.json", "30s-tasks.json", "5m-tasks.json"]
     );
     let work = std::fs::read_dir(stage.path(".prometheus-ecs-sd")).unwrap();
-    assert_eq!(work.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["state"]);
+    let mut names: Vec<_> = work.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["published", "state"]);
     assert_eq!(std::fs::metadata(stage.path("1m-tasks.json")).unwrap().mode() & 0o777, 0o644);
 }
 

@@ -276,10 +276,14 @@ async fn a_reload_makes_nothing_newer_than_it_is() {
         let scope = running.next().await.snapshot.scopes.values().next().unwrap().clone();
         assert_eq!((scope.heard, scope.derived.targets.len()), (heard, 1));
     }
-    tokio::time::sleep(Duration::from_secs(601)).await;
-    running.replace(&stage.config.clone()).await.unwrap();
-    running.next().await;
-    assert_eq!(running.published().snapshot.targets().len(), 0);
+    // What counts is since when refreshes fail, across reloads.
+    for (minutes, seconds, targets) in [(33, 1000, 1), (44, 900, 0)] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let other = Config { recheck_interval: Duration::from_secs(60 * minutes), ..stage.config.clone() };
+        running.replace(&other).await.unwrap();
+        running.next().await;
+        assert_eq!(running.published().snapshot.targets().len(), targets);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,6 +306,12 @@ async fn metrics_of_what_stays_go_on_and_those_of_what_leaves_go() {
     running.next().await;
     let page = running.metrics(Format::Text);
     assert_eq!(line(&page, &completed), Some(before));
+    assert_eq!(page.lines().find(|line| line.contains("source=\"own account us-east-1\"")), None);
+    // Targets of what leaves stay until what stays was read.
+    assert!(page.contains("us-east-1"));
+    stage.simulator.heal();
+    while !running.next().await.complete {}
+    let page = running.metrics(Format::Text);
     for gone in ["us-east-1", "5m-tasks.json", "file=\"state\""] {
         assert_eq!(page.lines().find(|line| line.contains(gone)), None);
     }

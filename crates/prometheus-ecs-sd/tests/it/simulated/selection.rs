@@ -130,3 +130,125 @@ async fn sts_is_asked_in_one_region_whichever_are_discovered() {
         assert_eq!(regions, both.map(|operation| (operation.to_owned(), asked.to_owned())));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_selection_that_finds_nothing_leaves_the_files_unless_that_is_meant() {
+    let selections: [(&str, &[&str]); 2] = [("us-east-1", &[]), (REGION, &["prodution"])];
+    for (region, clusters) in selections {
+        for has_state in [true, false] {
+            let mut stage = Stage::new(fleet(&[("production", 2)])).regions(&[REGION]);
+            if !has_state {
+                stage.config.state_file = None;
+            }
+            assert_eq!(stage.once().await, Outcome::Complete);
+            let before = stage.targets("1m");
+            let mut stage = stage.regions(&[region]).clusters(clusters);
+            for _ in 0..2 {
+                assert_eq!(stage.once().await, Outcome::Incomplete);
+                assert_eq!(stage.targets("1m"), before);
+            }
+            let mut running = stage.run().await;
+            for _ in 0..3 {
+                running.next().await;
+                assert_eq!(stage.targets("1m"), before);
+            }
+            drop(running);
+            stage.config.allow_empty = true;
+            assert_eq!(stage.once().await, Outcome::Complete);
+            assert_eq!(stage.file("1m"), "[]\n");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_longer_selected_leaves_once_what_is_was_read() {
+    let stage = stage(&[]);
+    stage.once().await;
+    let stage = stage.clusters(&["prod-*"]);
+    // At a start, and again by a process that was killed meanwhile.
+    for _ in 0..2 {
+        stage.simulator.on_call(|call| {
+            (call.operation == "ListTasks").then(|| ecs_simulator::Response::server_error(call))
+        });
+        let mut running = stage.run().await;
+        for _ in 0..3 {
+            running.next().await;
+            assert_eq!(stage.targets("1m").len(), 3);
+        }
+    }
+    let mut running = stage.run().await;
+    stage.simulator.heal();
+    while !running.next().await.complete {}
+    assert_eq!(stage.targets("1m").len(), 2);
+    drop(running);
+    assert_eq!(stage.clusters(&[]).once().await, Outcome::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_selection_that_was_mistaken_and_is_corrected_has_lost_nothing() {
+    let stage = stage(&["test"]);
+    stage.once().await;
+    let before = stage.file("1m");
+    let stage = stage.clusters(&["tset"]);
+    assert_eq!(stage.once().await, Outcome::Incomplete);
+    let stage = stage.clusters(&["test"]);
+    stage.simulator.on_call(|call| Some(ecs_simulator::Response::server_error(call)));
+    let mut running = stage.run().await;
+    running.next().await;
+    assert_eq!((stage.file("1m"), running.published().snapshot.targets().len()), (before, 1));
+}
+
+/// Makes all that was saved and published that of another account.
+fn make_foreign(stage: &Stage) {
+    let foreign = |text: &str| text.replace(ecs_simulator::OWN_ACCOUNT, FOREIGN);
+    stage.edit_state(foreign);
+    let path = stage.path("1m-tasks.json");
+    std::fs::write(&path, foreign(&stage.file("1m"))).unwrap();
+}
+
+const FOREIGN: &str = "999999999999";
+
+#[tokio::test(start_paused = true)]
+async fn clusters_of_another_account_leave_for_those_of_the_same_name() {
+    for patterns in [&["prod-a", "test"][..], &["prod-*"], &[]] {
+        let stage = stage(patterns);
+        assert_eq!(stage.once().await, Outcome::Complete);
+        let before = stage.file("1m");
+        make_foreign(&stage);
+        let mut running = stage.run().await;
+        while !running.next().await.complete {}
+        assert_eq!(stage.file("1m"), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_of_an_account_without_clusters_take_nothing_away() {
+    for patterns in [&["prod-a", "test"][..], &["prod-*"], &[]] {
+        let stage = stage(patterns);
+        stage.once().await;
+        make_foreign(&stage);
+        stage.change(|region| region.clusters.clear());
+        let before = stage.targets("1m");
+        assert_eq!(stage.once().await, Outcome::Incomplete);
+        assert_eq!(stage.targets("1m"), before);
+        // Nor where the state is not known to be that of the files.
+        std::fs::remove_file(stage.path(".prometheus-ecs-sd/published")).unwrap();
+        assert_eq!(stage.once().await, Outcome::Incomplete);
+        assert_eq!(stage.targets("1m"), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_cluster_is_looked_up_once_after_a_restart() {
+    let stage = stage(&["prod-a"]);
+    stage.once().await;
+    let mut running = stage.run().await;
+    stage.asked();
+    while !running.next().await.complete {}
+    assert_snapshot!(stage.asked(), @r"
+    ecs DescribeClusters 1
+    ecs ListTasks 1
+    ");
+    running.next().await;
+    assert_snapshot!(stage.asked(), @"ecs ListTasks 1");
+}

@@ -159,6 +159,7 @@ fn cluster(name: &str, size: impl Fn(usize) -> usize) -> (ClusterArn, Derived) {
         task,
         definition: Definition::Known(definition),
         placement: Placement::Nowhere,
+        partial: None,
     });
     let derived = derive(views, &Rules::default());
     assert_eq!((derived.targets.len(), derived.findings.len()), (TASKS, 0));

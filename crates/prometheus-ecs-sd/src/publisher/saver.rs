@@ -1,0 +1,189 @@
+//! What is published is saved first, so that no reader sees what the next process would not know of.
+//!
+//! A disk that hangs or is full holds nothing up: after a second, or when saving fails, the publication is shown unsaved,
+//! and the log and a metric say so. The state file on disk says, by its time or its revision, that it is outdated.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::board::{Outlet, Pending};
+use crate::clock::Clock;
+use crate::state::{Facts, Revision, StateFile};
+use crate::telemetry::metrics::{Metrics, Part, Writes};
+use crate::telemetry::panics::caught;
+
+/// How long a publication waits to be saved: far longer than a disk takes for a state of 100,000 tasks, and short beside a
+/// refresh.
+const SAVED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Saves publications and shows them.
+#[derive(Debug)]
+pub(crate) struct Saver {
+    file: Option<Disk>,
+    /// What was last to be saved.
+    newest: Option<(Facts, Revision)>,
+    revision: Revision,
+    writes: Writes,
+    is_late: bool,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// The state file, while nothing is written and while something is. A write returns whether it succeeded, and of what.
+#[derive(Debug)]
+enum Disk {
+    Idle(StateFile),
+    Busy(JoinHandle<(StateFile, Revision)>),
+}
+
+impl Saver {
+    /// Goes on after `revision`. Without a file nothing is saved.
+    pub(crate) fn new(file: Option<StateFile>, revision: Revision, outlet: &Outlet) -> Self {
+        let writes = file.as_ref().map(StateFile::writes).unwrap_or_default();
+        let (clock, metrics) = (outlet.clock(), outlet.metrics());
+        Self { file: file.map(Disk::Idle), newest: None, revision, writes, is_late: false, clock, metrics }
+    }
+
+    /// Of the newest publication.
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Saves and shows what is pending, until there will be no more or `ended` says so.
+    pub(crate) async fn run(
+        mut self,
+        outlet: Outlet,
+        mut pending: watch::Receiver<Pending>,
+        ended: impl Future<Output = ()>,
+    ) -> Self {
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                changed = pending.changed() => match changed {
+                    Ok(()) => {
+                        let now = pending.borrow_and_update().clone();
+                        outlet.publish(self.saved(now).await);
+                    }
+                    Err(_) => {
+                        while self.idle().await.is_some_and(|saved| saved != self.revision) {
+                            self.begin();
+                        }
+                        return self;
+                    }
+                },
+                () = self.finish() => {}
+                () = &mut ended => {
+                    // What hangs is not waited for.
+                    let _ = tokio::time::timeout(SAVED_WITHIN, self.idle()).await;
+                    return self;
+                }
+            }
+        }
+    }
+
+    async fn saved(&mut self, mut pending: Pending) -> Pending {
+        if let Some(facts) = &pending.published.facts {
+            if self.newest.as_ref().is_none_or(|(newest, _)| newest != facts) {
+                self.revision = self.revision.next();
+            }
+            self.newest = Some((facts.clone(), self.revision));
+            self.save_in_time().await;
+        }
+        pending.published.revision = Some(self.revision);
+        pending
+    }
+
+    async fn save_in_time(&mut self) {
+        let is_late = tokio::time::timeout(SAVED_WITHIN, self.save()).await.is_err();
+        if is_late {
+            self.writes.count(&Err(io::ErrorKind::TimedOut));
+        }
+        match (std::mem::replace(&mut self.is_late, is_late), is_late) {
+            (false, true) => warn!(
+                "targets are published before they are saved, the disk takes too long; a restart would not know them"
+            ),
+            (true, false) => info!("targets are saved in time again"),
+            _ => {}
+        }
+    }
+
+    /// Saves what is newest, after what is being saved.
+    async fn save(&mut self) {
+        self.idle().await;
+        self.begin();
+        self.idle().await;
+    }
+
+    fn begin(&mut self) {
+        match (self.file.take(), self.newest.clone()) {
+            (Some(Disk::Idle(mut file)), Some((facts, revision))) => {
+                // A file's time is the system's.
+                let (now, metrics) = (self.clock.read().time_of_day(self.clock.now()), self.metrics.clone());
+                let write = tokio::task::spawn_blocking(move || {
+                    if let Err(panicked) = caught(|| file.write(&facts, revision, now)) {
+                        metrics.panicked(Part::Files, &panicked);
+                    }
+                    (file, revision)
+                });
+                self.file = Some(Disk::Busy(write));
+            }
+            (other, _) => self.file = other,
+        }
+    }
+
+    /// Waits for what is being saved. May be given up at any time. Returns its revision.
+    async fn idle(&mut self) -> Option<Revision> {
+        let Some(Disk::Busy(write)) = &mut self.file else { return None };
+        let (file, revision) = write.await.expect("a panic is caught in it");
+        self.file = Some(Disk::Idle(file));
+        Some(revision)
+    }
+
+    /// Saves what was published while the disk took too long for what was before. Returns at once unless it does.
+    async fn finish(&mut self) {
+        match self.idle().await {
+            Some(saved) if saved != self.revision => self.begin(),
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::board::Published;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_delays_a_publication_by_a_second_and_is_caught_up_with() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        let outlet = Outlet::default();
+        let mut saver = Saver::new(None, Revision::begin(), &outlet);
+        let (release, released) = oneshot::channel::<()>();
+        let (file, earlier) = (StateFile::new(&path), saver.revision());
+        saver.file = Some(Disk::Busy(tokio::spawn(async move {
+            let _ = released.await;
+            (file, earlier)
+        })));
+        let pending = watch::Sender::default();
+        let run = tokio::spawn(saver.run(outlet.clone(), pending.subscribe(), std::future::pending()));
+        let (began, mut shown) = (Instant::now(), outlet.board().published);
+        let published = Published { number: 1, facts: Some(Vec::new()), ..Published::default() };
+        pending.send_replace(Pending { published, ..Pending::default() });
+        shown.changed().await.unwrap();
+        assert_eq!((began.elapsed(), path.exists()), (SAVED_WITHIN, false));
+        let revision = shown.borrow().revision.unwrap();
+        release.send(()).unwrap();
+        drop(pending);
+        assert_eq!(run.await.unwrap().revision(), revision);
+        assert_eq!(StateFile::new(&path).read().unwrap().revision, Some(revision));
+    }
+}

@@ -1,0 +1,103 @@
+//! What the run before has put into a target file, as far as this process may not know of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write};
+use std::path::Path;
+
+use ecs_discovery::arn::ClusterArn;
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+/// What a file may take that is read back, which takes several times as much memory: more than 100,000 targets do.
+const LARGEST: u64 = 256 << 20;
+
+/// The label that says of which cluster a target is. Targets that ask for no labels have none.
+const CLUSTER: &str = "__meta_ecs_cluster_arn";
+
+/// Groups of the run before; none if the file held none.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    groups: Vec<Group>,
+    /// Whether the file is too large to be read: it stays as it is as long as anything is kept.
+    is_whole: bool,
+}
+
+/// One group, as Prometheus reads it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Group {
+    targets: Vec<String>,
+    labels: BTreeMap<String, String>,
+}
+
+impl Group {
+    fn cluster(&self) -> Option<ClusterArn> {
+        self.labels.get(CLUSTER).and_then(|arn| ClusterArn::parse(arn).ok())
+    }
+
+    /// What makes it the same target whatever its meta labels are.
+    fn identity(&self) -> (&[String], BTreeSet<(&str, &str)>) {
+        let labels = self.labels.iter().filter(|(name, _)| !name.starts_with("__meta_"));
+        (&self.targets, labels.map(|(name, value)| (name.as_str(), value.as_str())).collect())
+    }
+}
+
+impl Earlier {
+    /// Of a file that cannot be read there is nothing to keep: Prometheus cannot read it either.
+    pub(super) fn read(path: &Path) -> Self {
+        let Ok(metadata) = fs::symlink_metadata(path) else { return Self::default() };
+        // A pipe would be waited for.
+        if !metadata.is_file() {
+            return Self::default();
+        }
+        let file = path.display();
+        if metadata.len() > LARGEST {
+            warn!(%file, "target file is too large to be read back; it stays as it is until everything was read once");
+            return Self { is_whole: true, ..Self::default() };
+        }
+        let groups = File::open(path).map(BufReader::new).map_err(|error| error.to_string());
+        let groups = groups.and_then(|file| serde_json::from_reader(file).map_err(|error| error.to_string()));
+        let groups = groups.unwrap_or_else(|error| {
+            warn!(%file, error, "target file of the run before cannot be read and is replaced");
+            Vec::new()
+        });
+        Self { groups, is_whole: false }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty() && !self.is_whole
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Forgets all that need not be kept, by its cluster. Returns the clusters of what was forgotten.
+    pub(super) fn forget(
+        &mut self,
+        is_kept: impl Fn(Option<&ClusterArn>) -> bool,
+    ) -> Vec<Option<ClusterArn>> {
+        self.is_whole &= is_kept(None);
+        let forgotten = self.groups.extract_if(.., |group| !is_kept(group.cluster().as_ref()));
+        forgotten.map(|group| group.cluster()).collect()
+    }
+
+    /// Writes a document of this process with the groups added that it does not have.
+    pub(super) fn write_after(&self, document: Vec<u8>, out: &mut impl Write) -> io::Result<()> {
+        let groups: Vec<Group> = serde_json::from_slice(&document)?;
+        drop(document);
+        let known: BTreeSet<_> = groups.iter().map(Group::identity).collect();
+        let more: Vec<_> = self.groups.iter().filter(|group| !known.contains(&group.identity())).collect();
+        let mut separator = "[\n";
+        for group in groups.iter().chain(more) {
+            out.write_all(separator.as_bytes())?;
+            serde_json::to_writer(&mut *out, group)?;
+            separator = ",\n";
+        }
+        out.write_all(if separator == "[\n" { b"[]\n" } else { b"\n]\n" })
+    }
+}

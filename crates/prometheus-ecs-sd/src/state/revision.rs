@@ -1,0 +1,45 @@
+//! Which facts a file was made of, so that the next process can tell whether the state file knows all that was published.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A point in a line of publications. The line goes on across restarts as long as each process begins with all that the
+/// one before has published; otherwise a new one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revision {
+    pub(super) line: u64,
+    pub(super) number: u64,
+}
+
+impl Revision {
+    /// The beginning of a new line.
+    pub fn begin() -> Self {
+        Self { line: fastrand::u64(..), number: 0 }
+    }
+
+    /// The revision after this one.
+    pub fn next(self) -> Self {
+        Self { number: self.number.saturating_add(1), ..self }
+    }
+
+    /// Whether facts of this revision include all that was published by `other`, but for what AWS took away since.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.line == other.line && self.number >= other.number
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x} {}", self.line, self.number)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (line, number) = text.split_once(' ').ok_or(())?;
+        let line = u64::from_str_radix(line, 16).map_err(drop)?;
+        Ok(Self { line, number: number.parse().map_err(drop)? })
+    }
+}
