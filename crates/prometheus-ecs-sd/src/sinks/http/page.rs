@@ -231,7 +231,7 @@ mod tests {
         for (path, status) in
             [("/sd", 200), ("/metrics", 200), ("/-/healthy", 200), ("/-/ready", 200), ("/", 503)]
         {
-            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            let mut request = Request::get(path).header("host", "localhost").body(Body::empty()).unwrap();
             request.extensions_mut().insert(Hangup::default());
             assert_eq!(router.call(request).await.unwrap().status(), status, "{path}");
         }

@@ -37,6 +37,8 @@ async fn check(world: World, change: impl Fn(&mut Region), shows: &str) {
             drop(running);
             tokio::task::yield_now().await;
             running = stage.run().await;
+            // What was saved.
+            running.next().await;
         }
         recheck(&mut running).await;
         assert!(stage.file("1m").contains(shows), "{shows}, restarts: {restarts}");
