@@ -116,8 +116,14 @@ impl Saved {
             let (heard, failing) = (held_since.unwrap_or(as_of), failing_since);
             let standing = Standing::Restored;
             scopes.insert(arn.clone(), Scope { derived, standing, heard, failing, denied: false });
-            let mut facts =
-                ScopeFacts { cluster, described, tasks, lacking, ..ScopeFacts::new(arn.clone(), now) };
+            let mut facts = ScopeFacts {
+                cluster,
+                described,
+                tasks,
+                lacking,
+                confirmed: false,
+                ..ScopeFacts::new(arn.clone(), now)
+            };
             facts.unsettle(&incomplete);
             inventory.scopes.insert(arn, facts);
         }

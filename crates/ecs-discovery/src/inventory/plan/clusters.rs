@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::arn::ClusterArn;
+use crate::inventory::ScopeFacts;
 use crate::inventory::question::{Failure, FailureKind, Question};
 use crate::inventory::selection::ClusterPattern;
 use crate::model::Cluster;
@@ -53,7 +54,8 @@ impl Refresh {
     pub(super) fn ask_named_clusters(&mut self) {
         let scopes = &self.inventory.scopes;
         let is_confirmed = |pattern: &ClusterPattern| {
-            scopes.iter().any(|(cluster, facts)| facts.confirmed && pattern.matches(cluster))
+            let is_it = |facts: &ScopeFacts| facts.confirmed && facts.described;
+            scopes.iter().any(|(cluster, facts)| is_it(facts) && pattern.matches(cluster))
         };
         let names: BTreeSet<_> = self.selection.patterns().iter().filter(|one| !is_confirmed(one)).collect();
         let names: BTreeSet<_> = names.into_iter().filter_map(ClusterPattern::name).map(Box::from).collect();
