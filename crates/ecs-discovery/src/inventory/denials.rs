@@ -115,9 +115,10 @@ impl Denials {
     }
 
     /// Forgets what has not been asked for since it was to be asked for again.
-    pub(super) fn forget_unused(&mut self, now: Duration) {
+    pub(super) fn forget_unused(&mut self, recheck: Duration, now: Duration) {
+        let kept = 2 * ID_ASKED_AGAIN.max(recheck);
         self.kinds.retain(|_, denied| {
-            denied.ids.retain(|_, id| now.saturating_sub(id.wanted) < 2 * ID_ASKED_AGAIN);
+            denied.ids.retain(|_, id| now.saturating_sub(id.wanted) < kept);
             if now.saturating_sub(denied.found) >= 2 * SPLIT_AGAIN {
                 denied.whole.clear();
             }

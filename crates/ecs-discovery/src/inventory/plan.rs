@@ -213,6 +213,7 @@ impl Refresh {
     /// Asks for what a task's targets depend on and is not known yet.
     fn ask_around(&mut self, cluster: &ClusterArn, around: &Around) {
         let (definition, now) = (&around.definition, self.now);
+        self.inventory.definitions.mark_used(definition, now);
         if !definition.is_managed_daemon()
             && self.inventory.definitions.is_wanted(definition, now)
             && self.definitions.insert(definition.clone())
@@ -247,6 +248,7 @@ impl Refresh {
     fn ask_host_of(&mut self, arn: &ContainerInstanceArn) {
         let known = self.inventory.container_instances.value(arn);
         let Some(id) = known.and_then(|known| known.instance.clone()) else { return };
+        self.inventory.hosts.mark_used(&id, self.now);
         let host = self.inventory.hosts.value(&id);
         if host.is_none_or(|host| host.private_ipv4.is_none()) {
             self.wait_for_host(id);

@@ -111,15 +111,22 @@ impl Refresh {
         self.account_shown(cluster.arn.account());
         self.begin_scope(cluster.arn.clone());
         let Some(facts) = self.inventory.scopes.get_mut(&cluster.arn) else { return };
-        (facts.described, facts.confirmed, facts.tags_asked) = (true, true, self.now);
+        // An answer without tags may lack them: of a cluster whose tags are known, the question for tags tells.
+        let is_untagged = facts.described && cluster.tags.is_empty();
+        (facts.described, facts.confirmed) = (true, true);
+        if is_untagged {
+            return;
+        }
+        facts.tags_asked = self.now;
         if *facts.cluster != cluster {
             facts.cluster = Arc::new(cluster);
             self.learned = true;
         }
     }
 
-    pub(super) fn cluster_gone(&mut self, name: &str) {
-        if let Ok(arn) = ClusterArn::parse(name) {
+    pub(super) fn cluster_gone(&mut self, name: &str, is_as_asked: bool) {
+        // One that was asked for by ARN shows nothing: it may be of any account.
+        if !is_as_asked && let Ok(arn) = ClusterArn::parse(name) {
             self.account_shown(arn.account());
         }
         let is_it = |cluster: &&ClusterArn| is_named(cluster, name);

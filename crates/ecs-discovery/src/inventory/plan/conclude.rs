@@ -100,7 +100,9 @@ impl Refresh {
         }
         let tasks: Vec<_> = self.inventory.tasks(cluster).collect();
         let lacking = tasks.iter().any(TaskView::is_lacking);
-        let failure = tasks.iter().find_map(|task| task.lacking_failure().map(ToString::to_string));
+        let failures = || tasks.iter().filter_map(TaskView::lacking_failure);
+        let failure = failures().next().map(ToString::to_string);
+        let all_denied = failure.is_some() && failures().all(|failure| failure.kind == FailureKind::Denied);
         let derived = derive(tasks.iter().copied(), rules);
         let incomplete = incomplete(&tasks, &derived);
         if let Some(scope) = self.inventory.scopes.get_mut(cluster) {
@@ -110,7 +112,7 @@ impl Refresh {
         let doubt =
             || refresh.doubtful.then(|| "AWS lists tasks of which it says that there are none".to_owned());
         let denied = refresh.denied.as_ref().map(ToString::to_string);
-        let is_denied = denied.is_some() || self.are_instances_denied(cluster);
+        let is_denied = all_denied || denied.is_some() || self.are_instances_denied(cluster);
         match (heard, failure.or(denied).or_else(doubt)) {
             // A first look that yields nothing because calls failed has seen nothing.
             (None, Some(why)) if derived.targets.is_empty() => {

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 use std::time::Duration;
 
-use crate::arn::{ClusterArn, TaskArn};
+use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn};
 use crate::inventory::denials::Kind;
 use crate::inventory::question::{Failure, FailureKind, Question};
+
+use crate::model::InstanceId;
 
 use super::Refresh;
 
@@ -29,6 +31,9 @@ pub(super) struct Search {
     /// Ids of batches that were denied and not halved, and why.
     left: BTreeSet<Box<str>>,
     why_left: Option<Failure>,
+    /// Whether any batch was halved, and whether one was not though none of its ids is known to be denied.
+    was_split: bool,
+    is_untried: bool,
     /// Whether a target may be missing because of them.
     is_missed: bool,
     /// Whether any id was allowed.
@@ -95,7 +100,14 @@ impl Refresh {
                     .for_each(|cluster| self.cluster_tags_asked(slice::from_ref(cluster)));
             }
             (Some(cluster), Ok(task)) => self.task_denied(cluster, &task, failure),
-            _ => {}
+            (Some(_), Err(_)) => {
+                ContainerInstanceArn::parse(id).iter().for_each(|arn| {
+                    self.inventory.container_instances.touch(arn, self.now);
+                });
+            }
+            (None, _) => {
+                self.inventory.hosts.touch(&InstanceId::new(id), self.now);
+            }
         }
     }
 
@@ -125,13 +137,16 @@ impl Refresh {
         }
         let splits = self.splits.entry(kind.0).or_default();
         let is_of_whole = |id: &&str| self.inventory.denials.is_of_whole(&kind, id, self.now);
-        if *splits >= question.max_splits() || ids.iter().all(is_of_whole) {
+        let is_known = ids.iter().all(is_of_whole);
+        if *splits >= question.max_splits() || is_known {
             search.left.extend(ids.into_iter().map(Box::from));
             search.why_left = Some(failure.clone());
             search.is_missed |= is_missed;
+            search.is_untried |= !is_known;
             return false;
         }
         *splits += 1;
+        search.was_split = true;
         let (first, second) = ids.split_at(ids.len() / 2);
         let mut halves = [second, first].map(|half| question.only(|id| half.contains(&id)));
         // Not always from the same end: what is found at one refresh may not be all there is to find.
@@ -170,18 +185,19 @@ impl Refresh {
     /// goes on without them.
     pub(super) fn remember_denials(&mut self) {
         for (kind, search) in std::mem::take(&mut self.searches) {
-            let Search { denied, left, why_left, is_missed, allowed, troubled, .. } = search;
+            let Search { denied, left, why_left, is_missed, allowed, troubled, was_split, is_untried, .. } = search;
             // Some task of a cluster is described within each recheck interval, if any may be.
             let within =
                 if kind.0 == Question::DESCRIBE_TASKS { 2 * self.recheck.interval } else { Duration::MAX };
             let is_mixed = allowed || self.inventory.denials.is_mixed(&kind, within, self.now);
             let Some(why) = why_left.or_else(|| denied.values().next().cloned()) else { continue };
             // What is left beside what is allowed may be allowed, too.
-            let is_open = is_mixed && !left.is_empty();
+            let is_untried = is_untried && !was_split;
+            let is_open = is_untried || is_mixed && !left.is_empty();
             self.partial |= is_open && is_missed;
             if let (Question::DESCRIBE_TASKS, Some(cluster)) = &kind {
                 match is_mixed {
-                    true if is_open => {
+                    _ if is_open => {
                         self.scope_failed(cluster, Failure { kind: FailureKind::Unavailable, ..why });
                     }
                     true => {}
@@ -190,13 +206,13 @@ impl Refresh {
             }
             match is_mixed {
                 true => self.inventory.denials.denied(kind, denied, allowed, self.now),
-                false if !troubled => {
+                false if !troubled && !is_untried => {
                     self.inventory.denials.whole(kind, left.into_iter().chain(denied.into_keys()), self.now);
                 }
                 false => {}
             }
         }
-        self.inventory.denials.forget_unused(self.now);
+        self.inventory.denials.forget_unused(self.recheck.interval, self.now);
     }
 }
 

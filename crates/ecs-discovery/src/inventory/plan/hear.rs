@@ -22,9 +22,9 @@ impl Refresh {
             (Question::Clusters { .. }, Answer::Clusters { clusters, next }) => {
                 self.clusters_heard(clusters, next)
             }
-            (Question::ClusterDetails { .. }, Answer::ClusterDetails { active, gone }) => {
+            (Question::ClusterDetails { clusters: asked }, Answer::ClusterDetails { active, gone }) => {
                 active.into_iter().for_each(|cluster| self.cluster_described(cluster));
-                gone.iter().for_each(|name| self.cluster_gone(name));
+                gone.iter().for_each(|name| self.cluster_gone(name, asked.contains(name)));
             }
             (Question::Tasks { cluster, .. }, Answer::Tasks { tasks, next }) => {
                 self.tasks_heard(&cluster, &tasks, next);
