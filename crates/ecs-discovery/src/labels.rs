@@ -85,7 +85,7 @@ labels! {
     META_CONTAINER_RUNTIME_ID = "__meta_ecs_container_runtime_id", "the container runtime's id";
     META_CONTAINER_HEALTH_STATUS = "__meta_ecs_container_health_status", "the container's health, as the task's";
     META_CONTAINER_PORT = "__meta_ecs_container_port", "the container port, where one was looked up";
-    META_CONTAINER_LABEL = "__meta_ecs_container_label_", "one docker label each, but for the variables";
+    META_CONTAINER_LABEL = "__meta_ecs_container_label_", "one docker label each, except the variables";
 }
 
 /// Whether every Prometheus accepts the name: `[A-Za-z_][A-Za-z0-9_]*`.
