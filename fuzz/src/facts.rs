@@ -90,7 +90,7 @@ impl<'a> Facts<'a> {
         (0..self.below(most + 1)).map(|_| item(self)).collect()
     }
 
-    /// Any text, of pieces that mean something as a rule, and now and then as long as a definition.
+    /// Any text, usually of meaningful pieces, and sometimes as long as a definition.
     pub fn text(&mut self) -> String {
         if self.below(32) == 31 {
             return self.one_of(&PIECES).repeat(self.below(8192).into());

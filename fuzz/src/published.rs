@@ -78,7 +78,7 @@ pub fn check_places(targets: &[Target]) {
     assert_eq!(places.len(), targets.len());
 }
 
-/// That one task, of so many containers, publishes and is told about no more than it may.
+/// Checks the limits of one task with this many containers: published bytes and findings.
 pub fn check_bounds(targets: &[&Target], findings: &[&Finding], containers: usize) {
     let mut list = Vec::new();
     http_sd::write(&mut list, targets.iter().copied()).expect("memory takes everything");

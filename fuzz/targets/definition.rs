@@ -10,7 +10,7 @@ use prometheus_ecs_sd::aws::task_definition;
 
 fuzz::target!(definition);
 
-/// Bytes of an explanation, besides what it quotes: all that one task may publish, and as much again in words.
+/// Bytes of an explanation, besides quoted texts: all that one task may publish, and as much again in words.
 const EXPLANATION: usize = 16 * 1024 * 1024;
 
 fn definition(input: &[u8]) {

@@ -19,9 +19,9 @@ use fuzz::published;
 
 fuzz::target!(endpoint);
 
-/// As many count of one container.
+/// The maximum number per container.
 const ENDPOINTS: usize = 64;
-/// Bytes of one.
+/// The maximum bytes of one.
 const LONGEST: usize = 4096;
 
 /// Names and values, by layer.
@@ -72,7 +72,7 @@ fn container(layers: &Layers<'_>) {
             assert_ne!(opt_in, "");
             scraped(&scrape, &set);
             assert!((1..=ENDPOINTS).contains(&scrape.endpoints.len()));
-            // Of secrets, of intervals that are not offered, of repeats and of those that are too many.
+            // Warnings about secrets, intervals that are not offered, repeated endpoints and surplus endpoints.
             assert!(scrape.warnings.len() <= Variable::ALL.len() + ENDPOINTS + 2);
             assert!(scrape.warnings.iter().all(|warning| warning.len() < published::FINDING));
         }
@@ -110,7 +110,7 @@ fn scraped(scrape: &Scrape, set: &Set<'_>) {
     assert_eq!(scrape.endpoints, one_by_one(set));
     for endpoint in scrape.endpoints.iter().flatten() {
         sound(endpoint, set);
-        // Written out in full it is itself, and gives no reason to warn, unless that takes more than may be written.
+        // Its full form parses to the same endpoint without a warning, unless that form is too long.
         let written = written(endpoint);
         if written.len() <= LONGEST {
             let again = endpoints(set, &written);
@@ -119,7 +119,8 @@ fn scraped(scrape: &Scrape, set: &Set<'_>) {
     }
 }
 
-/// Each endpoint alone: none depends on another, but of two that are one the last counts, up to the first that is too many.
+/// Each endpoint separately: none depends on another, except that the last of two duplicates is used, up to the first
+/// beyond the limit.
 fn one_by_one(set: &Set<'_>) -> Endpoints {
     let pieces = value(set, Variable::Endpoint).split(',').map(str::trim);
     let mut pieces: Vec<_> = pieces.filter(|piece| !piece.is_empty()).collect();

@@ -43,7 +43,7 @@ fn filter(input: &[u8]) {
         assert!(filter.covers(Some(ACCOUNT), REGION), "{query:?}");
     }
 
-    // Patterns that are compiled together match as each does.
+    // Patterns that are compiled together match like each one separately.
     if pairs.iter().all(|(name, _)| name == "cluster") {
         let cluster = |name: &&str| {
             let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{name}");

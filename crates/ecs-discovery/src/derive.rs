@@ -1,6 +1,6 @@
 //! From what is known to what is scraped: every container becomes targets, or a finding, or did not opt in.
 //!
-//! Never fails, and looks at one task at a time: nothing about one task changes what another becomes, and one task publishes no more
+//! Never fails, and looks at one task at a time: no task affects the targets of another, and one task publishes no more
 //! than a fixed number of bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,10 +54,11 @@ pub struct Derived {
     pub findings: Vec<Finding>,
 }
 
-/// Bytes that one task may publish in all. A definition has up to 64 KiB, and each of its targets could say all of it again.
+/// The maximum number of bytes that one task may publish. A definition has up to 64 KiB, and each of its targets could
+/// repeat all of it.
 const TASK_BYTES: usize = 1024 * 1024;
 
-/// Documents that a target is in: a target file, and the list that is served.
+/// The number of documents that contain a target: a target file, and the list that is served.
 const DOCUMENTS: usize = 2;
 
 /// Works out the targets and findings of tasks.
@@ -217,9 +218,9 @@ fn running(task: &Task, name: &str) -> Result<usize, Problem> {
     }
 }
 
-/// What the containers of a task that were examined so far have taken.
+/// The addresses and bytes that the containers of a task examined so far use.
 struct Taken<'a> {
-    /// What is scraped already, and of which container.
+    /// The addresses that are scraped already, with their container.
     places: BTreeMap<ScrapeEndpoint, &'a str>,
     /// Bytes that are left in one document.
     room: usize,
@@ -241,11 +242,12 @@ impl<'a> Taken<'a> {
             let place = self.free(endpoint, reached)?;
             let origin = origin(at, reached, &scrape, &rules.tags_to_labels);
             let target = Target { endpoint: place, interval: endpoint.interval.clone(), origin };
-            // Nothing is measured after the first that does not fit, so that the work follows the bytes that are published.
+            // After the first endpoint that does not fit nothing is measured, so the work is proportional to the
+            // published bytes.
             is_full = is_full || !self.fits(&target, &mut too_long);
             if is_full {
                 let detail = format!(
-                    "its task would publish more than {TASK_BYTES} bytes; name fewer endpoints, or less in labels and tags"
+                    "its task would publish more than {TASK_BYTES} bytes; use fewer endpoints, or shorter labels and tags"
                 );
                 return Err(Problem::new(Reason::InvalidEndpoint, detail));
             }
@@ -278,7 +280,7 @@ impl<'a> Taken<'a> {
         }
     }
 
-    /// Takes the room for a target if there is enough, and notes which of its labels are too long.
+    /// Reserves the bytes of a target if there are enough, and records which of its labels are too long.
     fn fits(&mut self, target: &Target, too_long: &mut BTreeSet<String>) -> bool {
         let labels = target.all_labels();
         let Some(room) = self.room.checked_sub(groups::size(target, &labels)) else { return false };
@@ -288,7 +290,7 @@ impl<'a> Taken<'a> {
     }
 }
 
-/// A warning of labels that are published in part, or left out.
+/// A warning about labels that are cut or left out.
 fn shortened(labels: &BTreeSet<String>) -> Option<String> {
     let first = labels.first()?;
     let others = match labels.len() - 1 {

@@ -55,7 +55,7 @@ impl Filter {
         Ok(filter)
     }
 
-    /// What is asked for of that snapshot.
+    /// The selection of that snapshot.
     pub fn select(&self, snapshot: &Snapshot) -> Selection {
         self.scopes(snapshot).filter_map(|scope| self.part(&scope.derived)).collect()
     }
@@ -95,13 +95,13 @@ impl Filter {
         (!chosen.is_empty()).then(|| of_part((!all).then_some(chosen)))
     }
 
-    /// Whether the targets of that cluster are asked for.
+    /// Whether the filter selects the targets of that cluster.
     pub fn selects(&self, cluster: &ClusterArn) -> bool {
         Matcher::new(self).matches(cluster)
     }
 }
 
-/// A filter whose patterns are compiled, to be tried on many clusters.
+/// A filter with compiled patterns, for matching many clusters.
 struct Matcher<'a> {
     accounts: Vec<Glob>,
     regions: Vec<Glob>,
@@ -137,8 +137,8 @@ impl<'a> Matcher<'a> {
     }
 }
 
-/// A pattern. One that is longer than a text is not tried on it; so a text of *n* characters takes at most *n*²/4 steps,
-/// and about *n* unless it repeats itself.
+/// A pattern. It is not tried on texts that are shorter than it, so a text of *n* characters takes at most *n*²/4
+/// steps, and about *n* unless it is repetitive.
 struct Glob {
     pattern: WildMatch,
     /// The fewest characters that can match.
@@ -152,7 +152,7 @@ impl Glob {
     }
 
     fn matches(&self, text: &str) -> bool {
-        // There are no more characters than bytes.
+        // A text has at most as many characters as bytes.
         self.least <= text.len() && self.pattern.matches(text)
     }
 }
@@ -165,18 +165,19 @@ fn any_matches(patterns: &[Glob], text: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
 }
 
-/// What a filter selects of one snapshot: the results of some scopes, and of each all intervals or some.
+/// The part of a snapshot that a filter selects: the results of some scopes, each with all intervals or some.
 ///
-/// Filters that select the same, in whatever words, make equal selections; so does one filter of two snapshots, as long as
-/// nothing that it selects was derived again. Equal selections make equal bytes. They are compared by reference.
+/// Filters that select the same targets make equal selections, whatever their text. So does one filter for two
+/// snapshots, as long as none of the selected scopes was derived again. Equal selections render to equal bytes. They
+/// are compared by reference.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Selection(Arc<[Part]>);
 
-/// Something of one scope: never nothing.
+/// The selected part of one scope; never empty.
 #[derive(Clone, Debug)]
 struct Part {
     derived: Arc<Derived>,
-    /// None for all that its targets have.
+    /// `None` for all intervals of its targets.
     intervals: Option<BTreeSet<Interval>>,
 }
 
@@ -198,7 +199,7 @@ impl Selection {
         })
     }
 
-    /// Whether a selection is one of this snapshot too: nothing that it selects was derived again since.
+    /// Whether a selection also belongs to this snapshot: none of its scopes was derived again since.
     pub fn of(snapshot: &Snapshot) -> impl Fn(&Self) -> bool {
         let results: BTreeSet<_> =
             snapshot.scopes.values().map(|scope| Arc::as_ptr(&scope.derived)).collect();

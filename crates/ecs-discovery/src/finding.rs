@@ -1,7 +1,7 @@
 //! Why an opted-in container is not scraped, and what else its owner should know.
 //!
-//! What a task definition says is quoted in part only, and warnings of one container are few: however long its texts
-//! are, its findings have room in a log.
+//! Texts of a task definition are quoted in part only, and the warnings of a container are limited, so that its
+//! findings fit in a log however long its texts are.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -117,13 +117,13 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Characters of a text that a sentence quotes. The names that ECS accepts are no longer than 255.
+/// The number of characters that a sentence quotes. The names that ECS accepts have at most 255.
 const QUOTED: usize = 256;
 
-/// Warnings of one container. More are the same mistake many times over, and are only counted.
+/// The number of warnings of one container. More are repetitions of the same mistake, and are only counted.
 const WARNINGS: usize = 8;
 
-/// As much of a text from outside as a sentence quotes.
+/// The part of an external text that a sentence quotes.
 pub fn brief(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
@@ -131,7 +131,7 @@ pub fn brief(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Each warning once, and the number of those that are left out.
+/// Each warning once, and the number of omitted ones.
 pub(crate) fn few(mut warnings: Vec<String>) -> Vec<String> {
     let mut told = BTreeSet::new();
     warnings.retain(|warning| told.insert(warning.clone()));

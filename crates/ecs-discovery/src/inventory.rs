@@ -52,12 +52,12 @@ struct ScopeFacts {
     cluster: Arc<Cluster>,
     /// Whether DescribeClusters has answered for it, so that its tags are known.
     described: bool,
-    /// Whether AWS has named it to this process, so that it is of the account that the credentials are of.
+    /// Whether AWS has named it to this process, which proves that it belongs to the account of the credentials.
     confirmed: bool,
     tasks: BTreeMap<TaskArn, KnownTask>,
-    /// When its tags were last asked for.
+    /// When its tags were last requested.
     tags_asked: Duration,
-    /// The turns of its settled tasks, and those of its container instances.
+    /// The recheck schedules of its settled tasks and of its container instances.
     task_round: Round,
     instance_round: Round,
     /// Whether some task lacked a fact when the scope was last concluded, or it was held since: what came in
@@ -69,7 +69,7 @@ struct ScopeFacts {
 struct KnownTask {
     task: Arc<Task>,
     settled: bool,
-    /// Why the last answer about it was not taken, if so: it is described again at each refresh.
+    /// Why the last answer about it was not accepted, if so: it is described again at each refresh.
     partial: Option<Box<str>>,
     described: Duration,
     /// The refresh in which a listing last had it.
@@ -99,7 +99,7 @@ impl ScopeFacts {
 }
 
 impl KnownTask {
-    /// Whether it is not described at every refresh, but when it has its turn. The refresh is one that lists it.
+    /// Whether it is described on its recheck schedule and not at every refresh. It must be listed in this refresh.
     fn has_turns(&self, refresh: u64) -> bool {
         self.settled && self.listed == refresh
     }
@@ -116,7 +116,7 @@ struct Facts<K, V> {
 struct Fact<V> {
     value: V,
     used: Duration,
-    /// When AWS last said what it is, or that it knows no such thing.
+    /// When AWS last described it, or said that it does not exist.
     asked: Duration,
 }
 
@@ -143,7 +143,7 @@ impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
         !self.known.contains_key(key) && !self.failed.get(key).is_some_and(refused)
     }
 
-    /// Whether that is news. What is as it was stays the very same: targets share it.
+    /// Stores a fact; returns whether it changed. An unchanged fact keeps its allocation, which targets share.
     fn learn(&mut self, key: K, value: V, now: Duration) -> bool {
         self.failed.remove(&key);
         match self.known.get_mut(&key) {
@@ -162,7 +162,8 @@ impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
         }
     }
 
-    /// Takes note that a fact could not be had. One that is known stays, and has had its turn if asking again is no use.
+    /// Records that a fact could not be read. A known fact stays; if a retry would not help, its recheck counts as
+    /// done.
     fn fail(&mut self, key: K, failure: Failure, now: Duration) {
         if !failure.may_pass() {
             self.touch(&key, now);
@@ -170,18 +171,19 @@ impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
         self.failed.insert(key, (failure, now));
     }
 
-    /// Takes note that AWS was asked; returns whether the fact is known.
+    /// Records that AWS was asked; returns whether the fact is known.
     fn touch(&mut self, key: &K, now: Duration) -> bool {
         let fact = self.known.get_mut(key);
         fact.map(|fact| fact.asked = now).is_some()
     }
 
-    /// When a known fact was last asked for, unless that was just now.
+    /// When a known fact was last requested, unless in this refresh.
     fn asked_before(&self, key: &K, now: Duration) -> Option<Duration> {
         self.known.get(key).map(|fact| fact.asked).filter(|asked| *asked != now)
     }
 
-    /// What was used when that was last looked at, at `collected`, and when it was last asked for, unless that was just now.
+    /// The facts that were in use at the last collection, at `collected`, and when they were last requested, unless in
+    /// this refresh.
     fn in_use(&self, collected: Duration, now: Duration) -> Vec<(Duration, K)> {
         let in_use = self.known.iter().filter(|(_, fact)| fact.used >= collected && fact.asked != now);
         in_use.map(|(key, fact)| (fact.asked, key.clone())).collect()
@@ -210,7 +212,7 @@ pub struct TaskView<'a> {
     pub definition: Definition<'a>,
     /// Where it runs.
     pub placement: Placement<'a>,
-    /// Why the task is as it was before AWS's last answer about it, if so.
+    /// Why AWS's last answer about the task was not accepted, if so.
     pub partial: Option<&'a str>,
 }
 
@@ -263,7 +265,7 @@ impl Inventory {
         [self.definitions.known.len(), self.container_instances.known.len(), self.hosts.known.len()]
     }
 
-    /// Whether AWS denies something that this operation is to be asked for.
+    /// Whether AWS denies an item that this operation is to request.
     pub fn is_denied(&self, operation: &str) -> bool {
         self.denials.any_of(operation)
     }

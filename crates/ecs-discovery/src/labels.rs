@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Bytes of a label's value, and of the key that a label is named by. AWS's own limits are 256 characters for a tag and none for a docker
-/// label; relabelling rules are written for values far shorter than this.
+/// The maximum number of bytes of a label's value, and of the key in a label's name. AWS's own limits are 256
+/// characters for a tag and none for a docker label; relabelling rules are written for far shorter values.
 pub const VALUE_BYTES: usize = 4096;
 
 /// A label, or with a trailing `_` the prefix of a family of labels.
@@ -122,8 +122,8 @@ impl fmt::Debug for Labels<'_> {
     }
 }
 
-/// Collects labels; of two with one name, the first stays. Values are cut at [`VALUE_BYTES`], and a label whose key is longer is
-/// left out.
+/// Collects labels; of two with the same name, the first is kept. Values are cut at [`VALUE_BYTES`], and a label with a
+/// longer key is left out.
 pub(crate) struct LabelsBuilder<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     too_long: Vec<Cow<'a, str>>,
@@ -179,7 +179,7 @@ impl<'a> LabelsBuilder<'a> {
         &self.too_long
     }
 
-    /// The names and values as they are; of names that are there twice, both.
+    /// The names and values, including duplicate names.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (&**name, &**value))
     }

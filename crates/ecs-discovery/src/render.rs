@@ -26,7 +26,7 @@ pub fn clipped(text: &str) -> String {
     format!("{}{more}", printable(&text[..end]))
 }
 
-/// The same JSON, in which what is [printable] in strings is all there is: a parser reads the same values.
+/// The same JSON, with everything but [printable] characters in strings escaped: a parser reads the same values.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     // JSON itself escapes the line breaks within strings.
     let stays = |c: char| c == '\n' || is_seen(c);

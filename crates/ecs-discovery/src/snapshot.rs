@@ -28,10 +28,9 @@ pub struct Scope {
     pub standing: Standing,
     /// When it was last heard, as a duration since the moment that all times here count from; zero if it never was.
     pub heard: Duration,
-    /// Whether it could not be heard at the last refresh because AWS denies it to the credentials, as long as nobody
-    /// changes that.
+    /// Whether it could not be read at the last refresh because AWS denies access; this lasts until the policy changes.
     pub denied: bool,
-    /// When the first of the refreshes was that failed to read it since; `None` if it was read at the last one.
+    /// The time of the first refresh that failed to read it since; `None` if the last one read it.
     pub failing: Option<Duration>,
 }
 
@@ -80,8 +79,8 @@ impl Scope {
         Self { derived: self.derived.clone(), standing, heard: self.heard, failing, denied: false }
     }
 
-    /// The scope as it is published: emptied if refreshes failed to read it for longer than `max_staleness`. The time in
-    /// which nobody tried does not count.
+    /// The scope as it is published: emptied if refreshes failed to read it for longer than `max_staleness`. Time
+    /// without refreshes does not count.
     pub fn published(&self, now: Duration, max_staleness: Duration) -> Self {
         let why = match &self.standing {
             Standing::Held(why) => why.clone(),
@@ -210,11 +209,11 @@ pub enum ScopeChange<'a> {
     HeardAgain,
     /// It could not be heard, and keeps what it came to.
     Held(&'a str),
-    /// AWS denies it. It keeps what it came to, if anything is known of it.
+    /// AWS denies access to it. It keeps its targets, if it was read before.
     Denied {
         /// AWS's answer.
         why: &'a str,
-        /// Whether it was ever heard.
+        /// Whether it was ever read.
         known: bool,
     },
     /// It could not be heard for so long that it was emptied.

@@ -1,5 +1,5 @@
-//! What the lists of `/sd` take in memory, and who gets one, while tasks change and clients ask for many lists, or read
-//! theirs slowly.
+//! Measures the memory of the lists of `/sd`, and which clients get one, while tasks change and clients request many
+//! lists, or read slowly.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod program;

@@ -91,7 +91,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(4 * 60);
 /// The SDK's standard number. More only adds load to an AWS that is in trouble: the next refresh is the better retry.
 const ATTEMPTS: u32 = 3;
 
-/// The services that are asked, by their ids in configuration files.
+/// The services that the program calls, by their ids in configuration files.
 const SERVICES: [&str; 4] = ["ECS", "EC2", "SSM", "STS"];
 
 /// One account in one region.
@@ -125,8 +125,8 @@ impl Aws {
     /// Reads the environment and the configuration files as every AWS program does: profiles, SSO,
     /// `credential_process`, web identity, the task's role, the instance's role.
     ///
-    /// Without `http` the SDK's own client is used, which honours the proxy variables. A value in the files that cannot be
-    /// used is a mistake.
+    /// Without `http` the SDK's own client is used, which honours the proxy variables. An invalid value in the files is
+    /// a mistake.
     pub async fn load(http: Option<SharedHttpClient>, environment: &Environment) -> Result<Self, Mistakes> {
         let (http, trusting) = match http {
             Some(http) => (http, None),
@@ -177,14 +177,14 @@ impl Aws {
         aws.with_sts(None, [])
     }
 
-    /// Has STS asked in `chosen`, else in the region that the environment names, else in the first of `configured` that
-    /// is usable. For sources of other partitions than that region's the last counts too.
+    /// Calls STS in `chosen`, else in the region that the environment names, else in the first of `configured` that is
+    /// usable. Sources in another partition than that region use the first usable of `configured` too.
     pub fn with_sts<'a>(self, chosen: Option<&str>, configured: impl IntoIterator<Item = &'a str>) -> Self {
         let sts = StsRegions::by_partition(chosen.into_iter().chain(self.default_region()), configured);
         Self { sts, ..self }
     }
 
-    /// Where STS is asked for a source in this region.
+    /// The regions in which STS is called for a source in this region.
     fn sts_regions(&self, region: &str) -> StsRegions {
         let regions = self.sts.iter().find(|regions| regions.are_of_partition(region));
         regions.cloned().unwrap_or_else(|| StsRegions::one(region))
@@ -205,8 +205,8 @@ impl Aws {
         self.budget.draw(share);
     }
 
-    /// Reads again what is renewed outside of this process: all credentials before they are used the next time, and the
-    /// certificate authorities. The region that the environment names stays that of the start.
+    /// Reads again what other processes renew: all credentials before their next use, and the certificate authorities.
+    /// The region that the environment names is read at the start only.
     pub fn read_again(&self) {
         self.reloads.add();
         self.trusting.as_ref().map(Trusting::read_again);
@@ -228,22 +228,21 @@ impl Aws {
     }
 }
 
-/// The settings and the default chain of credentials, as they are read at the start and, for the credentials, again
-/// later.
+/// The settings, which are read at the start, and the default chain of credentials, which is read again later.
 fn loader(http: SharedHttpClient, environment: Env) -> ConfigLoader {
     let loader = aws_config::defaults(behavior()).env(environment).http_client(http);
     loader.retry_config(retries()).timeout_config(timeouts())
 }
 
 impl fmt::Debug for Aws {
-    /// The configuration would show the environment, keys included.
+    /// The configuration's own output would include the environment with its keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Aws").field("region", &self.default_region()).finish_non_exhaustive()
     }
 }
 
-/// The SDK takes an endpoint that is no URL with an assertion or ignores it, and a region that is none fails every request. In
-/// the environment both are checked already, so that what is found here is a profile's.
+/// The SDK panics on an endpoint that is not a URL, or ignores it, and an invalid region fails every request. The
+/// environment's values are checked already, so an error found here is a profile's.
 fn check(config: &SdkConfig) -> Result<(), Mistakes> {
     let region = config.region().map(|region| config::region(region.as_ref()));
     let region = region.and_then(Result::err).map(|problem| format!("region of the AWS profile: {problem}"));

@@ -20,7 +20,7 @@ use crate::telemetry::metrics::Metrics;
 pub struct Published {
     /// What all scopes came to; never changed, only replaced.
     pub snapshot: Arc<Snapshot>,
-    /// Whether every scope was heard at its last refresh, except those to which AWS denies access.
+    /// Whether every scope was read at its last refresh, except those to which AWS denies access.
     pub complete: bool,
     /// Counts the publications; 0 before the first.
     pub number: u64,
@@ -28,21 +28,21 @@ pub struct Published {
     pub took: Duration,
     /// What is known of each source, once each has been refreshed.
     pub facts: Option<Facts>,
-    /// Which facts these are.
+    /// The revision of the facts.
     pub revision: Option<Revision>,
     /// How far everything was read.
     pub reading: Arc<Reading>,
-    /// Whether it holds targets of another selection, which stay because this one finds none.
+    /// Whether it contains targets of a previous selection, which stay because the current one finds none.
     pub keeps_deselected: bool,
 }
 
-/// What is to be published once it is saved.
+/// A publication that is not saved yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) published: Published,
-    /// Whose it is: there may be another publisher by the time.
+    /// The number of its publisher: another one may have taken over meanwhile.
     pub(crate) publisher: u64,
-    /// Of each source, whether it was all heard, and whether something of it is known.
+    /// For each source, whether it was read in full, and whether any of its facts are known.
     pub(crate) sources: Vec<(bool, bool)>,
 }
 
@@ -67,7 +67,7 @@ pub struct SourceStanding {
     pub took: Duration,
     /// When the last refresh ended.
     pub refreshed: Option<Duration>,
-    /// When the last refresh ended that read all of it.
+    /// The end of the last refresh that read the whole source.
     pub completed: Option<Duration>,
     /// Whether something of it is published, from a refresh or from the process before.
     pub is_known: bool,
@@ -118,7 +118,7 @@ impl SourceStanding {
     }
 
     pub(crate) fn know(&mut self, heard: &Heard) {
-        // What is known was of another account, and of this one nothing may be.
+        // The known facts belong to another account; there may be none of this one.
         if self.role.is_none() && !heard.foreign.is_empty() {
             self.account = None;
         }
@@ -135,7 +135,7 @@ pub struct Outlet {
     pub(crate) sources: watch::Sender<Vec<SourceStanding>>,
     configuration: watch::Sender<Vec<(String, String)>>,
     intervals: watch::Sender<Intervals>,
-    /// Counts the publishers; the last is the one whose sources are shown.
+    /// The number of publishers so far; the sources of the last one are shown.
     publishers: Arc<AtomicU64>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
@@ -163,7 +163,7 @@ pub struct Board {
 }
 
 impl Outlet {
-    /// An empty one, whose times are read from this clock.
+    /// An empty board whose times come from this clock.
     pub fn timed_by(clock: Clock) -> Self {
         let (published, sources, configuration, intervals, publishers) = Default::default();
         let metrics = Metrics::new(clock.clone());
@@ -187,7 +187,7 @@ impl Outlet {
         self.intervals.send_replace(intervals);
     }
 
-    /// Makes room for a publisher's sources in place of those of the one before. Returns the publisher's number.
+    /// Replaces the sources of the previous publisher by those of a new one. Returns the new publisher's number.
     pub(crate) fn begin(&self, standings: Vec<SourceStanding>) -> u64 {
         let mut number = 0;
         self.sources.send_modify(|sources| {
@@ -203,11 +203,11 @@ impl Outlet {
         number
     }
 
-    /// Puts up what is published from now on.
+    /// Replaces the current publication.
     pub(crate) fn publish(&self, pending: Pending) {
         let Pending { published, publisher, sources } = pending;
         self.published.send_replace(published);
-        // After the snapshot, so that who sees this first sees that snapshot then, or a newer one.
+        // After the snapshot, so that a reader that sees this first then sees that snapshot, or a newer one.
         self.sources.send_modify(|standings| {
             if self.publishers.load(Ordering::Relaxed) == publisher {
                 for (standing, (is_complete, is_known)) in standings.iter_mut().zip(sources) {

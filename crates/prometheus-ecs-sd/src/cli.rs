@@ -40,7 +40,7 @@ const EXIT_NOT_SCRAPED: u8 = 4;
 /// Nearly all time is spent waiting for AWS; a second worker keeps signals and sinks going while a big answer is read.
 const WORKERS: usize = 2;
 
-/// What the variables of the options begin with.
+/// The prefix of the options' environment variables.
 const VARIABLES: &str = "PROMETHEUS_ECS_SD_";
 
 const ENVIRONMENT_HELP: &str = "\
@@ -127,7 +127,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::CheckConfig(_)) => check_config::run(layers),
         Some(Command::Generate(arguments)) => generate::run(&arguments.clone(), layers),
     };
-    // A panic is in the log.
+    // The panic is already in the log.
     caught(run).unwrap_or(ExitCode::FAILURE)
 }
 
@@ -198,9 +198,9 @@ fn failure(error: &std::io::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The command line with an environment variable for every option; a blank variable counts as unset. The demo takes only
-/// those for its log: what is set for a real account's files must not reach it. An explanation takes those too that say
-/// what becomes a target.
+/// The command line with an environment variable for every option; a blank variable counts as unset. The demo reads
+/// only the variables for its log: settings for a real account's files must not reach it. `explain` also reads the
+/// variables that decide what becomes a target.
 fn command() -> clap::Command {
     fn with_variable(option: Arg) -> Arg {
         match option.get_long() {

@@ -1,8 +1,8 @@
-//! The program's clock: moments, which only go forward, and the time of day that is shown for a moment.
+//! The program's clock: monotonic moments, and the time of day that is displayed for a moment.
 //!
 //! Ages, pauses and the order of events are computed from moments, which follow the monotonic clock. The system's clock
-//! may be set at any time: a machine boots with a wrong one and corrects it, or wakes from a suspend. So the time
-//! of day is never stored: it is worked out for each answer, from the system's clock as it is then and the moment's age.
+//! may be set at any time: a machine boots with a wrong one and corrects it, or wakes from a suspend. So the time of
+//! day is never stored: each answer computes it from the current system clock and the moment's age.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// By how much the two clocks must differ before it shows: more than what lies between the reading of one and the other.
+/// The difference of the two clocks from which displayed times change: more than the time between the reads of both
+/// clocks.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Where a clock reads the time of day.
+/// The source of the time of day.
 type System = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// Counts moments, as durations since the Unix epoch by the system's clock as it was at the start.
+/// Measures moments, as durations since the Unix epoch according to the system's clock at the start.
 #[derive(Clone)]
 pub struct Clock {
     start: Duration,
@@ -25,28 +26,28 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts now; the time of day is the system's.
+    /// Starts now, with the system's time of day.
     pub fn new() -> Self {
         Self::following(SystemTime::now)
     }
 
-    /// Starts now; the time of day is what `system` says.
+    /// Starts now, with the time of day from `system`.
     pub fn following(system: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self { start: since_epoch(system()), begun: Instant::now(), system: Arc::new(system) }
     }
 
-    /// The moment that it is now.
+    /// The current moment.
     pub fn now(&self) -> Duration {
         self.start + self.begun.elapsed()
     }
 
-    /// Both clocks as they are now.
+    /// Reads both clocks.
     pub fn read(&self) -> Reading {
         Reading { now: self.now(), system: since_epoch((self.system)()) }
     }
 }
 
-/// Both clocks as they were read together.
+/// Both clocks, read together.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     now: Duration,
@@ -64,10 +65,10 @@ impl Reading {
         self.now.saturating_sub(moment)
     }
 
-    /// The time of day of a moment, since the Unix epoch; that of the reading for a moment after it.
+    /// The time of day of a moment, since the Unix epoch; for a moment after the reading, that of the reading.
     ///
-    /// As long as the system's clock is not set by [`STEP`] or more, a moment has the same time of day in each reading, so
-    /// that a published timestamp does not tremble.
+    /// As long as the system's clock is not set by [`STEP`] or more, a moment has the same time of day in each reading,
+    /// so that published timestamps are stable.
     pub fn time_of_day(&self, moment: Duration) -> Duration {
         let moment = moment.min(self.now);
         match self.system.abs_diff(self.now) {
@@ -121,7 +122,7 @@ mod tests {
         assert_eq!(check(0), (60, 0));
         // A machine that was suspended for an hour: the monotonic clock stood still.
         assert_eq!(check(1060 + 3600), (60, 1000 + 3600));
-        // A moment that a file of the future names is now.
+        // A moment in the future, from a file, is displayed as now.
         let reading = clock.read();
         assert_eq!(reading.time_of_day(Duration::MAX), reading.time_of_day(clock.now()));
     }

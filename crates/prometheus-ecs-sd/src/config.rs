@@ -42,7 +42,7 @@ pub struct Config {
     pub file_layout: Layout,
     /// Where HTTP is served, if anywhere.
     pub listen: Option<Listen>,
-    /// Host names of that server, besides those that it knows; in lower case.
+    /// Additional host names of the HTTP server, in lower case.
     pub allowed_hosts: BTreeSet<String>,
     /// Who may in there, as this file says; everyone without one.
     pub web_config_file: Option<PathBuf>,
@@ -50,19 +50,19 @@ pub struct Config {
     pub enable_lifecycle: bool,
     /// Whether to end after one refresh.
     pub once: bool,
-    /// Whether another selection that finds nothing takes away what the one before had found.
+    /// Whether a changed selection without targets removes the targets of the previous selection.
     pub allow_empty: bool,
     /// What outlasts the process, if anything is to.
     pub state_file: Option<PathBuf>,
     /// From one refresh to the next.
     pub interval: Duration,
-    /// Within which every settled task, and what else AWS can change, is asked for again.
+    /// The time within which every settled task, and every other fact that can change, is read again.
     pub recheck_interval: Duration,
     /// How long a scope may go unheard until its targets are let go.
     pub max_staleness: Duration,
     /// Whose containers; at least one, and no two that have a source in common.
     pub accounts: Vec<Account>,
-    /// Where STS is asked, unless where the environment says.
+    /// The region of STS; `None` for the environment's.
     pub sts_region: Option<String>,
     /// How much of AWS's request limits may be used.
     pub api_share: Share,
@@ -235,7 +235,7 @@ pub(crate) fn listen(given: Option<&str>) -> Result<Option<Listen>, String> {
 /// The longest name in DNS, as text.
 const HOST_NAME_BYTES: usize = 253;
 
-/// A name as a browser sends it, so that one in another script is in its ASCII form.
+/// A name as a browser sends it; names in other scripts are in their ASCII form.
 fn allowed_host(text: &str) -> Result<String, String> {
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     let is_label = |label: &str| {
@@ -262,7 +262,7 @@ fn values(given: &[String]) -> impl Iterator<Item = &str> {
     given.iter().map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-/// Whose containers become which targets, and where STS is asked: what the options say of that alone.
+/// The options that decide which containers become which targets, and the region of STS.
 pub(crate) fn targets(
     arguments: &RunArgs,
     file: Option<FileLayer>,

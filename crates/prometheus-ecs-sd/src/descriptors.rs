@@ -1,7 +1,7 @@
-//! File descriptors: how many the system allows, and how many connections may take of them.
+//! File descriptors: the system's limit, and how many of them connections may use.
 //!
-//! A connection that finds none fails, and so does a file that is to be written. So connections have limits whose sum is
-//! less than what there is: the rest is for files, and nothing that connects can take it.
+//! Without a free descriptor, connections and file writes fail. So the sum of all connection limits is below the
+//! system's limit: the rest is for files, and connections cannot use it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -9,38 +9,38 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// credentials three, and no more than two files are written at a time. The rest is for looking up names.
 const RESERVED: usize = 64;
 
-/// Of a system that allows few, no more than this share is reserved.
+/// If the system's limit is low, no more than this share is reserved.
 const RESERVED_SHARE: usize = 4;
 
-/// Clients' connections: more than any number of Prometheus servers and people needs, and little enough to cost nothing.
+/// The most client connections: more than Prometheus servers and people need, and few enough to be cheap.
 const CLIENTS: usize = 1024;
 
-/// A request can hold two for a while: an address of each version of IP is tried, and a new connection is made while one
-/// becomes free.
+/// A request can use two for a while: it tries an address of each IP version, and a new connection may be opened while
+/// another becomes free.
 const OF_A_REQUEST: usize = 2;
 
-/// Hosts of AWS: each of forty regions has those of ECS, EC2, Systems Manager and STS.
+/// The number of AWS hosts: ECS, EC2, Systems Manager and STS in each of forty regions.
 const HOSTS: usize = 4 * 40;
 
-/// Questions of one operation that a source asks at a time; more connections are seldom used again.
+/// The concurrent requests of one operation of a source; more idle connections are rarely used again.
 const IDLE_PER_HOST: usize = 8;
 
-/// More than any system needs, where it allows any number.
+/// More than any system needs; used if the system has no limit.
 const MOST: usize = 1 << 20;
 
-/// How many connections there may be.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptors {
-    /// From clients, over HTTP.
+    /// Connections of HTTP clients.
     pub(crate) clients: usize,
-    /// Requests to AWS at a time.
+    /// Concurrent requests to AWS.
     pub(crate) requests: usize,
-    /// Connections that are kept to one of AWS's hosts until they are used again.
+    /// Idle connections that are kept for each AWS host.
     pub(crate) idle_per_host: usize,
 }
 
 impl Descriptors {
-    /// Raises the limit to what is allowed, as Go's programs do, and shares it out.
+    /// Raises the limit to the system's maximum, as Go programs do, and divides it.
     pub(crate) fn raised() -> Self {
         let mut limit = getrlimit(Resource::Nofile);
         if limit.current != limit.maximum {

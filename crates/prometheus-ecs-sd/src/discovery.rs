@@ -28,8 +28,8 @@ use crate::telemetry::panics::caught;
 pub enum Outcome {
     /// Everything was heard and written.
     Complete,
-    /// Files were written, but some account, region or cluster could not be heard, or nothing was found where there were
-    /// targets before, which stay.
+    /// Files were written, but some account, region or cluster could not be read, or a changed selection has no targets
+    /// and the previous ones stay.
     Incomplete,
     /// Nothing could be written.
     Nothing,
@@ -44,7 +44,7 @@ pub struct Discovery {
     progress: Arc<Progress>,
     poller: Poller,
     publisher: Publisher,
-    /// What is to be saved and then shown.
+    /// The publication that is to be saved and then shown.
     pending: watch::Sender<Pending>,
     /// What a process before this one has saved.
     before: Option<State>,
@@ -71,7 +71,8 @@ impl Discovery {
         let pending = watch::Sender::default();
         let known = before.as_ref().and_then(|before| before.revision);
         let files = Files::begin(config, &outlet, &pending, known);
-        // HTTP has served what is saved, unless the state file says that there was something newer, or the files do.
+        // HTTP has served the saved publication, unless the state file or the target files say that there was a newer
+        // one.
         let is_newest = before.as_ref().is_some_and(|before| before.is_newest && before.revision.is_some());
         let past = Past::of(is_newest && files.are_known);
         let publisher =
@@ -90,7 +91,7 @@ impl Discovery {
         })
     }
 
-    /// Which accounts, regions and clusters are looked at, for people.
+    /// The selected accounts, regions and clusters, for the log.
     pub fn sources(&self) -> String {
         let source = |(standing, clusters): (SourceStanding, ClusterSelection)| {
             let patterns: Vec<_> = clusters.patterns().iter().map(ClusterPattern::as_str).collect();
@@ -166,7 +167,7 @@ impl Discovery {
     }
 }
 
-/// Whether all was heard that was asked for: a cluster that AWS denies was, if it is selected by its name.
+/// Whether everything was read that was asked for. A denied cluster counts as asked for if it is selected by name.
 fn is_complete(published: &Published, config: &Config) -> bool {
     let is_named = |cluster| config.accounts.iter().any(|account| account.clusters.names(cluster));
     let mut scopes = published.snapshot.scopes.iter();
@@ -213,7 +214,7 @@ fn terms(config: &Config) -> Terms {
     Terms { max_staleness: config.max_staleness, allow_empty: config.allow_empty }
 }
 
-/// What writes the state file and the target files, and what it was made for.
+/// The tasks that write the state file and the target files, and their configuration.
 #[derive(Debug)]
 struct Files {
     settings: FileSettings,
@@ -221,7 +222,7 @@ struct Files {
     end: Option<(oneshot::Sender<()>, oneshot::Sender<()>)>,
     saver: JoinHandle<Saver>,
     task: JoinHandle<Option<Wrote>>,
-    /// Whether all was known that the target files held.
+    /// Whether the process knew everything that the target files contained.
     are_known: bool,
 }
 
@@ -242,7 +243,7 @@ impl FileSettings {
 }
 
 impl Files {
-    /// Saves and writes what is published from now on, which goes on after the revision `known`.
+    /// Saves and writes all publications from now on, which continue after the revision `known`.
     fn begin(
         config: &Config,
         outlet: &Outlet,
@@ -262,7 +263,7 @@ impl Files {
         let (end_of_saver, saver_ended) = oneshot::channel::<()>();
         let (end_of_files, files_ended) = oneshot::channel();
         let (mut unsaved, mut published) = (pending.subscribe(), outlet.board().published);
-        // The new files need not wait for what is not published yet.
+        // The new files need not wait for later publications.
         if unsaved.borrow().published.number > published.borrow().number {
             unsaved.mark_changed();
         }
@@ -281,7 +282,7 @@ impl Files {
         }
     }
 
-    /// Waits for what is being written. Returns which facts were last published.
+    /// Waits for the current writes. Returns the revision of the facts that were last published.
     async fn end(&mut self) -> Revision {
         self.end = None;
         let saver = (&mut self.saver).await.expect("panics are caught in it");
@@ -290,7 +291,7 @@ impl Files {
     }
 }
 
-/// Returns what the last write of the target files came to, if there was any.
+/// Returns the result of the last write of the target files, if there was any.
 async fn write_files(
     mut files: Option<FileSd>,
     mut published: watch::Receiver<Published>,

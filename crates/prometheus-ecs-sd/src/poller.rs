@@ -43,7 +43,7 @@ pub struct Poller {
     sources: Vec<Polled>,
     settings: Arc<Settings>,
     interval: Duration,
-    /// What is known of clusters that are not looked at any more, and is published until all others were read.
+    /// Facts of clusters that are no longer selected; they are published until all others were read.
     leaving: BTreeMap<String, Saved>,
 }
 
@@ -91,7 +91,7 @@ struct Polled {
     is_own: bool,
     clusters: ClusterSelection,
     facts: Option<Known>,
-    /// Whether the last refresh heard all of it.
+    /// Whether the last refresh read the whole source.
     complete: bool,
     /// What was known after the last refresh, whatever the one that is going on comes to, and when that held; `None`
     /// before there was any.
@@ -157,9 +157,9 @@ pub struct Heard {
     pub scopes: BTreeMap<ClusterArn, Scope>,
     /// Whether all of it was heard.
     pub complete: bool,
-    /// Whether a definition or host could not be read, so that clusters that were heard may lack a target.
+    /// Whether a definition or host could not be read, so that clusters that were read may lack a target.
     pub partial: bool,
-    /// Clusters that were known and are of an account that these credentials are not of.
+    /// Known clusters that belong to another account than the credentials.
     pub foreign: Vec<ClusterArn>,
     /// Why its clusters could not be listed.
     pub failure: Option<Failure>,
@@ -180,7 +180,7 @@ pub enum NoSources {
     Twice(String),
 }
 
-/// A refresh of the source with this index that has ended.
+/// The result of a refresh of the source with this index.
 type Refreshed = (usize, Result<(Known, Heard), Panicked>);
 
 impl Poller {
@@ -333,8 +333,8 @@ impl Poller {
         publisher.hear(index, heard);
     }
 
-    /// A panic took with it what the refresh was given: what was saved after the refresh before takes its place, and
-    /// holds the targets.
+    /// The panic has destroyed the facts of the refresh. The facts that were saved after the refresh before replace
+    /// them and keep the targets.
     fn after_panic(&self, index: usize, panicked: &Panicked) -> (Known, Heard) {
         let (polled, settings) = (&self.sources[index], &self.settings);
         let failure = Failure {
@@ -349,7 +349,7 @@ impl Poller {
         let held =
             |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.held(failure.message.clone(), now));
         let scopes = scopes.into_iter().map(held).collect();
-        // Which says since when they are held.
+        // This records since when they are kept.
         let saved = Arc::new(inventory.saved(&scopes));
         let heard = Heard {
             scopes: settings.published(&scopes),

@@ -1,8 +1,8 @@
-//! The one owner of the current snapshot: puts the sources' parts together and hands the whole over to be saved and then
+//! The single owner of the current snapshot: merges the sources' parts and passes the result on to be saved and then
 //! shown to the sinks.
 //!
-//! What another selection of regions, accounts or clusters had found stays in the snapshot until all that is selected now
-//! was read once: a changed selection is no proof that targets ended.
+//! Targets of a previous selection of regions, accounts or clusters stay in the snapshot until everything that is
+//! selected now was read once: a changed selection does not prove that targets ended.
 
 mod reading;
 mod saver;
@@ -38,9 +38,9 @@ pub struct Publisher {
     doubled: BTreeSet<ClusterArn>,
     /// The longest refresh since the last publication.
     took: Duration,
-    /// What another selection had found.
+    /// The results of a previous selection.
     leaving: BTreeMap<Arc<str>, Leaving>,
-    /// Whether it was said that it stays.
+    /// Whether it was logged that they stay.
     kept: bool,
     past: Past,
     terms: Terms,
@@ -49,32 +49,32 @@ pub struct Publisher {
     number: u64,
 }
 
-/// What one publisher leaves to the next, after a reload.
+/// What one publisher passes on to the next at a reload.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Past {
-    /// Whether the process knows all that was published before it began.
+    /// Whether the process knows everything that was published before it began.
     pub(crate) is_known: bool,
     /// Clusters that this process has read.
     read: BTreeSet<ClusterArn>,
     /// When the first refresh failed to read a cluster that was never read.
     failing: BTreeMap<ClusterArn, Duration>,
-    /// The account of each source, as far as that was said.
+    /// The account of each source, as far as it was logged.
     accounts: BTreeMap<Arc<str>, Box<str>>,
 }
 
 impl Past {
-    /// At the start of a process, which knows all that was published before or does not.
+    /// At the start of a process, which knows everything that was published before, or does not.
     pub(crate) fn of(is_known: bool) -> Self {
         Self { is_known, ..Self::default() }
     }
 }
 
-/// What the configuration says of targets that leave.
+/// The configuration of how targets leave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    /// How long refreshes may fail until targets are let go.
+    /// How long refreshes may fail until targets are removed.
     pub(crate) max_staleness: Duration,
-    /// Whether a selection that finds nothing takes away what another one had found.
+    /// Whether a selection without targets removes the targets of a previous one.
     pub(crate) allow_empty: bool,
 }
 
@@ -92,7 +92,7 @@ struct Part {
     overdue: bool,
     /// Whether its clusters were listed once.
     listed: bool,
-    /// When the first of the refreshes was that could not list them, since the last one that could.
+    /// The time of the first refresh that failed to list them since the last success.
     failing: Option<Duration>,
 }
 
@@ -113,7 +113,7 @@ impl Part {
 }
 
 impl Publisher {
-    /// For these sources; nothing is published yet. What is to be is put in `pending`.
+    /// For these sources; nothing is published yet. Publications go into `pending`.
     pub(crate) fn new(
         outlet: Outlet,
         pending: watch::Sender<Pending>,
@@ -139,7 +139,7 @@ impl Publisher {
         }
     }
 
-    /// What the next publisher has to know.
+    /// What the next publisher needs to know.
     pub(crate) fn past(&self) -> Past {
         self.past.clone()
     }
@@ -180,12 +180,12 @@ impl Publisher {
         }
     }
 
-    /// Goes on publishing what is not looked at any more, until all that is looked at was read.
+    /// Continues to publish clusters that are no longer selected, until everything that is selected was read.
     pub(crate) fn leave(&mut self, id: Arc<str>, scopes: BTreeMap<ClusterArn, Scope>, facts: Arc<Saved>) {
         self.leaving.insert(id, Leaving { scopes, facts });
     }
 
-    /// Whether anything is published that is not looked at any more.
+    /// Whether anything is published that is no longer selected.
     pub(crate) fn has_leaving(&self) -> bool {
         !self.leaving.is_empty()
     }
@@ -258,7 +258,7 @@ impl Publisher {
         self.pending.send_replace(Pending { published, publisher: self.number, sources });
     }
 
-    /// How far everything was read, with this snapshot of what is looked at.
+    /// How much was read, given this snapshot of the selected clusters.
     fn reading(&mut self, snapshot: &Snapshot) -> Reading {
         let now = self.outlet.clock.now();
         let lasts =
@@ -307,7 +307,7 @@ impl Publisher {
         }
     }
 
-    /// Ends what is not looked at any more, once its time has come, and says what and why.
+    /// Removes clusters that are no longer selected, once everything else was read, and logs which and why.
     fn let_go(&mut self, reading: &Reading) {
         let scopes = || self.leaving.values().flat_map(|leaving| &leaving.scopes);
         let targets: usize = scopes().map(|(_, scope)| scope.derived.targets.len()).sum();
@@ -399,7 +399,7 @@ impl Publisher {
     }
 }
 
-/// Warns of targets that leave because they are not looked for any more: the cluster of each is given.
+/// Warns of targets that leave because they are no longer selected, given the cluster of each.
 pub(crate) fn warn_of_deselected<'a>(reading: &Reading, clusters: impl Iterator<Item = &'a ClusterArn>) {
     let mut reasons = BTreeMap::new();
     for reason in clusters.filter_map(|cluster| reading.deselected(cluster)) {
@@ -420,7 +420,7 @@ pub(crate) fn warn_of_deselected<'a>(reading: &Reading, clusters: impl Iterator<
     }
 }
 
-/// Warns of a selection that finds nothing, while another one did.
+/// Warns of a selection without targets, if a previous one had some.
 pub(crate) fn warn_of_nothing_selected(targets: usize) {
     warn!(
         targets,

@@ -16,8 +16,8 @@ use crate::telemetry::panics::{Panicked, caught};
 /// Requests that wait while one is met; whoever finds so many waiting is told to come back.
 const WAITING: usize = 4;
 
-/// How long reading may take before the reload is given up: longer than a file is waited for, and than a directory on a
-/// network file system that fails over takes to answer.
+/// How long a read of the configuration may take before the reload fails: longer than the time limit of a single file,
+/// and longer than a directory on a network file system needs to answer during a failover.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// A configuration that is to take the place of the one before, and who waits for that.
@@ -39,7 +39,7 @@ pub struct Reloader {
     hangup: Signal,
     requests: mpsc::Receiver<oneshot::Sender<Result<(), Mistakes>>>,
     metrics: Metrics,
-    /// A reading that was given up and may still be blocked.
+    /// A read that timed out and may still be blocked.
     blocked: Option<JoinHandle<Result<Result<Config, Mistakes>, Panicked>>>,
 }
 
@@ -100,12 +100,13 @@ impl Reloader {
         outcome.await.unwrap_or_else(|_| Err(ended()))
     }
 
-    /// Reads in a thread aside. One that a disk blocks is left alone, and no other begins before it has ended.
+    /// Reads in a separate thread. If the disk blocks it, it is abandoned, and no other read begins before it has
+    /// ended.
     async fn read<R>(&mut self, read: R) -> Result<Config, Mistakes>
     where
         R: Fn() -> Result<Config, Mistakes> + Send + 'static,
     {
-        let blocked = |problem: &str| Err(Mistakes(vec![format!("{problem}; see that the disk answers")]));
+        let blocked = |problem: &str| Err(Mistakes(vec![format!("{problem}; check the disk")]));
         if self.blocked.as_ref().is_some_and(|reading| !reading.is_finished()) {
             return blocked("an earlier reading of the configuration is still blocked");
         }
@@ -137,14 +138,14 @@ mod tests {
         let (release, blocked) = threads::channel::<()>();
         let blocked = Arc::new(Mutex::new(blocked));
         let read = move || {
-            // Until it is released; after that at once.
+            // Blocks until it is released; after that it returns immediately.
             let _ = blocked.lock().unwrap().recv();
             Err(Mistakes(vec!["the disk answers".to_owned()]))
         };
         tokio::spawn(reloader.run(read, mpsc::channel(1).0));
         let reload = async || reloads.request().await.unwrap_err().to_string();
         let (first, ()) = tokio::join!(reload(), async {
-            // Paused time does not go on while a thread is busy. The reading has begun once the reloader has run.
+            // Paused time does not advance while a thread is busy. The read has begun once the reloader has run.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }

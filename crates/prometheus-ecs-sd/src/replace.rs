@@ -44,8 +44,8 @@ impl Workplace<'_> {
         Ok(file)
     }
 
-    /// Removes what a killed process has left, and tries to make a file. What cannot be removed is no obstacle to that: a
-    /// directory, or another user's file.
+    /// Removes leftovers of a killed process, and tests that files can be created. Leftovers that cannot be removed (a
+    /// directory, or another user's file) are not an error.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.directory)?.flatten() {
             if !entry.file_name().to_string_lossy().starts_with(self.prefix) {

@@ -38,9 +38,9 @@ pub struct State {
     pub(crate) sources: BTreeMap<String, Saved>,
     /// When they last held, since the Unix epoch.
     pub(crate) as_of: Duration,
-    /// Which facts these are; version 1 of the file does not say.
+    /// The revision of the facts; version 1 of the file has none.
     pub(crate) revision: Option<Revision>,
-    /// Whether nothing was published after them, as far as the process could tell that saved them.
+    /// Whether they are those of the last publication, as far as the process that saved them could record it.
     pub(crate) is_newest: bool,
     /// Whether this process has found them, before a reload.
     pub(crate) is_of_this_process: bool,
@@ -103,19 +103,19 @@ impl StateFile {
                 state
             }
             Err(error) => {
-                warn!(%file, %error, "state file is ignored, and everything is asked for anew");
+                warn!(%file, %error, "state file is ignored, and everything is requested again");
                 None
             }
         }
     }
 
-    /// What its writes are counted by.
+    /// Counts its writes.
     pub(crate) fn writes(&self) -> Writes {
         self.trouble.writes.clone()
     }
 
-    /// Saves the facts of that revision, unless the file holds them already: then it is only marked as new, by its time.
-    /// Returns whether it holds them now.
+    /// Saves the facts of that revision, unless the file has them already: then only its time is set. Returns whether
+    /// the file has them now.
     pub fn write(&mut self, facts: &Facts, revision: Revision, now: Duration) -> bool {
         let now = UNIX_EPOCH + now;
         let (saved, written) = match self.written.take() {
@@ -136,8 +136,8 @@ impl StateFile {
         Ok(file)
     }
 
-    /// What is there first gets [a time](file::OUTDATED) that says that it is not the newest any more. That takes no room: if
-    /// the disk is full and the new facts are published without being saved, the next process still knows.
+    /// The existing file is marked as outdated first, by [its time](file::OUTDATED). That takes no disk space: if the
+    /// disk is full and the new facts are published unsaved, the next process still detects it.
     fn replace(&self, facts: &Facts, revision: Revision, now: SystemTime) -> io::Result<File> {
         if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file())
             && let Err(error) = self.touch(file::OUTDATED)

@@ -23,11 +23,10 @@ pub use writer::LastMessages;
 pub(crate) use writer::dropped;
 use writer::{PrintableJson, Queue};
 
-/// Sends log messages to standard error from now on, until what this returns is dropped. Fails where no thread can be
-/// started.
+/// Sends log messages to standard error until the returned guard is dropped. Fails if no thread can be started.
 ///
-/// Messages of libraries are left out at every level: the AWS SDK's hold whole answers, and in these are credentials and
-/// the environment of every task definition. What libraries warn of reaches this program as an error that it words itself.
+/// Messages of libraries are left out at every level: those of the AWS SDK contain whole answers, with credentials and
+/// the environment of every task definition. Failures of libraries reach this program as errors, which it logs itself.
 pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     let level = match arguments.log_level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -53,7 +52,7 @@ pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     Ok(LastMessages(queue))
 }
 
-/// Values as text, which another program may have written: each stays in its line and does nothing to a terminal.
+/// Values as text, which another program may have written: each stays on its line and cannot control a terminal.
 fn fields() -> impl for<'a> FormatFields<'a> {
     let field = |writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
         let value = format!("{value:?}");

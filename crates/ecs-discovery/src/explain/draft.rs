@@ -193,13 +193,13 @@ fn at(ports: PortRange, first: u16) -> Option<PortRange> {
     Some(PortRange { first, last: first.checked_add(ports.last - ports.first)? })
 }
 
-/// How many ports there are; none has the number 0.
+/// The number of ports; 0 is not a port.
 const PORTS: usize = u16::MAX as usize + 1;
 
 /// Host ports as they are given out.
 struct Ports {
     taken: Vec<bool>,
-    /// All above are taken, so that a definition with as many ports as there are is looked through once.
+    /// All higher ports are taken, so that a definition with all ports is searched only once.
     highest: u16,
     stand_ins: StandIns,
 }

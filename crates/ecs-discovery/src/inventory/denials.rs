@@ -1,7 +1,7 @@
-//! What the credentials do not allow to ask for, remembered for a while.
+//! Denied items, remembered for a while.
 //!
-//! IAM can allow an operation for some clusters, tasks or container instances only, and AWS denies a call that names one
-//! of the others as a whole. How the ids are told apart is the business of [`plan`](super::plan).
+//! IAM can allow an operation for some clusters, tasks or container instances only, and AWS denies the whole call if it
+//! names one of the others. [`plan`](super::plan) finds the denied ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,18 +9,18 @@ use std::time::Duration;
 use crate::arn::ClusterArn;
 use crate::inventory::question::Failure;
 
-/// After how long an id that was denied is asked for again, alone: as soon as a definition that AWS does not know. For
-/// some seconds after a policy was changed AWS may still deny what it allows.
+/// The time after which a denied id is requested again, alone: the same as for an unknown definition. For some seconds
+/// after a policy was changed, AWS may still deny what the policy allows.
 const ID_ASKED_AGAIN: Duration = Duration::from_secs(120);
 
-/// For how long ids of which none is allowed are asked for in whole batches only: telling them apart takes some calls for
-/// nothing. That all of them are allowed again shows at the next refresh.
+/// How long ids of which none is allowed are requested in whole batches only: splitting them would cost calls without a
+/// result. If all are allowed again, the next refresh shows it.
 const SPLIT_AGAIN: Duration = Duration::from_secs(600);
 
-/// The things that one call can ask for: its operation, and the cluster that it names, if it names one.
+/// The kind of items that one call can request: its operation, and its cluster, if it names one.
 pub(super) type Kind = (&'static str, Option<ClusterArn>);
 
-/// All that was denied of one source.
+/// All denied items of one source.
 #[derive(Debug, Default)]
 pub(super) struct Denials {
     kinds: BTreeMap<Kind, DeniedKind>,
@@ -28,9 +28,9 @@ pub(super) struct Denials {
 
 #[derive(Debug, Default)]
 struct DeniedKind {
-    /// Ids that are denied though others are allowed.
+    /// Ids that are denied while others are allowed.
     ids: BTreeMap<Box<str>, DeniedId>,
-    /// Ids of which none is allowed, nor any other, and when that was found.
+    /// Ids that were denied while no other id was allowed, and when that was found.
     whole: BTreeSet<Box<str>>,
     found: Duration,
     /// When an id was last allowed while another was denied.
@@ -41,35 +41,35 @@ struct DeniedKind {
 struct DeniedId {
     why: Failure,
     denied: Duration,
-    /// When it was last to be asked for.
+    /// When it was last due to be requested.
     wanted: Duration,
 }
 
 impl Denials {
-    /// Why an id that is to be asked for is known to be denied, and whether it is to be asked for again.
+    /// The denial of an id that is to be requested, if it is known, and whether the id is due for another request.
     pub(super) fn of(&mut self, kind: &Kind, id: &str, now: Duration) -> Option<(Failure, bool)> {
         let known = self.kinds.get_mut(kind)?.ids.get_mut(id)?;
         known.wanted = now;
         Some((known.why.clone(), now.saturating_sub(known.denied) >= ID_ASKED_AGAIN))
     }
 
-    /// Whether this id is one of which no other is allowed either, as far as that is worth remembering.
+    /// Whether this id was denied while no other id was allowed, and that is still remembered.
     pub(super) fn is_of_whole(&self, kind: &Kind, id: &str, now: Duration) -> bool {
         self.kinds.get(kind).is_some_and(|denied| denied.whole.contains(id) && is_recent(denied.found, now))
     }
 
-    /// Whether nothing of this kind is allowed.
+    /// Whether no item of this kind is allowed.
     pub(super) fn is_whole(&self, kind: &Kind) -> bool {
         self.kinds.get(kind).is_some_and(|denied| !denied.whole.is_empty())
     }
 
-    /// Whether something is denied that this operation was asked for.
+    /// Whether an item that this operation requested is denied.
     pub(super) fn any_of(&self, operation: &str) -> bool {
         let mut kinds = self.kinds.iter().filter(|((of, _), _)| *of == operation);
         kinds.any(|(_, denied)| !(denied.whole.is_empty() && denied.ids.is_empty()))
     }
 
-    /// Whether something of this kind was allowed within that time, although something is denied.
+    /// Whether an item of this kind was allowed within that time although another is denied.
     pub(super) fn is_mixed(&self, kind: &Kind, within: Duration, now: Duration) -> bool {
         let allowed = self.kinds.get(kind).and_then(|denied| denied.allowed);
         allowed.is_some_and(|when| now.saturating_sub(when) < within)
@@ -80,8 +80,8 @@ impl Denials {
         self.kinds.get(kind).is_some_and(|denied| !denied.ids.is_empty())
     }
 
-    /// These ids were answered for. If one of them was denied before, the policy is another one, and so may others be
-    /// allowed.
+    /// Records that these ids were allowed. If one of them was denied before, the policy has changed, and others may be
+    /// allowed too.
     pub(super) fn allowed<'a>(&mut self, kind: &Kind, ids: impl IntoIterator<Item = &'a str>, now: Duration) {
         let Some(denied) = self.kinds.get_mut(kind) else { return };
         denied.allowed = Some(now);
@@ -91,7 +91,7 @@ impl Denials {
         }
     }
 
-    /// These ids were denied alone, and others are allowed, or were at this refresh.
+    /// Records that these ids were denied alone while others are allowed, or were at this refresh.
     pub(super) fn denied(
         &mut self,
         kind: Kind,
@@ -104,7 +104,7 @@ impl Denials {
         denied.ids.extend(ids.into_iter().map(|(id, why)| (id, DeniedId { why, denied: now, wanted: now })));
     }
 
-    /// These ids were denied, alone or together, and nothing else of this kind was allowed.
+    /// Records that these ids were denied, alone or together, and no other item of this kind was allowed.
     pub(super) fn whole(&mut self, kind: Kind, ids: impl Iterator<Item = Box<str>>, now: Duration) {
         let denied = self.kinds.entry(kind).or_default();
         if denied.whole.is_empty() || !is_recent(denied.found, now) {
@@ -114,7 +114,7 @@ impl Denials {
         denied.whole.extend(ids.chain(before));
     }
 
-    /// Forgets what has not been asked for since it was to be asked for again.
+    /// Forgets ids that were due for another request and were not requested.
     pub(super) fn forget_unused(&mut self, recheck: Duration, now: Duration) {
         let kept = 2 * ID_ASKED_AGAIN.max(recheck);
         self.kinds.retain(|_, denied| {

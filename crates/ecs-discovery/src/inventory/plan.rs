@@ -33,7 +33,7 @@ pub struct Refresh {
     inventory: Inventory,
     now: Duration,
     recheck: Recheck,
-    /// Whether what is not of one cluster was looked at for what is due.
+    /// Whether the facts outside of clusters were checked for due ones.
     rechecked: bool,
     selection: ClusterSelection,
     ready: Vec<Question>,
@@ -45,10 +45,10 @@ pub struct Refresh {
     /// Every cluster on the pages so far, and those of them that are selected.
     clusters_seen: BTreeSet<ClusterArn>,
     clusters_listed: BTreeSet<ClusterArn>,
-    /// Known clusters of another account than the one that the credentials are of.
+    /// Known clusters of another account than that of the credentials.
     foreign: BTreeSet<ClusterArn>,
     scopes: BTreeMap<ClusterArn, ScopeRefresh>,
-    /// Named clusters of which nothing is known, since they may not be described.
+    /// Named clusters without facts, because describing them is denied.
     denied_names: Vec<(Box<str>, Failure)>,
     searches: BTreeMap<Kind, Search>,
     /// By operation, how many batches were halved.
@@ -60,9 +60,9 @@ pub struct Refresh {
     /// Hosts that wait for a full batch: those of EC2, and those of ECS Anywhere.
     waiting_ec2: BTreeSet<InstanceId>,
     waiting_external: BTreeSet<InstanceId>,
-    /// Known container instances that are said to be on another machine, which is not known yet.
+    /// Known container instances that, according to AWS, are on another machine, which is not known yet.
     moving: Vec<ContainerInstance>,
-    /// Whether a definition, container instance, host or cluster's tags became known, or others.
+    /// Whether a definition, container instance, host or cluster's tags became known or changed.
     learned: bool,
     /// Whether a call for one of these failed in a way that may pass: what is published may lack a target.
     partial: bool,
@@ -81,7 +81,7 @@ struct ScopeRefresh {
     changed: bool,
     /// Whether AWS called tasks missing that it had just listed, and of which nothing else is known.
     doubtful: bool,
-    /// Why a task of which nothing is known could not be described, while others could.
+    /// Why an unknown task could not be described, while others could.
     denied: Option<Failure>,
     failure: Option<Failure>,
     gone: bool,
@@ -145,7 +145,7 @@ impl Refresh {
             learned: false,
             partial: false,
         };
-        // What is selected by ARN was narrowed to the account.
+        // Clusters selected by ARN were narrowed to the account.
         refresh.are_foreign(|refresh, cluster| !refresh.selection.selects(cluster));
         if refresh.selection.needs_listing() {
             refresh.ask(Question::Clusters { page: None });

@@ -18,7 +18,7 @@ pub enum Question {
         /// Names or ARNs.
         clusters: Vec<Box<str>>,
     },
-    /// DescribeClusters with tags, for at most [`Question::CLUSTERS`] clusters that are known: for their tags alone.
+    /// DescribeClusters with tags, for at most [`Question::CLUSTERS`] known clusters, only for their tags.
     ClusterTags {
         /// The clusters.
         clusters: Vec<ClusterArn>,
@@ -42,7 +42,7 @@ pub enum Question {
         /// The definition.
         definition: TaskDefinitionArn,
     },
-    /// DescribeTaskDefinition with tags, of a definition that is known: for its tags alone.
+    /// DescribeTaskDefinition with tags, for a known definition, only for its tags.
     DefinitionTags {
         /// The definition.
         definition: TaskDefinitionArn,
@@ -112,10 +112,10 @@ pub enum Answer {
     ClusterDetails {
         /// Those that are ACTIVE (or on their way there).
         active: Vec<Cluster>,
-        /// Those that are INACTIVE or MISSING: their ARNs, or the names they were asked for by.
+        /// Clusters that are INACTIVE or MISSING: their ARNs, or the names in the request.
         gone: Vec<Box<str>>,
     },
-    /// To [`Question::ClusterTags`]: the clusters of which the answer has a list of tags.
+    /// The answer to [`Question::ClusterTags`]: the clusters with a list of tags in the answer.
     ClusterTags(Vec<Cluster>),
     /// To [`Question::Tasks`].
     Tasks {
@@ -130,12 +130,12 @@ pub enum Answer {
         tasks: Vec<Task>,
         /// Those that AWS calls MISSING.
         missing: Vec<TaskArn>,
-        /// Those of `tasks` of which the answer has no list of tags, not even an empty one.
+        /// Those of `tasks` without a list of tags in the answer, not even an empty one.
         untagged: Vec<TaskArn>,
     },
     /// To [`Question::TaskDefinition`].
     TaskDefinition(TaskDefinition),
-    /// To [`Question::DefinitionTags`]; `None` where the answer has no list of them, not even an empty one.
+    /// The answer to [`Question::DefinitionTags`]; `None` if it has no list of tags, not even an empty one.
     DefinitionTags(Option<Tags>),
     /// To [`Question::ContainerInstances`].
     ContainerInstances(Vec<ContainerInstance>),

@@ -37,7 +37,7 @@ pub struct SavedScope {
     pub described: bool,
     /// When it was last heard, if that was not at the last refresh.
     pub held_since: Option<Duration>,
-    /// When the first of the refreshes was that failed to read it since, if any did.
+    /// The time of the first refresh that failed to read it since, if any did.
     pub failing_since: Option<Duration>,
     /// Its tasks, by ARN.
     pub tasks: Vec<Arc<Task>>,
@@ -66,7 +66,7 @@ impl Inventory {
 }
 
 impl Saved {
-    /// Takes out the clusters that `leaves` says, with the facts that they depend on.
+    /// Removes the clusters for which `leaves` is true, with the facts that they depend on.
     pub fn split_off(&mut self, leaves: impl Fn(&ClusterArn) -> bool) -> Self {
         let scopes = std::mem::take(&mut self.scopes);
         let (left, stay): (Vec<_>, Vec<_>) = scopes.into_iter().partition(|one| leaves(&one.cluster.arn));
@@ -74,19 +74,19 @@ impl Saved {
         if left.is_empty() { Self::default() } else { Self { scopes: left, ..self.clone() } }
     }
 
-    /// Adds what it does not know of the same source.
+    /// Adds facts of the same source that are missing here.
     pub fn merge(&mut self, other: Self) {
         let known: BTreeSet<_> = self.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
         self.scopes.extend(other.scopes.into_iter().filter(|scope| !known.contains(&scope.cluster.arn)));
-        // Of two facts of one thing, the later one counts where they are restored.
+        // If there are two facts of one item, the later one is used when they are restored.
         self.definitions.splice(..0, other.definitions);
         self.container_instances.splice(..0, other.container_instances);
         self.hosts.splice(..0, other.hosts);
     }
 
     /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
-    /// left out. `as_of` is when a scope was heard that was not held. What can change
-    /// has its turn to be asked for again within the recheck interval from now on; what is not settled will be described at once.
+    /// left out. `as_of` is when a scope was read that was not held. Facts that can change are requested again within
+    /// the recheck interval from now on; tasks that are not settled are described at the next refresh.
     pub fn restore(
         self,
         selection: &ClusterSelection,

@@ -87,7 +87,7 @@ impl ClusterSelection {
         }
     }
 
-    /// Whether a pattern means this cluster and no other, so that it was asked for.
+    /// Whether a pattern matches only this cluster, so that it was explicitly asked for.
     pub fn names(&self, cluster: &ClusterArn) -> bool {
         self.patterns().iter().any(|pattern| pattern.name().is_some() && pattern.matches(cluster))
     }

@@ -1,8 +1,8 @@
-//! How far an answer about a task or a host can be taken: whether it ended, whether all of it is known, and whether
-//! the answer lacks what was known before.
+//! Decides whether an answer about a task or a host is accepted: whether the task ended, whether all of it is known,
+//! and whether the answer lacks facts that were known before.
 //!
-//! AWS does not say "no longer": an answer that lacks something may be cut short, or come from a replica that lags
-//! behind. So absence is never news. A task ends by its status, and so does a container.
+//! AWS never says that something is gone: an incomplete answer may be cut short, or come from a replica that lags
+//! behind. So a missing fact is never a change. A task ends by its status, and so does a container.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use crate::model::{
     TaskDefinition,
 };
 
-/// A task that is over, or told to end.
+/// A task that has ended, or is told to end.
 pub(super) fn is_over(task: &Task) -> bool {
     task.desired_status == Status::Stopped || task.last_status == Status::Stopped
 }
 
-/// A task that runs and whose answer lacks nothing that its address depends on; it is not asked for at every refresh.
+/// A task that runs and whose answer has everything that its address depends on; it is not described at every refresh.
 pub(super) fn is_settled(task: &Task) -> bool {
     let addressed = || {
         task.containers.iter().any(|container| container.private_ipv4.is_some() || container.ipv6.is_some())
@@ -37,7 +37,7 @@ pub(super) fn is_settled(task: &Task) -> bool {
         && !task.containers.iter().any(|container| is_on_its_way(&container.last_status))
 }
 
-/// Tasks of which not all is scraped as asked, and of which AWS did not say all that their definition promises.
+/// Tasks that are not fully scraped as asked, and whose answer lacks something that their definition promises.
 pub(super) fn incomplete(tasks: &[TaskView<'_>], derived: &Derived) -> Vec<TaskArn> {
     let found: BTreeSet<_> = derived.findings.iter().map(|finding| &finding.task).collect();
     let is_incomplete = |view: &&TaskView<'_>| {
@@ -67,9 +67,9 @@ fn is_whole(task: &Task, definition: &TaskDefinition) -> bool {
     })
 }
 
-/// What an answer about a known task lacks that the task had, in words, unless it says that the task, or the container,
-/// ends. What is there and differs is news: a container that restarted has other host ports. `untagged` is an
-/// answer without a list of tags, which is not one that lists none.
+/// The known parts of a task that an answer lacks, in words, unless it says that the task, or the container, ends. A
+/// different value is a change: a restarted container has other host ports. `untagged` is an answer without a list of
+/// tags, as opposed to an empty list.
 pub(super) fn lost(known: &Task, said: &Task, untagged: bool) -> Option<String> {
     if is_over(said) || is_ending(&said.last_status) {
         return None;
@@ -79,7 +79,7 @@ pub(super) fn lost(known: &Task, said: &Task, untagged: bool) -> Option<String> 
     let fields = [
         ("a desired status", is_status_lost(&known.desired_status, &said.desired_status)),
         ("a last status", is_status_lost(&known.last_status, &said.last_status)),
-        // A task never goes back: this is how it was some time ago.
+        // A task never goes back to an earlier status: this answer is outdated.
         ("that it runs", !is_starting(&known.last_status) && is_starting(&said.last_status)),
         ("its launch type", is_launch_type_lost(known, said)),
         ("its capacity provider", is_lost(&known.capacity_provider, &said.capacity_provider)),
@@ -108,7 +108,7 @@ pub(super) fn lost(known: &Task, said: &Task, untagged: bool) -> Option<String> 
 }
 
 fn lost_of_container(known: &Container, said: &Container) -> Option<&'static str> {
-    // One that starts again has no address and no port until it runs.
+    // A container that starts again has no address and no port until it runs.
     if is_ending(&said.last_status) || is_starting(&said.last_status) {
         return None;
     }
@@ -134,9 +134,9 @@ pub(super) fn is_instance_lost(known: &ContainerInstance, said: &ContainerInstan
     is_lost(&known.instance, &said.instance)
 }
 
-/// Whether an answer about a host lacks what a host never loses while it runs. A public address can be taken away, and
-/// tags removed; EC2 has no list of tags for an instance without any. A terminated instance has no address any more:
-/// its tasks leave when ECS says that they ended.
+/// Whether an answer about a host lacks facts that a host never loses while it runs. A public address can be released,
+/// and tags removed; EC2 has no list of tags for an instance without tags. A terminated instance has no address any
+/// more: its tasks leave when ECS says that they ended.
 pub(super) fn is_host_lost(known: &Host, said: &Host) -> bool {
     is_lost(&known.private_ipv4, &said.private_ipv4)
         || is_lost(&known.instance_type, &said.instance_type)
@@ -157,7 +157,7 @@ fn is_launch_type_lost(known: &Task, said: &Task) -> bool {
     is_lost(&known.launch_type, &said.launch_type) || (is_named(known) && !is_named(said))
 }
 
-/// What RunTask was told never changes. An answer may have more of it: variables that were not looked for before.
+/// The overrides given to RunTask never change. An answer may have more of them: variables that were not read before.
 fn are_overrides_lost(known: &Task, said: &Task) -> bool {
     let is_said = |(name, settings): &(Box<str>, crate::model::Settings)| {
         let now = said.overrides.iter().find(|(other, _)| other == name);

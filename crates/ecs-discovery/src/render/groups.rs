@@ -39,8 +39,8 @@ fn write_group(group: &mut Vec<u8>, target: &Target, labels: &Labels<'_>) -> io:
     Ok(())
 }
 
-/// The bytes of a target's group and its separator, in a document of several intervals. Nothing is rendered for it, and of two
-/// labels with one name both count.
+/// The bytes of a target's group and its separator, in a document of several intervals. Computed without rendering;
+/// duplicate labels count twice.
 pub(crate) fn size(target: &Target, labels: &LabelsBuilder<'_>) -> usize {
     let pair = |(name, value): (&str, &str)| r#","":"""#.len() + name.len() + escaped(value);
     let address = target.endpoint.address.to_string().len();
@@ -51,7 +51,7 @@ pub(crate) fn size(target: &Target, labels: &LabelsBuilder<'_>) -> usize {
 /// A group without address and labels; the comma is the separator's, since the first label has none.
 const GROUP: &str = "\n{\"targets\":[\"\"],\"labels\":{}}";
 
-/// The length in JSON as it is written here.
+/// The length in this module's JSON.
 fn escaped(value: &str) -> usize {
     let more = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,

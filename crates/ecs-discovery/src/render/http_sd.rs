@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use crate::filter::Selection;
 use crate::target::Target;
 
-/// Of how many targets the size of a document is estimated: some hundredths of a percent of what a large one costs.
+/// The number of targets from which the size of a document is estimated; this takes a few hundredths of a percent of
+/// the time to render a large one.
 const SAMPLES: usize = 64;
 
 /// Writes the groups of `targets` in their order; `[]` when there is none. Fails only where `out` does.
@@ -19,7 +20,7 @@ pub fn write<'a>(
     super::groups::write(out, targets, Target::labels_with_interval)
 }
 
-/// About how many bytes the document of these targets has, by a few of them that are spread evenly.
+/// The estimated bytes of the document of these targets, from an evenly spread sample.
 pub fn estimated_size(selection: &Selection) -> usize {
     let targets = selection.unordered().count();
     let step = targets.div_ceil(SAMPLES).max(1);
@@ -28,7 +29,7 @@ pub fn estimated_size(selection: &Selection) -> usize {
     size.0.saturating_mul(targets.max(1)) / targets.div_ceil(step).max(1)
 }
 
-/// Counts what is written.
+/// Counts the written bytes.
 #[derive(Debug, Default)]
 struct Size(usize);
 

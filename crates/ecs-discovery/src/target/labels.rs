@@ -26,7 +26,7 @@ impl Target {
         self.all_labels().build()
     }
 
-    /// What `labels_with_interval` are made of.
+    /// The parts of `labels_with_interval`.
     pub(crate) fn all_labels(&self) -> LabelsBuilder<'_> {
         let mut labels = self.own_labels();
         labels.set(labels::CONTROL_INTERVAL, self.interval.name());
@@ -149,7 +149,8 @@ impl Origin {
         labels.set_if_some(labels::META_TASK_STARTED_BY, task.started_by.as_deref());
     }
 
-    /// Those that are no variables: these say how to scrape, and the longest of them would be there once a target.
+    /// Docker labels that are not variables: variables say how to scrape, and the longest would be repeated in every
+    /// target.
     fn docker_labels(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         let labels = pairs(&self.container_definition().docker_labels);
         labels.filter(|(name, _)| Variable::named(name).is_none())

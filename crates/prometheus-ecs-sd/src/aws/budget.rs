@@ -26,8 +26,8 @@ struct Class {
 
 /// AWS's limits, for the operations that are asked here. Of ECS:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>; of EC2, for filtered or paged
-/// requests: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>. Systems Manager publishes
-/// none: these are as careful as anyone can afford who looks up a hundred hosts at a time, once in the recheck interval.
+/// requests: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>. Systems Manager publishes none:
+/// these are low, and still allow a hundred hosts at a time to be looked up once per recheck interval.
 const CLASSES: [Class; 5] = [
     Class {
         name: "ecs-clusters",

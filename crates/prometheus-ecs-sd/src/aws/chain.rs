@@ -1,7 +1,7 @@
 //! The default chain of credentials, built again for each load.
 //!
-//! The SDK's providers parse the profiles once and keep SSO's token until it expires, so that what another process
-//! writes to these files is never seen. `credentials` says how often there is a load, and keeps what it gave.
+//! The SDK's providers parse the profiles once and keep SSO's token until it expires, so they never see what another
+//! process writes to these files. `credentials` decides how often to load, and caches the result.
 
 use std::env;
 use std::fmt;
@@ -17,7 +17,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 
 use super::loader;
 
-/// Variables that name files which credentials come from, and where such a file is without the variable.
+/// Variables that name credential files, and the default path of each file.
 const FILES: [(&str, Option<&str>); 4] = [
     ("AWS_SHARED_CREDENTIALS_FILE", Some(".aws/credentials")),
     ("AWS_CONFIG_FILE", Some(".aws/config")),
@@ -25,15 +25,15 @@ const FILES: [(&str, Option<&str>); 4] = [
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", None),
 ];
 
-/// Reads files and profiles each time it is asked; the environment is that of the start.
+/// Reads files and profiles on each load; the environment is that of the start.
 pub(super) struct Chain {
     http: SharedHttpClient,
     environment: Env,
-    /// That of the start: looking for it may mean to ask the instance.
+    /// The region of the start: looking it up may need a call to the instance's metadata service.
     region: Option<Region>,
 }
 
-/// The SDK's errors do not say which file, and to the SDK a profile that is unreadable is empty.
+/// The SDK's errors do not name the file, and the SDK treats an unreadable profile as empty.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {} cannot be read: {problem}", path.display())]
 struct Unreadable {
@@ -60,7 +60,7 @@ impl Chain {
     }
 }
 
-/// The error with the file that cannot be read, if there is one.
+/// The error, with the name of the unreadable file if there is one.
 async fn with_file(error: CredentialsError, environment: &Env) -> CredentialsError {
     let file = |(name, usual)| file(name, usual, environment);
     let mut files: Vec<_> = FILES.into_iter().filter_map(file).collect();
@@ -78,7 +78,7 @@ async fn with_file(error: CredentialsError, environment: &Env) -> CredentialsErr
     }
 }
 
-/// Its name, its path, and whether it must be there.
+/// Its name, its path, and whether it must exist.
 fn file(name: &'static str, usual: Option<&str>, environment: &Env) -> Option<(&'static str, PathBuf, bool)> {
     let home = env::home_dir();
     match environment.get(name).ok() {
@@ -94,7 +94,7 @@ fn file(name: &'static str, usual: Option<&str>, environment: &Env) -> Option<(&
 fn unreadable(
     (name, path, must_exist): (&'static str, PathBuf, bool),
 ) -> Option<(&'static str, PathBuf, io::Error)> {
-    // Not opened unless it is a file: a pipe would keep the thread for ever.
+    // Opened only if it is a file: a pipe would block the thread forever.
     let problem = match fs::metadata(&path) {
         Ok(found) if found.is_file() => File::open(&path).err()?,
         Ok(_) => io::Error::other("it is not a file"),
@@ -105,7 +105,7 @@ fn unreadable(
 }
 
 impl fmt::Debug for Chain {
-    /// The environment holds keys.
+    /// The environment contains keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chain").field("region", &self.region).finish_non_exhaustive()
     }

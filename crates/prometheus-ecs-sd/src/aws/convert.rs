@@ -48,13 +48,13 @@ pub(super) fn cluster_details(output: DescribeClustersOutput, asked: &[Box<str>]
         }
     }
     gone.extend(missing(output.failures));
-    // By ARN, which tells of which account there is no such cluster.
+    // By ARN, so that the account of the missing cluster is known.
     gone.retain(|arn| asked.iter().any(|name| is_cluster(arn, name)));
     let gone = gone.into_iter().map(Into::into);
     Some(Answer::ClusterDetails { active: exact(active), gone: exact(gone) })
 }
 
-/// Clusters of which nothing is said of their tags are left out, and so are those that are gone: that is another question.
+/// Clusters without a list of tags are left out, and so are clusters that are gone: another question covers these.
 pub(super) fn cluster_tags(output: DescribeClustersOutput) -> Option<Answer> {
     let clusters =
         output.clusters?.into_iter().filter(|cluster| cluster.status.as_deref() != Some("INACTIVE"));
@@ -176,7 +176,7 @@ fn tags(tags: Option<Vec<Tag>>) -> Tags {
     sorted_tags(tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)))
 }
 
-/// The same, unless there is no list, or one with a tag that has no key: it says nothing then.
+/// The same; `None` if there is no list, or if it has a tag without a key.
 fn listed_tags(listed: Option<Vec<Tag>>) -> Option<Tags> {
     let is_tag = |tag: &Tag| said(tag.key()).is_some();
     listed.filter(|listed| listed.iter().all(is_tag)).map(|listed| tags(Some(listed)))

@@ -5,8 +5,8 @@
 //! role asks STS. So there is at most one load at a time, and at most one in [`PAUSE`], however many ask and fail.
 //! (The SDK's own cache keeps what AWS no longer accepts until it expires.)
 //!
-//! A load that fails takes nothing away: the credentials of the load before are used until they expire or AWS refuses
-//! them. Another process may be rewriting the file, or where they come from is down for a moment.
+//! When a load fails, the previous credentials are used until they expire or AWS refuses them. Another process may be
+//! rewriting the file, or their source may be down for a moment.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -51,12 +51,12 @@ pub(super) struct KeptCredentials {
     kept: Arc<Mutex<Kept>>,
 }
 
-/// How often the configuration was reloaded. All credentials that were loaded before the last reload are loaded again.
+/// The number of reloads of the configuration. Credentials that were loaded before the last reload are loaded again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reloads(Arc<AtomicU64>);
 
 impl Reloads {
-    /// Counts one more.
+    /// Counts one more reload.
     pub(super) fn add(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -69,9 +69,9 @@ impl Reloads {
 #[derive(Default)]
 struct Kept {
     latest: Option<Load>,
-    /// What the latest successful load gave, until AWS refuses it or it expires.
+    /// The credentials of the latest successful load, until AWS refuses them or they expire.
     good: Option<Good>,
-    /// Where they came from, even if they were refused.
+    /// Their source, even if AWS has refused them.
     source: Option<AwsCredentialFeature>,
     /// Whether the load before this one gave credentials of another source.
     moved: bool,
@@ -80,7 +80,7 @@ struct Kept {
 }
 
 struct Good {
-    /// When their load began, which tells the loads apart.
+    /// When their load began; this identifies the load.
     begun: Instant,
     credentials: Credentials,
 }
@@ -89,15 +89,16 @@ type Outcome = Result<Credentials, Arc<CredentialsError>>;
 
 struct Load {
     begun: Instant,
-    /// How many reloads there had been then.
+    /// The number of reloads at that time.
     reloads: u64,
-    /// Whether the load before it failed: questions do not wait for this one while there is something else to use.
+    /// Whether the load before it failed: requests do not wait for this one while there are other credentials to use.
     is_retry: bool,
     /// `None` until the load has ended.
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
-/// The chain of providers found credentials further down: an empty credentials file leads to the instance's role.
+/// The chain of providers found credentials at a later provider: after an empty credentials file it uses the instance's
+/// role.
 #[derive(Debug, thiserror::Error)]
 #[error("they would now come from {} instead of {}", name(.now), name(.before))]
 struct Moved {
@@ -138,7 +139,7 @@ impl KeptCredentials {
         })
     }
 
-    /// The latest load while it holds, or one that begins now.
+    /// The latest load while it is valid, or a new one.
     fn latest(&self) -> Latest {
         let mut kept = self.kept();
         let load = match kept.latest.take() {
@@ -184,7 +185,7 @@ impl KeptCredentials {
         let load = Load { begun: Instant::now(), reloads: self.reloads.number(), is_retry, outcome };
         let (credentials, begun) = (self.clone(), load.begun);
         tokio::spawn(async move {
-            // A library that panics must not leave those who wait without an outcome.
+            // If a library panics, waiting requests must still get a result.
             let loading = AssertUnwindSafe(credentials.provider.provide_credentials()).catch_unwind();
             let loading = loading.map(|loaded| loaded.unwrap_or_else(|_| Err(panicked())).and_then(usable));
             let loaded = tokio::time::timeout(LOAD_TIMEOUT, loading).await;
@@ -194,7 +195,7 @@ impl KeptCredentials {
         load
     }
 
-    /// The outcome of a load: what it gave, else what there was before.
+    /// The result of a load: its credentials, else the previous ones.
     fn end(&self, begun: Instant, loaded: provider::Result) -> Outcome {
         let mut kept = self.kept();
         let account = &*self.account;
@@ -216,7 +217,7 @@ impl KeptCredentials {
                     let error = failure::causes(&error);
                     warn!(
                         account,
-                        error, "AWS credentials could not be loaded again, those from before are used"
+                        error, "AWS credentials could not be loaded again, the previous ones are used"
                     );
                 }
                 Ok(credentials)
@@ -224,7 +225,7 @@ impl KeptCredentials {
         }
     }
 
-    /// What is kept, without credentials that have expired. Those of an instance's role may be used for longer, while its
+    /// The kept credentials, unless they have expired. Those of an instance's role may be used for longer while its
     /// metadata service is down, as in the SDK.
     fn kept(&self) -> MutexGuard<'_, Kept> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,16 +237,16 @@ impl KeptCredentials {
     }
 }
 
-/// What a question is signed with.
+/// The credentials that a request is signed with.
 enum Latest {
     Known(Credentials),
     Awaited(watch::Receiver<Option<Outcome>>),
 }
 
 impl Kept {
-    /// Refuses credentials of another source than those before: they may be another account's, while somebody rewrites a
-    /// file. They are taken only after AWS has refused those from before, and when two loads one after the other gave
-    /// them.
+    /// Refuses credentials from another source than the previous ones: they may belong to another account while a file
+    /// is being rewritten. They are accepted only after AWS has refused the previous ones and two consecutive loads
+    /// gave them.
     fn check_source(&mut self, credentials: Credentials) -> provider::Result {
         let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
         let now = features.and_then(|features| features.last().cloned());
@@ -261,7 +262,7 @@ impl Kept {
     }
 }
 
-/// The SDK notes on credentials which providers were involved, the one of the default chain last.
+/// The SDK records on credentials the providers involved; the provider of the default chain is last.
 fn name(source: &AwsCredentialFeature) -> &'static str {
     match source {
         AwsCredentialFeature::CredentialsEnvVars => "the environment",
@@ -282,7 +283,7 @@ fn panicked() -> CredentialsError {
     CredentialsError::unhandled("the provider panicked; the log says where")
 }
 
-/// The SDK puts both into headers, the access key by an assertion that it can.
+/// The SDK puts both into headers, and panics if the access key is not a valid header value.
 fn usable(credentials: Credentials) -> provider::Result {
     let is_usable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_usable(credentials.access_key_id()) && credentials.session_token().is_none_or(is_usable) {
@@ -474,7 +475,7 @@ mod tests {
         assert!(begun.elapsed() <= LOAD_TIMEOUT + PAUSE);
     }
 
-    /// Gives what the SDK cannot use, or panics.
+    /// Gives values that the SDK cannot use, or panics.
     #[derive(Clone, Debug)]
     struct Odd(Option<Credentials>);
 
@@ -530,12 +531,12 @@ mod tests {
 
     enum Step {
         Reload,
-        /// By AWS, of this access key.
+        /// AWS refuses this access key.
         Refused(&'static str),
     }
 
-    /// A second before each step the configuration is reloaded or AWS refuses a key; each load gives the next of `loads`.
-    /// What a question is signed with after each step.
+    /// A second before each step the configuration is reloaded or AWS refuses a key; each load gives the next of
+    /// `loads`. The credentials that a request is signed with after each step.
     async fn played(loads: &[&'static str], steps: &[Step]) -> Vec<String> {
         let (loads, reloads) = (loads.to_vec(), Reloads::default());
         let number = AtomicUsize::new(0);
@@ -572,7 +573,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_load_that_fails_takes_nothing_away_until_aws_refuses_what_there_is() {
         for fault in ["broken", "panic"] {
-            // The file is half written; it is read again a moment later, and does not delay anybody.
+            // The file is half written; it is read again a moment later, without delaying requests.
             let loads = ["a", fault, fault, "b", "c"];
             let signed = played(&loads, &[Reload, Refused("z"), Refused("z"), Reload]).await;
             assert_eq!(signed, ["a", "a", "a", "a", "c"], "{fault}");
@@ -630,7 +631,7 @@ mod tests {
         }
     }
 
-    /// A provider that hangs is asked again and again, but only the first question after a reload waits for it.
+    /// A provider that hangs is called again and again, but only the first request after a reload waits for it.
     #[tokio::test(start_paused = true)]
     async fn a_load_that_hangs_delays_one_question() {
         let hangs = Arc::new(AtomicBool::new(false));
@@ -703,12 +704,12 @@ mod tests {
             advance(PAUSE).await;
         }
         aws.read_again();
-        // STS is down: the session that there is goes on.
+        // STS is down: the existing session is used.
         simulated.on_call(|call| (call.service == "sts").then(|| Response::unavailable(call)));
         let failure = source.ask(&listing()).await.expect_err("there is no such cluster");
         assert_eq!(failure.kind, FailureKind::NotFound, "{failure}");
         simulated.heal();
-        // No question waits for the loads that follow one that failed: they end while nobody asks.
+        // No request waits for the loads after a failed one: they end between requests.
         sleep(PAUSE).await;
         simulated.take_ledger();
         for expected in [1, 0] {

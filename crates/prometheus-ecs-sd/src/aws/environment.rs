@@ -1,9 +1,9 @@
 //! The environment variables of the process, as this program and the AWS SDK take them.
 //!
-//! A variable that is empty, or only white space, counts as unset: compose files and task definitions pass such variables
-//! all the time, and to the SDK they are values, of which some stop it with an assertion. White space around the value of
-//! an AWS variable is ignored, since a secret that was read from a file ends in a newline. A value that cannot be used is
-//! a [mistake](Mistakes) before anything starts; no mistake quotes a value that may be secret.
+//! A variable that is empty, or only white space, counts as unset: compose files and task definitions often pass such
+//! variables. The SDK takes them for values, and panics on some. White space around the value of an AWS variable is
+//! ignored, since a secret that was read from a file ends in a newline. A value that cannot be used is a
+//! [mistake](Mistakes) before anything starts; no mistake quotes a value that may be secret.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::config::{self, Mistakes};
 
-/// Those of the variables with the URL of an endpoint that this program's requests depend on; others may be other programs'.
+/// The variables with endpoint URLs that this program's requests depend on; others may belong to other programs.
 const ENDPOINTS: [&str; 9] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
@@ -30,7 +30,7 @@ const ENDPOINTS: [&str; 9] = [
     "AWS_ENDPOINT_URL_STS",
 ];
 
-/// The SDK ignores any other value of these, which would send requests elsewhere than was meant.
+/// The SDK ignores any other value of these, which would send requests to an unintended endpoint.
 const SWITCHES: [&str; 3] =
     ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"];
 
@@ -42,10 +42,10 @@ const PROXIES: [[&str; 2]; 4] = [
     ["NO_PROXY", "no_proxy"],
 ];
 
-/// Schemes that the HTTP client knows how to speak to a proxy with; it ignores a proxy with another.
+/// Proxy schemes that the HTTP client supports; it ignores a proxy with another scheme.
 const PROXY_SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
-/// The variables that are set to something.
+/// The variables that are set and not blank.
 #[derive(Clone)]
 pub struct Environment {
     variables: HashMap<String, String>,
@@ -85,24 +85,25 @@ impl Environment {
         if mistakes.is_empty() { Ok(Self { variables: set }) } else { Err(Mistakes(mistakes)) }
     }
 
-    /// The same, in which nothing leads to a request: without a region, the SDK would ask the instance for it.
+    /// The same, without any cause for a request: without a region, the SDK would look it up at the instance's metadata
+    /// service.
     pub fn offline(mut self) -> Self {
         self.variables.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
         self
     }
 
-    /// What the SDK sees.
+    /// The variables that the SDK sees.
     pub(super) fn for_aws(&self) -> Env {
         self.variables.clone().into()
     }
 }
 
-/// Whether a value counts as none.
+/// Whether a value counts as unset.
 pub(crate) fn is_blank(value: &OsStr) -> bool {
     value.to_str().is_some_and(|value| value.trim().is_empty())
 }
 
-/// Whether a text is what an endpoint can be reached at.
+/// Whether a text is a valid URL of an endpoint.
 pub(super) fn is_url(text: &str) -> bool {
     text.parse::<Uri>().is_ok_and(|url| {
         let is_http = |scheme: &str| ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http));
@@ -114,7 +115,7 @@ fn is_of_aws(name: &str) -> bool {
     name.starts_with("AWS_") || name == "SECRET_ACCESS_KEY"
 }
 
-/// Why a value cannot be used, and what to do.
+/// Why a value is invalid, and how to correct it.
 fn problem(name: &str, value: &str) -> Option<String> {
     let problem = match name {
         "AWS_ACCESS_KEY_ID" | "AWS_SESSION_TOKEN" if !value.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -154,14 +155,14 @@ fn is_proxy(text: &str) -> bool {
     })
 }
 
-/// The SDK reads this one itself, for the header that says who asks.
+/// The SDK reads this variable itself, for the user agent header.
 fn execution_environment(given: &BTreeMap<OsString, OsString>) -> Option<String> {
     let value = given.get(OsStr::new("AWS_EXECUTION_ENV"))?.to_str()?;
     let problem = "AWS_EXECUTION_ENV: there is a control character in the value; set it again, or unset it";
     value.contains(char::is_control).then(|| problem.to_owned())
 }
 
-/// The HTTP client reads these itself, and takes an empty variable for a value.
+/// The HTTP client reads these variables itself, and does not treat an empty one as unset.
 fn hidden_proxies(given: &BTreeMap<OsString, OsString>) -> impl Iterator<Item = String> {
     PROXIES.into_iter().filter_map(|[first, second]| {
         let value = |name: &str| given.get(OsStr::new(name));
@@ -171,7 +172,8 @@ fn hidden_proxies(given: &BTreeMap<OsString, OsString>) -> impl Iterator<Item = 
     })
 }
 
-/// Why no certificate authority would be known. The TLS library reads the variable itself, and takes an empty one for a value.
+/// Why there would be no certificate authority. The TLS library reads the variable itself, and does not treat an empty
+/// one as unset.
 fn certificates(given: &BTreeMap<OsString, OsString>) -> Option<String> {
     let file = given.get(OsStr::new("SSL_CERT_FILE"))?;
     let directories = given.get(OsStr::new("SSL_CERT_DIR"));
@@ -186,7 +188,7 @@ fn certificates(given: &BTreeMap<OsString, OsString>) -> Option<String> {
     let shown = path.display();
     let problem = match std::fs::metadata(path) {
         Err(error) => format!("{shown} cannot be read: {error}"),
-        // Whatever else there is may have no end.
+        // Anything but a regular file may be endless.
         Ok(metadata) if !metadata.is_file() => format!("{shown} is not a file"),
         Ok(_) => match CertificateDer::pem_file_iter(path) {
             Ok(mut certificates) => match certificates.any(|certificate| certificate.is_ok()) {

@@ -1,12 +1,12 @@
 //! Limits of the HTTP client that all sources share.
 //!
-//! It reads an answer to its end before it hands it on, and gives up on one that is too long or takes too long. A
-//! limit of time alone would not do: a broken server fills gigabytes within one attempt, and a source has several
+//! It reads an answer to its end before it passes it on, and gives up on an answer that is too long or takes too long.
+//! A limit of time alone would not do: a broken server fills gigabytes within one attempt, and a source has several
 //! questions open at a time. The SDK's own limit for an attempt would not do either, since it includes what comes
 //! before a request leaves: waiting for its turn, and for credentials.
 //!
-//! Connections are bounded too, those that wait for an answer and those that are kept for the next request: each is a file
-//! descriptor, and hundreds of sources that ask at the same time would leave none for files.
+//! The number of connections is limited too, both of active and of idle ones: each uses a file descriptor, and hundreds
+//! of sources with concurrent requests would leave none for files.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ const MB: usize = 1_000_000;
 /// hosts stays below 5 MB, unless they have hundreds of addresses each.
 const ANSWER_LIMIT: usize = 32 * MB;
 
-/// This client, but for answers longer than [`ANSWER_LIMIT`] or later than [`ATTEMPT_TIMEOUT`], and for more requests at a
-/// time than there are descriptors for.
+/// This client, with limits: answers up to [`ANSWER_LIMIT`], within [`ATTEMPT_TIMEOUT`], and no more concurrent
+/// requests than there are descriptors for.
 pub(super) fn bounded(client: SharedHttpClient) -> SharedHttpClient {
     let requests = Arc::new(Semaphore::new(Descriptors::raised().requests));
     SharedHttpClient::new(Bounded { inner: client, requests })
@@ -47,7 +47,7 @@ pub(super) fn bounded(client: SharedHttpClient) -> SharedHttpClient {
 #[derive(Debug)]
 struct Bounded<T> {
     inner: T,
-    /// Those that may be under way.
+    /// A permit for each concurrent request.
     requests: Arc<Semaphore>,
 }
 
@@ -87,7 +87,7 @@ impl HttpConnector for Bounded<SharedHttpConnector> {
         let traced = enabled!(Level::TRACE).then(|| Traced::of(&request));
         let (inner, requests) = (self.inner.clone(), self.requests.clone());
         HttpConnectorFuture::new(async move {
-            // Each ends within the time limit, so that the next one has its turn.
+            // Each request ends within the time limit, so a waiting one always proceeds.
             let _permit =
                 requests.acquire().await.map_err(|error| ConnectorError::other(error.into(), None))?;
             let answer = inner.call(request);
@@ -101,7 +101,7 @@ impl HttpConnector for Bounded<SharedHttpConnector> {
     }
 }
 
-/// What is logged of a request and its answer: never a header or a byte of a body, since both hold secrets.
+/// The log fields of a request and its answer: never a header or a byte of a body, since both contain secrets.
 struct Traced {
     operation: String,
     host: String,

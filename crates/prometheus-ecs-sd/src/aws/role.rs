@@ -15,7 +15,7 @@ use ecs_discovery::arn::RoleArn;
 use super::APPLICATION;
 use super::sts::StsRegions;
 
-/// A role, the client that may assume it, and where.
+/// A role, the client that may assume it, and the region of STS.
 pub(super) struct AssumedRole {
     call: AssumeRoleFluentBuilder,
     regions: StsRegions,

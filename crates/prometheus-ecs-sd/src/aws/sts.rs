@@ -1,8 +1,8 @@
-//! Which region's STS is asked.
+//! Selects the region whose STS endpoint is called.
 //!
-//! STS knows an account only in the regions that are enabled for it, and an account need not have enabled those in which it
-//! assumes roles of others. So all sources ask in one region: the chosen one, else the default region. Without
-//! either they ask in the first of the configured regions in which STS is usable, and remember it.
+//! STS accepts an account's credentials only in regions that are enabled for the account, and the discovered regions
+//! need not be enabled for the account that assumes the roles. So all sources use one region: the chosen one, else the
+//! default region. Without either they use the first of the configured regions in which STS is usable, and remember it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,21 +15,21 @@ use tracing::debug;
 
 use super::endpoint::are_of_one_partition;
 
-/// STS's answers in a region that is not enabled for the account. The first one means wrong credentials too.
+/// STS's error codes in a region that is not enabled for the account. The first one also means wrong credentials.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html>
 const NOT_ENABLED: [&str; 2] = ["InvalidClientTokenId", "RegionDisabledException"];
 
-/// The regions of one partition that STS may be asked in; at least one. Clones remember the same.
+/// The regions of one partition in which STS may be called; at least one. Clones share what they remember.
 #[derive(Clone, Debug)]
 pub(super) struct StsRegions {
     regions: Vec<String>,
-    /// Which of them is asked first.
+    /// The index of the region that is tried first.
     first: Arc<AtomicUsize>,
 }
 
 impl StsRegions {
-    /// By partition: the first of `preferred`, else all of `configured`. STS of one partition knows nothing of another's
-    /// accounts.
+    /// By partition: the first of `preferred`, else all of `configured`. STS of one partition does not know accounts of
+    /// another.
     pub(super) fn by_partition<'a, 'b>(
         preferred: impl IntoIterator<Item = &'a str>,
         configured: impl IntoIterator<Item = &'b str>,
@@ -55,17 +55,17 @@ impl StsRegions {
         all
     }
 
-    /// This one alone.
+    /// Only this region.
     pub(super) fn one(region: &str) -> Self {
         Self { regions: vec![region.to_owned()], first: Arc::default() }
     }
 
-    /// Whether they are of the partition that `region` is of.
+    /// Whether they are in the partition of `region`.
     pub(super) fn are_of_partition(&self, region: &str) -> bool {
         are_of_one_partition(&self.regions[0], region)
     }
 
-    /// Asks in the region that was usable last, and in the others as long as none is.
+    /// Calls STS in the region that was usable last, then in the others until one is usable.
     pub(super) async fn ask<T, E, F>(&self, ask: impl Fn(Region) -> F) -> Result<T, SdkError<E, HttpResponse>>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -90,7 +90,7 @@ impl StsRegions {
     }
 }
 
-/// There is no such host or no way to it, or the region is not enabled.
+/// The host does not exist or cannot be reached, or the region is not enabled.
 fn is_not_usable<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::DispatchFailure(failure) => failure.is_io(),
@@ -128,7 +128,7 @@ mod tests {
         aws.source(SourceSpec { role, external_id: None, session_name: None, region })
     }
 
-    /// Which STS was asked since the last look.
+    /// The regions in which STS was called since the last check.
     fn asked(simulated: &SimulatedAws) -> Vec<String> {
         let calls = simulated.take_calls().into_iter();
         calls.filter(|call| call.service == "sts").map(|call| call.region).collect()
@@ -188,7 +188,7 @@ mod tests {
             let regions = asked(&simulated);
             assert_eq!((&*regions[0], &*regions[regions.len() - 1]), ("me-south-1", "eu-west-1"));
             assert!(regions.iter().all(|region| region != "us-east-1"), "{regions:?}");
-            // All sources know of it.
+            // All sources remember it.
             for role in [true, false] {
                 ask(&source(&aws, role, "me-south-1")).await;
                 assert_eq!(asked(&simulated), ["eu-west-1"]);

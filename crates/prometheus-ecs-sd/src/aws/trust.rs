@@ -1,8 +1,8 @@
 //! The HTTP client over TLS, and the certificate authorities that it trusts: the system's, or those that `SSL_CERT_FILE`
 //! and `SSL_CERT_DIR` name.
 //!
-//! The SDK reads them once in the life of the process. Here they are read again on a reload, and when the certificate of
-//! AWS or of a proxy is not trusted; if they have changed, later requests go through a new client.
+//! The SDK reads them once per process. Here they are read again on a reload, and when the certificate of AWS or of a
+//! proxy is not trusted. If they have changed, later requests use a new client.
 
 use std::error::Error;
 use std::fmt;
@@ -31,13 +31,13 @@ use tracing::{info, warn};
 
 use crate::descriptors::Descriptors;
 
-/// From one reading to the next. It takes some milliseconds, and a certificate that stays untrusted is refused to every
-/// request.
+/// The minimum time between two reads. A read takes some milliseconds, and every request fails on a certificate that
+/// stays untrusted.
 const PAUSE: Duration = Duration::from_secs(1);
 
 type Authorities = Vec<CertificateDer<'static>>;
 
-/// Requests go through the newest client. Clones share it.
+/// Sends requests through the newest client. Clones share it.
 #[derive(Clone)]
 pub(super) struct Trusting(Arc<Shared>);
 
@@ -53,7 +53,7 @@ struct Newest {
     read: Option<Instant>,
     /// A disk that hangs takes one thread.
     is_reading: bool,
-    /// Whether the log says that there are none.
+    /// Whether it was logged that there are none.
     is_told: bool,
 }
 
@@ -70,7 +70,7 @@ impl Trusting {
         Self(Arc::new(Shared { read, newest: Mutex::new(newest) }))
     }
 
-    /// Reads the authorities again, in the background. None at all are no news: the file may be half written.
+    /// Reads the authorities again, in the background. An empty result is ignored: the file may be half written.
     pub(super) fn read_again(&self) -> Option<JoinHandle<()>> {
         let mut newest = self.newest();
         if newest.is_reading || newest.read.is_some_and(|read| read.elapsed() < PAUSE) {
@@ -84,7 +84,9 @@ impl Trusting {
             newest.is_reading = false;
             if authorities.is_empty() {
                 if !std::mem::replace(&mut newest.is_told, true) {
-                    warn!("no certificate authorities were found; those from before stay, if there are any");
+                    warn!(
+                        "no certificate authorities were found; the previous ones are kept, if there are any"
+                    );
                 }
                 return;
             }
@@ -155,7 +157,7 @@ impl fmt::Debug for Trusting {
     }
 }
 
-/// Has the authorities read again when a certificate is not trusted.
+/// Starts a read of the authorities when a certificate is not trusted.
 #[derive(Debug)]
 struct Watched {
     connector: SharedHttpConnector,
@@ -182,7 +184,7 @@ fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
         if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
             return true;
         }
-        // An I/O error does not count what it holds among its causes.
+        // An I/O error does not list its inner error among its sources.
         let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = held.map(|held| held as _).or_else(|| error.source());
     }
@@ -213,7 +215,7 @@ mod tests {
         CertificateDer::pem_slice_iter(pem).map(|certificate| certificate.expect("a certificate")).collect()
     }
 
-    /// Accepts connections for ever, and answers each with an error.
+    /// Accepts connections forever, and answers each with an error.
     async fn server() -> String {
         let key = PrivateKeyDer::from_pem_slice(SERVER_KEY).expect("a key");
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -236,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn authorities_that_were_replaced_are_read_when_a_certificate_is_not_trusted() {
-        /// Another authority at first, then none as in a file that is being written, then the right one.
+        /// First another authority, then none, as in a file that is being written, then the right one.
         fn replaced() -> Authorities {
             static READ: AtomicUsize = AtomicUsize::new(0);
             match READ.fetch_add(1, Ordering::SeqCst) {

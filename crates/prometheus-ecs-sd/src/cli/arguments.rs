@@ -29,7 +29,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDR", help_heading = "HTTP")]
     pub listen_address: Option<String>,
 
-    /// Host names that requests may have besides addresses, localhost and that of --listen-address
+    /// Host names that requests may use besides IP addresses, localhost and the name in --listen-address
     #[arg(
         long,
         value_name = "HOST",
@@ -51,7 +51,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Refreshes")]
     pub once: bool,
 
-    /// Let a changed selection that finds nothing empty the files
+    /// If a changed selection has no targets, remove those of the selection before
     #[arg(long, help_heading = "Refreshes")]
     pub allow_empty: bool,
 
@@ -97,7 +97,7 @@ pub struct RunArgs {
     )]
     pub region: Vec<String>,
 
-    /// Region of the STS that is asked [default: the AWS configuration's, else the first that is usable]
+    /// Region whose STS endpoint is called [default: the AWS configuration's, else the first that is usable]
     #[arg(long, value_name = "R", help_heading = "Where to look")]
     pub sts_region: Option<String>,
 
@@ -244,7 +244,7 @@ pub enum LogLevel {
     Info,
     /// Each refresh and each failed request.
     Debug,
-    /// Each request to AWS too: its name, its size and how long it took.
+    /// Also logs each request to AWS: its name, size and duration.
     Trace,
 }
 

@@ -41,7 +41,7 @@ fn check_access(config: &Config) -> Result<(), Mistakes> {
     Access::new(file).map(drop)
 }
 
-/// The variables and files that the program would start with here; nobody is asked.
+/// The variables and files that the program would start with on this machine; no request is made.
 fn check_aws() -> Result<(), Mistakes> {
     let environment = Environment::of_process()?.offline();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -54,7 +54,7 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "R", conflicts_with = "task_definition", help_heading = "Where to look")]
     pub(super) region: Option<String>,
 
-    /// Region of the STS that is asked [default: the AWS configuration's]
+    /// Region whose STS endpoint is called [default: the AWS configuration's]
     #[arg(long, value_name = "R", conflicts_with = "task_definition", help_heading = "Where to look")]
     pub(super) sts_region: Option<String>,
 

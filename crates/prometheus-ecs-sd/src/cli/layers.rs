@@ -20,7 +20,7 @@ pub(super) struct Layers {
 pub(super) enum Unread {
     /// The command line is not right, or asks for help.
     Usage(clap::Error),
-    /// The configuration file is not, or a variable.
+    /// The configuration file or a variable is invalid.
     File(Mistakes),
 }
 

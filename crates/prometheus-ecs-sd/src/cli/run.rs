@@ -22,7 +22,7 @@ use crate::poller::Progress;
 use crate::reload::Reloader;
 use crate::sinks::progress;
 
-/// A disk that has not answered after this long may be one that hangs.
+/// A disk that has not answered after this time may hang.
 const HANGS_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) fn run(layers: Layers, arguments: Vec<OsString>) -> ExitCode {
@@ -45,7 +45,7 @@ async fn discover(
     };
     let without_disk = layers.clone().config(Directories::LeftAlone);
     let mut preparing = spawn_blocking(|| layers.config(Directories::Prepared));
-    // All mistakes are told at once. But a hanging disk must not keep the program from telling that it lives.
+    // All mistakes are reported together. But a hanging disk must not delay `/-/healthy`.
     let config = match (timeout(HANGS_AFTER, &mut preparing).await, without_disk) {
         (Err(_), Ok(config)) => {
             if let Err(mistakes) = serve(&config).await {

@@ -39,7 +39,7 @@ pub(super) fn role(text: &str) -> Result<RoleArn, String> {
 
 pub(crate) fn region(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    // It becomes part of a host's name.
+    // It becomes part of a host name.
     match text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-') {
         true => Ok(text.to_owned()),
         false => Err(format!("{text:?} is not a region; it looks like eu-west-1")),
@@ -81,7 +81,7 @@ pub(super) fn from_file(sources: Value, common: &Common, problems: &mut Problems
 }
 
 impl Account {
-    /// Its credentials with each of its regions. Without one, the region is the usual one, whichever that is.
+    /// Its credentials with each of its regions; `None` is the default region.
     fn sources(&self) -> impl Iterator<Item = (Option<RoleArn>, Option<String>)> {
         let usual = self.regions.is_empty().then_some(None);
         let regions = self.regions.iter().cloned().map(Some).chain(usual);

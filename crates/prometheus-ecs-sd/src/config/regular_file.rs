@@ -1,7 +1,7 @@
-//! Files that the user names: read whole, if they are regular files of bounded size and the disk answers in time.
+//! Reads files that the user names, if they are regular files of limited size and the disk answers in time.
 //!
-//! A pipe would block until something is written into it, and so would a network file system whose server is gone.
-//! Neither may hold up the start or a reload.
+//! A pipe blocks until something is written into it, and a network file system whose server is gone blocks too. Neither
+//! may block the start or a reload.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,12 +17,12 @@ const MOST: u64 = 1 << 20;
 /// A local disk answers within milliseconds, a network file system that fails over within seconds.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Reads that may be blocked at the same time. Each keeps a thread until the disk answers.
+/// The number of reads that may be blocked at the same time. Each uses a thread until the disk answers.
 const BLOCKED: usize = 8;
 
 static READING: AtomicUsize = AtomicUsize::new(0);
 
-/// The file's text, or why there is none, in words.
+/// The file's text, or a sentence why it cannot be read.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     let path = path.to_owned();
     within(WITHIN, move || text(path))
@@ -41,7 +41,7 @@ fn text(path: PathBuf) -> Result<String, String> {
     }
 }
 
-/// What `read` returns, unless that takes longer than `limit`.
+/// The result of `read`, unless it takes longer than `limit`.
 fn within(
     limit: Duration,
     read: impl FnOnce() -> Result<String, String> + Send + 'static,
@@ -54,7 +54,7 @@ fn within(
     let reader = move || {
         let text = read();
         READING.fetch_sub(1, Ordering::Relaxed);
-        // The reading may have been given up.
+        // The caller may have given up.
         let _ = sender.send(text);
     };
     if let Err(error) = thread::Builder::new().name("file".to_owned()).spawn(reader) {

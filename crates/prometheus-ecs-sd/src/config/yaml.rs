@@ -13,7 +13,7 @@ use super::Mistakes;
 /// Deeper than any configuration, and not deep enough to harm.
 const DEPTH: usize = 16;
 
-/// As many mistakes as anybody mends before the next try.
+/// More mistakes than anyone corrects before the next try.
 const TOLD: usize = 100;
 
 /// How alike a key must be to one that was meant, from 0 to 1.
@@ -260,14 +260,14 @@ impl Mapping {
         self.take_present(key).filter(|value| !matches!(value.node, Node::Null))
     }
 
-    /// What is under a key, even if that is nothing.
+    /// The value of a key, even if it is empty.
     pub(crate) fn take_present(&mut self, key: &str) -> Option<Value> {
         self.asked_for.push(key.to_owned());
         let position = self.entries.iter().position(|(name, _)| name == key)?;
         Some(self.entries.remove(position).1)
     }
 
-    /// Whether there is no key, or no more.
+    /// Whether there are no keys, or no more.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -15,7 +15,7 @@ use super::{Known, Polled, Poller, Settings};
 use crate::publisher::Publisher;
 use crate::state::State;
 
-/// What the facts of a source's clusters are saved as that are not looked at any more, after the name of the source.
+/// The suffix of the source's name under which the facts of clusters that are no longer selected are saved.
 const DESELECTED: &str = " deselected";
 
 impl Poller {
@@ -59,7 +59,7 @@ impl Poller {
         self.publish_part(publisher);
     }
 
-    /// Goes on publishing clusters that are not looked at any more, for a while.
+    /// Continues to publish clusters that are no longer selected, for a while.
     fn leave(&mut self, id: String, saved: Saved, as_of: Duration, publisher: &mut Publisher) {
         if saved.scopes.is_empty() {
             return;
@@ -78,7 +78,7 @@ impl Poller {
         self.leaving.insert(id, saved);
     }
 
-    /// Does so with clusters that a refresh found to be of another account than its credentials.
+    /// Does so for clusters that, according to a refresh, belong to another account than its credentials.
     pub(super) fn leave_foreign(&mut self, index: usize, foreign: &[ClusterArn], publisher: &mut Publisher) {
         let polled = &self.sources[index];
         let Some((saved, as_of)) = &polled.saved else { return };
@@ -139,8 +139,8 @@ impl Poller {
 }
 
 impl Settings {
-    /// Refreshes that failed before this process began do not count against `--max-staleness`, unless the targets had
-    /// been let go by then: these do not come back.
+    /// Refreshes that failed before this process began do not count for `--max-staleness`, unless the targets had been
+    /// removed by then: removed targets do not come back.
     fn forgive(&self, scopes: &mut BTreeMap<ClusterArn, Scope>, as_of: Duration) {
         for scope in scopes.values_mut() {
             let was_let_go = |since: &Duration| as_of.saturating_sub(*since) > self.max_staleness;

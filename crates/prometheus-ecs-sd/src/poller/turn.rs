@@ -27,8 +27,8 @@ const AT_A_TIME: usize = 8;
 /// time-out each, hundreds of definitions would hold up everything else for half an hour.
 const GIVE_UP_AFTER: u32 = 16;
 
-/// How long STS is not asked again for the account after it failed. Where it cannot be reached, each time costs a refresh
-/// the time limits of three attempts.
+/// The time before STS is called again for the account after it failed. If STS cannot be reached, each call delays a
+/// refresh by the time limits of three attempts.
 const ACCOUNT_ASKED_AGAIN: Duration = Duration::from_secs(600);
 
 /// One refresh of one source.
@@ -38,7 +38,7 @@ pub(super) struct Turn {
     pub(super) id: Arc<str>,
     pub(super) is_own: bool,
     pub(super) clusters: ClusterSelection,
-    /// Accounts and regions that were heard in full by way of a role.
+    /// Accounts and regions that were read in full through a role.
     pub(super) heard_by_role: Arc<BTreeSet<(String, String)>>,
     pub(super) settings: Arc<Settings>,
 }
@@ -62,7 +62,7 @@ impl Turn {
         };
         self.note(&mut known, failure.as_ref(), problem);
         heard.took = began.elapsed();
-        // A refresh has failed when it ends, and one that takes long has not failed for that long.
+        // A failure begins at the end of the refresh: the duration of a refresh does not count.
         for scope in heard.scopes.values_mut() {
             scope.failing = scope.failing.map(|since| if since < begin { since } else { begin + heard.took });
         }
@@ -83,8 +83,8 @@ impl Turn {
         (known, heard)
     }
 
-    /// Whether a role of the same account is discovered instead, in the same region. What the own credentials have found
-    /// stays until it was heard by way of that role.
+    /// Whether a role of the same account is discovered instead, in the same region. The results of the own credentials
+    /// stay until the account was read through that role.
     fn is_stood_for(&self, account: Option<&str>, known: &Known) -> bool {
         let Some(account) = account.filter(|_| self.is_own) else { return false };
         let place = (account.to_owned(), self.source.region().to_owned());
@@ -92,13 +92,13 @@ impl Turn {
             && (!known.scopes.values().any(Scope::is_known) || self.heard_by_role.contains(&place))
     }
 
-    /// The account, if anything depends on knowing it and it is known. Discovery goes on without: of two views of a cluster,
-    /// one is published, and clusters are asked for by name.
+    /// The account, if anything depends on it and it is known. Discovery continues without it: if a cluster is read
+    /// twice, one result is published, and clusters are requested by name.
     async fn account(&self, known: &mut Known) -> Option<String> {
         let by_arn = |pattern: &ClusterPattern| matches!(pattern, ClusterPattern::Arn(_));
         let matters = !self.settings.by_role.is_empty() || self.clusters.patterns().iter().any(by_arn);
         if matters && known.account.is_none() {
-            // What AWS has told by way of these credentials is of their account.
+            // Answers to requests with these credentials are about their account.
             let heard = known.scopes.iter().find(|(_, scope)| scope.standing == Standing::Heard);
             known.account = heard.map(|(cluster, _)| cluster.account().to_owned());
             if known.account.is_none() && known.account_due.is_none_or(|due| due <= Instant::now()) {
@@ -114,11 +114,11 @@ impl Turn {
             Err(failure) => failure,
         };
         match (error.kind, &due) {
-            // That is everybody's trouble, and told as such.
+            // This affects every request, and is reported separately.
             (FailureKind::NoCredentials, _) => return None,
             (_, Some(_)) => debug!(source = %self.name, %error, "account could not be looked up again"),
             (_, None) => {
-                warn!(source = %self.name, %error, "account could not be looked up; discovery goes on without");
+                warn!(source = %self.name, %error, "account could not be looked up; discovery continues without it");
             }
         }
         *due = Some(Instant::now() + ACCOUNT_ASKED_AGAIN);
@@ -188,8 +188,8 @@ impl Turn {
         conclusion
     }
 
-    /// A permission that is missing shows as missing labels or targets; what to do is said when that begins. Listings are
-    /// left out, since their failures are the source's or the cluster's and told as such.
+    /// A missing permission shows as missing labels or targets; a message says what to do when that begins. Listings
+    /// are left out, since their failures are the source's or the cluster's and told as such.
     fn note_failure(&self, denied: &mut BTreeSet<&'static str>, question: &Question, error: &Failure) {
         let operation = question.operation();
         if error.kind == FailureKind::Denied && !question.is_page() && denied.insert(operation) {

@@ -1,7 +1,8 @@
-//! What is published is saved first, so that no reader sees what the next process would not know of.
+//! Saves publications before readers see them, so that the next process knows every target that was shown.
 //!
-//! A disk that hangs or is full holds nothing up: after a second, or when saving fails, the publication is shown unsaved,
-//! and the log and a metric say so. The state file on disk says, by its time or its revision, that it is outdated.
+//! A disk that hangs or is full delays publications by a second at most: then, or when saving fails, the publication is
+//! shown unsaved, and the log and a metric say so. The time or the revision of the state file on disk shows that it is
+//! outdated.
 
 use std::io;
 use std::time::Duration;
@@ -16,15 +17,15 @@ use crate::state::{Facts, Revision, StateFile};
 use crate::telemetry::metrics::{Metrics, Part, Writes};
 use crate::telemetry::panics::caught;
 
-/// How long a publication waits to be saved: far longer than a disk takes for a state of 100,000 tasks, and short beside a
-/// refresh.
+/// How long a publication waits to be saved: far longer than a disk needs for a state of 100,000 tasks, and short
+/// compared to a refresh.
 const SAVED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Saves publications and shows them.
 #[derive(Debug)]
 pub(crate) struct Saver {
     file: Option<Disk>,
-    /// What was last to be saved.
+    /// The last publication that was to be saved.
     newest: Option<(Facts, Revision)>,
     revision: Revision,
     writes: Writes,
@@ -33,7 +34,7 @@ pub(crate) struct Saver {
     metrics: Metrics,
 }
 
-/// The state file, while nothing is written and while something is. A write returns whether it succeeded, and of what.
+/// The state file, idle or with a write in progress. A write returns whether it succeeded, and its revision.
 #[derive(Debug)]
 enum Disk {
     Idle(StateFile),
@@ -41,19 +42,19 @@ enum Disk {
 }
 
 impl Saver {
-    /// Goes on after `revision`. Without a file nothing is saved.
+    /// Continues after `revision`. Without a file nothing is saved.
     pub(crate) fn new(file: Option<StateFile>, revision: Revision, outlet: &Outlet) -> Self {
         let writes = file.as_ref().map(StateFile::writes).unwrap_or_default();
         let (clock, metrics) = (outlet.clock(), outlet.metrics());
         Self { file: file.map(Disk::Idle), newest: None, revision, writes, is_late: false, clock, metrics }
     }
 
-    /// Of the newest publication.
+    /// The revision of the newest publication.
     pub(crate) fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// Saves and shows what is pending, until there will be no more or `ended` says so.
+    /// Saves and shows pending publications, until their sender is dropped or `ended` resolves.
     pub(crate) async fn run(
         mut self,
         outlet: Outlet,
@@ -77,7 +78,7 @@ impl Saver {
                 },
                 () = self.finish() => {}
                 () = &mut ended => {
-                    // What hangs is not waited for.
+                    // Does not wait for a write that hangs.
                     let _ = tokio::time::timeout(SAVED_WITHIN, self.idle()).await;
                     return self;
                 }
@@ -111,7 +112,7 @@ impl Saver {
         }
     }
 
-    /// Saves what is newest, after what is being saved.
+    /// Saves the newest publication, after the current write.
     async fn save(&mut self) {
         self.idle().await;
         self.begin();
@@ -121,7 +122,7 @@ impl Saver {
     fn begin(&mut self) {
         match (self.file.take(), self.newest.clone()) {
             (Some(Disk::Idle(mut file)), Some((facts, revision))) => {
-                // A file's time is the system's.
+                // File times come from the system's clock.
                 let (now, metrics) = (self.clock.read().time_of_day(self.clock.now()), self.metrics.clone());
                 let write = tokio::task::spawn_blocking(move || {
                     if let Err(panicked) = caught(|| file.write(&facts, revision, now)) {
@@ -135,7 +136,7 @@ impl Saver {
         }
     }
 
-    /// Waits for what is being saved. May be given up at any time. Returns its revision.
+    /// Waits for the current write. Cancellation-safe. Returns its revision.
     async fn idle(&mut self) -> Option<Revision> {
         let Some(Disk::Busy(write)) = &mut self.file else { return None };
         let (file, revision) = write.await.expect("a panic is caught in it");
@@ -143,7 +144,7 @@ impl Saver {
         Some(revision)
     }
 
-    /// Saves what was published while the disk took too long for what was before. Returns at once unless it does.
+    /// Saves publications that were shown during a slow write. Returns immediately if there is no such write.
     async fn finish(&mut self) {
         match self.idle().await {
             Some(saved) if saved != self.revision => self.begin(),

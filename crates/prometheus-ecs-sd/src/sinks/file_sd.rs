@@ -4,9 +4,9 @@
 //! of a directory again at any event in it, temporary files included. A file that would not change is not
 //! written: its modification time is set instead, which is what `prometheus_sd_file_mtime_seconds` shows.
 //!
-//! A small file beside them says of which facts they are made. It is replaced before they are, so that they never hold
-//! targets of later facts than it says. Where the state file does not cover that, targets of the run before stay in the
-//! files until their cluster was read once.
+//! A small file beside them records the revision of their facts. It is replaced first, so that they are never newer
+//! than it says. If the state file is older than that revision, targets of the previous run stay in the files until
+//! their cluster was read once.
 
 mod earlier;
 
@@ -43,7 +43,7 @@ pub(crate) const SINGLE: &str = "tasks.json";
 /// Readable for Prometheus, whichever user it runs as, unless the umask forbids it.
 const MODE: u32 = 0o644;
 
-/// Of which facts the target files are made.
+/// The file that records the revision of the target files' facts.
 const REVISION: &str = "published";
 
 /// Makes the work directory, tries to write, and removes what a killed run has left.
@@ -99,20 +99,20 @@ pub struct FileSd {
     files: Vec<TargetFile>,
     /// What all files hold, if the last write succeeded.
     written: Option<Arc<Snapshot>>,
-    /// Of which facts the files say that they are made.
+    /// The revision that this file records.
     revision: Option<Revision>,
-    /// Trouble with the file that says so.
+    /// The write errors of this file.
     trouble: Trouble,
-    /// Whether it was said that the files keep what the selection does not find.
+    /// Whether it was logged that the files keep targets that the selection does not have.
     kept: bool,
 }
 
-/// What a write of the target files came to.
+/// The result of a write of the target files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Whether all could be written.
+    /// Whether all files could be written.
     pub succeeded: bool,
-    /// Whether they hold targets of the run before that are not in the snapshot.
+    /// Whether they contain targets of the previous run that are not in the snapshot.
     pub keeps: bool,
 }
 
@@ -123,13 +123,13 @@ struct TargetFile {
     path: PathBuf,
     /// What the file looked like when this program last left it.
     left: Option<Stamp>,
-    /// What the run before has put there and may not be known any more.
+    /// The targets of the previous run that this process may not know.
     earlier: Earlier,
     trouble: Trouble,
 }
 
 impl FileSd {
-    /// The files of a directory that was [prepared](prepare). What is published begins with facts of the revision `known`.
+    /// The files of a directory that was [prepared](prepare). The first publication has facts of the revision `known`.
     pub fn new(directory: &Path, layout: Layout, intervals: &Intervals, known: Option<Revision>) -> Self {
         let revision = fs::read_to_string(directory.join(WORK_DIRECTORY).join(REVISION)).ok();
         let revision = revision.and_then(|text| text.trim_end().parse::<Revision>().ok());
@@ -154,19 +154,17 @@ impl FileSd {
             kept: false,
         };
         if files.keeps() {
-            info!(
-                "target files may hold more than is known; their targets stay until each cluster was read once"
-            );
+            info!("target files may contain unknown targets; these stay until each cluster was read once");
         }
         files
     }
 
-    /// Whether the files hold targets of the run before that may not be known.
+    /// Whether the files contain targets of the previous run that may be unknown.
     pub(crate) fn keeps(&self) -> bool {
         self.files.iter().any(|file| !file.earlier.is_empty())
     }
 
-    /// Whether what is published goes on from what the files hold.
+    /// Whether publications continue from the content of the files.
     pub(crate) fn goes_on(&self) -> bool {
         self.revision.is_some()
     }
@@ -184,12 +182,12 @@ impl FileSd {
         self.files.iter().map(TargetFile::name)
     }
 
-    /// Makes the files say what the snapshot says, and what of the run before is not known to have ended. If the
-    /// publication is complete, files that stay as they are get a new modification time. A file that cannot be written
-    /// stays as it was, is reported, and is tried again next time.
+    /// Writes the targets of the snapshot to the files, and the targets of the previous run that are not known to have
+    /// ended. If the publication is complete, files that stay as they are get a new modification time. A file that
+    /// cannot be written stays as it was, is reported, and is tried again next time.
     pub fn write(&mut self, published: &Published) -> Outcome {
         let Published { snapshot, complete, reading, .. } = published;
-        // Taken, so that nothing is known of the files while they are written.
+        // Taken, so that the files count as unknown while they are written.
         let mut unchanged = self.written.take().is_some_and(|written| written.shares_all(snapshot));
         let mut left = Vec::new();
         for file in &mut self.files {
@@ -230,8 +228,8 @@ impl FileSd {
         }
     }
 
-    /// Has the file beside the others say that they are made of these facts, from now on. Not as long as they hold more:
-    /// the next process is to keep that as well. Returns whether the target files can be written then.
+    /// Records the revision of the target files' facts. Does nothing while the files contain targets of the previous
+    /// run: the next process must keep them too. Returns whether the target files may be written.
     fn says(&mut self, revision: Option<Revision>) -> bool {
         let Some(now) = revision.filter(|now| self.revision != Some(*now) && !self.keeps()) else {
             return true;

@@ -70,17 +70,17 @@ impl Site {
     }
 }
 
-/// How long to wait before an address that is taken is tried again: at first as long as a restart of the program that has it
-/// takes, and twice as long each time, up to half of the usual interval of refreshes.
+/// How long to wait before an address that is in use is tried again: at first as long as its owner takes to restart,
+/// then twice as long each time, up to half of the default refresh interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A server that answers nobody yet; in whichever runtime it will.
+/// A server that does not answer yet; it can be moved to another runtime.
 #[derive(Debug)]
 pub struct Server {
-    /// As it was named: `HOST:PORT`.
+    /// As configured: `HOST:PORT`.
     named: String,
-    /// `None` as long as the address is taken.
+    /// `None` while the address is in use.
     listener: Option<std::net::TcpListener>,
 }
 
@@ -94,20 +94,20 @@ pub struct Unavailable {
 
 impl Server {
     /// Takes the address. If it is the usual one, which nobody asked for, the program can do without it as long as
-    /// there is something else to do; it is tried again while that is done.
+    /// there is other work to do; it is tried again meanwhile.
     pub async fn bind(listen: &Listen, is_dispensable: bool) -> Result<Self, Unavailable> {
         let named = listen.address().to_owned();
         match bind(&named).await.and_then(TcpListener::into_std) {
             Ok(listener) => Ok(Self { named, listener: Some(listener) }),
             Err(error) if *listen == Listen::Usual && is_dispensable => {
-                warn!(address = named, %error, "nothing is served over HTTP yet, its address is taken and is tried again; --listen-address names another");
+                warn!(address = named, %error, "nothing is served over HTTP yet, its address is in use and is tried again; --listen-address names another");
                 Ok(Self { named, listener: None })
             }
             Err(error) => Err(Unavailable { address: named, error }),
         }
     }
 
-    /// Where it is reached, unless the address is taken.
+    /// Its address, unless that is in use.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref()?.local_addr().ok()
     }
@@ -137,7 +137,7 @@ impl Server {
     }
 }
 
-/// Tries an address until it can be had.
+/// Tries an address until it is free.
 async fn bind_when_free(address: &str) -> TcpListener {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -174,7 +174,7 @@ fn router(site: Site, access: &Access) -> Router {
         .layer(outlive)
 }
 
-/// Answers a request whose answer panics.
+/// The answer to a request whose handler panics.
 async fn outlive(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     caught_in(next.run(request)).await.unwrap_or_else(|panicked| {
         metrics.panicked(Part::Http, &panicked);
@@ -213,7 +213,7 @@ mod tests {
         tokio::spawn(server.serve(site, Access::default()));
         sleep(Duration::from_secs(3600)).await;
         drop(taken);
-        // Until then it is tried at least once.
+        // It is tried at least once before that.
         sleep(LONGEST_PAUSE + Duration::from_secs(1)).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.unwrap();

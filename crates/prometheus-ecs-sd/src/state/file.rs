@@ -14,18 +14,18 @@ use super::{Facts, Revision, State, Unusable};
 const TITLE: &str = "prometheus-ecs-sd state ";
 /// Counts every change of the records' form.
 const VERSION: &str = "2";
-/// Lacks the revision, and is read without one.
+/// A version without the revision; it is still read.
 const EARLIER_VERSION: &str = "1";
 /// The last line, followed by the checksum of all before it.
 const END: &str = "end ";
 
-/// The modification time of a file that is not, or may not be, of the newest publication.
+/// The modification time of a file that is, or may be, older than the newest publication.
 pub(super) const OUTDATED: SystemTime = UNIX_EPOCH;
 
 /// Longer than any record: a task definition has at most 64 KiB, and a task no more than its containers and tags.
 const LONGEST_LINE: u64 = 0x10_0000;
 
-/// Writes the facts; equal facts give equal bytes but for the revision and the time.
+/// Writes the facts; equal facts give equal bytes except for the revision and the time.
 pub(super) fn write(
     out: &mut impl Write,
     facts: &Facts,

@@ -21,7 +21,7 @@ type Texts<'a> = Vec<(Text<'a>, Text<'a>)>;
 /// One line. What follows a source is of that source, and tasks are of the cluster before them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Record<'a> {
-    /// Which facts follow, and when they were saved. The first record.
+    /// The revision of the facts that follow, and when they were saved. The first record.
     Revision {
         line: u64,
         number: u64,
@@ -112,7 +112,7 @@ struct Container<'a> {
 type Ports = (u16, u16);
 
 impl Record<'_> {
-    /// Of facts that are saved at that time.
+    /// For facts that are saved at that time.
     pub(super) fn revision(Revision { line, number }: Revision, at: Duration) -> Self {
         Self::Revision { line, number, at }
     }

@@ -1,10 +1,11 @@
-//! Which facts a file was made of, so that the next process can tell whether the state file knows all that was published.
+//! The revision of the facts in a file, so that the next process can tell whether the state file contains everything
+//! that was published.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A point in a line of publications. The line goes on across restarts as long as each process begins with all that the
-/// one before has published; otherwise a new one begins.
+/// A point in a line of publications. The line continues across restarts as long as each process begins with everything
+/// that the previous one has published; otherwise a new line begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision {
     pub(super) line: u64,
@@ -22,7 +23,7 @@ impl Revision {
         Self { number: self.number.saturating_add(1), ..self }
     }
 
-    /// Whether facts of this revision include all that was published by `other`, but for what AWS took away since.
+    /// Whether facts of this revision include everything that was published at `other`, except what has ended since.
     pub fn covers(&self, other: &Self) -> bool {
         self.line == other.line && self.number >= other.number
     }

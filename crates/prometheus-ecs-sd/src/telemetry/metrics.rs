@@ -86,18 +86,18 @@ impl Turn {
     }
 }
 
-/// A part of the program that goes on after a panic.
+/// A part of the program that continues after a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// A refresh of a source.
     Refresh,
     /// Writing the target files and the state file.
     Files,
-    /// Telling what changed.
+    /// Reporting changes on standard output and in the log.
     Changes,
     /// Reading the configuration again.
     Reload,
-    /// Everything that is served.
+    /// Answers over HTTP.
     Http,
 }
 
@@ -267,10 +267,10 @@ impl Metrics {
         self.0.accept_failures.inc();
     }
 
-    /// A part of the program panicked, and goes on.
+    /// A part of the program panicked, and continues.
     pub(crate) fn panicked(&self, part: Part, panicked: &Panicked) {
         let part = part.as_str();
-        error!(part, panic = %panicked, "a panic was caught, what it stopped is tried again");
+        error!(part, panic = %panicked, "a panic was caught; the work is tried again");
         self.0.panics.of([("part", part)]).inc();
     }
 

@@ -1,8 +1,8 @@
-//! Panics, most of them assertions of a library about what comes from outside: each is logged, and ends no more than the work
-//! that it happened in.
+//! Panics, most of them assertions of a library about external input: each is logged, and ends only the work in which
+//! it happened.
 //!
-//! What drives a part of the program [catches](caught) the panics of that part, [counts](crate::telemetry::metrics) them, and
-//! goes on: the refresh or the publication has failed, and the next one is another try.
+//! The loop of each part of the program [catches](caught) the panics of that part, [counts](crate::telemetry::metrics)
+//! them, and continues: the refresh or the publication has failed, and the next one is another try.
 
 use std::any::Any;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::metrics::{Metrics, Part};
 /// Time between a panic and the next try of work that has no interval. A choice: short for people, long for a log.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Logs every panic from now on, which would be printed on standard error otherwise.
+/// Logs all panics instead of printing them on standard error.
 pub(super) fn log() {
     std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -46,17 +46,17 @@ impl fmt::Display for Panicked {
     }
 }
 
-/// Does work that may panic. What the work has changed so far stays changed.
+/// Does work that may panic. Changes that the work made before the panic remain.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Panicked::new(&*payload))
 }
 
-/// The same for work that waits.
+/// The same for async work.
 pub(crate) async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| Panicked::new(&*payload))
 }
 
-/// Begins work that is to go on for ever again when it panics.
+/// Runs endless work, and starts it again when it panics.
 pub(crate) async fn again<F: Future<Output = ()>>(metrics: Metrics, part: Part, work: impl Fn() -> F) {
     while let Err(panicked) = caught_in(work()).await {
         metrics.panicked(part, &panicked);

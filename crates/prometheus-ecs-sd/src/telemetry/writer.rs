@@ -93,7 +93,7 @@ impl<'a> MakeWriter<'a> for Queue {
     }
 }
 
-/// Takes messages in JSON in, and leaves nothing in them that does anything to a terminal.
+/// Writes messages in JSON, with escapes for everything that could control a terminal.
 pub(super) struct PrintableJson(pub(super) Queue);
 
 impl Write for &PrintableJson {

@@ -1,4 +1,4 @@
-//! The binary and the variables that it is started with: empty ones, and those that cannot be used.
+//! The binary with empty and invalid environment variables.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -35,7 +35,7 @@ const OF_AWS: [&str; 20] = [
     "HTTPS_PROXY",
 ];
 
-/// The variable of each option of the discovery but one, which is set already.
+/// The variable of each option of the discovery except one, which is set already.
 fn of_options() -> Vec<String> {
     let command = RunArgs::augment_args(Command::new("options"));
     let longs = command.get_arguments().filter_map(|option| option.get_long());
@@ -80,7 +80,7 @@ fn white_space_around_a_value_of_aws_is_ignored() {
     assert_eq!(program.exit_code(), Some(0));
 }
 
-/// What the discovery, `explain` and `check-config` say, which is the same.
+/// The common output of the discovery, `explain` and `check-config`.
 fn refused(prepare: impl Fn(Program) -> Program) -> String {
     let aws = Aws::new(fleet(&[("prod", 1)]));
     let said: Vec<_> = [

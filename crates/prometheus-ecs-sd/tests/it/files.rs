@@ -32,7 +32,7 @@ pub(crate) fn state_file(directory: &Path) -> PathBuf {
     work_directory(directory).join("state")
 }
 
-/// Where it is said of which facts the target files are.
+/// The file with the revision of the target files.
 pub(crate) fn revision_file(directory: &Path) -> PathBuf {
     work_directory(directory).join("published")
 }

@@ -66,7 +66,7 @@ fn check(services: &[&str], room: usize, full: &[&str]) {
         );
         assert_eq!(logged(&log, FAILED, &directory.join(name)), usize::from(is_full), "{name}");
     }
-    // A state file that lacks what was published over HTTP says so.
+    // A state file that lacks targets that were published over HTTP is marked as outdated.
     let saved_at = fs::metadata(directory.join(FILES[0])).unwrap().modified().unwrap();
     assert_eq!(saved_at == UNIX_EPOCH, full.contains(&FILES[0]));
     check_nothing_else_is_left(&directory);
@@ -114,7 +114,7 @@ fn limit(running: &Running, size: &str) {
     assert!(status.expect("prlimit of util-linux can be run").success());
 }
 
-/// Without what differs between two state files of the same facts.
+/// Without the parts that differ between two state files of the same facts.
 fn contents(directory: &Path) -> [String; 5] {
     FILES.map(|name| {
         let text = fs::read_to_string(directory.join(name)).unwrap();

@@ -116,7 +116,7 @@ fn a_reload_over_http_answers_once_it_is_done_or_says_what_is_wrong() {
     let file = configured.program.path().join("config.yml");
     fs::remove_file(&file).unwrap();
     assert_eq!(configured.post("/-/reload").0, 500);
-    // Nobody will ever write into this pipe.
+    // Nothing is ever written into this pipe.
     assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
     let (status, said) = configured.post("/-/reload");
     assert!(status == 500 && said.contains("it is not a regular file"), "{status} {said}");

@@ -1,4 +1,4 @@
-//! Credentials that another process renews in the files they come from, while the program runs.
+//! Credentials that another process renews in their files while the program runs.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -57,7 +57,7 @@ fn endpoint(header: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
     (address, asked)
 }
 
-/// The program on a fleet of one task, with a home where its credentials are.
+/// The program on a fleet of one task, with its credentials in its home directory.
 struct Rotated {
     aws: Aws,
     program: Program,
@@ -89,7 +89,7 @@ impl Rotated {
         has(self.program.path(), targets);
     }
 
-    /// Starts it, and lets AWS accept [`NEW`] only, before and after `renew` has written the file.
+    /// Starts it, and makes AWS accept only [`NEW`], before and after `renew` has written the file.
     fn survives(mut self, renew: impl Fn(&Self)) {
         let mut running = Running::start(&mut self.program.command);
         self.has(1);
@@ -148,7 +148,7 @@ fn a_rewritten_credentials_file_is_read_again_once_aws_refuses_the_old_key() {
         }
         rotated.write(file, &keys(OWN_ACCESS_KEY));
         rotated.survives(|rotated| {
-            // What somebody writes who does not replace the file whole.
+            // The file during a write that is not atomic.
             rotated.write(file, "");
             rotated.write(file, "[default]\naws_access_key_id = ");
             rotated.write(file, &keys(NEW));
@@ -225,7 +225,7 @@ fn a_hangup_reads_credentials_again_that_nobody_has_refused() {
     running.check();
 }
 
-/// Without keys in the profile, AWS programs go on with the credentials of the container, here another account's.
+/// Without keys in the profile, AWS programs use the credentials of the container, here another account's.
 #[test]
 fn an_emptied_credentials_file_does_not_lead_to_another_account() {
     let mut rotated = Rotated::new();

@@ -1,5 +1,5 @@
-//! Secrets in every place where AWS, a task definition or the environment has some, and all that the program says and
-//! writes at every level of its log.
+//! Puts secrets in every place where AWS, a task definition or the environment can have some, and checks all output and
+//! files of the program at every log level.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::tools::{Running, free_address, get, wait};
 
 const ROLE: &str = "arn:aws:iam::222222222222:role/reader";
 
-/// What is in every secret here.
+/// The text in every secret here.
 const MARK: &str = "hunter2";
 
 /// An own account and a role's, each with a task.
@@ -71,7 +71,7 @@ fn aws() -> Aws {
     aws
 }
 
-/// What the simulated STS gives, as its answer has it.
+/// The credentials of the simulated STS, as in its answer.
 fn assumed() -> [String; 2] {
     let aws = aws();
     let answers = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
@@ -188,7 +188,7 @@ fn an_explained_file_shows_no_secret() {
     }
 }
 
-/// Whatever AWS or a task definition says, a line stays a line, and a terminal shows it as it is.
+/// Whatever text comes from AWS or a task definition, it stays on one line and does not control the terminal.
 #[test]
 fn nothing_that_is_said_does_anything_to_a_terminal() {
     const ODD: &str = "a\u{1b}[2Jb\r\nc\u{9b}31md\u{202e}e\u{7}";

@@ -175,7 +175,7 @@ impl Stage {
     }
 }
 
-/// A system's clock that goes on with paused time, and can be set.
+/// A system clock that follows paused time, and can be set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SystemClock(Arc<AtomicI64>);
 

@@ -21,10 +21,12 @@ struct Defaults<'a> {
     scheme: Result<Scheme, Problem>,
 }
 
-/// Endpoints of one container that count. Containers that are in use have one or two, the widest exporters about ten.
+/// The maximum number of endpoints of one container. Containers in use have one or two, the largest exporters about
+/// ten.
 const ENDPOINTS: usize = 64;
 
-/// Bytes of one endpoint. Its parts become values of labels, and a path that was cut would be another path.
+/// The maximum number of bytes of one endpoint. Its parts become label values, and a cut path would be a different
+/// path.
 const ENDPOINT_BYTES: usize = VALUE_BYTES;
 
 pub(super) fn endpoints(
@@ -69,21 +71,21 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Two endpoints of a container with the same of these are one.
+/// Endpoints of a container with the same identity are duplicates.
 type Identity = (Scheme, Box<str>, BTreeMap<Box<str>, Box<str>>, PortRequest);
 
 impl Defaults<'_> {
-    /// Each endpoint as it is written last, in that order, up to the first one that is too many.
+    /// Each distinct endpoint, in the form that is written last, in order, up to the first one beyond the limit.
     fn different<'a>(&self, texts: &[&'a str], warnings: &mut Vec<String>) -> Vec<&'a str> {
         let mut latest = BTreeMap::new();
         let (mut repeats, mut repeated) = (0, None);
         for (position, text) in texts.iter().enumerate() {
-            // Two that cannot be read are one if their texts are equal.
+            // Invalid endpoints are duplicates if their texts are equal.
             let identity = self.parsed(text).map(|(_, identity)| identity).map_err(|_| *text);
             if latest.len() == ENDPOINTS && !latest.contains_key(&identity) {
                 let rest = texts.len() - position;
                 warnings.push(format!(
-                    "PROMETHEUS_ENDPOINT names more than {ENDPOINTS} endpoints; the last {rest} do not count"
+                    "PROMETHEUS_ENDPOINT names more than {ENDPOINTS} endpoints; the last {rest} are ignored"
                 ));
                 break;
             }

@@ -27,7 +27,7 @@ impl Refresh {
 
     fn all_clusters_heard(&mut self) {
         let listed = std::mem::take(&mut self.clusters_listed);
-        // The credentials may be another account's than those of the process that saved the facts.
+        // The credentials may belong to another account than those of the process that saved the facts.
         self.are_foreign(|_, cluster| {
             !listed.contains(cluster) && listed.iter().any(|listed| listed.account() != cluster.account())
         });
@@ -48,9 +48,9 @@ impl Refresh {
         self.ask_cluster_details(&to_describe);
     }
 
-    /// Asks for the clusters that are named and were not described by this process yet: what a process before it has saved
-    /// may be another account's. By name, since AWS refuses ARNs of another account, and which one the credentials are
-    /// of may not be known.
+    /// Requests the named clusters that this process has not described yet: the saved facts may belong to another
+    /// account. Requests them by name, because AWS refuses ARNs of another account, and the account of the credentials
+    /// may be unknown.
     pub(super) fn ask_named_clusters(&mut self) {
         let scopes = &self.inventory.scopes;
         let is_confirmed = |pattern: &ClusterPattern| {
@@ -62,7 +62,7 @@ impl Refresh {
         self.ask_cluster_details(&Vec::from_iter(names));
     }
 
-    /// A named cluster that may not be described may still be read: its ARN follows from that of another one.
+    /// A named cluster whose description is denied may still be readable: its ARN follows from that of another cluster.
     pub(super) fn begin_denied_scopes(&mut self) {
         let read = self.scopes.iter().find(|(_, scope)| scope.listed).map(|(cluster, _)| cluster.clone());
         for (name, failure) in std::mem::take(&mut self.denied_names) {
@@ -76,7 +76,7 @@ impl Refresh {
         }
     }
 
-    /// Known clusters of another account are not followed any more. AWS says nothing of whether their tasks ended.
+    /// Known clusters of another account are no longer followed. AWS does not say whether their tasks ended.
     pub(super) fn are_foreign(&mut self, is_foreign: impl Fn(&Self, &ClusterArn) -> bool) {
         let foreign: Vec<_> =
             self.inventory.clusters().filter(|cluster| is_foreign(self, cluster)).cloned().collect();
@@ -86,7 +86,7 @@ impl Refresh {
         }
     }
 
-    /// An answer to a look-up by name shows of which account the credentials are.
+    /// An answer to a look-up by name shows the account of the credentials.
     fn account_shown(&mut self, account: &str) {
         self.are_foreign(|refresh, cluster| {
             let is_confirmed = !refresh.selection.needs_listing()
@@ -95,7 +95,7 @@ impl Refresh {
         });
     }
 
-    /// What is known or named goes on being followed; only without credentials there is no use in asking.
+    /// Known or named clusters are still followed; only without credentials no request can succeed.
     pub(super) fn listing_of_clusters_failed(&mut self, failure: Failure) {
         if failure.kind != FailureKind::NoCredentials {
             self.begin_known_scopes();
@@ -151,12 +151,12 @@ impl Refresh {
             match known.map(|(cluster, _)| cluster.clone()) {
                 Some(cluster) => match self.scopes.get_mut(&cluster) {
                     None => self.scope_failed(&cluster, failure.clone()),
-                    // Nothing was ever seen of it, and its tasks cannot be listed: it does not exist.
+                    // It was never seen, and its tasks cannot be listed: it does not exist.
                     Some(scope) if is_denied && is_blank && is_refused(scope) => scope.gone = true,
                     Some(_) => {}
                 },
                 None if is_denied => self.denied_names.push((name.clone(), failure.clone())),
-                // Of clusters that are named and were never seen nothing is known at all.
+                // Named clusters that were never seen have no facts.
                 None => drop(self.clusters_failed.get_or_insert(failure.clone())),
             }
         }

@@ -27,12 +27,12 @@ pub struct Conclusion {
     pub failure: Option<Failure>,
     /// Whether a definition or host could not be read for a reason that may pass, so that a target may be missing.
     pub partial: bool,
-    /// Clusters that are left out because they are of another account than the credentials.
+    /// Clusters that are left out because they belong to another account than the credentials.
     pub foreign: Vec<ClusterArn>,
 }
 
 impl Conclusion {
-    /// Whether every scope was heard that may be, with all that its targets depend on. If none may be, it is not.
+    /// Whether every allowed scope was read, with everything that its targets depend on; false if no scope is allowed.
     pub fn is_complete(&self) -> bool {
         let is_heard = |scope: &Scope| scope.standing == Standing::Heard;
         self.failure.is_none()

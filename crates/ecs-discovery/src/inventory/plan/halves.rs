@@ -1,4 +1,4 @@
-//! Batches that AWS denies: they are asked in halves, down to the ids that are denied, so that these harm no others.
+//! Batches that AWS denies: they are requested in halves, down to the denied ids, so that these do not affect others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
@@ -12,19 +12,20 @@ use crate::model::InstanceId;
 
 use super::Refresh;
 
-/// How many batches of one operation are halved in one refresh: enough to tell 33 ids apart, and to find four among a
-/// hundred. The two calls for each are a tenth of those that the default share of AWS's limit on DescribeClusters grants in
-/// a minute. What is not told apart by then is at the next refresh. An eighth of them may be ids that are asked for again.
+/// How many batches of one operation are halved in one refresh: enough to separate 33 ids, and to find four among a
+/// hundred. The two calls for each are a tenth of the calls per minute in the default share of AWS's limit on
+/// DescribeClusters. The next refresh continues the search. An eighth of this number may be denied ids that are
+/// requested again.
 const MAX_SPLITS: usize = 32;
 
-/// The same for hosts. EC2 and Systems Manager know no permission for single ones: when both halves are denied, so is
-/// everything, and Systems Manager grants few calls.
+/// The same for hosts. EC2 and Systems Manager have no permissions for single hosts: if both halves are denied,
+/// everything is, and Systems Manager allows few calls.
 const MAX_SPLITS_OF_HOSTS: usize = 1;
 
-/// How the ids of one kind fare in a refresh.
+/// The state of the ids of one kind in a refresh.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    /// Halves that wait to be asked one after the other, the last one first, so that single ids are soon reached.
+    /// Halves that wait to be requested one after the other, the last one first, so that single ids are reached soon.
     halves: Vec<Question>,
     /// Ids that were denied alone, and why.
     denied: BTreeMap<Box<str>, Failure>,
@@ -43,7 +44,7 @@ pub(super) struct Search {
 }
 
 impl Refresh {
-    /// Asks a batch, without the ids that are known to be denied, and apart from those of which none was allowed.
+    /// Requests a batch without the ids that are known to be denied, and separately from ids of which none was allowed.
     pub(super) fn ask_batch(&mut self, mut question: Question) {
         let Some(kind) = question.kind() else { return self.ask(question) };
         if self.inventory.denials.is_whole(&kind) {
@@ -89,12 +90,12 @@ impl Refresh {
         }
     }
 
-    /// What a denial does that is not asked for again. (What is lacking of hosts says so since they were denied.)
+    /// The effect of a denial that is not requested again. (Missing host facts are reported since the denial.)
     fn still_denied(&mut self, kind: &Kind, id: &str, failure: &Failure) {
         match (kind.1.as_ref(), TaskArn::parse(id)) {
             (None, _) if kind.0 == Question::DESCRIBE_CLUSTERS => {
                 self.cluster_details_failed(&[id.into()], failure);
-                // If it was to be asked for again, it has had its turn.
+                // If it was due to be requested again, its recheck counts as done.
                 ClusterArn::parse(id)
                     .iter()
                     .for_each(|cluster| self.cluster_tags_asked(slice::from_ref(cluster)));
@@ -111,7 +112,7 @@ impl Refresh {
         }
     }
 
-    /// A task that is denied is as it was, and has had its turn to be described again.
+    /// A denied task is kept unchanged, and its recheck counts as done.
     pub(super) fn task_denied(&mut self, cluster: &ClusterArn, task: &TaskArn, failure: &Failure) {
         let known = self.inventory.scopes.get_mut(cluster).and_then(|facts| facts.tasks.get_mut(task));
         match (known, self.scopes.get_mut(cluster)) {
@@ -121,7 +122,7 @@ impl Refresh {
         }
     }
 
-    /// Notes that a question failed. Returns whether it is asked in halves instead.
+    /// Records that a question failed. Returns whether it is requested in halves instead.
     pub(super) fn is_halved(&mut self, question: &Question, failure: &Failure) -> bool {
         let Some(kind) = question.kind() else { return false };
         let is_missed = self.is_missed(question);
@@ -149,7 +150,7 @@ impl Refresh {
         search.was_split = true;
         let (first, second) = ids.split_at(ids.len() / 2);
         let mut halves = [second, first].map(|half| question.only(|id| half.contains(&id)));
-        // Not always from the same end: what is found at one refresh may not be all there is to find.
+        // Not always from the same end: one refresh may not find all denied ids.
         if self.inventory.refresh >> ids.len().ilog2() & 1 == 1 {
             halves.reverse();
         }
@@ -160,14 +161,14 @@ impl Refresh {
         true
     }
 
-    /// Notes that a question was answered.
+    /// Records that a question was answered.
     pub(super) fn was_allowed(&mut self, question: &Question) {
         let Some(kind) = question.kind() else { return };
         self.inventory.denials.allowed(&kind, question.ids(), self.now);
         self.searches.entry(kind).or_default().allowed = true;
     }
 
-    /// Once a question of this kind is done, a half has its turn.
+    /// Once a question of this kind is done, the next half is requested.
     pub(super) fn ask_half(&mut self, kind: Option<Kind>) {
         let search = kind.and_then(|kind| self.searches.get_mut(&kind));
         if let Some(half) = search.and_then(|search| search.halves.pop()) {
@@ -181,8 +182,8 @@ impl Refresh {
         self.inventory.denials.is_whole(&kind)
     }
 
-    /// Remembers what was denied. A cluster of whose tasks none could be described is held; one of which some are denied
-    /// goes on without them.
+    /// Remembers the denied ids. A cluster is held if none of its tasks could be described; if some are denied, it is
+    /// read without them.
     pub(super) fn remember_denials(&mut self) {
         for (kind, search) in std::mem::take(&mut self.searches) {
             let Search { denied, left, why_left, is_missed, allowed, troubled, was_split, is_untried, .. } = search;
@@ -221,7 +222,7 @@ impl Question {
     const DESCRIBE_TASKS: &str = "DescribeTasks";
     const DESCRIBE_CONTAINER_INSTANCES: &str = "DescribeContainerInstances";
 
-    /// What a batch is of; `None` for what is no batch.
+    /// The kind of a batch; `None` if the question is not a batch.
     pub(super) fn kind(&self) -> Option<Kind> {
         let cluster = match self {
             Self::TaskDetails { cluster, .. } | Self::ContainerInstances { cluster, .. } => {
@@ -239,7 +240,7 @@ impl Question {
         Some((self.operation(), cluster))
     }
 
-    /// What a batch asks for; nothing of what is no batch.
+    /// The ids of a batch; none if the question is not a batch.
     fn ids(&self) -> Vec<&str> {
         match self {
             Self::ClusterDetails { clusters } => clusters.iter().map(|name| &**name).collect(),

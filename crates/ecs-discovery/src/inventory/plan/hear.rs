@@ -104,7 +104,7 @@ impl Refresh {
                     self.ask_cluster_details(&[cluster.as_str().into()]);
                 }
             }
-            // Whether that is the whole cluster's trouble is known in the end.
+            // Whether this affects the whole cluster is known at the end of the refresh.
             Question::TaskDetails { cluster, tasks } if failure.kind == FailureKind::Denied => {
                 tasks.iter().for_each(|task| self.task_denied(&cluster, task, &failure));
                 self.batch_heard(&cluster);
@@ -228,7 +228,7 @@ impl Refresh {
         self.mark_changed(cluster, changed);
     }
 
-    /// A known task whose answer is not taken stays as it was, and is described again at the next refresh.
+    /// A known task whose answer is not accepted is kept unchanged, and is described again at the next refresh.
     fn task_kept(&mut self, cluster: &ClusterArn, task: &TaskArn, problem: &str) {
         let known = self.inventory.scopes.get_mut(cluster).and_then(|facts| facts.tasks.get_mut(task));
         let Some(known) = known else { return };
@@ -288,7 +288,7 @@ impl Refresh {
                 self.learned |= self.inventory.hosts.learn(host.id.clone(), Arc::new(host), self.now);
             }
         }
-        // A known host that the answer leaves out stays: its tasks run, or ECS says that they ended.
+        // A known host that the answer omits stays: its tasks run, or ECS says that they ended.
         for id in asked {
             if !self.inventory.hosts.touch(&id, self.now) {
                 self.inventory.hosts.fail(id, not_known(service, "instance"), self.now);

@@ -1,7 +1,7 @@
-//! Which of the facts that AWS can change are asked for again in a refresh: a slice of each kind, the longest not asked
-//! for first, at such a rate that all have their turn within the recheck interval.
+//! Selects the facts that are requested again in a refresh because AWS can change them: a slice of each kind, the
+//! oldest first, at a rate that covers all within the recheck interval.
 //!
-//! An answer to it that fails, or lacks something, changes nothing: what is known stays, and has its turn again.
+//! If such a request fails, or its answer is incomplete, the known facts stay and are requested again later.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,38 +15,38 @@ use crate::model::{Cluster, ContainerInstance, InstanceId, Tags, TaskDefinition}
 
 use super::Refresh;
 
-/// So many definitions at most are asked for again in one refresh, a call each, for their tags alone. AWS's bucket has 50
-/// such calls at once and 20 a second after that, and half of it is ours: these take two seconds of our half, after all
-/// new definitions of the refresh have been read. With the usual intervals that is 200 definitions within the
-/// recheck interval; with more of them it takes longer.
+/// The most definitions that are requested again in one refresh, a call each, only for their tags. AWS's bucket has a
+/// burst of 50 such calls and 20 a second after that, and half of it is ours: these calls take two seconds of our half,
+/// after all new definitions of the refresh have been read. With the default intervals that is 200 definitions within
+/// the recheck interval; more of them take longer.
 const DEFINITIONS: usize = 20;
 
-/// What is asked for again, and how often.
+/// Which facts are requested again, and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Recheck {
-    /// Everything has its turn within this time.
+    /// Every fact is requested again within this time.
     pub interval: Duration,
     /// Whether anything depends on the tags of definitions.
     pub definition_tags: bool,
 }
 
-/// Where the turns of one kind of fact stand.
+/// The recheck schedule of one kind of fact.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::inventory) struct Round {
-    /// Calls that are due; grows with time.
+    /// The number of calls that are due; grows with time.
     debt: f64,
-    /// When that was last reckoned.
+    /// When it was last computed.
     reckoned: Option<Duration>,
 }
 
 impl Round {
-    /// Turns count from now on.
+    /// Starts the schedule now.
     pub(in crate::inventory) fn begun(now: Duration) -> Self {
         Self { debt: 0.0, reckoned: Some(now) }
     }
 
-    /// Which of the `facts` to ask for now, in full batches, and in so many calls at `most`: each comes with the time when it
-    /// was last asked for.
+    /// The `facts` to request now, in full batches and at most `most` calls: each comes with the time of its last
+    /// request.
     fn due<K: Ord>(
         &mut self,
         mut facts: Vec<(Duration, K)>,
@@ -55,7 +55,7 @@ impl Round {
         now: Duration,
         interval: Duration,
     ) -> Vec<K> {
-        // A last batch that is not full has its turn as a full one, or some facts would wait for two rounds.
+        // A last batch that is not full counts as a full one, or some facts would wait for two rounds.
         let round = facts.len().div_ceil(batch) as f64;
         let elapsed = now.saturating_sub(self.reckoned.replace(now).unwrap_or(now));
         let share = elapsed.as_secs_f64() / interval.as_secs_f64();
@@ -72,13 +72,13 @@ impl Round {
         facts.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// So many calls were not answered: their facts are due again.
+    /// This many calls were not answered: their facts are due again.
     fn again(&mut self, calls: f64) {
         self.debt += calls;
     }
 }
 
-/// Of the kinds of fact that are not of one cluster.
+/// The schedules of the kinds of facts outside of clusters.
 #[derive(Debug, Default)]
 pub(in crate::inventory) struct Rounds {
     clusters: Round,
@@ -98,7 +98,7 @@ impl Refresh {
         due.into_iter().cloned().collect()
     }
 
-    /// Tasks that were asked for again and not answered have their turn again.
+    /// Tasks that were requested again and not answered are due again.
     pub(super) fn tasks_due_again(&mut self, cluster: &ClusterArn, tasks: &[TaskArn]) {
         let refresh = self.inventory.refresh;
         let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
@@ -110,7 +110,7 @@ impl Refresh {
         }
     }
 
-    /// Lets container instances that a cluster's tasks run on wait to be asked for again, along with new ones.
+    /// Queues the container instances of a cluster's tasks to be requested again, along with new ones.
     pub(super) fn recheck_instances(&mut self, cluster: &ClusterArn) {
         let (now, interval) = (self.now, self.recheck.interval);
         let (Some(facts), Some(scope)) =
@@ -130,7 +130,8 @@ impl Refresh {
         }
     }
 
-    /// Asks again for what is not of one cluster, once everything new is answered; unless no cluster could be listed.
+    /// Requests the facts outside of clusters again, once everything new is answered; unless no cluster could be
+    /// listed.
     pub(super) fn recheck_source(&mut self) {
         if !self.rechecked && self.scopes.values().any(|scope| scope.listed) {
             self.rechecked = true;
@@ -177,8 +178,8 @@ impl Refresh {
         }
     }
 
-    /// What was asked for again and got no answer stays as it is. It is due at the next refresh if that may help, and has its
-    /// next turn otherwise: what is refused for good must not keep others from theirs.
+    /// Facts that were requested again and got no answer stay unchanged. They are due at the next refresh if a retry
+    /// may help, and else on schedule: permanently refused facts must not displace others.
     pub(super) fn due_again(&mut self, question: &Question, failure: &Failure) {
         let Inventory { scopes, container_instances, hosts, rounds, .. } = &mut self.inventory;
         let any_host = |ids: &[InstanceId]| ids.iter().any(|id| hosts.value(id).is_some());
@@ -199,7 +200,7 @@ impl Refresh {
         }
     }
 
-    /// Whether a target may be missing for want of an answer to this question, and not only be as it was before.
+    /// Whether a target may be missing without an answer to this question, and not only be outdated.
     pub(super) fn is_missed(&self, question: &Question) -> bool {
         match question {
             Question::TaskDefinition { .. } => true,
@@ -215,7 +216,8 @@ impl Refresh {
         }
     }
 
-    /// One that is on another machine now is taken for that once the machine is known: until then its tasks keep an address.
+    /// A container instance that moved to another machine is updated once the machine is known: until then its tasks
+    /// keep their address.
     pub(super) fn container_instance_described(&mut self, said: ContainerInstance) {
         let known = self.inventory.container_instances.value(&said.arn);
         if known.is_some_and(|known| is_instance_lost(known, &said)) {
@@ -235,7 +237,7 @@ impl Refresh {
         }
     }
 
-    /// Takes container instances for moved whose new machines are known by now.
+    /// Updates moved container instances whose new machines are known by now.
     pub(super) fn finish_moves(&mut self) {
         for said in std::mem::take(&mut self.moving) {
             if said.instance.as_ref().is_some_and(|id| self.inventory.hosts.value(id).is_some()) {
@@ -255,7 +257,7 @@ impl Refresh {
         }
     }
 
-    /// They had their turn.
+    /// Their recheck is done.
     pub(super) fn cluster_tags_asked(&mut self, clusters: &[ClusterArn]) {
         for cluster in clusters {
             let now = self.now;
@@ -263,7 +265,7 @@ impl Refresh {
         }
     }
 
-    /// Of a definition only the tags are taken: the rest of a revision never changes.
+    /// Only the tags of a definition are used: the rest of a revision never changes.
     pub(super) fn definition_tags_heard(&mut self, arn: TaskDefinitionArn, tags: Option<Tags>) {
         self.inventory.definitions.touch(&arn, self.now);
         let known = self.inventory.definitions.value(&arn);

@@ -18,10 +18,10 @@ use crate::source::Source;
 
 /// AWS's limit for the JSON of a definition.
 const DEFINITION: usize = 64 * 1024;
-/// What a container, a variable and a label take of it besides their texts.
+/// The bytes that a container, a variable and a label use besides their texts.
 const OVERHEAD: usize = 20;
 
-/// All that one task may publish.
+/// The maximum number of bytes that one task may publish.
 const TASK: usize = 1024 * 1024;
 /// Brackets and line ends of a document.
 const FRAME: usize = 5;
@@ -46,7 +46,7 @@ const PIECES: &[&str] = &[
     "true", ":", " ",
 ];
 
-/// A piece, as often as it takes to be so long.
+/// Repeats a piece up to this length.
 fn long_text() -> impl Strategy<Value = String> {
     let length = prop_oneof![3 => 0..40usize, 2 => 3_000..9_000usize, 1 => 9_000..70_000usize];
     (sample::select(PIECES), length).prop_map(|(piece, length)| piece.repeat(length / piece.len()))
@@ -84,7 +84,7 @@ fn docker_labels() -> impl Strategy<Value = Vec<(String, String)>> {
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
     let name = prop_oneof![4 => 1..10usize, 1 => 200..20_000usize];
     let plan = (name, collection::vec(setting(), 0..4), docker_labels());
-    // The same one many times over is how there are many.
+    // A large number is reached by repeating the same one.
     (collection::vec(plan, 1..4), prop_oneof![2 => 1..3usize, 1 => 3..400usize]).prop_map(|(plans, times)| {
         let count = plans.len() * times;
         plans.into_iter().cycle().take(count).collect()
@@ -135,7 +135,7 @@ fn is_bounded(fixture: TaskFixture) -> Result<(), TestCaseError> {
     alone.refresh(&World::of([neighbour.clone()]));
     both.refresh(&World::of([neighbour, fixture]));
 
-    // What it publishes, in a target file and in the list, or with one file for all intervals in two such lists.
+    // The published bytes, in a target file and in the list, or with one file for all intervals in two such lists.
     let all = both.snapshot.targets();
     let (neighbours, own): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|target| target.task().last_part() == "neighbour");
@@ -150,7 +150,7 @@ fn is_bounded(fixture: TaskFixture) -> Result<(), TestCaseError> {
         prop_assert!(labels.iter().all(|(name, value)| name.len() <= 4096 + 30 && value.len() <= 4096));
     }
 
-    // What is found about it.
+    // Its findings.
     let mut by_container = BTreeMap::new();
     for finding in both.snapshot.findings() {
         let text = match &finding.verdict {
@@ -164,7 +164,7 @@ fn is_bounded(fixture: TaskFixture) -> Result<(), TestCaseError> {
     prop_assert!(by_container.len() <= containers);
     prop_assert!(by_container.values().all(|findings| *findings <= 8), "{:?}", by_container);
 
-    // What is explained of it.
+    // Its explanation.
     let explanations = both.explanations().into_iter();
     let own = explanations.filter(|one| one.task.arn.last_part() != "neighbour").collect::<Vec<_>>();
     let report = Report::new(Subject::Definition("file".to_owned()), 1, own);

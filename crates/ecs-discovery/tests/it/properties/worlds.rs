@@ -43,7 +43,7 @@ fn moment() -> impl Strategy<Value = Moment> {
     })
 }
 
-/// Lets no task that ran be on its way again: AWS's tasks only go on.
+/// Keeps tasks that ran from starting again: the status of an AWS task only advances.
 fn go_on<'a>(moments: impl IntoIterator<Item = &'a mut Moment>) {
     let mut ran = BTreeSet::new();
     for task in moments.into_iter().flat_map(|moment| &mut moment.tasks) {

@@ -11,7 +11,7 @@ use crate::fixture::{TaskFixture, World, app, cluster_arn, ec2, external, failur
 use crate::show::scope;
 use crate::source::Source;
 
-/// The last parts of what a batch asks for.
+/// The last parts of a batch's ids.
 fn ids(question: &Question) -> Vec<&str> {
     match question {
         Question::ClusterDetails { clusters } => {
@@ -32,7 +32,7 @@ fn ids(question: &Question) -> Vec<&str> {
     }
 }
 
-/// The answer where an operation is denied for some ids, and for all other ids that are asked for with them.
+/// The answer if an operation is denied for some ids, and for all ids in the same request.
 fn answer(
     world: &World,
     question: &Question,
@@ -45,7 +45,7 @@ fn answer(
     }
 }
 
-/// A refresh with such a policy: how the operation was asked, in order.
+/// A refresh with such a policy; returns the batches of the operation, in order.
 fn refresh(source: &mut Source, world: &World, operation: &str, denied: impl Fn(&str) -> bool) -> String {
     let asked = source.refresh_with(|question| answer(world, question, &[operation], &denied));
     let asked = asked.iter().filter(|question| question.operation() == operation);
@@ -82,7 +82,7 @@ fn a_denied_cluster_costs_no_other_its_tags() {
     ");
     assert_eq!(tagged(&source), "a b d");
     assert!(source.complete);
-    // It is remembered, and asked for again alone after a while.
+    // It is remembered, and requested again alone after a while.
     assert_eq!(refresh(&mut source, &world, "DescribeClusters", |id| id == "c"), "");
     assert_eq!(refresh(&mut source, &world, "DescribeClusters", |id| id == "c"), "c");
     assert_eq!(refresh(&mut source, &world, "DescribeClusters", |_| false), "");
@@ -126,7 +126,7 @@ fn a_task_that_was_known_and_is_denied_stays_as_it_was_and_keeps_no_other_from_i
     );
     let mut source = Source::default();
     source.refresh(&fleet);
-    // A hundred of them are denied from now on; each other one has its turn.
+    // A hundred of them are denied from now on; all others are described in turn.
     let mut described = BTreeSet::new();
     for _ in 0..20 {
         let asked = refresh(&mut source, &fleet, "DescribeTasks", |id| id.starts_with('1'));
@@ -134,7 +134,7 @@ fn a_task_that_was_known_and_is_denied_stays_as_it_was_and_keeps_no_other_from_i
         described.extend(answered.flat_map(|line| line.split(' ')).map(str::to_owned));
     }
     assert_eq!((source.snapshot.targets().len(), described.len()), (300, 200));
-    // One that the listing lacks and that may not be described is not known to have ended.
+    // A task that is missing in the listing and denied is not known to have ended.
     let mut shrunk = fleet.clone();
     shrunk.remove("prod", "150");
     refresh(&mut source, &shrunk, "DescribeTasks", |id| id.starts_with('1'));
@@ -188,7 +188,7 @@ fn what_is_denied_as_a_whole_is_asked_for_as_a_whole_and_noticed_at_once_when_it
         assert_eq!(source.snapshot.targets().len(), 100, "{operation}");
         assert!(source.complete);
     }
-    // Of many clusters with one that is allowed, that one is found in the end.
+    // Among many denied clusters, the one that is allowed is found eventually.
     world = World::of((0..100).map(|number| fargate().in_cluster(&format!("c{number:02}")).with(app())));
     let mut source = Source::default();
     let is_found = |source: &mut Source| {
@@ -209,7 +209,7 @@ fn denied_tasks_that_come_later_keep_no_other_task_from_being_found() {
     let mut source = Source::default();
     source.refresh(&tasks(&["a"]));
     let is_denied = |id: &str| id.starts_with('x');
-    // Nothing is allowed of what is asked for, so that this may hold for the whole cluster.
+    // No requested item is allowed, so the denial may apply to the whole cluster.
     refresh(&mut source, &tasks(&["a", "x1", "x2"]), "DescribeTasks", is_denied);
     assert!(source.scope("prod").denied && !source.complete);
     let world = tasks(&["a", "x1", "x2", "b"]);
@@ -222,7 +222,7 @@ fn denied_tasks_that_come_later_keep_no_other_task_from_being_found() {
     assert_eq!(refresh(&mut source, &world, "DescribeTasks", is_denied), "");
 }
 
-/// While AWS spreads a policy, it denies some calls and allows others.
+/// While AWS propagates a policy, it denies some calls and allows others.
 #[test]
 fn a_cluster_of_which_some_tasks_and_then_all_are_denied_is_told_in_the_end() {
     let tasks = |ids: &[&str]| World::of(ids.iter().map(|id| fargate().id(id).with(app())));
@@ -239,7 +239,7 @@ fn a_cluster_of_which_some_tasks_and_then_all_are_denied_is_told_in_the_end() {
     assert_eq!(source.snapshot.targets().len(), 3);
 }
 
-/// More than can be told apart in one refresh, and than can be asked for again until they are due once more.
+/// More than one refresh can separate, and more than can be requested again before they are due once more.
 #[test]
 fn however_many_tasks_are_denied_the_others_are_found_in_the_end_and_stay_so() {
     let fleet = World::of((0..800).map(|number| {
@@ -259,7 +259,7 @@ fn however_many_tasks_are_denied_the_others_are_found_in_the_end_and_stay_so() {
         assert!(source.complete && asked.lines().count() < 40, "{asked}");
     }
     assert_eq!(source.snapshot.targets().len(), 720);
-    // Once one of them is found to be allowed, the others are asked for in batches.
+    // Once one of them is allowed, the others are requested in batches.
     for _ in 0..2 {
         source.refresh(&fleet);
     }
@@ -290,7 +290,7 @@ fn a_denied_cluster_keeps_no_refresh_from_being_complete() {
         assert!(source.complete && source.scope("c").denied);
         assert_eq!(source.scope("c").standing, Standing::Unheard("Denied".to_owned()));
         assert_eq!((denied(&mut source, &["c"]).len(), source.complete), (0, true));
-        // It ends, and begins again.
+        // The denial ends, and begins again.
         assert_eq!(denied(&mut source, &[]), ["c HeardAgain"]);
         assert!(source.complete && !source.scope("c").denied);
         if operations.contains(&"ListTasks") {
@@ -331,7 +331,7 @@ fn a_named_cluster_that_is_denied_costs_no_other_named_one() {
     b
     c none
     ");
-    // Its tasks may be read, though not its tags.
+    // Reading its tasks is allowed, reading its tags is not.
     assert_eq!((source.snapshot.targets().len(), source.complete), (3, true));
     assert_eq!(source.scope("b").standing, Standing::Heard);
 
@@ -346,7 +346,7 @@ fn a_named_cluster_that_is_denied_costs_no_other_named_one() {
         refresh(&mut source, &world, "DescribeClusters", |id| id == "b");
         assert_eq!((source.scopes().len(), source.complete), (1, true));
     }
-    // Without any that may be read, nothing is known of where it would be.
+    // Without any readable cluster, its account is unknown.
     let mut source = Source::of_clusters(&["b"]);
     refresh(&mut source, &world, "DescribeClusters", |_| true);
     assert_eq!((source.failure.clone(), source.complete), (Some(failure(FailureKind::Denied)), false));

@@ -1,4 +1,4 @@
-//! Answers that lack what was known before, without a word that it ended.
+//! Answers that lack known facts without saying that the task ended.
 
 use ecs_discovery::inventory::question::{Answer, Failure, Question};
 use ecs_discovery::model::{LaunchType, NetworkInterface, PortRange, Protocol, Settings, Status, Task};
@@ -8,7 +8,7 @@ use crate::fixture::{TaskFixture, World, app, container, container_arn, ec2, far
 use crate::show::{file, scope};
 use crate::source::Source;
 
-/// A task of which everything is known that can be.
+/// A task with all possible facts.
 fn full(fixture: TaskFixture) -> TaskFixture {
     fixture
         .task(|task| {
@@ -50,11 +50,11 @@ fn described(asked: &[Question]) -> bool {
     asked.iter().any(|question| matches!(question, Question::TaskDetails { .. }))
 }
 
-/// A task that is known, and then described with the change, keeps its targets, and is described at each refresh until the
-/// answer is whole again.
+/// A known task that is then described with the change keeps its targets, and is described at each refresh until the
+/// answer is complete again.
 fn check_kept(what: &str, fixture: &TaskFixture, change: Change) {
     for settled in [true, false] {
-        // A container on its way keeps the task from being settled.
+        // A starting container keeps the task from being settled.
         let sidecar = container("sidecar").status(if settled { "RUNNING" } else { "PENDING" });
         let known = fixture.clone().with(sidecar);
         let (whole, partial) = (World::of([known.clone()]), World::of([known.task(change)]));
@@ -149,7 +149,7 @@ fn a_finding_says_what_was_left_out_and_that_the_task_is_asked_for_again() {
     );
 }
 
-/// An answer about tasks that is changed after it was made.
+/// An answer about tasks, modified by the test.
 fn bent(world: &World, question: &Question, bend: impl Fn(&mut Answer)) -> Result<Answer, Failure> {
     let mut answer = world.answer(question)?;
     if matches!(question, Question::TaskDetails { .. }) {
@@ -192,7 +192,7 @@ fn tasks_that_an_answer_leaves_out_or_calls_missing_while_they_are_listed_stay()
     }
 }
 
-/// What AWS says of a task that is known, whatever it lacks besides, is taken.
+/// An answer about a known task is accepted with this change, whatever else it lacks.
 fn check_taken(what: &str, change: Change) -> String {
     let mut source = Source::default();
     source.refresh(&World::of([on_a_host()]));

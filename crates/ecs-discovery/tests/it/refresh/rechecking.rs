@@ -1,4 +1,4 @@
-//! Facts that AWS can change are asked for again, a slice at each refresh.
+//! Facts that AWS can change are requested again, a slice at each refresh.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn publishing_tags() -> Source {
     Source::with_rules(Rules { tags_to_labels: Arc::new(TagSelection::All), ..Rules::default() })
 }
 
-/// A task in its host's network: its host `i-NUMBER` or `mi-NUMBER` at an address of its own, and its definition.
+/// A task in its host's network: its host `i-NUMBER` or `mi-NUMBER` with a distinct address, and its definition.
 fn on_a_host(kind: fn(&str) -> TaskFixture, prefix: &str, number: usize) -> TaskFixture {
     let id = format!("{prefix}-{number:04}");
     let ip = format!("10.{}.{}.{}", prefix.len(), number / 250, number % 250 + 1);
@@ -29,7 +29,7 @@ fn hosts(own: usize, anywhere: usize) -> World {
     World::of(own.chain((0..anywhere).map(|number| on_a_host(external, "mi", number))))
 }
 
-/// What so many refreshes ask besides lists and tasks.
+/// The questions of this many refreshes besides lists and tasks.
 fn asked_again(source: &mut Source, world: &World, refreshes: usize) -> Vec<Question> {
     let asked = (0..refreshes).flat_map(|_| source.refresh(world));
     let is_of_facts = |question: &Question| {
@@ -38,7 +38,7 @@ fn asked_again(source: &mut Source, world: &World, refreshes: usize) -> Vec<Ques
     asked.filter(is_of_facts).collect()
 }
 
-/// What a question is about, one by one.
+/// The items of a question, one by one.
 fn subjects(question: &Question) -> Vec<String> {
     match question {
         Question::Ec2Instances { instances } | Question::ExternalInstances { instances } => {
@@ -58,7 +58,7 @@ fn each_kind_of_fact_is_asked_for_once_in_the_recheck_interval_in_full_batches()
     let world = hosts(450, 150);
     let mut source = publishing_tags();
     source.refresh(&world);
-    // 600 definitions would be 60 a refresh; 20 are asked for.
+    // 600 definitions would be 60 a refresh; 20 are requested.
     assert_snapshot!(calls(&asked_again(&mut source, &world, 10)), @"
     1 DescribeClusters
     6 DescribeContainerInstances
@@ -68,7 +68,7 @@ fn each_kind_of_fact_is_asked_for_once_in_the_recheck_interval_in_full_batches()
     ");
     let mut source = Source::default();
     source.refresh(&world);
-    // Where no tags of definitions are published, none are asked for.
+    // If no tags of definitions are published, none are requested.
     assert_snapshot!(calls(&asked_again(&mut source, &world, 10)), @"
     1 DescribeClusters
     6 DescribeContainerInstances
@@ -88,7 +88,7 @@ fn no_fact_waits_longer_than_the_recheck_interval() {
             for subject in source.refresh(&world).iter().flat_map(subjects) {
                 let waited = now - last.insert(subject.clone(), now).unwrap_or(now);
                 let is_definition = subject.contains("task-definition");
-                // More than 200 definitions do not all have their turn in time.
+                // More than 200 definitions are not all requested in time.
                 let patience = if is_definition && own + anywhere > 200 { 3 } else { 1 } * Source::RECHECK;
                 assert!(waited <= patience + Source::INTERVAL, "{own}, {anywhere}: {subject} {waited:?}");
             }
@@ -278,7 +278,7 @@ fn what_is_refused_for_good_or_not_spoken_of_has_its_next_turn_later() {
             asked.extend(source.refresh_with(|question| match question {
                 question if !is_first(question) => world.answer(question),
                 _ if answers => Ok(Answer::Hosts(Vec::new())),
-                // A batch that is denied is asked in halves, too.
+                // A denied batch is requested in halves here too.
                 _ => Err(crate::fixture::failure(FailureKind::NotFound)),
             }));
             assert_eq!(file(&source), before);
@@ -319,7 +319,7 @@ fn what_no_task_uses_is_not_asked_for_again() {
     let mut source = publishing_tags();
     source.refresh(&world);
     world.remove("prod", "i-0001");
-    // Every ten minutes is looked for what is not used any more.
+    // Unused facts are collected every ten minutes.
     asked_again(&mut source, &world, 12);
     let asked = asked_again(&mut source, &world, 11);
     let asked: Vec<_> = asked.iter().flat_map(subjects).collect();

@@ -184,7 +184,7 @@ fn a_scope_is_retired_once_it_is_held_for_longer_than_it_may_be() {
     source.restart();
     let restored = source.scope("a").clone();
     assert_eq!(restored.published(source.now + hour * 9, hour), restored);
-    // What the next process does not forgive goes on.
+    // The next process continues to count.
     let since = source.now;
     source.refresh_failing(&world, FailureKind::Throttled, |_| true);
     source.restart();

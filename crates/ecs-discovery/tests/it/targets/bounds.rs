@@ -55,7 +55,7 @@ fn at_most_64_endpoints_of_a_container_count() {
     assert_eq!(findings(fargate().with(app().endpoint(&paths(64)))), "");
     assert_snapshot!(
         findings(fargate().with(app().endpoint(&paths(8000)))),
-        @"app: PROMETHEUS_ENDPOINT names more than 64 endpoints; the last 7936 do not count"
+        @"app: PROMETHEUS_ENDPOINT names more than 64 endpoints; the last 7936 are ignored"
     );
 }
 
@@ -150,8 +150,8 @@ fn a_task_publishes_a_mebibyte_at_most_in_the_order_of_its_definition() {
     };
     assert_eq!(counts(fixture()), "first 6, last 2");
     assert_snapshot!(findings(fixture()), @"
-    first: invalid endpoint: its task would publish more than 1048576 bytes; name fewer endpoints, or less in labels and tags
-    second: invalid endpoint: its task would publish more than 1048576 bytes; name fewer endpoints, or less in labels and tags
+    first: invalid endpoint: its task would publish more than 1048576 bytes; use fewer endpoints, or shorter labels and tags
+    second: invalid endpoint: its task would publish more than 1048576 bytes; use fewer endpoints, or shorter labels and tags
     ");
 }
 
@@ -171,7 +171,7 @@ fn what_a_target_takes_is_what_is_written_of_it() {
         http_sd::write(&mut bytes, discovered(fixture(pad)).snapshot.targets()).unwrap();
         bytes.len()
     };
-    // But for the brackets, and what begins and ends the list.
+    // Except for the brackets, and the beginning and end of the list.
     let room = ROOM + 3 - document(0);
     assert_eq!(document(room), ROOM + 3);
     assert_eq!(document(room + 1), 3);

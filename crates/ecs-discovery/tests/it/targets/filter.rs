@@ -160,7 +160,7 @@ fn the_size_of_a_document_is_estimated() {
         http_sd::write(&mut bytes, selection.targets()).unwrap();
         (http_sd::estimated_size(&selection), bytes.len())
     };
-    // Of a few targets all are looked at.
+    // A few targets are all sampled.
     assert_eq!(of_world(&source), (of_world(&source).1, of_world(&source).1));
     let tasks = (0..1000).map(|number| {
         let address = format!("10.0.{}.{}", number / 250, number % 250);

@@ -43,7 +43,7 @@ pub(super) fn task(task: tasks::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Op
     })
 }
 
-/// Whether there is a list of tags that can be read: one that lists none says so.
+/// Whether there is a readable list of tags, even an empty one.
 pub(super) fn is_tagged(task: &tasks::Task<'_>) -> bool {
     let tags = task.tags.as_ref();
     tags.is_some_and(|tags| tags.iter().flatten().all(|tag| said(text(&tag.key)).is_some()))

@@ -1,4 +1,4 @@
-//! What the run before has put into a target file, as far as this process may not know of it.
+//! The targets of the previous run in a target file that this process may not know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -9,17 +9,18 @@ use ecs_discovery::arn::ClusterArn;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-/// What a file may take that is read back, which takes several times as much memory: more than 100,000 targets do.
+/// The size of the largest file that is read back, which takes several times as much memory; larger than that of
+/// 100,000 targets.
 const LARGEST: u64 = 256 << 20;
 
-/// The label that says of which cluster a target is. Targets that ask for no labels have none.
+/// The label with a target's cluster. Targets without labels do not have it.
 const CLUSTER: &str = "__meta_ecs_cluster_arn";
 
-/// Groups of the run before; none if the file held none.
+/// Groups of the previous run, if the file had any.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
     groups: Vec<Group>,
-    /// Whether the file is too large to be read: it stays as it is as long as anything is kept.
+    /// Whether the file is too large to be read: it is not changed as long as anything must be kept.
     is_whole: bool,
 }
 
@@ -35,7 +36,7 @@ impl Group {
         self.labels.get(CLUSTER).and_then(|arn| ClusterArn::parse(arn).ok())
     }
 
-    /// What makes it the same target whatever its meta labels are.
+    /// The identity of a target: everything but its meta labels.
     fn identity(&self) -> (&[String], BTreeSet<(&str, &str)>) {
         let labels = self.labels.iter().filter(|(name, _)| !name.starts_with("__meta_"));
         (&self.targets, labels.map(|(name, value)| (name.as_str(), value.as_str())).collect())
@@ -43,10 +44,10 @@ impl Group {
 }
 
 impl Earlier {
-    /// Of a file that cannot be read there is nothing to keep: Prometheus cannot read it either.
+    /// Nothing is kept of a file that cannot be read: Prometheus cannot read it either.
     pub(super) fn read(path: &Path) -> Self {
         let Ok(metadata) = fs::symlink_metadata(path) else { return Self::default() };
-        // A pipe would be waited for.
+        // Reading a pipe would block.
         if !metadata.is_file() {
             return Self::default();
         }
@@ -76,7 +77,7 @@ impl Earlier {
         self.groups.len()
     }
 
-    /// Forgets all that need not be kept, by its cluster. Returns the clusters of what was forgotten.
+    /// Forgets the targets whose clusters need not be kept. Returns the clusters of the forgotten targets.
     pub(super) fn forget(
         &mut self,
         is_kept: impl Fn(Option<&ClusterArn>) -> bool,
@@ -86,7 +87,7 @@ impl Earlier {
         forgotten.map(|group| group.cluster()).collect()
     }
 
-    /// Writes a document of this process with the groups added that it does not have.
+    /// Writes a document of this process, plus the groups that it lacks.
     pub(super) fn write_after(&self, document: Vec<u8>, out: &mut impl Write) -> io::Result<()> {
         let groups: Vec<Group> = serde_json::from_slice(&document)?;
         drop(document);

@@ -96,12 +96,12 @@ impl Access {
         Ok(Self { terms: receiver, follower: Some(Arc::new(follower)), hosts: Arc::default() })
     }
 
-    /// The same for a server that has these names too, in lower case.
+    /// The same for a server with these additional names, in lower case.
     pub fn with_allowed_hosts(self, allowed: BTreeSet<String>) -> Self {
         Self { hosts: Arc::new(Hosts::allowing(allowed)), ..self }
     }
 
-    /// The same for a listener at `address`, which was named as `HOST:PORT`.
+    /// The same for a listener at `address`, which was configured as `HOST:PORT`.
     pub(super) fn at(self, named: &str, address: IpAddr) -> Self {
         Self { hosts: Arc::new(self.hosts.at(named, address)), ..self }
     }

@@ -38,8 +38,8 @@ const HEAD_LINES: usize = 64;
 /// How long to leave the listener alone when the system has nothing to accept a connection with.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Accepting is in trouble until so long after the last failure. Meanwhile some connections may be accepted and others not,
-/// which is to be told once.
+/// How long after the last failure accepting counts as failing. Some connections may be accepted meanwhile; this is
+/// logged once.
 const TROUBLE_LASTS: Duration = Duration::from_secs(60);
 
 /// For whoever speaks HTTP where TLS is spoken, in the words of Go's servers.
@@ -83,14 +83,14 @@ pub(super) async fn accept(listener: Arc<TcpListener>, router: Router, access: A
     }
 }
 
-/// Failures to accept a connection, one soon after the other.
+/// Consecutive failures to accept a connection.
 struct Trouble {
     failures: u64,
     last: Instant,
 }
 
 impl Trouble {
-    /// Tells the first failure, and counts all.
+    /// Logs the first failure, and counts all.
     fn note(trouble: &mut Option<Self>, error: &io::Error) {
         let failures = trouble.as_ref().map_or(0, |trouble| trouble.failures);
         if failures == 0 {
@@ -99,7 +99,7 @@ impl Trouble {
         *trouble = Some(Self { failures: failures + 1, last: Instant::now() });
     }
 
-    /// Tells that it is over, if it is; a connection was accepted.
+    /// Logs the end of the failures, if they ended; a connection was accepted.
     fn end(trouble: &mut Option<Self>) {
         if let Some(Self { failures, .. }) =
             trouble.take_if(|trouble| trouble.last.elapsed() >= TROUBLE_LASTS)

@@ -1,12 +1,13 @@
-//! The lists that are served, each made once and kept for everyone that asks.
+//! The lists that are served, each rendered once and kept for all clients.
 //!
-//! A list is made by the first request for it, away from the threads that serve, and one at a time. It is kept by what it
-//! holds, not by the words of its filter: filters that select the same share one list, and it stays as it is as long as
-//! nothing in it changes. When targets change, the lists that were asked for since they were made are made again
-//! immediately, so that hardly anybody waits.
+//! A list is rendered at its first request, outside of the threads that serve, and one at a time. Lists are keyed by
+//! their content, not by the text of the filter: filters that select the same targets share one list, and a list is
+//! kept as long as its content does not change. When targets change, lists that were requested since they were rendered
+//! are rendered again immediately, so that few requests wait.
 //!
-//! Places, turns and memory go by rank: first the whole list, then lists that were asked for again, then new ones. So no
-//! number of clients with filters of their own, or that read slowly, keeps a Prometheus server from its list.
+//! Places, turns and memory are given out by rank: first the whole list, then lists that were requested more than once,
+//! then new ones. So clients with many different filters, or that read slowly, do not keep a Prometheus server from its
+//! list.
 
 mod kept;
 mod list;
@@ -34,29 +35,29 @@ pub(super) use list::List;
 use memory::{Memory, Pieces, Room};
 use places::Rank;
 
-/// How long a list waits for memory: who is cut off has gone within a moment.
+/// How long a list waits for memory: a disconnected client is gone within a moment.
 const ROOM_WITHIN: Duration = Duration::from_secs(30);
 
-/// What a list is estimated to take is exceeded by so much at most, or it is made again with twice the room.
+/// A list may exceed its estimated size by this much; otherwise it is rendered again with twice the room.
 const MARGIN: usize = 16;
-/// gzip makes an eighth or ninth of a list.
+/// gzip compresses a list to an eighth or ninth.
 const GZIP_MAKES: usize = 6;
-/// How often the room is doubled: from a list of equal targets to one in which the others are a hundred times larger.
+/// How often the room is doubled: enough if the sampled targets are a hundred times smaller than the others.
 const ATTEMPTS: usize = 8;
 
-/// How often a request waits for another list because targets changed before its own was begun.
+/// How often a request waits again because targets changed before its list was begun.
 const CHANGES: usize = 8;
 
-/// How a list is sent.
+/// The encoding of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Encoding {
     /// As it is.
     Identity,
-    /// Compressed for whoever accepts that.
+    /// Compressed, for clients that accept it.
     Gzip,
 }
 
-/// The lists of the newest snapshot. A clone has the same.
+/// The lists of the newest snapshot. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RenderCache(Arc<Cache>);
 
@@ -68,18 +69,18 @@ struct Cache {
 
 type Making = Shared<BoxFuture<'static, Outcome>>;
 
-/// What became of a list that was to be made.
+/// The result of rendering a list.
 #[derive(Clone, Debug)]
 enum Outcome {
     Made(Arc<List>),
-    /// There is no memory or no place for it.
+    /// There is no memory or no place for the list.
     Refused,
     /// Targets changed before it was begun.
     Outdated,
 }
 
 impl RenderCache {
-    /// A list of this snapshot, or of a newer one if there is; `None` if there is no place or memory for it.
+    /// A list of this snapshot, or of a newer one; `None` if there is no place or memory for it.
     pub(super) async fn list(
         &self,
         published: &Published,
@@ -88,7 +89,7 @@ impl RenderCache {
     ) -> Option<Arc<List>> {
         for _ in 0..CHANGES {
             let (number, snapshot) = self.0.advance(published);
-            // Not under the lock: patterns may be many.
+            // Not under the lock: there may be many patterns.
             let selection = filter.select(&snapshot);
             let making = self.0.ask(number, filter, (selection, encoding));
             match making.await {
@@ -100,7 +101,7 @@ impl RenderCache {
         None
     }
 
-    /// Makes what was asked for of the snapshot before, if it is different now; the most important first.
+    /// Renders the lists that were requested of the previous snapshot and have changed; the most important first.
     pub(super) fn renew(&self, published: &Published) {
         let (number, snapshot) = self.0.advance(published);
         let wanted = self.0.kept().places.wanted();
@@ -124,7 +125,7 @@ impl Cache {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets go what is not true any more. The newest snapshot, with its number.
+    /// Drops outdated lists. Returns the newest snapshot, with its number.
     fn advance(&self, published: &Published) -> (u64, Arc<Snapshot>) {
         let mut kept = self.kept();
         if published.number > kept.number {
@@ -143,7 +144,7 @@ impl Cache {
             return Outcome::Outdated.at_once();
         }
         let mut rank = kept.places.ask(filter, key.1);
-        // It keeps its own place too: with another cluster it is another list.
+        // It keeps its own place too: another cluster makes it a different list.
         if key.0 == kept.whole {
             rank = rank.min(kept.places.ask(&Filter::default(), key.1));
         }
@@ -173,12 +174,12 @@ impl Cache {
         kept.lists.insert(key.clone(), entry);
         kept.queue.insert((rank, asked), Job { key, done });
         self.start(kept);
-        // One that waits for memory lets those go first that do.
+        // A list that waits for memory lets more important ones go first.
         self.memory.freed.notify_waiters();
         making
     }
 
-    /// Makes the first of those that wait, unless one is being made.
+    /// Renders the first waiting list, unless one is being rendered.
     fn start(self: &Arc<Self>, kept: &mut Kept) {
         if !kept.is_making
             && let Some((_, job)) = kept.queue.pop_first()
@@ -213,7 +214,7 @@ impl Cache {
             if !matches!(outcome, Outcome::Made(_)) {
                 kept.lists.remove(&job.key);
             }
-            // Nobody may wait for it any more.
+            // Perhaps no request waits for it any more.
             let _ = job.done.send(outcome);
         } else if let Some(entry) = kept.lists.get_mut(&job.key) {
             let waits = (entry.rank, number);
@@ -238,7 +239,7 @@ impl Cache {
                     }
                     return Ok(Arc::new(list));
                 }
-                // The estimate was too low. The whole list is no smaller than what did not suffice.
+                // The estimate was too low. The whole list is at least as large as the room that did not suffice.
                 Err(_) => {
                     kept.whole_bytes = kept.whole_bytes.max(Some(need));
                     need *= 2;
@@ -248,7 +249,7 @@ impl Cache {
         Err(NoRoom::Refused)
     }
 
-    /// About what a list will take.
+    /// The estimated size of a list.
     async fn estimate(&self, (selection, encoding): &Key) -> Result<usize, NoRoom> {
         let (whole, known) = {
             let kept = self.kept();
@@ -266,12 +267,12 @@ impl Cache {
         self.kept().whole_bytes.get_or_insert(whole_bytes);
         Ok(match encoding {
             Encoding::Identity => size,
-            // Of a short text it makes a longer one.
+            // gzip makes a short text longer.
             Encoding::Gzip => size / GZIP_MAKES + 1024,
         })
     }
 
-    /// Waits for memory for a list, and takes it from others as far as the list's rank allows.
+    /// Waits for memory for a list, and takes it from lists of lower rank.
     async fn room(&self, key: &Key, need: usize) -> Result<Room, NoRoom> {
         let until = Instant::now() + ROOM_WITHIN;
         loop {
@@ -302,7 +303,7 @@ impl Outcome {
     }
 }
 
-/// Away from the threads that serve. What panics there is that list's failure, and no other's.
+/// Runs outside of the threads that serve. A panic there fails only that list.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, NoRoom> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         error!(%error, "a list could not be made");
@@ -310,7 +311,7 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     })
 }
 
-/// The list, and how long it is as it is. Fails if there is not room enough.
+/// The list, and its uncompressed length. Fails if there is not enough room.
 fn render(selection: &Selection, encoding: Encoding, room: Room) -> io::Result<(List, usize)> {
     let (targets, pieces) = (selection.targets(), Pieces::new(room));
     match encoding {
@@ -329,7 +330,7 @@ fn render(selection: &Selection, encoding: Encoding, room: Room) -> io::Result<(
     }
 }
 
-/// Counts what is written through it.
+/// Counts the bytes written through it.
 struct Counted<W> {
     out: W,
     size: usize,

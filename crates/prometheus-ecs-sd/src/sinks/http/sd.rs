@@ -48,7 +48,7 @@ impl Sd {
         let Some(list) = self.lists.list(&published, &filter, encoding).await else {
             return Err((
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many new lists are asked for; ask again".to_owned(),
+                "too many new lists are requested; try again".to_owned(),
             ));
         };
         let mut response = Response::new(Body::new(list.read(connection)));
@@ -96,8 +96,8 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStanding]
         return Err((StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet".to_owned()));
     }
     if published.reading.withholds(filter) {
-        let problem = "something that is asked for was not read since the program started, and may be missing; \
-                       the log and the status page say what, and a state file that could be kept prevents this";
+        let problem = "an account, region or cluster of this list was not read since the program started, and its targets may be \
+                       missing; the log and the status page name it; a state file prevents this";
         return Err((StatusCode::SERVICE_UNAVAILABLE, problem.to_owned()));
     }
     let mut scopes = filter.scopes(&published.snapshot).peekable();
@@ -154,7 +154,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// Sources in two regions, and the lists of what they come to.
+    /// Sources in two regions, and the lists of their targets.
     struct Served {
         sd: Sd,
         outlet: Outlet,
@@ -209,7 +209,7 @@ mod tests {
         served.publisher.hear(1, heard("eu-west-2"));
         served.publish();
         assert_eq!(served.status("").await, 200);
-        // What was read once is held.
+        // A cluster that was read once is kept.
         served.publisher.hear(1, failed());
         served.publish();
         assert_eq!(served.status("").await, 200);

@@ -80,7 +80,7 @@ impl Taken {
     }
 }
 
-/// Ends a connection, for want of what it takes.
+/// Ends a connection whose resources are needed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hangup(Arc<Notify>);
 
@@ -89,7 +89,7 @@ impl Hangup {
         self.0.notify_one();
     }
 
-    /// Waits until it is hung up.
+    /// Waits until the connection is ended.
     #[cfg(test)]
     pub(super) async fn hung_up(&self) {
         self.0.notified().await;
@@ -97,7 +97,7 @@ impl Hangup {
 }
 
 impl Seat {
-    /// For whoever may have to end the connection.
+    /// For code that may have to end the connection.
     pub(super) fn hangup(&self) -> Hangup {
         Hangup(self.lost.clone())
     }

@@ -21,7 +21,7 @@ use crate::tools::{repository, tool, wait};
 
 /// Wrong passwords at a time.
 const GUESSES: usize = 20;
-/// A check takes long enough to be told from an answer without one, in a debug build too.
+/// A check takes long enough to be distinguished from an answer without one, in a debug build too.
 const COST: u32 = 8;
 
 /// A configuration with one user, in a directory of its own.
@@ -117,7 +117,7 @@ fn wrong_passwords_do_not_hold_up_who_is_known() {
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     let guess = line("prometheus", &guess.to_string());
-                    // One that waits longest may wait longer than the test does.
+                    // The check that waits longest may wait longer than the test.
                     if let Ok(answer) = ask(served.address, "GET", "/sd", &guess) {
                         assert_eq!(answer.status, 401);
                         refused.fetch_add(1, Ordering::Relaxed);
@@ -152,7 +152,7 @@ fn wrong_passwords_do_not_hold_up_a_new_client_at_another_address() {
     let served = served(&directory);
     let (over, refused) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        // As many as may wait of one address.
+        // As many as may wait from one address.
         for guess in 0..60 {
             let (over, refused) = (&over, &refused);
             scope.spawn(move || {
@@ -180,7 +180,8 @@ fn wrong_passwords_do_not_hold_up_a_new_client_at_another_address() {
         let mut guesses: Vec<_> = new.collect();
         over.store(true, Ordering::Relaxed);
         guesses.sort_unstable();
-        // In a line with the guesses, a new client would wait for 60 of them; without, a few are made beside its check.
+        // In a common queue, a new client would wait for 60 guesses; in a separate queue, a few are checked beside its
+        // password.
         assert!(guesses[GUESSES / 2] < GUESSES, "{guesses:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! Host names and web pages: what a browser can be made to ask for.
+//! Host names and web pages: requests that a page can make a browser send.
 
 use std::io::Write;
 
@@ -53,7 +53,7 @@ fn with_passwords_every_name_is_served() {
     let head = format!("GET /-/healthy HTTP/1.1\r\nHost: sd.example.org\r\n{line}");
     assert_eq!(raw(served.address, &head).status, 200);
     assert_eq!(raw(served.address, "GET /-/healthy HTTP/1.1\r\nHost: sd.example.org\r\n").status, 401);
-    // A browser sends a password that it has to its host, whichever page asks it to.
+    // A browser sends a stored password to its host, whichever page causes the request.
     let head = format!("POST /-/reload HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n{line}");
     assert_eq!(raw(served.address, &head).status, 403);
 }

@@ -266,7 +266,7 @@ fn more_sources_than_descriptors_are_all_read_and_written() {
         region.run("production", &definition, Placement::Fargate);
     }
     let aws = Aws::new(world);
-    // So that all ask before any is answered.
+    // All clients send a request before any is answered.
     aws.set_latency(Duration::from_millis(100));
     let program = Program::on(&aws).args(&["--once", "--region", &regions.join(",")]);
     let mut limited = Command::new("sh");

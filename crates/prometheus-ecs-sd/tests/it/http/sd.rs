@@ -97,7 +97,7 @@ fn a_cluster_that_was_never_read_is_not_an_empty_list() {
         let (status, problem) = served.text(path);
         assert!(status == 503 && problem.contains("was not read since the program started"), "{problem}");
     }
-    // All clusters are listed, and there is none of that name.
+    // All clusters are listed, and none has that name.
     assert_eq!(served.text("/sd?cluster=darker").0, 200);
     served.stage.simulator.heal();
     wait(|| match served.text("/sd?cluster=dark") {
@@ -112,7 +112,7 @@ fn a_cluster_that_was_never_read_is_not_an_empty_list() {
     assert_eq!(served.text("/sd").1.matches("\"targets\"").count(), 2);
 }
 
-/// The state file of a process that has served two targets, and a fleet of which nothing can be read any more.
+/// The state file of a process that has served two targets, and a fleet that cannot be read any more.
 fn restarted(change: impl FnOnce(&Stage)) -> Served {
     let mut stage = Stage::new(fleet(&[("production", 2)]));
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -132,7 +132,7 @@ fn a_restart_serves_what_is_known_to_be_the_newest() {
 
 #[test]
 fn a_restart_withholds_what_may_not_be_the_newest_until_it_was_read() {
-    // So does a process leave it that could not save what it has served after it.
+    // A process that could not save its last publication leaves such a file.
     let outdate = |stage: &Stage| {
         let file = std::fs::File::open(stage.state_file()).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();

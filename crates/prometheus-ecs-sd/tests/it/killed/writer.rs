@@ -76,7 +76,7 @@ impl Writer {
         assert!(self.state.write(&vec![("own account".into(), Arc::new(saved))], self.revision, NOW));
         let (snapshot, revision) = (Arc::new(Snapshot { scopes }), Some(self.revision));
         let published = Published { snapshot, complete: true, revision, ..Published::default() };
-        // The state is always at least as new as what the files say, so that nothing is taken for unknown.
+        // The state is always at least as new as the target files, so that no target counts as unknown.
         assert_eq!(self.files.write(&published), Outcome { succeeded: true, keeps: false });
     }
 }

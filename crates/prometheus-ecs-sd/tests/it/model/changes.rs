@@ -72,7 +72,7 @@ impl Change {
                 region.task_mut(&task.task_arn).tags.insert("team".to_owned(), "other".to_owned());
             }),
             Self::MoveHost(pick) => with_host(world, *pick, |region, machine| {
-                // One of addresses that no machine begins with, and no two machines have at the same time.
+                // An address that no machine begins with, and that no two machines have at the same time.
                 let taken = |region: &Region, address: &str| {
                     let own = region.instances.values().map(|machine| &machine.private_ip_address);
                     let nodes = region.managed_nodes.values().map(|machine| &machine.ip_address);
@@ -111,7 +111,7 @@ impl Change {
         }
     }
 
-    /// Whether it changes what was known, and so shows only when that is asked for again.
+    /// Whether it changes a known fact, and so shows only when that is requested again.
     pub(super) fn is_of_known_facts(&self) -> bool {
         let of_tasks = matches!(self, Self::Sicken(_) | Self::Retag(_) | Self::StopContainer(_));
         let of_hosts = matches!(self, Self::MoveHost(_) | Self::RetagHost(_));

@@ -41,7 +41,7 @@ pub(super) enum Kind {
     EndlessPages,
     /// An answer does not speak of some of what was asked.
     Unspoken,
-    /// Some descriptions of tasks lack something, or have a value that nobody knows.
+    /// Some descriptions of tasks are incomplete, or have an unknown value.
     Partial,
     /// An answer is wrong, in the way of the case's [`Lie`].
     Lie,
@@ -176,7 +176,7 @@ impl Trouble {
         self.faults.lock().unwrap().iter().any(Fault::deceives)
     }
 
-    /// Whether AWS may deny what it allows.
+    /// Whether AWS may deny allowed requests.
     pub(super) fn denies(&self) -> bool {
         self.faults.lock().unwrap().iter().any(|fault| fault.kind == Kind::Denied)
     }
@@ -254,7 +254,7 @@ fn fail(kind: Kind, call: &Call, response: &mut Response) {
     }
 }
 
-/// Lets descriptions of tasks lack something. A task that is seen for the first time is not taken for settled then.
+/// Makes descriptions of tasks incomplete. A task that is seen for the first time then does not count as settled.
 fn lack(response: &mut Response, is_hit: impl Fn(&str) -> bool, seed: u8) {
     let Ok(mut answer) = serde_json::from_slice::<Value>(&response.body) else { return };
     let Some(tasks) = answer.get_mut("tasks").and_then(Value::as_array_mut) else { return };

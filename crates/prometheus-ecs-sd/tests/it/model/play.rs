@@ -26,7 +26,7 @@ const RECOVERY: Duration = Duration::from_secs(240);
 const RECHECK: Duration = Duration::from_secs(600);
 /// How long AWS is taken at its word that it knows no such definition.
 const DEFINITION_REFUSED: Duration = Duration::from_secs(120);
-/// How long what was denied while others of its kind were allowed is not asked for again.
+/// How long an item that was denied while others of its kind were allowed is not requested again.
 const DENIED: Duration = Duration::from_secs(120);
 
 /// Plays a case; an error says what was not as it should be.

@@ -87,7 +87,7 @@ const ENDPOINTS: &[&str] = &[
     "60s:/minute,2h:/rare",
     "/twice,5m:/once,15s:/twice",
 ];
-/// Seven more than count, of which the first is there again.
+/// Seven more than the limit; one repeats the first.
 const TOO_MANY: &str = "/0,/1,/2,/3,/4,/5,/6,/7,/8,/9,/10,/11,/12,/13,/14,/15,/16,/17,/18,/19,/20,/21,/22,/23,/24,/25,/26,\
     /27,/28,/29,/30,/31,/32,/33,/34,/35,/36,/37,/38,/39,/40,/41,/42,/43,/44,/45,/46,/47,/48,/49,/50,/51,/52,/53,/54,/55,/56,\
     /57,/58,/59,/60,/61,/62,30s:/0,/63,/64,/65,/66,/67,/68,15s:/1,/70";
@@ -121,7 +121,7 @@ impl Recipe {
         );
         let variables = sample::subsequence(VARIABLES, 0..3);
         let (place, ports) = (sample::select(PLACES), sample::select(PORTS));
-        // As many targets take long to compare.
+        // So many targets take long to compare.
         let endpoint = prop_oneof![40 => sample::select(ENDPOINTS), 1 => Just(TOO_MANY)];
         let asked = (place, ports, endpoint, variables);
         (asked, said, beside, any::<bool>(), any::<bool>()).prop_map(

@@ -17,7 +17,7 @@ pub(super) struct Case {
     pub(super) latency: u64,
     /// Whether the clusters are named, and not listed.
     pub(super) named: bool,
-    /// Whether what is known is asked for again every ten minutes, or in every refresh.
+    /// Whether known facts are requested again every ten minutes, or in every refresh.
     pub(super) rare_rechecks: bool,
     /// How AWS is wrong, when it is. Being wrong in two ways at once, it could not be seen through.
     pub(super) lie: Lie,

@@ -1,4 +1,4 @@
-//! What a start does with target files that hold more than its state file may know.
+//! A start with target files that contain targets that are missing in the state file.
 
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use super::{Stage, fleet};
 /// Given the stage and the bytes of the state file before.
 type Loss = fn(&Stage, &[u8]);
 
-/// Ways in which a state file comes to know less, given what it held before the last publication.
+/// Ways in which a state file can be older, given its content before the last publication.
 const LOSSES: [(&str, Loss); 7] = [
     ("it could not be written before the process was killed", |stage, old| {
         fs::write(stage.state_file(), old).unwrap();
@@ -65,14 +65,14 @@ async fn what_the_state_file_does_not_know_stays_until_it_was_read() {
         let before = stage.targets("1m");
         lose(&stage, &old);
         stage.simulator.on_call(|call| Some(Response::server_error(call)));
-        // However often it is tried.
+        // However often refreshes fail.
         for _ in 0..2 {
             let _running = stage.run().await;
             tokio::time::sleep(MINUTES).await;
             let now = stage.targets("1m");
             assert!(before.iter().all(|target| now.contains(target)), "{how}: {now:?}");
         }
-        // What is new elsewhere does not wait for it.
+        // New targets elsewhere do not wait for it.
         fail_bad(&stage);
         start_a_task(&stage, "good");
         let running = stage.run().await;
@@ -87,7 +87,7 @@ async fn what_the_state_file_does_not_know_stays_until_it_was_read() {
         tokio::time::sleep(MINUTES).await;
         assert_eq!(stage.file("1m"), stage.fresh().await.file("1m"), "{how}");
         drop(running);
-        // From now on the state file is believed again.
+        // From now on the state file is used again.
         stage.simulator.on_call(|call| Some(Response::server_error(call)));
         let mut running = stage.run().await;
         running.next().await;
@@ -154,7 +154,7 @@ async fn what_could_not_be_saved_is_published_and_stays_after_a_restart() {
     stage.config.state_file = Some(path.clone());
     let mut running = stage.run().await;
     running.next().await;
-    // Something is in the place of the file.
+    // A directory is in the place of the file.
     let held = place.path().join("held");
     fs::rename(&path, &held).unwrap();
     fs::create_dir(&path).unwrap();

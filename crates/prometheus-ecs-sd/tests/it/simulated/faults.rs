@@ -148,7 +148,7 @@ async fn a_restart_amid_trouble_takes_nothing_of_the_run_before_away() {
         bad.then(|| Response::throttled(call))
     });
     let mut running = stage.run().await;
-    // What can be read is added. A target that does not say of which cluster it is may be of the one that cannot.
+    // Targets that can be read are added. A target without a cluster label may belong to the unreadable cluster.
     for _ in 0..5 {
         running.next().await;
         assert_eq!(stage.targets("1m"), ["10.0.0.5:8080", "10.9.9.9:80"]);

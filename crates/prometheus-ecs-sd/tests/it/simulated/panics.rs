@@ -1,4 +1,4 @@
-//! A library that panics while a source is refreshed, or while changes are told.
+//! A library panics while a source is refreshed, or while changes are reported.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{REGION, Stage, fleet, opted_in};
 
-/// Lets the HTTP client panic when a request for this operation comes.
+/// Makes the HTTP client panic on a request for this operation.
 fn panic_at(stage: &Stage, operation: &'static str) {
     stage.simulator.on_call(move |call| {
         assert_ne!(call.operation, operation, "an assertion of a library");
@@ -21,7 +21,7 @@ fn panic_at(stage: &Stage, operation: &'static str) {
     });
 }
 
-/// Another task of another definition, so that there is something to ask of each kind.
+/// Another task with another definition, so that there is a request of each kind.
 fn another(stage: &Stage, family: &str) {
     stage.change(|region| {
         let definition = region.register(opted_in(family));
@@ -56,7 +56,7 @@ async fn a_panic_in_a_refresh_keeps_the_targets_and_the_next_refresh_goes_on() {
     }
 }
 
-/// What was known is not asked for again.
+/// Known facts are not requested again.
 #[tokio::test(start_paused = true)]
 async fn the_refresh_after_a_panic_asks_for_no_more_than_usual() {
     let stage = Stage::new(fleet(&[("prod", 150)]));
@@ -72,7 +72,7 @@ async fn the_refresh_after_a_panic_asks_for_no_more_than_usual() {
     assert!(calls.calls("ecs", "DescribeTasks") <= 1, "{calls}");
 }
 
-/// Or the process after this one would take it for new.
+/// Otherwise the next process would take it for new.
 #[tokio::test(start_paused = true)]
 async fn what_is_saved_after_a_panic_says_since_when_it_is_held() {
     let stage = Stage::new(fleet(&[("prod", 2)]));

@@ -1,4 +1,4 @@
-//! What AWS can change of hosts, clusters and definitions shows within the recheck interval, and what that costs.
+//! Changes of hosts, clusters and definitions show within the recheck interval, with a known number of calls.
 
 use ecs_simulator::{HostKind, Placement, Region, World};
 use insta::assert_snapshot;
@@ -18,7 +18,7 @@ fn on_hosts(own: usize, anywhere: usize) -> World {
     world
 }
 
-/// As many refreshes as the recheck interval has room for, and one more, since each begins a little late.
+/// As many refreshes as fit in the recheck interval, and one more, since each begins a little late.
 async fn recheck(running: &mut Running) {
     for _ in 0..11 {
         running.next().await;
@@ -94,7 +94,7 @@ async fn an_elastic_ip_shows_and_other_facts_too() {
         definition.tags.insert("team".to_owned(), "shop".to_owned());
     };
     check(on_hosts(0, 1), of_definition, r#""__meta_ecs_tag_team":"shop""#).await;
-    // A container instance that names another machine: not that AWS would, but nothing hangs on it.
+    // A container instance that names another machine. AWS does not do this, but discovery does not depend on it.
     let of_instance = |region: &mut Region| {
         let other = region.launch_host("other", HostKind::Ec2);
         let id = region.container_instance(&other).ec2_instance_id.clone();

@@ -276,7 +276,7 @@ async fn a_reload_makes_nothing_newer_than_it_is() {
         let scope = running.next().await.snapshot.scopes.values().next().unwrap().clone();
         assert_eq!((scope.heard, scope.derived.targets.len()), (heard, 1));
     }
-    // What counts is since when refreshes fail, across reloads.
+    // The start of failing refreshes counts across reloads.
     for (minutes, seconds, targets) in [(33, 1000, 1), (44, 900, 0)] {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let other = Config { recheck_interval: Duration::from_secs(60 * minutes), ..stage.config.clone() };
@@ -307,7 +307,7 @@ async fn metrics_of_what_stays_go_on_and_those_of_what_leaves_go() {
     let page = running.metrics(Format::Text);
     assert_eq!(line(&page, &completed), Some(before));
     assert_eq!(page.lines().find(|line| line.contains("source=\"own account us-east-1\"")), None);
-    // Targets of what leaves stay until what stays was read.
+    // Targets of deselected clusters stay until the others were read.
     assert!(page.contains("us-east-1"));
     stage.simulator.heal();
     while !running.next().await.complete {}

@@ -198,7 +198,7 @@ async fn a_selection_that_was_mistaken_and_is_corrected_has_lost_nothing() {
     assert_eq!((stage.file("1m"), running.published().snapshot.targets().len()), (before, 1));
 }
 
-/// Makes all that was saved and published that of another account.
+/// Changes the account of everything that was saved and published.
 fn make_foreign(stage: &Stage) {
     let foreign = |text: &str| text.replace(ecs_simulator::OWN_ACCOUNT, FOREIGN);
     stage.edit_state(foreign);
@@ -231,7 +231,7 @@ async fn credentials_of_an_account_without_clusters_take_nothing_away() {
         let before = stage.targets("1m");
         assert_eq!(stage.once().await, Outcome::Incomplete);
         assert_eq!(stage.targets("1m"), before);
-        // Nor where the state is not known to be that of the files.
+        // The same if the state may not match the files.
         std::fs::remove_file(stage.path(".prometheus-ecs-sd/published")).unwrap();
         assert_eq!(stage.once().await, Outcome::Incomplete);
         assert_eq!(stage.targets("1m"), before);

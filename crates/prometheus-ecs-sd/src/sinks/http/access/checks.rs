@@ -1,10 +1,12 @@
-//! Which password is checked next. A check takes a processor for a tenth of a second by design, so few run at a time.
+//! Decides which password is checked next. A check uses a processor for a tenth of a second by design, so few run at a
+//! time.
 //!
-//! Each client address has a line of its own, and the lines take turns: a client that guesses waits for its own guesses, not
-//! others for them. Lines of addresses that have sent wrong passwords lately come behind the others, and so do, in a line,
-//! connections that have sent one; both are served still. In a line the last to come is the next: clients that guess keep the
-//! line long, and a Prometheus among them, behind the same proxy, would wait behind all of them otherwise. All lines have
-//! limits, and who has waited longest, and has probably left, makes room.
+//! Each client address has its own queue, and the queues are served in turn: a client that guesses waits for its own
+//! guesses and does not delay others. Queues of addresses that have recently sent wrong passwords come after the
+//! others, and within a queue so do connections that have sent one; both are still served. Within a queue the newest
+//! check is next: guessing clients keep the queue long, and a Prometheus server behind the same proxy would otherwise
+//! wait for all of them. All queues have limits; the check that has waited longest, whose client has probably left,
+//! makes room.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,39 +19,39 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Of all processors, checks get one in so many; the others are for discovery and for answers.
+/// Checks use one of this many processors; the others are for discovery and for answers.
 const SHARE_OF_PROCESSORS: usize = 2;
 
-/// With two, an address that guesses leaves one to the others. More than eight at a time are guesses.
+/// With two, an address that guesses leaves one to other addresses. More than eight concurrent checks are guesses.
 const FEWEST_AT_A_TIME: usize = 2;
 const MOST_AT_A_TIME: usize = 8;
 
-/// Checks that may wait in all. With more, something other than Prometheus is at it.
+/// The number of checks that may wait. More do not come from Prometheus.
 const WAITING: usize = 256;
 
-/// Of these, one address may have so many: more than the connections that a Prometheus opens at a time.
+/// The number of these from one address: more than the concurrent connections of a Prometheus server.
 const WAITING_OF_ONE: usize = 64;
 
-/// How long an address stays behind after a wrong password: some checks of those who guess, and about as long as a
-/// Prometheus takes to ask again.
+/// How long an address stays behind after a wrong password: several checks of a guessing client, and about the refresh
+/// interval of Prometheus.
 const BEHIND_FOR: Duration = Duration::from_secs(60);
 
-/// After so many checks of others in a row, an address that is behind has its turn.
+/// After this many consecutive checks of other addresses, an address that is behind is served.
 const OTHERS_IN_A_ROW: u32 = 3;
 
-/// Lines that are kept, those of addresses included that are behind and wait for nothing.
+/// The number of queues that are kept, including those of addresses that are behind and have no waiting check.
 const LINES: usize = 1024;
 
 /// The client of one connection.
 #[derive(Clone, Debug)]
 pub(in crate::sinks::http) struct Client {
     network: IpAddr,
-    /// Whether a wrong password came over this connection.
+    /// Whether this connection has sent a wrong password.
     has_failed: Arc<AtomicBool>,
 }
 
 impl Client {
-    /// A new connection from this address. A client with an IPv6 address usually has a whole /64, which counts as one.
+    /// A new connection from this address. An IPv6 client usually has a whole /64, which counts as one address.
     pub(in crate::sinks::http) fn new(address: IpAddr) -> Self {
         const NETWORK: u128 = u128::MAX << 64;
         let network = match address.to_canonical() {
@@ -60,7 +62,7 @@ impl Client {
     }
 }
 
-/// All lines.
+/// All queues.
 #[derive(Debug)]
 pub(super) struct Checks {
     at_a_time: usize,
@@ -72,26 +74,26 @@ struct Lines {
     by_network: BTreeMap<IpAddr, Line>,
     running: usize,
     waiting: usize,
-    /// Counts places and turns, which is all the order that there is.
+    /// Numbers places and turns; these numbers define the order.
     count: u64,
-    /// Turns in a row of addresses that are not behind.
+    /// The number of consecutive turns of addresses that are not behind.
     in_a_row: u32,
 }
 
-/// One address's checks.
+/// The queue of one address.
 #[derive(Debug, Default)]
 struct Line {
     waiting: BTreeMap<Rank, oneshot::Sender<()>>,
     running: BTreeSet<Rank>,
-    /// The lower, the sooner it is this line's turn.
+    /// The queue with the lowest number is served next.
     turn: u64,
     failed: Option<Instant>,
 }
 
-/// Whether the connection has failed, and when the check came: the lowest is the next.
+/// Whether the connection has failed, and when the check arrived: the lowest is next.
 type Rank = (bool, Reverse<u64>);
 
-/// One check's place, first in a line and then among those that run; it ends when this is dropped.
+/// One check's place, first in a queue and then among the running checks; dropping it gives the place back.
 #[derive(Debug)]
 pub(super) struct Place {
     checks: Arc<Checks>,
@@ -112,7 +114,7 @@ impl Checks {
         Self { at_a_time, lines: Mutex::default() }
     }
 
-    /// A place in the client's line; `None` if too many wait.
+    /// A place in the client's queue; `None` if too many wait.
     pub(super) fn enter(self: &Arc<Self>, client: &Client) -> Option<Place> {
         let now = Instant::now();
         let has_failed = client.has_failed.load(Ordering::Relaxed);
@@ -142,8 +144,8 @@ impl Lines {
         self.count
     }
 
-    /// Makes room for one more waiting check. If there is none, another one leaves: the last one of the same address's line, if
-    /// that is full, or of the longest line.
+    /// Makes room for one more waiting check. If there is none, another check leaves: the last one in the queue of the
+    /// same address, if that is full, else in the longest queue.
     fn make_room(&mut self, network: IpAddr, rank: Rank, now: Instant) -> Option<()> {
         let length = |line: &Line| (line.waiting.len(), line.is_behind(now));
         let (own, is_behind) = self.by_network.get(&network).map_or((0, false), length);
@@ -171,7 +173,7 @@ impl Lines {
         Some(())
     }
 
-    /// Starts the checks whose turn it is. One address takes at most half of the places, so that another finds one.
+    /// Starts the next checks. One address uses at most half of the places, so that another address finds one.
     fn advance(&mut self, at_a_time: usize, now: Instant) {
         while self.running < at_a_time {
             let may_run =
@@ -205,12 +207,12 @@ impl Line {
 }
 
 impl Place {
-    /// Waits until the check may run; `false` if another one got the place.
+    /// Waits until the check may run; `false` if another check took its place.
     pub(super) async fn turn(&mut self) -> bool {
         (&mut self.granted).await.is_ok()
     }
 
-    /// Notes that the password was wrong.
+    /// Records that the password was wrong.
     pub(super) fn failed(&self) {
         self.client.has_failed.store(true, Ordering::Relaxed);
         if let Some(line) = self.checks.lines().by_network.get_mut(&self.client.network) {
@@ -253,7 +255,7 @@ mod tests {
         place.turn().now_or_never() == Some(true)
     }
 
-    /// Lets a single check run at a time, and tells in which order these do.
+    /// Lets one check run at a time, and returns their order.
     fn order(mut places: Vec<(&'static str, Place)>) -> Vec<&'static str> {
         let mut order = Vec::new();
         while !places.is_empty() {
@@ -279,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn a_new_client_behind_the_address_of_others_is_the_next() {
         let checks = Arc::new(Checks::running(2));
-        // Each on a connection of its own, so that none has failed yet.
+        // Each uses a new connection, so that none has failed yet.
         let mut guesses = enter(&checks, "10.0.0.1", 100);
         let mut new = checks.enter(&client("10.0.0.1")).unwrap();
         assert!(may_run(&mut guesses[0]) && !may_run(&mut new));
@@ -335,7 +337,7 @@ mod tests {
         places.push(("guess", checks.enter(&guesser).unwrap()));
         places.push(("other", checks.enter(&other).unwrap()));
         assert_eq!(order(places), ["running", "other", "guess"]);
-        // Where others wait, such a connection finds no place.
+        // If others wait, such a connection gets no place.
         let _waiting: Vec<_> = (0..=WAITING_OF_ONE).filter_map(|_| checks.enter(&other)).collect();
         assert!(checks.enter(&guesser).is_none() && checks.enter(&other).is_some());
     }

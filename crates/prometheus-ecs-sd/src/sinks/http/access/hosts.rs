@@ -1,8 +1,9 @@
-//! Which hosts a request may name, and which web pages may act.
+//! Checks the host that a request names, and the web page that it comes from.
 //!
-//! A browser sends requests for every page that it shows. A page cannot read the answers of another host, but it can make
-//! its own name lead to this machine (DNS rebinding): then `Host` has that name. And it can act without reading an
-//! answer: then `Origin` has its name. Other programs than browsers can send any header, so this is no authentication.
+//! A browser sends requests for every page that it shows. A page cannot read the answers of another host, but it can
+//! resolve its own name to this machine (DNS rebinding): then `Host` has that name. And it can send a `POST` without
+//! reading the answer: then `Origin` has its name. Other programs than browsers can send any header, so this is not
+//! authentication.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,16 +21,16 @@ const MISDIRECTED: Refusal = (
     "this host name is not served; if it is one of this server's, add it with --allowed-host\n",
 );
 const CROSS_ORIGIN: Refusal =
-    (StatusCode::FORBIDDEN, "pages of other hosts may not do this; see --allowed-host\n");
+    (StatusCode::FORBIDDEN, "requests from pages of other hosts are not allowed; see --allowed-host\n");
 
 /// The names of this server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
-    /// Those of `--allowed-host`.
+    /// The names of `--allowed-host`.
     allowed: BTreeSet<String>,
-    /// The one of `--listen-address`.
+    /// The name in `--listen-address`.
     listened: Option<String>,
-    /// Whether only this machine reaches the listener.
+    /// Whether only this machine can reach the listener.
     is_loopback: bool,
 }
 
@@ -39,18 +40,18 @@ impl Hosts {
         Self { allowed, ..Self::default() }
     }
 
-    /// For a listener at `address`, which was named as `HOST:PORT`.
+    /// For a listener at `address`, which was configured as `HOST:PORT`.
     pub(super) fn at(&self, named: &str, address: IpAddr) -> Self {
         let host = named.rsplit_once(':').map_or(named, |(host, _)| host);
         let listened = (!host.is_empty()).then(|| normal(host));
         Self { allowed: self.allowed.clone(), listened, is_loopback: address.to_canonical().is_loopback() }
     }
 
-    /// Refuses a request that a foreign page may have made. A browser has no password for a name that is not this server's,
-    /// so the name matters only where `is_open` says that none is asked for.
+    /// Refuses a request that a foreign page may have made. A browser has no password for a foreign name, so the name
+    /// is checked only if `is_open` says that none is required.
     pub(super) fn check(&self, request: &Request, is_open: bool) -> Result<(), Refusal> {
         let host = host(request)?;
-        // At other addresses the server has names that it does not know, unless they are told.
+        // At other addresses the server does not know its names, unless they are configured.
         let is_checked = is_open && (self.is_loopback || !self.allowed.is_empty());
         if is_checked && host.as_ref().is_some_and(|host| !self.is_own(host)) {
             return Err(MISDIRECTED);
@@ -61,7 +62,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// An IP address is no name, so that DNS cannot make it lead elsewhere.
+    /// An IP address is not a name, so DNS cannot redirect it.
     fn is_own(&self, host: &Host) -> bool {
         let name = &host.name;
         is_address(name)
@@ -77,13 +78,13 @@ impl Hosts {
             return true;
         }
         match text(header::ORIGIN.as_str()) {
-            // `null` stands for an origin that the browser does not tell.
+            // `null` stands for an origin that the browser hides.
             Some(origin) => !self.is_own_origin(origin, host),
             None => site.is_some_and(|site| !matches!(site, "same-origin" | "none")),
         }
     }
 
-    /// Whether an origin is the host that the request names, or an allowed one.
+    /// Whether an origin is the host that the request names, or an allowed host.
     fn is_own_origin(&self, origin: &str, host: Option<&Host>) -> bool {
         let Ok(uri) = origin.parse::<Uri>() else { return false };
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
@@ -108,7 +109,7 @@ impl Host {
     }
 }
 
-/// RFC 9112, section 3.2: one `Host`, which HTTP/1.0 may leave out, and a host in the target goes before it.
+/// RFC 9112, section 3.2: exactly one `Host`, which HTTP/1.0 may omit; a host in the request target takes precedence.
 fn host(request: &Request) -> Result<Option<Host>, Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());

@@ -15,10 +15,10 @@ use tracing::warn;
 
 use super::checks::{Checks, Client};
 
-/// Users whose right password is remembered.
+/// The number of users whose correct password is remembered.
 const REMEMBERED: usize = 1024;
 
-/// What bcrypt reads of a password: the first bytes of a longer one are as good as all of it.
+/// The bytes that bcrypt reads: of a longer password the first bytes would suffice.
 const MOST_BYTES: usize = 72;
 
 /// Whether who asks is who they say.
@@ -26,7 +26,7 @@ const MOST_BYTES: usize = 72;
 pub(super) enum Verdict {
     Right,
     Wrong,
-    /// It is longer than any password can be.
+    /// The password is longer than bcrypt reads.
     TooLong,
     /// It cannot be told now.
     Busy,
@@ -43,11 +43,11 @@ pub(super) struct Passwords {
     checked: Arc<Checked>,
 }
 
-/// The checks that were made and those that wait, for all that the web configuration says one time after the other.
+/// The results of past checks and the waiting ones, across reloads of the web configuration.
 #[derive(Debug)]
 pub(super) struct Checked {
     checks: Arc<Checks>,
-    /// Marks of what was right by user, which without the key say nothing.
+    /// Keyed digests of correct passwords by user; without the key they reveal nothing.
     right: Mutex<BTreeMap<String, Box<[u8]>>>,
     key: hmac::Key,
     too_long: Once,
@@ -66,7 +66,7 @@ impl Default for Checked {
 }
 
 impl Passwords {
-    /// By user, of which there is at least one; each hash is one of bcrypt's.
+    /// Hashes by user, at least one; each is a bcrypt hash.
     pub(super) fn new(hashes: BTreeMap<String, String>, checked: Arc<Checked>) -> Option<Self> {
         let decoy = hashes.values().max_by_key(|hash| cost(hash))?.clone();
         Some(Self { cost: cost(&decoy), decoy, hashes, checked })
@@ -120,9 +120,9 @@ impl Passwords {
 }
 
 impl Checked {
-    /// With another hash it is another mark, so that nothing is right that was so for another password.
+    /// Another hash gives another digest, so that a changed password invalidates the old one.
     fn mark(&self, user: &str, hash: &str, password: &[u8]) -> Box<[u8]> {
-        // Neither a name nor a hash has a colon, so that nothing else gives the same bytes.
+        // Neither a name nor a hash contains a colon, so the bytes are unambiguous.
         let bytes = [user.as_bytes(), b":", hash.as_bytes(), b":", password].concat();
         hmac::sign(&self.key, &bytes).as_ref().into()
     }
@@ -189,7 +189,7 @@ mod tests {
         Passwords::new(hashes(&[("prometheus", "secret"), ("empty", "")]), Arc::default()).unwrap()
     }
 
-    /// Lets no check run until they are dropped.
+    /// Blocks all checks until they are dropped.
     fn hold(passwords: &Passwords) -> Vec<super::super::checks::Place> {
         (100..200).filter_map(|number| passwords.checked.checks.enter(&client(number))).collect()
     }
@@ -236,7 +236,7 @@ mod tests {
         let second = Passwords::new(hashes.clone(), first.checked.clone()).unwrap();
         assert_eq!(check(&second, "prometheus:secret").now_or_never(), Some(Verdict::Right));
         assert_eq!(check(&second, "empty:").now_or_never(), None);
-        // A user who is gone is nobody.
+        // A removed user counts as unknown.
         hashes.remove("prometheus");
         let third = Passwords::new(hashes, first.checked.clone()).unwrap();
         assert_eq!(check(&third, "prometheus:secret").now_or_never(), None);
@@ -251,7 +251,7 @@ mod tests {
         let mut check = Box::pin(passwords.check(Some(&header), &client));
         assert_eq!((&mut check).now_or_never(), None);
         drop(held);
-        // The check has begun, and nobody waits for it any more.
+        // The check has begun, and its client has left.
         assert_eq!((&mut check).now_or_never(), None);
         drop(check);
         while passwords.checked.right().is_empty() {

@@ -30,7 +30,7 @@ const HEADERS: [&str; 5] = [
     "X-XSS-Protection",
 ];
 
-/// What to do about a file that would let everybody in by saying nothing.
+/// The error for a file that sets nothing and so would allow everyone.
 const EMPTY: &str =
     "the file sets nothing; to serve without TLS and passwords, start the program without --web-config-file";
 
@@ -76,7 +76,7 @@ fn terms(path: &Path, text: &str, files: &mut Files, checked: &Arc<Checked>) -> 
     let mut problems = Problems::of(path);
     let mut terms = Terms::default();
     if let Some(mut file) = parse(text, &mut problems).and_then(|value| value.mapping(&mut problems)) {
-        // A full disk leaves such a file, and comments are what is left of one that was cut short.
+        // A full disk leaves an empty file, or only the comments of one that was cut short.
         if file.is_empty() {
             problems.add(&file.place, EMPTY);
         }
@@ -94,7 +94,7 @@ fn terms(path: &Path, text: &str, files: &mut Files, checked: &Arc<Checked>) -> 
     problems.into_result().map(|()| terms)
 }
 
-/// A section with nothing in it is refused like a file with nothing in it.
+/// An empty section is refused like an empty file.
 fn mapping(file: &mut Mapping, key: &'static str, problems: &mut Problems) -> Option<Mapping> {
     let section = file.take_present(key)?.mapping(problems)?;
     if section.is_empty() {

@@ -15,46 +15,46 @@ use super::memory::{Memory, Room};
 use super::places::{Places, Rank};
 use super::{Encoding, Making, Outcome};
 
-/// New lists that wait to be made; and those that are kept once they are made.
+/// The number of new lists that wait to be rendered, and of new lists that are kept.
 pub(super) const NEW: usize = 16;
 
-/// Lists may take so many times the whole one, those included that are still being sent or made.
+/// All lists may take this many times the whole one, including lists that are still being sent or rendered.
 const WHOLE_LISTS: usize = 2;
 
-/// And so much more: in a small fleet a list takes little, and what a connection has of it is not worth a limit. It is what
-/// about 1,500 targets take; tests have fewer.
+/// And this much more: in a small fleet a list takes little, and its pieces in connections need no limit. It is the
+/// size of about 1,500 targets; tests have fewer.
 pub(super) const ALLOWANCE: usize = if cfg!(test) { 64 << 10 } else { 4 << 20 };
 
-/// While memory is short, whoever takes longer than this to read a list can be cut off. Prometheus waits for a minute: first for
-/// this, then for the list.
+/// While memory is short, a client that takes longer than this to read a list can be disconnected. Prometheus waits for
+/// a minute: first for this time, then for the list.
 pub(super) const UNDISTURBED: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) snapshot: Arc<Snapshot>,
-    /// Of the publication.
+    /// The number of the publication.
     pub(super) number: u64,
     pub(super) whole: Selection,
-    /// What the whole list takes, by an estimate until it is made.
+    /// The size of the whole list, estimated until it is rendered.
     pub(super) whole_bytes: Option<usize>,
     pub(super) places: Places,
     pub(super) lists: BTreeMap<Key, Entry>,
-    /// Lists that are not kept any more, as long as somebody reads them; the oldest first.
+    /// Lists that are no longer kept but are still being read; the oldest first.
     pub(super) departing: Vec<Weak<List>>,
     pub(super) queue: BTreeMap<(Rank, u64), Job>,
-    /// One is made at a time: the other processor is for those who serve and discover.
+    /// One list is rendered at a time: the other processors are for serving and discovery.
     pub(super) is_making: bool,
-    /// Counts the requests, and what is made.
+    /// Counts requests and rendered lists.
     pub(super) count: u64,
 }
 
 pub(super) type Key = (Selection, Encoding);
 
-/// A list that is there or will be.
+/// A list that is rendered or will be.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) rank: Rank,
-    /// The last request for it, or when it was begun.
+    /// The number of the last request for it, or of its beginning.
     pub(super) asked: u64,
     pub(super) list: Progress,
     /// Its place in the queue.
@@ -77,19 +77,19 @@ pub(super) struct Job {
 pub(super) enum NoRoom {
     Refused,
     Outdated,
-    /// One that goes first waits for its turn.
+    /// A more important list waits for its turn.
     Preempted,
 }
 
-/// What there is to do for memory.
+/// The next step towards memory for a list.
 pub(super) enum Step {
     Taken(Room),
-    /// For somebody to have read a list, or until then, when one can be cut off.
+    /// Wait until a client has read its list, or until this time, when a client can be disconnected.
     Wait(Option<Instant>),
 }
 
 impl Kept {
-    /// Lists that are not of the newest snapshot go, and what waits to be made of an older one.
+    /// Drops lists, and waiting jobs, that are not of the newest snapshot.
     pub(super) fn sweep(&mut self) {
         let whole = Filter::default().select(&self.snapshot);
         if whole != self.whole {
@@ -100,7 +100,7 @@ impl Kept {
         let outdated: Vec<_> = self.lists.keys().filter(|key| !is_current(&key.0)).cloned().collect();
         drop(is_current);
         outdated.iter().for_each(|key| self.depart(key));
-        // What was the whole list and is another now has the rank of whoever asks for it next.
+        // A list that was the whole one and is not any more gets the rank of its next request.
         let was_whole = |(key, entry): &(&Key, &mut Entry)| {
             entry.rank == Rank::WHOLE && key.0 != self.whole && entry.made().is_some()
         };
@@ -114,7 +114,7 @@ impl Kept {
         self.departing.extend(list.map(Arc::downgrade));
     }
 
-    /// Whether one more may wait. Of those that are kept the one goes that was not asked for longest.
+    /// Whether one more may wait. Drops the least recently requested of the kept ones.
     pub(super) fn has_place_for_new(&mut self) -> bool {
         if self.queue.range((Rank::NEW, 0)..).count() >= NEW {
             return false;
@@ -130,7 +130,7 @@ impl Kept {
         true
     }
 
-    /// What lists may take.
+    /// The memory that lists may take.
     pub(super) fn limit(&self) -> usize {
         WHOLE_LISTS * self.whole_bytes.unwrap_or(0) + ALLOWANCE
     }
@@ -145,14 +145,15 @@ impl Kept {
             if let Some(room) = memory.reserve(need, limit) {
                 return Ok(Step::Taken(room));
             }
-            // What nobody waits for yet takes nothing from its equals, and what is new takes it from new ones only.
+            // A list that no request waits for takes no memory from lists of its rank, and a new list takes memory only
+            // from new ones.
             let is_equal = |other: Rank| other == Rank::NEW || (rank != Rank::NEW && other != Rank::WHOLE);
             let is_rival = |other: Rank| other > rank || (is_awaited && is_equal(other));
             let Some(unread) = self.unread(key, is_rival) else { break };
             self.lists.remove(&unread);
         }
         if !is_awaited {
-            // Whoever has come meanwhile asks again.
+            // Requests that arrived meanwhile ask again.
             return Err(NoRoom::Outdated);
         }
         if rank == Rank::NEW {
@@ -167,13 +168,13 @@ impl Kept {
         if let Some(until) = self.cut_one_off(key, rank) {
             return Ok(Step::Wait(until));
         }
-        // The whole list goes when there is nothing else, as long as nobody reads it.
+        // The whole list is dropped last, and only while nobody reads it.
         let whole = self.unread(key, |_| true).ok_or(NoRoom::Refused)?;
         self.lists.remove(&whole);
         self.room(memory, key, need)
     }
 
-    /// The least important list that nobody reads, of those that may go.
+    /// The least important list without readers, of those that may be dropped.
     fn unread(&self, own: &Key, may_go: impl Fn(Rank) -> bool) -> Option<Key> {
         let lists = self.lists.iter().filter_map(|(key, entry)| {
             let is_unread = entry.made().is_some_and(|list| Arc::strong_count(list) == 1);
@@ -183,9 +184,9 @@ impl Kept {
         lists.max_by_key(|(_, rank, asked)| (*rank, Reverse(*asked))).map(|(key, _, _)| key.clone())
     }
 
-    /// Cuts off those who read the oldest list that is not kept any more, or else a less important one, or else one that
-    /// is no more important but for its place. Those who have just begun are left some time, and it is said when that is
-    /// over; nothing if there is nobody to wait for.
+    /// Disconnects the readers of the oldest list that is no longer kept, or else of a less important one, or else of
+    /// one that is more important only by its place. Readers that have just begun get some time: returns when that is
+    /// over, or nothing if there is no reader to wait for.
     fn cut_one_off(&mut self, own: &Key, rank: Rank) -> Option<Option<Instant>> {
         let departing = self.departing.iter().filter_map(Weak::upgrade).map(|list| (None, list));
         let kept = self.lists.iter().filter_map(|(key, entry)| {
@@ -217,7 +218,7 @@ impl Entry {
     /// Whether a request waits for it.
     fn is_awaited(&self) -> bool {
         match &self.list {
-            // One is its own.
+            // One of them is the job's own.
             Progress::Making(making) => making.strong_count().is_some_and(|count| count > 1),
             Progress::Made(_) => true,
         }

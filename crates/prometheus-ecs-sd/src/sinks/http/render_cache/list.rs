@@ -1,7 +1,7 @@
 //! One list as it is sent, and the clients that read it.
 //!
-//! As long as anyone has a piece of a list, the list is there and takes its memory. Who reads it can be cut off: the
-//! connection ends, and since the answer said how long it is, nobody takes what came for the whole.
+//! As long as a client has a piece of a list, the list exists and takes its memory. A client can be cut off: its
+//! connection ends, and since the answer stated its length, the client does not take the received part for the whole.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,13 +21,13 @@ use crate::sinks::http::seats::Hangup;
 pub(in crate::sinks::http) struct List {
     pieces: Vec<Bytes>,
     readers: Mutex<Readers>,
-    /// Given back after the bytes.
+    /// Dropped after the bytes.
     room: Room,
 }
 
 #[derive(Debug, Default)]
 struct Readers {
-    /// In the order in which they began.
+    /// The readers, in the order in which they began.
     current: BTreeMap<u64, (Instant, Hangup)>,
     began: u64,
     is_cut_off: bool,
@@ -41,14 +41,14 @@ pub(in crate::sinks::http) struct Reading {
     left: u64,
 }
 
-/// Is there until the last byte that was handed out has been written.
+/// Exists until the last byte that was handed out has been written.
 #[derive(Debug)]
 struct Reader {
     list: Arc<List>,
     number: u64,
 }
 
-/// A piece on its way.
+/// A piece that is being sent.
 struct Piece {
     bytes: Bytes,
     _reader: Arc<Reader>,
@@ -63,7 +63,7 @@ impl List {
         self.room.bytes()
     }
 
-    /// The body for a client that is hung up on if it takes it too slowly.
+    /// The body for a client that is disconnected if it reads too slowly.
     pub(in crate::sinks::http) fn read(self: Arc<Self>, connection: Hangup) -> Reading {
         let mut readers = self.readers();
         readers.began += 1;
@@ -77,12 +77,12 @@ impl List {
         Reading { reader: Arc::new(Reader { list: self, number }), next: 0, left }
     }
 
-    /// Since when somebody reads it.
+    /// When the earliest of its readers began.
     pub(super) fn read_since(&self) -> Option<Instant> {
         self.readers().current.first_key_value().map(|(_, (began, _))| *began)
     }
 
-    /// Hangs up on everyone that reads it.
+    /// Disconnects all its readers.
     pub(super) fn cut_off(&self) {
         let mut readers = self.readers();
         readers.is_cut_off = true;

@@ -1,4 +1,4 @@
-//! What all lists take together: each is counted from before it is made until the last client that reads it has it.
+//! The memory of all lists: each is counted from before it is rendered until its last reader is done.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use axum::body::Bytes;
 use tokio::sync::Notify;
 
-/// The size of a list's pieces: a list that grows is not copied, and has at most one piece that is not full.
+/// The size of a list's pieces: a growing list is not copied, and has at most one piece that is not full.
 const PIECE: usize = 256 << 10;
 
 /// Counts the bytes of lists.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     taken: AtomicUsize,
-    /// Of those, what is given back as soon as connections that were ended are gone.
+    /// The part of it that is freed as soon as ended connections are gone.
     returning: AtomicUsize,
-    /// Whenever something was given back.
+    /// Notifies when memory was freed.
     pub(super) freed: Notify,
 }
 
-/// Some of the memory; it is given back with this.
+/// A part of the memory; dropping it frees the memory.
 #[derive(Debug)]
 pub(super) struct Room {
     memory: Arc<Memory>,
@@ -29,14 +29,14 @@ pub(super) struct Room {
 }
 
 impl Memory {
-    /// Sets memory aside, unless all together would take more than `limit`.
+    /// Reserves memory, unless all lists together would take more than `limit`.
     pub(super) fn reserve(self: &Arc<Self>, bytes: usize, limit: usize) -> Option<Room> {
         let grown = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= limit);
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, grown).ok()?;
         Some(Room { memory: self.clone(), bytes, is_returning: AtomicBool::default() })
     }
 
-    /// Whether there will be room once everything has come back that is about to.
+    /// Whether there will be room once the memory of ended connections is freed.
     pub(super) fn will_have(&self, bytes: usize, limit: usize) -> bool {
         let returning = self.returning.load(Ordering::Acquire);
         self.taken.load(Ordering::Acquire).saturating_sub(returning).saturating_add(bytes) <= limit
@@ -53,7 +53,7 @@ impl Room {
         self.bytes
     }
 
-    /// Everyone that has it was told to give it back.
+    /// All its users were told to free it.
     pub(super) fn returns(&self) {
         if !self.is_returning.swap(true, Ordering::AcqRel) {
             self.memory.returning.fetch_add(self.bytes, Ordering::AcqRel);
@@ -77,13 +77,13 @@ impl Drop for Room {
     }
 }
 
-/// Takes what is written into the room that it has, and fails when that is full.
+/// Stores the written bytes in its room, and fails when that is full.
 #[derive(Debug)]
 pub(super) struct Pieces {
     room: Room,
     full: Vec<Bytes>,
     current: Vec<u8>,
-    /// Of the current piece, and of what follows it.
+    /// The remaining bytes of the current piece, and of the room after it.
     left: (usize, usize),
 }
 
@@ -93,7 +93,7 @@ impl Pieces {
         Self { room, full: Vec::new(), current: Vec::new(), left }
     }
 
-    /// What was written, and the room that it takes.
+    /// The written bytes, and their room.
     pub(super) fn finish(mut self) -> (Vec<Bytes>, Room) {
         self.current.shrink_to_fit();
         self.full.push(self.current.into());

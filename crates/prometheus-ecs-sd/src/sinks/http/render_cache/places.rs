@@ -1,5 +1,5 @@
-//! Which lists have a place of their own: the whole one, and those that were asked for again, as each Prometheus does once
-//! a minute. A place is kept as long as it is used, so that no number of other lists takes it.
+//! Decides which filters have a reserved place: that of the whole list, and those that were requested again, as each
+//! Prometheus server does once a minute. A place is kept as long as it is used, however many other lists are requested.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,17 +11,18 @@ use tokio::time::Instant;
 
 use super::Encoding;
 
-/// Filters that have a place: more than there are Prometheus servers that share a fleet.
+/// The number of filters with a place: more than Prometheus servers share a fleet.
 pub(super) const PLACES: usize = 32;
 
-/// Filters that are remembered after they were asked for once. Eight bytes each.
+/// The number of filters that are remembered after one request. Eight bytes each.
 const ONCE: usize = 1024;
 
-/// A place that was not used for so long can be had by another. Prometheus asks every minute unless it is told otherwise,
-/// and a graph is full of holes after five.
+/// After this time without use, another filter may take a place. Prometheus asks every minute by default, and its
+/// graphs have gaps after five.
 const LAPSES_AFTER: Duration = Duration::from_secs(900);
 
-/// What goes first, for a turn and for memory. Those with a place go in the order in which they got it.
+/// The priority of a list, for rendering and for memory. Lists with a place are ranked in the order in which they got
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(u64);
 
@@ -32,7 +33,7 @@ impl Rank {
 
 #[derive(Debug)]
 pub(super) struct Places {
-    /// The filter that selects everything is always there.
+    /// Always contains the filter that selects everything.
     places: BTreeMap<Filter, Place>,
     taken: u64,
     /// Hashes of filters, the newest last.
@@ -44,7 +45,7 @@ pub(super) struct Places {
 struct Place {
     rank: Rank,
     asked: Instant,
-    /// Asked for since it was last made.
+    /// The encodings that were requested since the list was last rendered.
     wanted: BTreeSet<Encoding>,
 }
 
@@ -57,7 +58,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// The rank of a list that is asked for. Who asks again gets a place, if there is one.
+    /// The rank of a requested list. A repeated request gets a place, if there is one.
     pub(super) fn ask(&mut self, filter: &Filter, encoding: Encoding) -> Rank {
         let now = Instant::now();
         if !self.places.contains_key(filter) {
@@ -82,7 +83,8 @@ impl Places {
         place.rank
     }
 
-    /// What was asked for since it was last made, in the order in which it is to be made again.
+    /// The filters that were requested since their lists were last rendered, in the order in which these are to be
+    /// rendered again.
     pub(super) fn wanted(&self) -> Vec<(Filter, Encoding)> {
         let mut places: Vec<_> = self.places.iter().collect();
         places.sort_by_key(|(_, place)| place.rank);
@@ -93,19 +95,19 @@ impl Places {
         places.into_iter().flat_map(of_place).collect()
     }
 
-    /// It is made again; the rank that it has.
+    /// Records that the list is rendered again; returns its rank.
     pub(super) fn make(&mut self, filter: &Filter, encoding: Encoding) -> Option<Rank> {
         let place = self.places.get_mut(filter)?;
         place.wanted.remove(&encoding);
         Some(place.rank)
     }
 
-    /// What the rank is worth now: a place may have been lost.
+    /// The rank that applies now: the place may have been lost.
     pub(super) fn current(&self, rank: Rank) -> Rank {
         if self.places.values().any(|place| place.rank == rank) { rank } else { Rank::NEW }
     }
 
-    /// Frees the place that was not used longest, if that is long.
+    /// Frees the least recently used place, if it has lapsed.
     fn lapse(&mut self, now: Instant) -> bool {
         let others = self.places.iter().filter(|(_, place)| place.rank != Rank::WHOLE);
         let oldest = others.min_by_key(|(_, place)| place.asked);
@@ -132,7 +134,7 @@ mod tests {
         let mut ask = |name| places.ask(&filter(name), Encoding::Identity);
         assert_eq!([ask(0), ask(1)], [Rank::NEW; 2]);
         assert_eq!([ask(1), ask(0), ask(1)], [Rank(1), Rank(2), Rank(1)]);
-        // Others ask for more than there are places, again and again.
+        // Other clients repeatedly request more lists than there are places.
         for _ in 0..3 {
             (2..100).for_each(|name| _ = ask(name));
         }

@@ -1,4 +1,5 @@
-//! Who gets a list, and what lists take: the test holds the turn, the memory and the readers.
+//! Tests which lists are rendered and how much memory they take: the test controls the turn, the memory and the
+//! readers.
 
 use std::net::Ipv4Addr;
 
@@ -71,7 +72,7 @@ impl Fleet {
         self.cache.0.memory.taken()
     }
 
-    /// Nothing is made until the turn is given back.
+    /// Nothing is rendered until the turn is given back.
     fn take_turn(&self) {
         assert!(!std::mem::replace(&mut self.kept().is_making, true));
     }
@@ -82,14 +83,14 @@ impl Fleet {
         self.cache.0.start(&mut kept);
     }
 
-    /// How many clusters each list is about that waits, in the order in which they are made.
+    /// The number of clusters of each waiting list, in the order of rendering.
     fn queue(&self) -> Vec<(usize, Encoding)> {
         let kept = self.kept();
         let clusters = |selection: &Selection| selection.unordered().count() / TASKS;
         kept.queue.values().map(|job| (clusters(&job.key.0), job.key.1)).collect()
     }
 
-    /// Waits until nothing is made and nothing waits.
+    /// Waits until nothing is being rendered and nothing waits.
     async fn idle(&self) {
         while self.kept().is_making {
             tokio::task::yield_now().await;
@@ -97,7 +98,7 @@ impl Fleet {
     }
 }
 
-/// A cluster whose targets take as much as `size` says of each, and about a kilobyte more.
+/// A cluster whose targets have the given sizes, and about a kilobyte more.
 fn cluster(name: &str, size: impl Fn(usize) -> usize) -> (ClusterArn, Derived) {
     let place = "eu-west-1:123456789012";
     let arn = ClusterArn::parse(&format!("arn:aws:ecs:{place}:cluster/{name}")).unwrap();
@@ -166,7 +167,7 @@ fn cluster(name: &str, size: impl Fn(usize) -> usize) -> (ClusterArn, Derived) {
     (arn, derived)
 }
 
-/// A filter for some of the clusters, another for each number below 2⁸ - 1.
+/// A filter for some of the clusters, a different one for each number below 2⁸ - 1.
 fn some(number: usize) -> String {
     let chosen = (0..CLUSTERS).filter(|cluster| (number + 1) >> cluster & 1 == 1);
     chosen.map(|cluster| format!("cluster=c{cluster}")).collect::<Vec<_>>().join("&")
@@ -192,7 +193,7 @@ async fn a_list_is_made_once_and_again_when_targets_change() {
     let mut fleet = Fleet::new();
     let first = fleet.ask("").await.unwrap();
     assert!(Arc::ptr_eq(&fleet.ask("").await.unwrap(), &first));
-    // A refresh without news.
+    // A refresh without changes.
     fleet.change([]);
     fleet.renew();
     assert!(Arc::ptr_eq(&fleet.ask("").await.unwrap(), &first));
@@ -201,7 +202,7 @@ async fn a_list_is_made_once_and_again_when_targets_change() {
     fleet.renew();
     let second = fleet.ask("").await.unwrap();
     assert!(!Arc::ptr_eq(&second, &first));
-    // Who was about to read the board when it changed.
+    // A reader that was about to read the board when it changed.
     let late = fleet.cache.list(&before, &Filter::default(), Encoding::Identity).await;
     assert!(Arc::ptr_eq(&late.unwrap(), &second));
     assert_eq!(bytes(first), bytes(second));
@@ -277,11 +278,11 @@ async fn new_lists_wait_behind_the_whole_one_and_those_that_were_asked_for_again
     fleet.change(0..CLUSTERS);
     fleet.renew();
     let [identity, gzip] = [Encoding::Identity, Encoding::Gzip];
-    // What waited of the snapshot before is not made any more.
+    // Waiting lists of the previous snapshot are not rendered any more.
     assert_eq!(fleet.queue(), [(8, identity), (8, gzip), (2, identity), (1, identity)]);
     let mut new: Vec<_> = later.iter().map(|query| Box::pin(fleet.ask(query))).collect();
     assert_eq!(new.iter_mut().filter_map(|asking| asking.now_or_never()).count(), 70 - NEW);
-    // A list that has a place has it in both encodings, and nothing new is before it.
+    // A place covers both encodings, and no new list comes before it.
     let known = fleet.ask_for("cluster=c1", gzip);
     let mut known = Box::pin(known);
     assert!((&mut known).now_or_never().is_none());
@@ -305,7 +306,7 @@ async fn any_number_of_lists_takes_no_more_than_two_whole_ones() {
     let known = fleet.ask("cluster=c1").await.unwrap();
     for number in 0..40 {
         let new = fleet.ask(&some(number)).await;
-        // There is memory for half of the clusters, in that of the new lists before.
+        // There is memory for half of the clusters: that of the earlier new lists.
         assert!(new.is_some() || some(number).matches('=').count() > CLUSTERS / 2, "{number}");
         drop(new);
         assert!(fleet.taken() <= 2 * size + ALLOWANCE);
@@ -314,7 +315,7 @@ async fn any_number_of_lists_takes_no_more_than_two_whole_ones() {
     assert!(Arc::ptr_eq(&fleet.ask("").await.unwrap(), &whole));
     assert!(Arc::ptr_eq(&fleet.ask("cluster=c1").await.unwrap(), &known));
     drop((whole, known));
-    // Those that are asked for again are made, one in the memory of another.
+    // Lists that are requested again are rendered, one in the memory of another.
     for _ in 0..2 {
         for number in 3..9 {
             fleet.ask(&some(number)).await;
@@ -328,7 +329,7 @@ async fn any_number_of_lists_takes_no_more_than_two_whole_ones() {
     assert!(fleet.taken() <= 2 * size + ALLOWANCE);
     let whole = fleet.ask("").await.unwrap();
     assert_eq!(whole.bytes(), size);
-    // It stays as long as anything else can go: these two are seven eighths of it each.
+    // It stays as long as anything else can be dropped: these two are seven eighths of it each.
     let weak = Arc::downgrade(&whole);
     drop(whole);
     for number in [126, 253] {
@@ -363,7 +364,7 @@ async fn slow_readers_of_old_lists_are_cut_off_when_a_new_one_needs_the_memory()
     let (made, ()) = tokio::join!(asking, cutting);
     assert_eq!((made.bytes(), fleet.taken()), (size, 2 * size));
     assert!(!is_hung_up(&connections[1]));
-    // What was handed out is counted until it is written.
+    // Bytes that were handed out are counted until they are written.
     let piece = first_piece(&mut readings[0]);
     readings.clear();
     assert_eq!(fleet.taken(), 2 * size);
@@ -387,10 +388,10 @@ async fn a_new_list_takes_no_memory_from_who_reads_and_one_with_a_place_does() {
     let connection = Hangup::default();
     let whole = fleet.ask("").await.unwrap();
     let reading = fleet.ask(half).await.unwrap().read(connection.clone());
-    // The whole list is read as well.
+    // The whole list is being read too.
     assert!(fleet.ask(other).await.is_none());
     assert!(!is_hung_up(&connection));
-    // Asked for again, it has a place.
+    // After a second request it has a place.
     let asking = fleet.ask(other);
     let cutting = async {
         connection.hung_up().await;
@@ -398,7 +399,7 @@ async fn a_new_list_takes_no_memory_from_who_reads_and_one_with_a_place_does() {
     };
     let (made, ()) = tokio::join!(asking, cutting);
     assert!(made.is_some() && fleet.taken() <= 2 * whole.bytes() + ALLOWANCE);
-    // While it waits for memory, what is more important does not wait for it.
+    // While it waits for memory, a more important list does not wait for it.
     let kept = made.unwrap().read(connection.clone());
     let third = "cluster=c2&cluster=c3&cluster=c4&cluster=c5&cluster=c6";
     assert!(fleet.ask(third).await.is_none());
@@ -416,7 +417,7 @@ async fn a_list_that_is_longer_than_was_estimated_is_made_as_well() {
     let mut fleet = Fleet::new();
     fleet.snapshot.scopes.clear();
     for name in ["a", "b", "c", "d", "e", "f"] {
-        // Of so many targets every third one is looked at.
+        // Of this many targets every third is sampled.
         let (arn, derived) = cluster(name, |number| if number % 3 == 1 { 4000 } else { 0 });
         fleet.snapshot.scopes.insert(arn, Scope::heard(Arc::new(derived), Duration::ZERO));
     }

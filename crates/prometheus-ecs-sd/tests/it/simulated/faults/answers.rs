@@ -119,7 +119,7 @@ fn on_a_new_host(region: &mut Region, kind: &str, host: HostKind) {
     });
 }
 
-/// Texts of AWS or of whoever runs the task: another text is another text, and a tag may be without a value.
+/// Texts from AWS or the user: a damaged text is a different text, and a tag may have no value.
 const TEXTS: [&str; 10] = [
     "availabilityZone",
     "capacityProviderName",
@@ -133,22 +133,22 @@ const TEXTS: [&str; 10] = [
     "tags",
 ];
 
-/// Whether a damaged field still says something, which is published as it is.
+/// Whether a damaged field still has a value, which is published unchanged.
 fn is_news(field: &str, damage: Damage) -> bool {
     match field.strip_prefix("tasks.").unwrap_or_default() {
-        // An empty list of tags is what a task without tags has.
+        // A task without tags has an empty list of tags.
         "tags" => damage != Damage::Absent,
         "tags.value" => true,
         field => damage == Damage::Unheard && field.split('.').any(|name| TEXTS.contains(&name)),
     }
 }
 
-/// The damage is done to a task that is known and described again, settled or not: it takes nothing from any other, and
-/// from that task nothing but texts that are others now.
+/// Damages the description of a known task, settled or not: other tasks are not affected, and that task only in its
+/// texts.
 #[tokio::test(start_paused = true)]
 async fn damaged_fields_of_a_known_task_cost_nothing() {
     for (kind, settled) in [("fargate", true), ("bridge", true), ("bridge", false)] {
-        // Refreshes begin a little early or late: in each of them everything is due.
+        // Refreshes begin a little early or late: everything is due in each of them.
         let mut trial = begin(Stage::new(World::new(1)).config.interval / 2).await;
         let victim = trial.stage.change(|region| {
             let definition = definition(region, kind);
@@ -193,8 +193,8 @@ async fn damaged_fields_of_a_known_task_cost_nothing() {
     }
 }
 
-/// The damage is done to what is known of clusters, definitions, container instances and hosts when it is read again: no target
-/// moves or goes, and where a field is not there or empty, no label does but those of what can be taken away.
+/// Damages known clusters, definitions, container instances and hosts when they are read again: no target moves or
+/// leaves, and if a field is missing or empty, no label does except those of removable facts.
 #[tokio::test(start_paused = true)]
 async fn damaged_fields_of_known_facts_cost_nothing() {
     let operations = [
@@ -204,7 +204,7 @@ async fn damaged_fields_of_known_facts_cost_nothing() {
         "DescribeInstances",
         "DescribeInstanceInformation",
     ];
-    // EC2 lists no tags of an instance that has none, and no public address where there is none.
+    // EC2 omits the tags of an instance without tags, and the public address of one without.
     let is_news = |field: &str, damage: Damage| {
         let name = field.rsplit('.').next().unwrap();
         damage == Damage::Unheard

@@ -35,7 +35,7 @@ pub(super) fn partners(operation: &str) -> Calls {
 async fn begin(operation: &str) -> Trial {
     let mut world = world();
     match operation {
-        // A session that lasts is used for as long as it does, whatever becomes of the next one.
+        // A valid session is used until it expires, whatever happens to the next one.
         "AssumeRole" => world.expires_in = Duration::ZERO,
         "DescribeTasks" => return Trial::rechecking(world).await,
         _ => {}
@@ -111,7 +111,7 @@ pub(super) async fn check(operations: &[&str], troubles: &[Trouble]) {
 fn leaves_unheard(operation: &str, fault: Fault) -> bool {
     match operation {
         "ListClusters" => true,
-        // The partner has another cluster, and one that is denied is not expected.
+        // The partner has another cluster; the denied one is not expected.
         "ListTasks" | "DescribeTasks" => fault != Fault::Denied,
         // The first half of its answer holds the credentials.
         "AssumeRole" => fault != Fault::CutShort,

@@ -1,4 +1,4 @@
-//! What AWS denies: single clusters and tasks, which harm no others, and the question whose credentials these are.
+//! AWS denies single clusters and tasks, which does not affect others, and the look-up of the account.
 
 use std::fs::File;
 use std::time::{Duration, SystemTime};
@@ -47,7 +47,7 @@ async fn a_denied_cluster_costs_the_others_nothing() {
     ecs ListTasks 3, 1 refused
     ");
 
-    // The files show that discovery lives.
+    // The modification time of the files shows that discovery works.
     let path = stage.path("1m-tasks.json");
     File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     assert!(running.next().await.complete);
@@ -57,14 +57,14 @@ async fn a_denied_cluster_costs_the_others_nothing() {
     ecs ListTasks 3, 1 refused
     ");
 
-    // Once it is allowed, its targets come with the next refresh, and its tags soon after.
+    // Once it is allowed, the next refresh adds its targets, and a later one its tags.
     stage.simulator.heal();
     running.next().await;
     assert_eq!(stage.targets("1m").len(), 3);
     running.next().await;
     running.next().await;
     assert!(stage.file("1m").contains("\"__meta_ecs_tag_cluster_team\":\"secret\""));
-    // From now on it is known, and held while it is denied.
+    // From now on it is known, and kept while it is denied.
     deny(&stage);
     stage.change(|region| {
         let definition = region.task_definitions.keys().next().unwrap().clone();
@@ -148,7 +148,8 @@ async fn a_denied_task_costs_its_cluster_nothing_else() {
     assert_eq!(stage.targets("1m").len(), 20);
 }
 
-/// How STS may fail to say whose credentials these are: it is not allowed, not there, not reached, or does not answer.
+/// Ways in which STS can fail to name the account: the call is denied, STS does not exist, cannot be reached, or does
+/// not answer.
 const STS_FAULTS: [Fault; 5] =
     [Fault::Denied, Fault::Unavailable, Fault::ConnectionRefused, Fault::NotJsonOrXml, Fault::NeverEnds];
 
@@ -163,7 +164,7 @@ async fn the_own_account_is_discovered_without_sts() {
             stage.simulator.inject(fault, Calls::of("GetCallerIdentity"));
             stage.asked();
             let mut running = stage.run().await;
-            // What is restored comes first, and what does not answer is given up after a while.
+            // Restored targets are published first, and a call without an answer times out.
             let mut publications = 0;
             while !running.next().await.complete {
                 publications += 1;
@@ -177,7 +178,7 @@ async fn the_own_account_is_discovered_without_sts() {
             });
             running.next().await;
             assert_eq!(stage.targets("1m").len(), 3, "{fault:?}");
-            // The clusters have told the account.
+            // The account is known from the clusters.
             assert!(!stage.asked().contains("sts GetCallerIdentity"), "{fault:?}");
         }
     }
@@ -215,7 +216,7 @@ async fn clusters_named_by_arn_are_found_without_sts() {
     }
 }
 
-/// A role of the own account stands for it once it was read by way of the role, and not before.
+/// A role of the own account replaces the own credentials once the account was read through the role, not before.
 #[tokio::test(start_paused = true)]
 async fn an_own_account_that_is_found_without_sts_stays_until_its_role_can_be_assumed() {
     let role = format!("arn:aws:iam::{OWN_ACCOUNT}:role/reader");
