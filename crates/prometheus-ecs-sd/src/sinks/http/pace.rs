@@ -123,7 +123,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
             Poll::Pending => self.waits(at),
             Poll::Ready(result) => {
                 self.limit = None;
-                if self.answering.take().is_some() {
+                // An answer in pieces is flushed after each.
+                if !self.seat.is_unfinished() && self.answering.take().is_some() {
                     self.seat.rest();
                 }
                 Poll::Ready(result)
@@ -186,6 +187,24 @@ mod tests {
         });
         let began = Instant::now();
         assert!(near.write_all(&[0; 1 << 20]).await.is_err());
+        assert_eq!(began.elapsed().as_secs(), AT_MOST.as_secs());
+        reading.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_flushed_piece_by_piece_takes_no_longer_either() {
+        let (near, mut far) = duplex(1024);
+        let seat = Arc::new(Seats::new(1).take());
+        let answer = seat.hangup();
+        let mut near = Paced::new(near, seat);
+        let reading = tokio::spawn(async move {
+            while far.read_exact(&mut [0; LEAST_BYTES]).await.is_ok() {
+                sleep(Duration::from_secs(20)).await;
+            }
+        });
+        answer.unfinished(true);
+        let began = Instant::now();
+        while near.write_all(&[0; LEAST_BYTES]).await.is_ok() && near.flush().await.is_ok() {}
         assert_eq!(began.elapsed().as_secs(), AT_MOST.as_secs());
         reading.abort();
     }

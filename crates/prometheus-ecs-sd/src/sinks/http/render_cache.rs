@@ -255,16 +255,24 @@ impl Cache {
             let kept = self.kept();
             (kept.whole.clone(), kept.whole_bytes)
         };
-        let selection = selection.clone();
+        let (selection, measured) = (selection.clone(), whole.clone());
         let sizes = aside(move || {
             let size = |selection: &_| {
                 let size = http_sd::estimated_size(selection);
                 size + size / MARGIN
             };
-            (size(&selection), known.unwrap_or_else(|| size(&whole)))
+            (size(&selection), known.unwrap_or_else(|| size(&measured)))
         });
         let (size, whole_bytes) = sizes.await?;
-        self.kept().whole_bytes.get_or_insert(whole_bytes);
+        let mut kept = self.kept();
+        if kept.whole != whole {
+            // A publication came meanwhile: this is the size of the list before.
+            return Err(NoRoom::Outdated);
+        }
+        let whole_bytes = *kept.whole_bytes.get_or_insert(whole_bytes);
+        drop(kept);
+        // No list is longer than the whole one, whatever the sample says.
+        let size = size.min(whole_bytes);
         Ok(match encoding {
             Encoding::Identity => size,
             // gzip makes a short text longer.

@@ -2,7 +2,7 @@
 //! has asked for nothing longest. So any number of idle connections keeps nobody out.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -31,6 +31,7 @@ pub(super) struct Seat {
     seats: Arc<Seats>,
     rank: AtomicU64,
     lost: Arc<Notify>,
+    is_unfinished: Arc<AtomicBool>,
 }
 
 impl Seats {
@@ -46,7 +47,7 @@ impl Seats {
         }
         let (rank, lost) = (taken.next(), Arc::new(Notify::new()));
         taken.by_rank.insert(rank, lost.clone());
-        Seat { seats: self.clone(), rank: AtomicU64::new(rank), lost }
+        Seat { seats: self.clone(), rank: AtomicU64::new(rank), lost, is_unfinished: Arc::default() }
     }
 
     /// Gives up a connection, for want of anything else that connections take.
@@ -80,26 +81,39 @@ impl Taken {
     }
 }
 
-/// Ends a connection whose resources are needed.
+/// A connection, for an answer that is sent in pieces: it may have to end the connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hangup(Arc<Notify>);
+pub(super) struct Hangup {
+    lost: Arc<Notify>,
+    is_unfinished: Arc<AtomicBool>,
+}
 
 impl Hangup {
     pub(super) fn hang_up(&self) {
-        self.0.notify_one();
+        self.lost.notify_one();
+    }
+
+    /// Says whether more of the answer follows what was handed out.
+    pub(super) fn unfinished(&self, is_unfinished: bool) {
+        self.is_unfinished.store(is_unfinished, Ordering::Relaxed);
     }
 
     /// Waits until the connection is ended.
     #[cfg(test)]
     pub(super) async fn hung_up(&self) {
-        self.0.notified().await;
+        self.lost.notified().await;
     }
 }
 
 impl Seat {
     /// For code that may have to end the connection.
     pub(super) fn hangup(&self) -> Hangup {
-        Hangup(self.lost.clone())
+        Hangup { lost: self.lost.clone(), is_unfinished: self.is_unfinished.clone() }
+    }
+
+    /// Whether an answer is under way of which more will be handed out.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.is_unfinished.load(Ordering::Relaxed)
     }
 
     /// A request has come.

@@ -137,6 +137,10 @@ impl Kept {
 
     pub(super) fn room(&mut self, memory: &Arc<Memory>, key: &Key, need: usize) -> Result<Step, NoRoom> {
         let Some(entry) = self.lists.get(key) else { return Err(NoRoom::Outdated) };
+        if self.whole_bytes.is_none() {
+            // A publication came after the estimate, and there is no limit yet.
+            return Err(NoRoom::Outdated);
+        }
         let (rank, is_awaited, limit) = (entry.rank, entry.is_awaited(), self.limit());
         if rank == Rank::NEW && !is_awaited {
             return Err(NoRoom::Outdated);

@@ -39,6 +39,7 @@ pub(in crate::sinks::http) struct Reading {
     reader: Arc<Reader>,
     next: usize,
     left: u64,
+    connection: Hangup,
 }
 
 /// Exists until the last byte that was handed out has been written.
@@ -71,10 +72,11 @@ impl List {
         if readers.is_cut_off {
             connection.hang_up();
         }
-        readers.current.insert(number, (Instant::now(), connection));
+        readers.current.insert(number, (Instant::now(), connection.clone()));
         drop(readers);
+        connection.unfinished(true);
         let left = self.bytes() as u64;
-        Reading { reader: Arc::new(Reader { list: self, number }), next: 0, left }
+        Reading { reader: Arc::new(Reader { list: self, number }), next: 0, left, connection }
     }
 
     /// When the earliest of its readers began.
@@ -105,6 +107,13 @@ impl Drop for Reader {
     }
 }
 
+impl Drop for Reading {
+    /// Nothing more follows, even if not all was asked for.
+    fn drop(&mut self) {
+        self.connection.unfinished(false);
+    }
+}
+
 impl AsRef<[u8]> for Piece {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
@@ -122,6 +131,7 @@ impl Body for Reading {
         let Some(bytes) = self.reader.list.pieces.get(self.next).cloned() else { return Poll::Ready(None) };
         self.next += 1;
         self.left -= bytes.len() as u64;
+        self.connection.unfinished(self.left > 0);
         let piece = Piece { bytes, _reader: self.reader.clone() };
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
     }
