@@ -55,9 +55,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    #[cfg(test)]
-    pub(crate) fn at(now: Duration) -> Self {
+    /// Two clocks that agree on this time, since the Unix epoch.
+    pub fn at(now: Duration) -> Self {
         Self { now, system: now }
+    }
+
+    /// The time of day of the reading.
+    pub fn now(&self) -> Duration {
+        self.time_of_day(self.now)
     }
 
     /// How long ago a moment was.

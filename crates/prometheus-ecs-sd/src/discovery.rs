@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ecs_discovery::interval::Intervals;
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::render::clipped;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::aws::Aws;
@@ -22,6 +24,9 @@ use crate::sinks::file_sd::{FileSd, Layout, Outcome as Wrote};
 use crate::state::{Revision, State, StateFile};
 use crate::telemetry::metrics::{Metrics, Part};
 use crate::telemetry::panics::caught;
+
+/// How long a reload waits for target files that are being written: 100,000 targets take about two seconds.
+const ENDED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a single refresh came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,7 +291,11 @@ impl Files {
     async fn end(&mut self) -> Revision {
         self.end = None;
         let saver = (&mut self.saver).await.expect("panics are caught in it");
-        (&mut self.task).await.expect("panics are caught in the sink");
+        // What hangs is not waited for: it ends after that write.
+        match timeout(ENDED_WITHIN, &mut self.task).await {
+            Ok(ended) => drop(ended.expect("panics are caught in the sink")),
+            Err(_) => warn!("target files are still being written, the disk takes too long"),
+        }
         saver.revision()
     }
 }

@@ -159,6 +159,8 @@ pub struct Heard {
     pub complete: bool,
     /// Whether a definition or host could not be read, so that clusters that were read may lack a target.
     pub partial: bool,
+    /// Clusters that were read but for some tasks, definitions or hosts.
+    pub incomplete: BTreeSet<ClusterArn>,
     /// Known clusters that belong to another account than the credentials.
     pub foreign: Vec<ClusterArn>,
     /// Why its clusters could not be listed.
@@ -322,7 +324,7 @@ impl Poller {
 
     fn end(&mut self, (index, refreshed): Refreshed, publisher: &mut Publisher) {
         let (known, heard) = refreshed.unwrap_or_else(|panicked| {
-            publisher.panicked(&panicked);
+            publisher.panicked(index, &panicked);
             self.after_panic(index, &panicked)
         });
         self.leave_foreign(index, &heard.foreign, publisher);

@@ -161,7 +161,13 @@ impl Publisher {
         part.listed |= heard.failure.is_none();
         part.failing = heard.failure.as_ref().map(|_| part.failing.unwrap_or(now));
         for (cluster, scope) in &heard.scopes {
-            if scope.standing == Standing::Heard && !heard.partial {
+            // What is denied of it may have been published before; it is not waited for much longer than for a cluster.
+            let is_whole = !heard.incomplete.contains(cluster)
+                || past
+                    .failing
+                    .get(cluster)
+                    .is_some_and(|since| now.saturating_sub(*since) > LISTS_WAIT_FOR_DENIED);
+            if scope.standing == Standing::Heard && !heard.partial && is_whole {
                 past.failing.remove(cluster);
                 past.read.insert(cluster.clone());
             } else if !past.read.contains(cluster) {
@@ -210,7 +216,9 @@ impl Publisher {
     }
 
     /// Notes that a refresh panicked.
-    pub(crate) fn panicked(&self, panicked: &Panicked) {
+    pub(crate) fn panicked(&mut self, source: usize, panicked: &Panicked) {
+        // Clusters that were found and not read yet are lost with it.
+        self.parts[source].listed = false;
         self.outlet.metrics.panicked(metrics::Part::Refresh, panicked);
     }
 

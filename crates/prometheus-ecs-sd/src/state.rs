@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ecs_discovery::inventory::saved::Saved;
 use tracing::{debug, info, warn};
 
+use crate::clock::Reading;
 use crate::replace::{Stamp, Trouble, Workplace, directory_of};
 use crate::telemetry::metrics::{Metrics, Writes, Written};
 
@@ -116,13 +117,15 @@ impl StateFile {
 
     /// Saves the facts of that revision, unless the file has them already: then only its time is set. Returns whether
     /// the file has them now.
-    pub fn write(&mut self, facts: &Facts, revision: Revision, now: Duration) -> bool {
-        let now = UNIX_EPOCH + now;
+    ///
+    /// Unless it `is_all` that was published, a restart is told by the file's time that there may be more.
+    pub fn write(&mut self, facts: &Facts, revision: Revision, clock: Reading, is_all: bool) -> bool {
+        let time = if is_all { UNIX_EPOCH + clock.now() } else { file::OUTDATED };
         let (saved, written) = match self.written.take() {
             Some((written, stamp)) if written == revision && stamp.is_still_of(&self.path) => {
-                (self.touch(now), Written::Unchanged)
+                (self.touch(time), Written::Unchanged)
             }
-            _ => (self.replace(facts, revision, now), Written::Replaced),
+            _ => (self.replace(facts, revision, clock, time), Written::Replaced),
         };
         let left = saved.and_then(|file| Ok(Stamp::of(&file.metadata()?)));
         let result = left.map(|stamp| self.written = Some((revision, stamp))).map(|()| written);
@@ -138,16 +141,22 @@ impl StateFile {
 
     /// The existing file is marked as outdated first, by [its time](file::OUTDATED). That takes no disk space: if the
     /// disk is full and the new facts are published unsaved, the next process still detects it.
-    fn replace(&self, facts: &Facts, revision: Revision, now: SystemTime) -> io::Result<File> {
+    fn replace(
+        &self,
+        facts: &Facts,
+        revision: Revision,
+        clock: Reading,
+        time: SystemTime,
+    ) -> io::Result<File> {
         if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file())
             && let Err(error) = self.touch(file::OUTDATED)
         {
             debug!(file = %self.path.display(), %error, "state file could not be marked as outdated");
         }
         self.in_place(|workplace| {
-            workplace.replace(&self.path, |out| file::write(out, facts, revision, now))
+            workplace.replace(&self.path, |out| file::write(out, facts, revision, clock))
         })?;
-        self.touch(now)
+        self.touch(time)
     }
 
     fn in_place<T>(&self, work: impl FnOnce(Workplace<'_>) -> io::Result<T>) -> io::Result<T> {

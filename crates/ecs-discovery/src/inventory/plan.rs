@@ -47,6 +47,8 @@ pub struct Refresh {
     clusters_listed: BTreeSet<ClusterArn>,
     /// Known clusters of another account than that of the credentials.
     foreign: BTreeSet<ClusterArn>,
+    /// Clusters of which some task, definition or host could not be read.
+    incomplete: BTreeSet<ClusterArn>,
     scopes: BTreeMap<ClusterArn, ScopeRefresh>,
     /// Named clusters without facts, because describing them is denied.
     denied_names: Vec<(Box<str>, Failure)>,
@@ -132,6 +134,7 @@ impl Refresh {
             clusters_seen: BTreeSet::new(),
             clusters_listed: BTreeSet::new(),
             foreign: BTreeSet::new(),
+            incomplete: BTreeSet::new(),
             scopes: BTreeMap::new(),
             denied_names: Vec::new(),
             searches: BTreeMap::new(),

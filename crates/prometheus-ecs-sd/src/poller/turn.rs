@@ -129,9 +129,9 @@ impl Turn {
     async fn heard(&self, known: &mut Known, account: Option<&str>) -> Heard {
         let conclusion = self.ask_everything(known, account).await;
         let complete = conclusion.is_complete();
-        let Conclusion { inventory, scopes, failure, partial, foreign } = conclusion;
+        let Conclusion { inventory, scopes, failure, partial, incomplete, foreign } = conclusion;
         known.inventory = inventory;
-        Heard { scopes, complete, failure, partial, foreign, ..Heard::default() }
+        Heard { scopes, complete, failure, partial, incomplete, foreign, ..Heard::default() }
     }
 
     async fn ask_everything(&self, known: &mut Known, account: Option<&str>) -> Conclusion {

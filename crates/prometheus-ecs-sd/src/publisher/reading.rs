@@ -77,7 +77,7 @@ impl Reading {
     }
 
     /// Whether targets stay that are no longer selected. A selection without targets is probably a mistake.
-    pub(super) fn keeps_deselected(&self, is_known: bool) -> bool {
+    pub(crate) fn keeps_deselected(&self, is_known: bool) -> bool {
         let is_time = if is_known { self.is_settled } else { self.is_done };
         !is_time || self.keeps_for_want_of_others()
     }
@@ -102,6 +102,11 @@ impl Reading {
             && !self.is_done
             && (self.places.iter().any(|place| place.lists_wait && covers(place))
                 || self.unread.iter().any(|(cluster, wait)| *wait && filter.selects(cluster)))
+    }
+
+    /// Whether any list may lack what a process before this one has served.
+    pub(super) fn lists_may_lack(&self) -> bool {
+        self.lists_wait && !self.is_settled
     }
 
     /// Why a cluster is not selected; `None` if it is.

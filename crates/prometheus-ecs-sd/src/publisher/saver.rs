@@ -27,6 +27,8 @@ pub(crate) struct Saver {
     file: Option<Disk>,
     /// The last publication that was to be saved.
     newest: Option<(Facts, Revision)>,
+    /// Whether a restart may serve it as all that there was: not while lists are withheld.
+    is_all: bool,
     revision: Revision,
     writes: Writes,
     is_late: bool,
@@ -46,7 +48,16 @@ impl Saver {
     pub(crate) fn new(file: Option<StateFile>, revision: Revision, outlet: &Outlet) -> Self {
         let writes = file.as_ref().map(StateFile::writes).unwrap_or_default();
         let (clock, metrics) = (outlet.clock(), outlet.metrics());
-        Self { file: file.map(Disk::Idle), newest: None, revision, writes, is_late: false, clock, metrics }
+        Self {
+            file: file.map(Disk::Idle),
+            newest: None,
+            is_all: false,
+            revision,
+            writes,
+            is_late: false,
+            clock,
+            metrics,
+        }
     }
 
     /// The revision of the newest publication.
@@ -92,6 +103,7 @@ impl Saver {
                 self.revision = self.revision.next();
             }
             self.newest = Some((facts.clone(), self.revision));
+            self.is_all = !pending.published.reading.lists_may_lack();
             self.save_in_time().await;
         }
         pending.published.revision = Some(self.revision);
@@ -122,10 +134,9 @@ impl Saver {
     fn begin(&mut self) {
         match (self.file.take(), self.newest.clone()) {
             (Some(Disk::Idle(mut file)), Some((facts, revision))) => {
-                // File times come from the system's clock.
-                let (now, metrics) = (self.clock.read().time_of_day(self.clock.now()), self.metrics.clone());
+                let (clock, is_all, metrics) = (self.clock.read(), self.is_all, self.metrics.clone());
                 let write = tokio::task::spawn_blocking(move || {
-                    if let Err(panicked) = caught(|| file.write(&facts, revision, now)) {
+                    if let Err(panicked) = caught(|| file.write(&facts, revision, clock, is_all)) {
                         metrics.panicked(Part::Files, &panicked);
                     }
                     (file, revision)

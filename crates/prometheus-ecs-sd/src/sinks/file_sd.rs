@@ -30,7 +30,7 @@ use crate::publisher::{Reading, warn_of_deselected, warn_of_nothing_selected};
 use crate::replace::{Stamp, Trouble, Workplace};
 use crate::state::Revision;
 use crate::telemetry::metrics::{Metrics, Written};
-use earlier::Earlier;
+use earlier::{Earlier, READ_BACK};
 
 /// Where files are made; in the target directory, so that they can be renamed into place.
 pub(crate) const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
@@ -134,9 +134,10 @@ impl FileSd {
         let revision = fs::read_to_string(directory.join(WORK_DIRECTORY).join(REVISION)).ok();
         let revision = revision.and_then(|text| text.trim_end().parse::<Revision>().ok());
         let is_known = known.zip(revision).is_some_and(|(known, revision)| known.covers(&revision));
-        let file = |interval: Option<Interval>, name: String| {
+        let mut left = READ_BACK;
+        let mut file = |interval: Option<Interval>, name: String| {
             let path = directory.join(name);
-            let earlier = if is_known { Earlier::default() } else { Earlier::read(&path) };
+            let earlier = if is_known { Earlier::default() } else { Earlier::read(&path, &mut left) };
             TargetFile { interval, path, left: None, earlier, trouble: Trouble::default() }
         };
         let of_interval = |interval: &Interval| file(Some(interval.clone()), format!("{interval}{SUFFIX}"));
@@ -191,7 +192,9 @@ impl FileSd {
         let mut unchanged = self.written.take().is_some_and(|written| written.shares_all(snapshot));
         let mut left = Vec::new();
         for file in &mut self.files {
-            left.extend(file.earlier.forget(|cluster| reading.keeps(cluster)));
+            left.extend(
+                file.earlier.forget(|cluster| reading.keeps(cluster), reading.keeps_deselected(true)),
+            );
         }
         unchanged &= left.is_empty();
         warn_of_deselected(reading, left.iter().flatten());

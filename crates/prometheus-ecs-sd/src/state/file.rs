@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crc32fast::Hasher;
 
+use crate::clock::Reading;
+
 use super::record::{Reader, Record, records};
 use super::{Facts, Revision, State, Unusable};
 
@@ -30,7 +32,7 @@ pub(super) fn write(
     out: &mut impl Write,
     facts: &Facts,
     revision: Revision,
-    now: SystemTime,
+    clock: Reading,
 ) -> io::Result<()> {
     let mut out = Summing { out, sum: Hasher::new() };
     writeln!(out, "{TITLE}{VERSION}")?;
@@ -38,9 +40,9 @@ pub(super) fn write(
         serde_json::to_writer(&mut out, &record)?;
         out.write_all(b"\n")
     };
-    write(Record::revision(revision, now.duration_since(UNIX_EPOCH).unwrap_or_default()))?;
+    write(Record::revision(revision, clock.now()))?;
     for (source, saved) in facts {
-        records(source, saved, &mut write)?;
+        records(source, saved, clock, &mut write)?;
     }
     let sum = out.sum.finalize();
     writeln!(out.out, "{END}{sum:08x}")

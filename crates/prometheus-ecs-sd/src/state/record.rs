@@ -14,6 +14,7 @@ use ecs_discovery::model;
 use serde::{Deserialize, Serialize};
 
 use super::Revision;
+use crate::clock::Reading;
 
 type Text<'a> = Cow<'a, str>;
 type Texts<'a> = Vec<(Text<'a>, Text<'a>)>;
@@ -122,6 +123,7 @@ impl Record<'_> {
 pub(super) fn records(
     source: &str,
     saved: &Saved,
+    clock: Reading,
     write: &mut impl FnMut(Record<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
     write(Record::Source(source.into()))?;
@@ -137,7 +139,9 @@ pub(super) fn records(
     }
     for SavedScope { cluster, described, held_since, failing_since, tasks } in &saved.scopes {
         let (arn, tags) = (cluster.arn.as_str().into(), texts(&cluster.tags));
-        let (described, held_since, failing_since) = (*described, *held_since, *failing_since);
+        // Moments are this process's; the next one has others.
+        let since = |moment: &Option<Duration>| moment.map(|moment| clock.time_of_day(moment));
+        let (described, held_since, failing_since) = (*described, since(held_since), since(failing_since));
         write(Record::Cluster { arn, tags, described, held_since, failing_since })?;
         for task in tasks {
             write(Record::Task(Box::new(Task::of(task))))?;

@@ -1,6 +1,6 @@
 //! What a refresh comes to: each scope is derived anew, left as it was, held, or gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct Conclusion {
     pub failure: Option<Failure>,
     /// Whether a definition or host could not be read for a reason that may pass, so that a target may be missing.
     pub partial: bool,
+    /// Clusters that were read but for some tasks, definitions or hosts, so that a target may be missing.
+    pub incomplete: BTreeSet<ClusterArn>,
     /// Clusters that are left out because they belong to another account than the credentials.
     pub foreign: Vec<ClusterArn>,
 }
@@ -69,8 +71,16 @@ impl Refresh {
             scopes.insert(cluster, scope);
         }
         self.inventory.collect(self.now);
-        let (inventory, foreign) = (self.inventory, self.foreign.into_iter().collect());
-        Conclusion { inventory, scopes, failure: self.clusters_failed, partial: self.partial, foreign }
+        let (inventory, incomplete) = (self.inventory, self.incomplete);
+        let foreign = self.foreign.into_iter().collect();
+        Conclusion {
+            inventory,
+            scopes,
+            failure: self.clusters_failed,
+            partial: self.partial,
+            incomplete,
+            foreign,
+        }
     }
 
     /// Why, and whether that is because AWS denies it.
@@ -91,6 +101,9 @@ impl Refresh {
         rules: &Rules,
         earlier: Option<&Scope>,
     ) -> Scope {
+        if refresh.denied.is_some() || refresh.doubtful {
+            self.incomplete.insert(cluster.clone());
+        }
         let heard = earlier.filter(|scope| scope.is_known());
         let lacked = self.inventory.scopes.get(cluster).is_some_and(|scope| scope.lacking);
         if let Some(scope) = heard
@@ -108,6 +121,9 @@ impl Refresh {
         if let Some(scope) = self.inventory.scopes.get_mut(cluster) {
             scope.lacking = lacking;
             scope.unsettle(&incomplete);
+        }
+        if failure.is_some() {
+            self.incomplete.insert(cluster.clone());
         }
         let doubt =
             || refresh.doubtful.then(|| "AWS lists tasks of which it says that there are none".to_owned());

@@ -186,7 +186,9 @@ impl Refresh {
     /// read without them.
     pub(super) fn remember_denials(&mut self) {
         for (kind, search) in std::mem::take(&mut self.searches) {
-            let Search { denied, left, why_left, is_missed, allowed, troubled, was_split, is_untried, .. } = search;
+            let Search {
+                denied, left, why_left, is_missed, allowed, troubled, was_split, is_untried, ..
+            } = search;
             // Some task of a cluster is described within each recheck interval, if any may be.
             let within =
                 if kind.0 == Question::DESCRIBE_TASKS { 2 * self.recheck.interval } else { Duration::MAX };

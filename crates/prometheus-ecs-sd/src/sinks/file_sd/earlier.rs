@@ -9,9 +9,8 @@ use ecs_discovery::arn::ClusterArn;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-/// The size of the largest file that is read back, which takes several times as much memory; larger than that of
-/// 100,000 targets.
-const LARGEST: u64 = 256 << 20;
+/// How much of target files is read back, which takes about seven times as much memory: 13,000 targets.
+pub(super) const READ_BACK: u64 = 32 << 20;
 
 /// The label with a target's cluster. Targets without labels do not have it.
 const CLUSTER: &str = "__meta_ecs_cluster_arn";
@@ -45,17 +44,20 @@ impl Group {
 
 impl Earlier {
     /// Nothing is kept of a file that cannot be read: Prometheus cannot read it either.
-    pub(super) fn read(path: &Path) -> Self {
+    ///
+    /// Takes the file's size from what may still be read back.
+    pub(super) fn read(path: &Path, left: &mut u64) -> Self {
         let Ok(metadata) = fs::symlink_metadata(path) else { return Self::default() };
         // Reading a pipe would block.
         if !metadata.is_file() {
             return Self::default();
         }
         let file = path.display();
-        if metadata.len() > LARGEST {
+        if metadata.len() > *left {
             warn!(%file, "target file is too large to be read back; it stays as it is until everything was read once");
             return Self { is_whole: true, ..Self::default() };
         }
+        *left -= metadata.len();
         let groups = File::open(path).map(BufReader::new).map_err(|error| error.to_string());
         let groups = groups.and_then(|file| serde_json::from_reader(file).map_err(|error| error.to_string()));
         let groups = groups.unwrap_or_else(|error| {
@@ -81,8 +83,9 @@ impl Earlier {
     pub(super) fn forget(
         &mut self,
         is_kept: impl Fn(Option<&ClusterArn>) -> bool,
+        is_whole_kept: bool,
     ) -> Vec<Option<ClusterArn>> {
-        self.is_whole &= is_kept(None);
+        self.is_whole &= is_whole_kept;
         let forgotten = self.groups.extract_if(.., |group| !is_kept(group.cluster().as_ref()));
         forgotten.map(|group| group.cluster()).collect()
     }

@@ -161,6 +161,17 @@ fn what_changes_is_in_the_next_list() {
 }
 
 #[test]
+fn what_may_not_be_the_newest_is_withheld_after_a_second_restart_too() {
+    let served = restarted(|stage| {
+        let file = std::fs::File::open(stage.state_file()).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        // A process that could read nothing.
+        tokio::runtime::Runtime::new().unwrap().block_on(stage.once());
+    });
+    assert_eq!(served.text("/sd").0, 503);
+}
+
+#[test]
 fn the_document_names_what_is_served_and_what_can_be_asked_for() {
     let text = std::fs::read_to_string(repository("docs/http.md")).unwrap();
     let served = Served::new(fleet(&[("production", 1)])).ready();

@@ -18,6 +18,7 @@ use ecs_discovery::model::{
 };
 use ecs_discovery::snapshot::Snapshot;
 use prometheus_ecs_sd::board::Published;
+use prometheus_ecs_sd::clock::Reading;
 use prometheus_ecs_sd::sinks::file_sd::{self, FileSd, Layout, Outcome};
 use prometheus_ecs_sd::state::{Revision, StateFile};
 
@@ -73,7 +74,8 @@ impl Writer {
         let (_, scopes) =
             saved.clone().restore(&ClusterSelection::All, &Rules::default(), Duration::ZERO, Duration::ZERO);
         self.revision = self.revision.next();
-        assert!(self.state.write(&vec![("own account".into(), Arc::new(saved))], self.revision, NOW));
+        let facts = vec![("own account".into(), Arc::new(saved))];
+        assert!(self.state.write(&facts, self.revision, Reading::at(NOW), true));
         let (snapshot, revision) = (Arc::new(Snapshot { scopes }), Some(self.revision));
         let published = Published { snapshot, complete: true, revision, ..Published::default() };
         // The state is always at least as new as the target files, so that no target counts as unknown.

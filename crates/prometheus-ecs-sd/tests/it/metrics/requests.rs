@@ -70,6 +70,8 @@ async fn throttled_requests_are_counted_where_they_were_throttled_and_lower_the_
     running.next().await;
     stage.simulator.inject(Fault::Throttled, Calls::of("ListTasks").in_account(worlds::PARTNER_ACCOUNT));
     running.next().await;
+    // Retries may take longer than a publication waits for a slow source, and end long before the next refresh.
+    tokio::time::sleep(Duration::from_secs(10)).await;
     let now = Now::of(&running);
     let partner =
         format!("{{account=\"{}\",region=\"{REGION}\",bucket=\"ecs-tasks\"}}", worlds::PARTNER_ACCOUNT);

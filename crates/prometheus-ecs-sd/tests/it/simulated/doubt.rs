@@ -1,5 +1,6 @@
 //! A start with target files that contain targets that are missing in the state file.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
@@ -168,4 +169,66 @@ async fn what_could_not_be_saved_is_published_and_stays_after_a_restart() {
     let mut running = stage.run().await;
     running.next().await;
     assert_eq!(stage.targets("1m").len(), 3);
+}
+
+/// A denied task or definition does not count as read: what the files hold of its cluster stays for a while.
+#[tokio::test(start_paused = true)]
+async fn what_is_denied_after_the_state_was_lost_does_not_leave_at_once() {
+    for operation in ["DescribeTasks", "DescribeTaskDefinition"] {
+        let stage = Stage::new(fleet(&[("prod", 19)]));
+        stage.change(|region| {
+            let definition = region.register(super::opted_in("other"));
+            region.run("prod", &definition, Placement::Fargate);
+        });
+        assert_eq!(stage.once().await, Outcome::Complete);
+        let before: BTreeSet<_> = stage.targets("1m").into_iter().collect();
+        fs::remove_file(stage.state_file()).unwrap();
+        let task = stage.change(|region| region.clusters["prod"].tasks.keys().nth(7).unwrap().clone());
+        let id = task.rsplit('/').next().unwrap().to_owned();
+        let denied = if operation == "DescribeTasks" { id } else { "/other:".to_owned() };
+        stage.simulator.on_call(move |call| {
+            let is_denied = call.operation == operation && call.input.to_string().contains(&denied);
+            is_denied.then(|| Response::denied(call))
+        });
+        let mut running = stage.run().await;
+        running.next().await;
+        assert_eq!(stage.targets("1m").into_iter().collect::<BTreeSet<_>>(), before, "{operation}");
+        tokio::time::sleep(MINUTES).await;
+        assert_eq!(stage.targets("1m").len(), before.len() - 1, "{operation}");
+    }
+}
+
+/// The system's clock was set forward while a cluster could not be read.
+#[tokio::test(start_paused = true)]
+async fn staleness_does_not_depend_on_the_system_clock() {
+    let mut stage = Stage::new(fleet(&[("bad", 3), ("good", 2)]));
+    stage.config.max_staleness = Duration::from_secs(3600);
+    let clock = super::SystemClock::default();
+    let mut running = stage.run_into(clock.outlet()).await;
+    running.next().await;
+    fail_bad(&stage);
+    clock.set(7200);
+    for _ in 0..3 {
+        running.next().await;
+    }
+    drop(running);
+    let mut running = stage.run().await;
+    running.next().await;
+    assert_eq!(stage.targets("1m").len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_no_doubt() {
+    let stage = Stage::new(fleet(&[("bad", 3), ("good", 2)]));
+    stage.once().await;
+    fs::remove_file(stage.state_file()).unwrap();
+    fail_bad(&stage);
+    let mut running = stage.run().await;
+    running.next().await;
+    stage.simulator.on_call(|call| {
+        assert_ne!(call.operation, "ListTasks", "an assertion of a library");
+        None
+    });
+    running.next().await;
+    assert_eq!(stage.targets("1m").len(), 5);
 }
