@@ -72,7 +72,7 @@ impl Reading {
 
     /// The time of day of a moment, since the Unix epoch; for a moment after the reading, that of the reading.
     ///
-    /// As long as the system's clock is not set by [`STEP`] or more, a moment has the same time of day in each reading,
+    /// As long as the system's clock is not set by a second or more, a moment has the same time of day in each reading,
     /// so that published timestamps are stable.
     pub fn time_of_day(&self, moment: Duration) -> Duration {
         let moment = moment.min(self.now);
