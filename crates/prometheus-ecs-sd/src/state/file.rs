@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crc32fast::Hasher;
 
-use crate::clock::Reading;
-
 use super::record::{Reader, Record, records};
 use super::{Facts, Revision, State, Unusable};
+use crate::clock::Reading;
 
 /// The first line, followed by the version.
 const TITLE: &str = "prometheus-ecs-sd state ";

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use ecs_discovery::inventory::saved::Saved;
 
-use crate::clock::Reading;
-
 use super::record::Reader;
 use super::{Facts, Revision, Unusable, file};
+use crate::clock::Reading;
 
 /// Reads a state file's bytes: the facts by the name of the source.
 pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, Saved>, Unusable> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn};
 use crate::inventory::denials::Kind;
 use crate::inventory::question::{Failure, FailureKind, Question};
-
 use crate::model::InstanceId;
 
 use super::Refresh;
