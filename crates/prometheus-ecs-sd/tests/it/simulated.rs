@@ -26,7 +26,7 @@ use ecs_simulator::{
     worlds,
 };
 use prometheus_ecs_sd::aws::{Aws, Share};
-use prometheus_ecs_sd::board::{Outlet, Published};
+use prometheus_ecs_sd::board::{Outlet, Published, SourceStanding};
 use prometheus_ecs_sd::clock::Clock as ProgramClock;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
@@ -230,6 +230,11 @@ impl Running {
     /// What is published now.
     pub(crate) fn published(&self) -> Published {
         self.published.borrow().clone()
+    }
+
+    /// The status of each source.
+    pub(crate) fn sources(&self) -> Vec<SourceStanding> {
+        self.outlet.board().sources.borrow().clone()
     }
 
     /// Lets the configuration have been loaded again, or not.

@@ -158,7 +158,8 @@ impl<'a> Play<'a> {
         let running = self.running.as_mut().unwrap();
         let Some(published) = running.next_within(limit).await else { return Ok(None) };
         self.watch.note(&self.trouble);
-        self.watch.check(&published, self.files(), &self.targets(), !self.patience.is_zero())?;
+        let sources = self.running.as_ref().unwrap().sources();
+        self.watch.check(&published, &sources, self.files(), &self.targets(), !self.patience.is_zero())?;
         Ok(Some(published))
     }
 

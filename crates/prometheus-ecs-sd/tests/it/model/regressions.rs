@@ -5,13 +5,15 @@ use super::faults::Kind::{ServerError, Stalled};
 use super::faults::Lie::Omits;
 use super::play::play;
 use super::recipes::Recipe;
+use super::steps::Case;
 use super::steps::Change::Start;
-use super::steps::Cluster::{Alpha, Partner};
-use super::steps::Step::{Pass, Refresh, Restart, Trouble, World};
-use super::steps::{Case, Step};
+use super::steps::Cluster::{Alpha, Beta, Partner};
+use super::steps::Step::{Heal, Pass, Refresh, Restart, Trouble, World};
 
-fn check(steps: Vec<Step>) {
-    let case = Case { page: 99, latency: 0, named: false, rare_rechecks: false, lie: Omits, steps };
+const SIMPLE: Case =
+    Case { page: 99, latency: 0, named: false, rare_rechecks: false, lie: Omits, steps: Vec::new() };
+
+fn check(case: Case) {
     if let Err(problem) = play(&case) {
         panic!("{problem}\n{case:#?}");
     }
@@ -20,7 +22,7 @@ fn check(steps: Vec<Step>) {
 #[test]
 fn what_one_source_comes_to_is_saved_though_another_was_not_heard_since_the_start() {
     let quick = Recipe { endpoint: "15s:/fast", ..Recipe::plain() };
-    check(vec![
+    let steps = vec![
         World(Start { cluster: Alpha, recipe: Recipe::plain(), tasks: 1, running: true }),
         World(Start { cluster: Partner, recipe: Recipe::plain(), tasks: 1, running: true }),
         Refresh,
@@ -31,5 +33,21 @@ fn what_one_source_comes_to_is_saved_though_another_was_not_heard_since_the_star
         Trouble(Fault { operation: "ListTasks", cluster: None, kind: ServerError, share: 4, seed: 0 }),
         Restart,
         Pass(300),
-    ]);
+    ];
+    check(Case { steps, ..SIMPLE });
+}
+
+/// While one source is refreshed for longer than the period, the other is published without it.
+#[test]
+fn a_refresh_that_takes_longer_than_the_period_is_waited_for() {
+    let many = Start { cluster: Alpha, recipe: Recipe::plain(), tasks: 101, running: false };
+    let steps = vec![
+        World(many),
+        Refresh,
+        Heal,
+        Pass(25),
+        World(Start { cluster: Beta, recipe: Recipe::plain(), tasks: 1, running: true }),
+        Pass(200),
+    ];
+    check(Case { page: 2, latency: 2_000, steps, ..SIMPLE });
 }

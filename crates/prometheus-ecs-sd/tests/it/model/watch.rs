@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use prometheus_ecs_sd::board::Published;
+use prometheus_ecs_sd::board::{Published, SourceStanding};
 use tokio::time::Instant;
 
 use super::faults::Trouble;
@@ -16,6 +16,9 @@ pub(super) const PERIOD: Duration = Duration::from_secs(64);
 
 /// The results of one source wait so long for those of the other, and a little.
 const OTHERS: Duration = Duration::from_secs(3);
+
+/// A source that nothing is wrong with is refreshed within this time, whatever its calls take.
+const REFRESHED: Duration = Duration::from_secs(600);
 
 type Labels = BTreeMap<String, String>;
 
@@ -33,6 +36,8 @@ pub(super) struct Watch {
     deceived: Instant,
     /// When there were publications, and how long the slowest refresh before each took.
     publications: Vec<(Instant, Duration)>,
+    /// When the last refresh of each source began, and its end as the source tells it.
+    refreshes: BTreeMap<String, (Instant, Option<Duration>)>,
 }
 
 impl Watch {
@@ -45,6 +50,7 @@ impl Watch {
             harmed: BTreeMap::new(),
             deceived: now,
             publications: Vec::new(),
+            refreshes: BTreeMap::new(),
         }
     }
 
@@ -58,6 +64,7 @@ impl Watch {
     /// A refresh that was on its way came to nothing.
     pub(super) fn restarted(&mut self) {
         self.changed = Instant::now();
+        self.refreshes.clear();
     }
 
     /// Takes note of what is wrong now.
@@ -75,11 +82,15 @@ impl Watch {
     pub(super) fn check(
         &mut self,
         published: &Published,
+        sources: &[SourceStanding],
         found: Vec<Group>,
         targets: &[Target],
         slow: bool,
     ) -> Result<(), String> {
         self.publications.push((Instant::now(), published.took));
+        for source in sources {
+            self.note_refresh(source);
+        }
         let found: BTreeMap<Group, Labels> =
             found.into_iter().map(|group| (group.identity(), group.labels)).collect();
         let expected = targets.iter().map(|target| (target.group.identity(), target)).collect();
@@ -94,10 +105,25 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether what was published just now, if it is complete, was all asked for after that moment. Of a source that is
-    /// being asked, it may be what was published a period before.
+    fn note_refresh(&mut self, source: &SourceStanding) {
+        let noted = self.refreshes.get(&source.id()).map(|(_, end)| *end);
+        match source.refreshed {
+            // Not since the start.
+            None => drop(self.refreshes.insert(source.id(), (self.changed, None))),
+            end if noted == Some(end) => {}
+            end => {
+                let began = Instant::now() - source.took - OTHERS;
+                self.refreshes.insert(source.id(), (began, end));
+            }
+        }
+    }
+
+    /// Whether what was published just now, if it is complete, was all requested after that moment. While a source is
+    /// being refreshed, the result of its previous refresh is published.
     pub(super) fn is_past(&self, moment: Instant) -> bool {
-        moment.elapsed() > PERIOD + OTHERS + self.slowest_since(moment)
+        let elapsed = moment.elapsed();
+        let is_refreshed = elapsed > REFRESHED || self.refreshes.values().all(|(began, _)| *began > moment);
+        is_refreshed && elapsed > PERIOD + OTHERS + self.slowest_since(moment)
     }
 
     /// How long the slowest refresh took that was published since that moment.
