@@ -2,6 +2,7 @@
 
 mod chromium;
 mod hostile;
+mod layout;
 mod plain;
 
 use std::net::SocketAddr;
@@ -22,9 +23,13 @@ struct Served {
 impl Served {
     /// It refreshes once a second.
     fn start(aws: &Aws) -> Self {
+        Self::start_with(aws, &[])
+    }
+
+    fn start_with(aws: &Aws, more: &[&str]) -> Self {
         let address = free_address();
         let arguments = ["--interval", "1", "--api-share", "1", "--listen-address", &address.to_string()];
-        let mut program = Program::on(aws).args(&arguments);
+        let mut program = Program::on(aws).args(&arguments).args(more);
         let running = Running::start(program.command.stdout(Stdio::null()).stderr(Stdio::null()));
         wait(|| get(address, "/-/healthy").map_err(|error| error.to_string()));
         Self { address, _program: program, _running: running }
@@ -32,7 +37,12 @@ impl Served {
 
     /// Once something is published.
     fn ready(aws: &Aws) -> Self {
-        let served = Self::start(aws);
+        Self::with(aws, &[])
+    }
+
+    /// Likewise, with more arguments.
+    fn with(aws: &Aws, more: &[&str]) -> Self {
+        let served = Self::start_with(aws, more);
         wait(|| get(served.address, "/-/ready").map_err(|error| error.to_string()));
         served
     }

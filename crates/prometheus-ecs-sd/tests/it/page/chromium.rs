@@ -121,19 +121,22 @@ fn it_follows_a_change_and_leaves_one_alone() {
     browser.go(&served.url("/"));
     browser.keys("#q", "web");
     shows(&browser, "#count", "60 targets");
-    browser.value("window.scrollTo({ top: 700, behavior: 'instant' })");
+    browser.value("(window.row = document.querySelectorAll('#targets tbody tr')[30]).scrollIntoView()");
     browser.value("document.querySelector('#q').setSelectionRange(1, 2)");
-    let last =
-        "Math.round([...document.querySelectorAll('#targets tbody tr')].at(-1).getBoundingClientRect().top)";
-    let before = browser.value(last);
+    let first_two =
+        "[...document.querySelectorAll('#targets code')].slice(0, 2).map((task) => task.textContent)";
+    let first_two = browser.value(first_two);
+    let position = "Math.round(window.row.getBoundingClientRect().top)";
+    let before = browser.value(position);
     aws.change(|world| {
         let region = world.own(REGION);
         let definition = region.register(opted_in("web-two"));
         region.run("production", &definition, Placement::Fargate);
-        let gone = region.clusters["production"].tasks.keys().next().unwrap().clone();
-        region.stop(&gone);
-        let another = region.clusters["production"].tasks.keys().nth(1).unwrap().clone();
-        region.stop(&another);
+        let above = |arn: &&String| {
+            first_two.as_array().unwrap().iter().any(|id| arn.ends_with(id.as_str().unwrap()))
+        };
+        let above: Vec<_> = region.clusters["production"].tasks.keys().filter(above).cloned().collect();
+        above.iter().for_each(|arn| region.stop(arn));
     });
     shows(&browser, "#count", "59 targets");
     shows(&browser, "#changes", "target gone");
@@ -141,7 +144,7 @@ fn it_follows_a_change_and_leaves_one_alone() {
     assert_eq!(browser.count("#targets tbody tr"), 59);
     assert_eq!(browser.count("#job option[value=web-two]"), 1);
     assert!(browser.text("#targets").contains("web-two"));
-    let moved = browser.value(last).as_i64().unwrap() - before.as_i64().unwrap();
+    let moved = browser.value(position).as_i64().unwrap() - before.as_i64().unwrap();
     assert!(moved.abs() <= 2, "what one looks at moved by {moved}");
     assert_eq!(browser.value("document.activeElement.id"), "q");
     assert_eq!(browser.value("document.activeElement.selectionEnd"), 2);

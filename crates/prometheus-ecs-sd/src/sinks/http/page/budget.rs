@@ -18,7 +18,7 @@ pub(super) fn section(mut levels: Vec<Level>) -> Markup {
             @if levels.is_empty() {
                 p.none { "AWS was not asked yet." }
             } @else {
-                table.stacked {
+                table {
                     caption { "Requests to AWS that could leave at once, of the share that is ours" }
                     thead { tr {
                         th scope="col" { "requests" } th scope="col" { "account and region" }
@@ -37,7 +37,10 @@ fn row(level: &Level) -> Markup {
     let left = format!("{:.0} of {burst:.0}", tokens.floor());
     html! {
         tr {
-            th scope="row" data-label="requests" { @for (at, operation) in level.operations.iter().enumerate() { @if at > 0 { ", " wbr; } (operation) } }
+            th scope="row" data-label="requests" {
+                @for (at, operation) in level.operations.iter().enumerate() { @if at > 0 { ", " wbr; } (operation) }
+                @if *slowness > 1.0 { div { span.badge.warn { "slowed down" } small { " AWS throttled" } } }
+            }
             td data-label="account and region" {
                 (level.account.as_deref().unwrap_or("own account")) br; (level.region)
             }
@@ -47,10 +50,7 @@ fn row(level: &Level) -> Markup {
                     " " (left)
                 }
             }
-            td data-label="a second" {
-                (format!("{:.1}", rate / slowness))
-                @if *slowness > 1.0 { " " span.badge.warn { "slowed down" } small { " AWS throttled" } }
-            }
+            td data-label="a second" { (format!("{:.1}", rate / slowness)) }
         }
     }
 }

@@ -6,18 +6,16 @@ use super::words::{ago, number};
 use crate::clock::Reading;
 use crate::sinks::history::{Event, History, Kind};
 
-/// Events beside the sources.
-const NEWEST: usize = 30;
+/// Events on the overview; few enough that what is below them is not far.
+const NEWEST: usize = 10;
 
 pub(super) fn section(history: &History, now: Reading) -> Markup {
     let all = history.count();
     html! {
         section #changes aria-labelledby="changes-heading" {
             h2 #changes-heading { "Recent changes" }
-            div.scroll.timeline tabindex="0" role="region" aria-label="Time line" {
-                (line(&history.newest(NEWEST), now))
-                @if all > NEWEST { p { a href="changes" { "All " (number(all)) " that are remembered" } } }
-            }
+            (line(&history.newest(NEWEST), now))
+            @if all > NEWEST { p { a href="changes" { "All " (number(all)) " that are remembered" } } }
         }
     }
 }
@@ -28,7 +26,7 @@ pub(super) fn whole(history: &History, now: Reading) -> Markup {
         section #changes aria-labelledby="changes-heading" {
             p { a href="./#changes" { "Overview" } }
             h1 #changes-heading { "Recent changes" }
-            div.timeline { (line(&history.newest(usize::MAX), now)) }
+            (line(&history.newest(usize::MAX), now))
         }
     }
 }
@@ -38,7 +36,8 @@ fn line(events: &[Event], now: Reading) -> Markup {
         @if events.is_empty() { p.none { "Nothing so far." } }
         ol {
             @for of_one_time in events.chunk_by(|one, other| one.at == other.at) {
-                li {
+                // By the key the script finds out which are new to the reader.
+                li data-key=(of_one_time[0].at.as_micros()) {
                     p.when { (ago(of_one_time[0].at, now)) }
                     ul { @for event in of_one_time { (entry(event)) } }
                 }

@@ -11,9 +11,8 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
     html! {
         form #find role="search" autocomplete="off" action="./" method="get" aria-label="Search targets and containers" {
             div.field.wide {
-                label for="q" { "Search" }
-                input #q type="search" name="q" value=(search.text) maxlength="200" autocomplete="off" spellcheck="false"
-                    placeholder="address, job, container, task, cluster, account, region";
+                label for="q" { "Search: address, job, container, task, cluster, account, region" }
+                input #q type="search" name="q" value=(search.text) maxlength="200" autocomplete="off" spellcheck="false";
             }
             (choice("interval", "any", &search.interval, &index.intervals, 0))
             (choice("cluster", "all", &search.cluster, &index.clusters.names, index.clusters.more))

@@ -22,7 +22,7 @@ pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Re
         section #clusters aria-labelledby="clusters-heading" {
             h2 #clusters-heading { "Sources and clusters" }
             div.scroll tabindex="0" role="region" aria-label="Sources" {
-                table.stacked {
+                table {
                     caption { "Sources: an account in a region" }
                     thead { tr {
                         th scope="col" { "source" } th scope="col" { "state" }
@@ -33,7 +33,7 @@ pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Re
                 (rest(sorted.len(), "sources"))
             }
             div.scroll tabindex="0" role="region" aria-label="Clusters" {
-                table.stacked {
+                table {
                     caption { "Clusters" }
                     thead { tr {
                         th scope="col" { "cluster" } th scope="col" { "state" } th scope="col" { "heard" }
@@ -81,7 +81,7 @@ fn source(standing: &SourceStanding, now: Reading) -> Markup {
                     _ => {},
                 }
             }
-            td data-label="state" { (badge(state)) @if let Some(problem) = problem { p.problem { (problem) } } }
+            td data-label="state" { (badge(state)) }
             td data-label="heard" {
                 @match standing.completed {
                     Some(at) => (ago(at, now)),
@@ -90,6 +90,7 @@ fn source(standing: &SourceStanding, now: Reading) -> Markup {
             }
             td data-label="took" { @if standing.refreshed.is_some() { (seconds(standing.took)) } @else { "–" } }
         }
+        @if let Some(problem) = problem { tr.problem { td colspan="4" { (problem) } } }
     }
 }
 
@@ -104,11 +105,11 @@ fn cluster(arn: &ClusterArn, scope: &Scope, now: Reading) -> Markup {
             td data-label="state" {
                 (badge(scope.standing.as_str()))
                 @if scope.denied { " " (badge("denied")) }
-                @if let Some(problem) = scope.problem() { p.problem { (clipped(problem)) } }
             }
             td data-label="heard" { @if scope.is_known() { (ago(scope.heard, now)) } @else { "never" } }
             td.number data-label="targets" { (number(scope.derived.targets.len())) }
             td.number data-label="not scraped" { (number(scope.not_scraped())) }
         }
+        @if let Some(problem) = scope.problem() { tr.problem { td colspan="5" { (clipped(problem)) } } }
     }
 }

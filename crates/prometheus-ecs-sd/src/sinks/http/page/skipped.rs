@@ -30,7 +30,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
                 @let which = Group::of(group[0].1);
                 div.group {
                     (heading(which, in_all(which)))
-                    table.stacked {
+                    table {
                         caption.unseen { (words(which)) }
                         thead { tr {
                             th scope="col" { "job" } th scope="col" { "container" } th scope="col" { "cluster" }

@@ -23,7 +23,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
             @if found.targets.is_empty() {
                 p.none { @if search.is_narrow() { "None match." } @else { "There are none." } }
             } @else {
-                table.stacked {
+                table {
                     caption.unseen { "Targets" }
                     thead { tr {
                         th scope="col" { "endpoint" } th scope="col" { "interval" } th scope="col" { "job" }

@@ -1,0 +1,98 @@
+//! The page fits each width, from a small phone to a large screen, whatever it has to show.
+
+use ecs_simulator::{
+    Aws, Calls, ContainerDefinition, Fault, OWN_ACCOUNT, Placement, Region, Run, TaskDefinition,
+};
+
+use super::Served;
+use crate::browser::{Browser, Scripts};
+use crate::simulated::{REGION, fleet};
+
+/// A small phone, a common one, a large one, two tablets, two laptops, a large screen.
+const WIDTHS: [u32; 8] = [320, 390, 600, 768, 900, 1024, 1280, 1920];
+
+/// What is wrong with the layout at the window's width.
+const FAULTS: &str = include_str!("layout.js");
+
+const ROLE: &str =
+    "arn:aws:iam::222222222222:role/a-path/of-a-platform-team/PrometheusServiceDiscoveryReadOnlyRole";
+const FAR: &str = "ap-southeast-2";
+
+/// As long as ECS lets a name be.
+fn long_name(start: &str) -> String {
+    format!("{start}{}", "_customer_facing_recommendation".repeat(9))[..255].to_owned()
+}
+
+/// A long path, many labels, several intervals, a finding of each sort.
+fn run_long(region: &mut Region, cluster: &str) {
+    let family = long_name("checkout");
+    let path = format!("/actuator/prometheus/{}", "VeryLongPathWithoutAnyBreak".repeat(6));
+    let endpoints = format!("15s:/metrics,30s:{path},1m:/slow?collect[]=a&collect[]=b,5m:/slowest");
+    let mut app = ContainerDefinition::new(&long_name("app"), "registry.example.com/shop/checkout:1")
+        .env("PROMETHEUS", "true")
+        .env("PROMETHEUS_ENDPOINT", &endpoints)
+        .port(8080);
+    for number in 0..40 {
+        let key = format!("com.example.platform.team/{}-{number}", "cost-centre".repeat(number % 7 + 1));
+        app = app.label(&key, &long_name("value"));
+    }
+    let short = ContainerDefinition::new("proxy", "proxy:1").env("PROMETHEUS", "true").port(9102);
+    let unfit = ContainerDefinition::new("unfit", "unfit:1")
+        .env("PROMETHEUS", "true")
+        .env("PROMETHEUS_CONTAINER_PORT", &long_name("port"));
+    let stopped = ContainerDefinition::new("stopped", "stopped:1").env("PROMETHEUS", "false").port(1);
+    let odd = ContainerDefinition::new("odd", "odd:1")
+        .env("PROMETHEUS", "true")
+        .env("PROMETHEUS_ENDPOINT", &format!("9103/ok,{}:/metrics", long_name("9x")))
+        .port(9103);
+    let definition = TaskDefinition::new(&family).network_mode("awsvpc").container(app).container(short);
+    let definition = definition.container(unfit).container(stopped).container(odd);
+    let definition = region.register(definition);
+    for _ in 0..4 {
+        region.run_with(Run::new(cluster, &definition, Placement::Fargate).service(&long_name("service")));
+    }
+}
+
+/// Two clusters of the own account, one with a name as long as can be; a role's, one of which is denied; a region that
+/// cannot be read, since AWS throttles one account and denies the other.
+fn long_everything() -> Aws {
+    let mut world = fleet(&[("production", 3)]);
+    run_long(world.own(REGION), "production");
+    run_long(world.own(REGION), &long_name("staging"));
+    world.allow_role(ROLE, None);
+    let region = world.region("222222222222", REGION);
+    run_long(region, "data-science-and-machine-learning-platform");
+    region.cluster("denied");
+    let aws = Aws::new(world);
+    aws.inject(Fault::Denied, Calls::all().in_cluster("denied"));
+    aws.inject(Fault::Denied, Calls::all().in_region(FAR).in_account("222222222222"));
+    aws.inject(Fault::Throttled, Calls::all().in_region(FAR).in_account(OWN_ACCOUNT));
+    aws
+}
+
+#[test]
+fn nothing_is_wider_than_the_page_cut_off_or_squeezed_at_any_width() {
+    let regions = format!("{REGION},{FAR}");
+    let served = Served::with(&long_everything(), &["--region", &regions, "--role", ROLE]);
+    let browser = Browser::open(Scripts::Run);
+    browser.go(&served.url("/"));
+    assert_eq!(browser.count("#clusters tbody tr[data-key]"), 4);
+    assert_eq!(browser.count("#clusters .problem"), 3);
+    assert_eq!(browser.count("#budget .badge"), 1);
+    assert!(browser.count("#skipped .group") > 2 && browser.count("#targets tbody tr") > 40);
+    let target = "[...document.querySelectorAll('#targets tbody a')].find(({ href }) => href.includes('actuator')).href";
+    let target = browser.value(target).as_str().unwrap().to_owned();
+    let pages =
+        ["/", "/?q=checkout&interval=30s", "/?q=nothing", "/changes", "/target"].map(|path| served.url(path));
+    let mut faults = Vec::new();
+    for page in pages.iter().chain([&target]) {
+        for width in WIDTHS {
+            browser.size(width, 900);
+            browser.go(page);
+            let found = browser.value(&format!("({FAULTS})()"));
+            let found = found.as_array().unwrap().iter().map(|fault| fault.as_str().unwrap());
+            faults.extend(found.map(|fault| format!("{width} px: {fault} on {page}")));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
