@@ -76,21 +76,28 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
         let catalogue = site.catalogue.of(&published);
         let verdict = verdict::Verdict::new(&published, &sources);
         let found = catalogue.find(&search);
-        let body = html! {
-            (verdict::section(&verdict, &published, &sources, now))
+        let around = html! {
             div.columns {
                 (scopes::section(&published, &sources, now))
                 (changes::section(&site.history, now))
             }
+        };
+        let (skipped, targets) =
+            (skipped::section(&catalogue, &search, &found), targets::section(&catalogue, &search, &found));
+        let only_targets = search.is_narrow() && found.findings.is_empty();
+        // The form has one place, so that it keeps the focus: what it found moves.
+        let body = html! {
+            (verdict::section(&verdict, &published, &sources, now))
             (find::section(&catalogue, &search, &found))
-            (skipped::section(&catalogue, &search, &found))
-            (targets::section(&catalogue, &search, &found))
+            @if !search.is_narrow() { (around) }
+            @if only_targets { (targets) (skipped) } @else { (skipped) (targets) }
+            @if search.is_narrow() { (around) }
             div.columns {
                 (budget::section(site.metrics.levels()))
                 (configuration::section(&site.board.configuration.borrow()))
             }
         };
-        (StatusCode::OK, frame(verdict.title(), body))
+        (StatusCode::OK, frame(verdict.title(), "", body))
     })
     .await
 }
@@ -99,8 +106,8 @@ async fn target(State(site): State<Site>, RawQuery(query): RawQuery) -> Response
     respond(site, move |site| {
         let published = site.board.published.borrow().clone();
         match targets::detail(&published.snapshot, &query.unwrap_or_default()) {
-            Some(detail) => (StatusCode::OK, frame("target", detail)),
-            None => (StatusCode::NOT_FOUND, frame("no such target", targets::unknown())),
+            Some(detail) => (StatusCode::OK, frame("target", "./", detail)),
+            None => (StatusCode::NOT_FOUND, frame("no such target", "./", targets::unknown())),
         }
     })
     .await
@@ -109,7 +116,7 @@ async fn target(State(site): State<Site>, RawQuery(query): RawQuery) -> Response
 async fn all_changes(State(site): State<Site>) -> Response {
     respond(site, |site| {
         let body = changes::whole(&site.history, site.board.clock.read());
-        (StatusCode::OK, frame("changes", body))
+        (StatusCode::OK, frame("changes", "./", body))
     })
     .await
 }
@@ -137,8 +144,19 @@ async fn respond(
     }
 }
 
-/// Links are relative, so that the page can stand below any path of a proxy.
-fn frame(title: &str, body: Markup) -> Markup {
+/// Of the overview.
+const SECTIONS: [(&str, &str); 6] = [
+    ("clusters", "Clusters"),
+    ("skipped", "Not scraped"),
+    ("targets", "Targets"),
+    ("changes", "Changes"),
+    ("budget", "Budget"),
+    ("configuration", "Configuration"),
+];
+
+/// Links are relative, so that the page can stand below any path of a proxy. The overview is at `overview`: of itself that
+/// is empty, so that links to its sections keep the search.
+fn frame(title: &str, overview: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -159,12 +177,7 @@ fn frame(title: &str, body: Markup) -> Markup {
                         "prometheus-ecs-sd"
                     }
                     nav aria-label="Sections" {
-                        a href="./#clusters" { "Clusters" }
-                        a href="./#skipped" { "Not scraped" }
-                        a href="./#targets" { "Targets" }
-                        a href="./#changes" { "Changes" }
-                        a href="./#budget" { "Budget" }
-                        a href="./#configuration" { "Configuration" }
+                        @for (section, words) in SECTIONS { a href={ (overview) "#" (section) } { (words) } }
                     }
                     p #live role="status" {}
                 }

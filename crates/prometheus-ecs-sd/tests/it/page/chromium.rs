@@ -52,7 +52,7 @@ fn every_section_is_there_in_light_and_dark_on_a_desk_and_on_a_phone() {
                 ("#clusters", "own account eu-central-1"),
                 ("#clusters", "production"),
                 ("#changes", "first publication"),
-                ("#find", "3 targets, 1 container not scraped as asked"),
+                ("#find", "3 targets, 1 container not scraped"),
                 ("#skipped", "network mode none"),
                 ("#skipped", "What to do: use the network mode awsvpc, bridge or host"),
                 ("#targets", "http://10.0.0.4:8080/metrics"),
@@ -120,7 +120,11 @@ fn it_follows_a_change_and_leaves_one_alone() {
     browser.size(1280, 600);
     browser.go(&served.url("/"));
     browser.keys("#q", "web");
-    shows(&browser, "#count", "60 targets");
+    // What is found has come before the rest.
+    wait(|| match browser.count("#targets ~ .columns #clusters") {
+        1 => Ok(()),
+        count => Err(count.to_string()),
+    });
     browser.value("(window.row = document.querySelectorAll('#targets tbody tr')[30]).scrollIntoView()");
     browser.value("document.querySelector('#q').setSelectionRange(1, 2)");
     let first_two =
@@ -149,6 +153,38 @@ fn it_follows_a_change_and_leaves_one_alone() {
     assert_eq!(browser.value("document.activeElement.id"), "q");
     assert_eq!(browser.value("document.activeElement.selectionEnd"), 2);
     assert_eq!(browser.value("document.getElementById('q').value"), "web");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_found_comes_first_and_the_form_keeps_the_focus() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 60)])));
+    let browser = Browser::open(Scripts::Run);
+    browser.size(1280, 800);
+    browser.go(&served.url("/"));
+    let order = "[...document.querySelectorAll('main > [id], main > .columns > section')].map(({ id }) => id).join(' ')";
+    assert_eq!(browser.value(order), "verdict find clusters changes skipped targets budget configuration");
+    browser.value("document.querySelectorAll('#targets tbody tr')[30].scrollIntoView()");
+    // The driver scrolls to what it types in.
+    browser.value("document.getElementById('q').focus({ preventScroll: true })");
+    let typed =
+        "(document.activeElement.value = 'web', document.activeElement.dispatchEvent(new Event('input')))";
+    browser.value(typed);
+    wait(|| match browser.value(order).as_str().unwrap() {
+        "verdict find targets skipped clusters changes budget configuration" => Ok(()),
+        order => Err(order.to_owned()),
+    });
+    assert_eq!(browser.value("document.activeElement.id"), "q");
+    let top =
+        browser.value("document.getElementById('targets').getBoundingClientRect().top").as_f64().unwrap();
+    assert!((0.0..800.0).contains(&top), "the targets are in view: {top}");
+    browser.click("header nav a:nth-child(3)");
+    assert_eq!(browser.value("location.search + location.hash"), "?q=web#targets", "the search stays");
+    browser.click("#clear");
+    wait(|| match browser.value(order).as_str().unwrap() {
+        "verdict find clusters changes skipped targets budget configuration" => Ok(()),
+        order => Err(order.to_owned()),
+    });
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 

@@ -31,6 +31,12 @@
     if (one.scrollWidth > one.clientWidth + 1 && one.clientWidth) {
       faults.add(`${one.scrollWidth} px in ${one.clientWidth} px: ${named(one)}`);
     }
+    // In a list of names and values, the name stands in the value's padding.
+    const name = getComputedStyle(one, "::before");
+    const isBeside = parseFloat(name.width) <= parseFloat(getComputedStyle(one).paddingLeft);
+    if (name.content !== "none" && name.position === "absolute" && !isBeside) {
+      faults.add(`a name lies on its value: ${named(one)}`);
+    }
     if (getComputedStyle(one).overflowY !== "visible" && one.scrollHeight > one.clientHeight + 1) {
       faults.add(`cut off below: ${named(one)}`);
     }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use ecs_discovery::finding::Verdict;
-use ecs_simulator::{Aws, Placement, Response, worlds};
+use ecs_simulator::{Aws, ContainerDefinition, Placement, Region, Response, TaskDefinition, worlds};
 use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::Listen;
 use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
@@ -67,19 +67,86 @@ fn filters_leave_out_what_they_say() {
     let page = served.page("/?q=network+mode");
     assert_eq!(rows(&page), 0);
     assert!(page.contains("broken") && page.contains("network mode none"), "{page}");
-    assert!(page.contains("0 of 7 targets, 1 container not scraped as asked"), "{page}");
+    assert!(page.contains("0 of 7 targets, 1 container not scraped"), "{page}");
     assert_eq!(count("state=heard"), 7);
 
     let is_staging =
         |call: &ecs_simulator::Call| call.cluster.as_deref().is_some_and(|arn| arn.ends_with("staging"));
     aws.on_call(move |call| is_staging(call).then(|| Response::throttled(call)));
-    let page = served.shows("/?state=held", "1 cluster could not be heard");
+    let page = served.shows("/?state=held", "1 cluster could not be read");
     assert_eq!((rows(&page), count("state=heard")), (4, 3));
     assert!(!page.contains("badge warn\">denied"), "{page}");
     aws.on_call(move |call| is_staging(call).then(|| Response::denied(call)));
     let page = served.shows("/?state=held", "Access to 1 cluster is denied");
     assert_eq!((rows(&page), count("state=heard")), (4, 3));
     assert!(page.contains("badge warn\">denied"), "{page}");
+}
+
+#[test]
+fn there_is_one_number_of_containers_that_are_not_scraped() {
+    let mut world = fleet(&[("production", 3)]);
+    let region = world.own(REGION);
+    let run = |region: &mut Region, container: ContainerDefinition, mode: &str| {
+        let definition = TaskDefinition::new(&container.name).network_mode(mode).container(container);
+        let definition = region.register(definition);
+        region.run("production", &definition, Placement::Fargate);
+    };
+    let app =
+        |name: &str, opts_in: &str| ContainerDefinition::new(name, "x:1").env("PROMETHEUS", opts_in).port(80);
+    run(region, app("out", "false"), "awsvpc");
+    run(region, app("odd", "true").env("PROMETHEUS_ENDPOINT", "/a,/a"), "awsvpc");
+    let check = |aws: &Aws, words: &[&str]| {
+        let served = Served::ready(aws);
+        let page = served.page("/");
+        let text =
+            page.split('<').filter_map(|tag| tag.split_once('>')).map(|(_, text)| text).collect::<String>();
+        for words in words {
+            assert!(text.contains(words), "{words:?} in {text}");
+        }
+    };
+    check(&Aws::new(world.clone()), &["All is well", "no container needs attention", "not scraped1"]);
+    run(world.own(REGION), app("none", "true"), "none");
+    check(
+        &Aws::new(world),
+        &[
+            "2 containers are not scraped",
+            "1 of them needs attention",
+            "not scraped2",
+            "2 containers not scraped, ",
+        ],
+    );
+}
+
+#[test]
+fn targets_are_counted_by_interval() {
+    let mut world = fleet(&[("production", 3)]);
+    let region = world.own(REGION);
+    let mut fast = opted_in("fast");
+    fast.container_definitions[0] =
+        fast.container_definitions[0].clone().env("PROMETHEUS_ENDPOINT", "15s:/metrics,5m:/slow");
+    let fast = region.register(fast);
+    region.run("production", &fast, Placement::Fargate);
+    let served = Served::ready(&Aws::new(world));
+    let counts = |query: &str| {
+        let page = served.page(query);
+        let counts = page.split("By interval: ").nth(1).unwrap().split("</p>").next().unwrap();
+        counts
+            .replace("</span>", "")
+            .replace("</a>", "")
+            .split("<span><a href=\"")
+            .skip(1)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        counts("/"),
+        [
+            "./?interval=15s#targets\">15s 1 ",
+            "./?interval=1m#targets\">1m 3 ",
+            "./?interval=5m#targets\">5m 1 ",
+        ]
+    );
+    assert_eq!(counts("/?q=slow"), ["./?q=slow&amp;interval=5m#targets\">5m 1 "]);
 }
 
 #[test]

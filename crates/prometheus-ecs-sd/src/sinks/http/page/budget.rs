@@ -16,10 +16,10 @@ pub(super) fn section(mut levels: Vec<Level>) -> Markup {
         section #budget aria-labelledby="budget-heading" {
             h2 #budget-heading { "API budget" }
             @if levels.is_empty() {
-                p.none { "AWS was not asked yet." }
+                p.none { "No request was sent to AWS yet." }
             } @else {
                 table {
-                    caption { "Requests to AWS that could leave at once, of the share that is ours" }
+                    caption { "Requests that can be sent immediately, within this program's share of AWS's limits" }
                     thead { tr {
                         th scope="col" { "requests" } th scope="col" { "account and region" }
                         th scope="col" { "left" } th scope="col" { "a second" }

@@ -51,6 +51,8 @@ pub(super) struct Index {
     parts: Vec<Part>,
     targets: Listed,
     findings: Listed,
+    /// How many findings say that a container is not scraped; the others are warnings.
+    pub(super) not_scraped: usize,
     pub(super) intervals: Vec<String>,
     pub(super) clusters: Choices,
     pub(super) jobs: Choices,
@@ -151,7 +153,8 @@ impl Index {
         let intervals = intervals.into_values().map(str::to_owned).collect();
         let (clusters, jobs) = (Choices::new(&clusters), Choices::new(&jobs));
         let (targets, findings, number) = (listed_targets, listed_findings, published.number);
-        Self { number, targets, findings, intervals, clusters, jobs, parts }
+        let not_scraped = published.snapshot.not_scraped();
+        Self { number, targets, findings, not_scraped, intervals, clusters, jobs, parts }
     }
 
     pub(super) fn targets(&self) -> usize {
@@ -196,6 +199,22 @@ impl Index {
         let targets = (0..self.targets()).filter(|at| matching(&self.targets, *at)).filter(target);
         let findings = (0..self.findings()).filter(|at| matching(&self.findings, *at)).filter(finding);
         Found { targets: targets.collect(), findings: findings.collect() }
+    }
+
+    /// The intervals of these targets, the shortest first, and how many have each.
+    pub(super) fn by_interval(&self, found: &Found) -> impl Iterator<Item = (&str, usize)> {
+        let mut counts = BTreeMap::new();
+        for at in &found.targets {
+            let interval = &self.target(*at).1.interval;
+            counts.entry(interval.length()).or_insert((interval.name(), 0)).1 += 1;
+        }
+        counts.into_values()
+    }
+
+    /// How many of these findings say that a container is not scraped.
+    pub(super) fn not_scraped_in(&self, found: &Found) -> usize {
+        let is_warning = |at: &&usize| Group::of(self.finding(**at).1) == Group::Warning;
+        found.findings.len() - found.findings.iter().filter(is_warning).count()
     }
 }
 

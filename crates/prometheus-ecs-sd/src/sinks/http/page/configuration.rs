@@ -12,7 +12,7 @@ pub(super) fn section(configuration: &[(String, String)]) -> Markup {
                 p.none { "None is known yet." }
             } @else {
                 table.labels {
-                    caption { "In effect now, secrets left out" }
+                    caption { "In effect, without secrets" }
                     thead { tr { th scope="col" { "option" } th scope="col" { "value" } } }
                     tbody {
                         @for (name, value) in configuration {

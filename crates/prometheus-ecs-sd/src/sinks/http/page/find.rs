@@ -8,6 +8,8 @@ use super::search::Search;
 use super::words::{count, number};
 
 pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
+    let not_scraped = index.not_scraped_in(found);
+    let (warnings, all_warnings) = (found.findings.len() - not_scraped, index.findings() - index.not_scraped);
     html! {
         form #find role="search" autocomplete="off" action="./" method="get" aria-label="Search targets and containers" {
             div.field.wide {
@@ -24,9 +26,8 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
             }
             p #count role="status" {
                 (of(found.targets.len(), index.targets(), "target"))
-                ", "
-                (of(found.findings.len(), index.findings(), "container"))
-                " not scraped as asked"
+                ", " (of(not_scraped, index.not_scraped, "container")) " not scraped"
+                @if all_warnings > 0 { ", " (of(warnings, all_warnings, "warning")) }
             }
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Re
                     caption { "Sources: an account in a region" }
                     thead { tr {
                         th scope="col" { "source" } th scope="col" { "state" }
-                        th scope="col" { "heard" } th scope="col" { "took" }
+                        th scope="col" { "last read" } th scope="col" { "took" }
                     } }
                     tbody { @for standing in sorted.iter().take(SHOWN) { (source(standing, now)) } }
                 }
@@ -36,7 +36,7 @@ pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Re
                 table {
                     caption { "Clusters" }
                     thead { tr {
-                        th scope="col" { "cluster" } th scope="col" { "state" } th scope="col" { "heard" }
+                        th scope="col" { "cluster" } th scope="col" { "state" } th scope="col" { "last read" }
                         th.number scope="col" { "targets" } th.number scope="col" { "not scraped" }
                     } }
                     tbody { @for (arn, scope) in scopes.iter().take(SHOWN) { (cluster(arn, scope, now)) } }
@@ -82,7 +82,7 @@ fn source(standing: &SourceStanding, now: Reading) -> Markup {
                 }
             }
             td data-label="state" { (badge(state)) }
-            td data-label="heard" {
+            td data-label="last read" {
                 @match standing.completed {
                     Some(at) => (ago(at, now)),
                     None => "never",
@@ -106,7 +106,7 @@ fn cluster(arn: &ClusterArn, scope: &Scope, now: Reading) -> Markup {
                 (badge(scope.standing.as_str()))
                 @if scope.denied { " " (badge("denied")) }
             }
-            td data-label="heard" { @if scope.is_known() { (ago(scope.heard, now)) } @else { "never" } }
+            td data-label="last read" { @if scope.is_known() { (ago(scope.heard, now)) } @else { "never" } }
             td.number data-label="targets" { (number(scope.derived.targets.len())) }
             td.number data-label="not scraped" { (number(scope.not_scraped())) }
         }

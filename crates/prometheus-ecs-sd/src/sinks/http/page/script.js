@@ -94,6 +94,8 @@
   function search() {
     const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
     history.replaceState(null, "", query.size ? `./?${query}` : "./");
+    // What is found begins below the form.
+    document.getElementById("verdict").scrollIntoView({ block: "nearest" });
     load();
   }
 

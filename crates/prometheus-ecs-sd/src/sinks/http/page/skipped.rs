@@ -1,4 +1,4 @@
-//! Containers that opted in and are not scraped as asked: why, and what to do.
+//! Containers that opted in and are not scraped, and those that are, with a warning: why, and what to do.
 
 use ecs_discovery::finding::{Finding, Verdict};
 use ecs_discovery::render::clipped;
@@ -22,7 +22,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
     };
     html! {
         section #skipped aria-labelledby="skipped-heading" {
-            h2 #skipped-heading { "Containers not scraped" }
+            h2 #skipped-heading { "Not scraped, and warnings" }
             @if found.findings.is_empty() {
                 p.none { @if search.is_narrow() { "None match." } @else { "There are none." } }
             }
@@ -34,7 +34,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
                         caption.unseen { (words(which)) }
                         thead { tr {
                             th scope="col" { "job" } th scope="col" { "container" } th scope="col" { "cluster" }
-                            th scope="col" { "task" } th scope="col" { "what it was" }
+                            th scope="col" { "task" } th scope="col" { "details" }
                         } }
                         tbody { @for (part, finding) in group { (row(part, finding)) } }
                     }
@@ -48,20 +48,24 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
 fn words(group: Group) -> &'static str {
     match group {
         Group::Unexpected(reason) | Group::Expected(reason) => reason.as_str(),
-        Group::Warning => "not scraped quite as asked",
+        Group::Warning => "scraped, with a warning",
     }
 }
 
-fn heading(group: Group, containers: usize) -> Markup {
-    let (tone, advice) = match group {
-        Group::Unexpected(reason) => ("warn", reason.advice()),
-        Group::Expected(reason) => ("calm", reason.advice()),
-        Group::Warning => ("warn", "nothing, unless you miss what is named: the rest of it is scraped"),
+fn heading(group: Group, findings: usize) -> Markup {
+    let (tone, noun, advice) = match group {
+        Group::Unexpected(reason) => ("warn", "container", reason.advice()),
+        Group::Expected(reason) => ("calm", "container", reason.advice()),
+        Group::Warning => (
+            "warn",
+            "warning",
+            "correct the setting that is named; everything else of the container is scraped",
+        ),
     };
     html! {
         h3 {
             span.badge.(tone) { (words(group)) }
-            " " small { (count(containers, "container")) }
+            " " small { (count(findings, noun)) }
         }
         p.advice { span { "What to do: " } (advice) }
     }
@@ -78,7 +82,7 @@ fn row(part: &Part, finding: &Finding) -> Markup {
             td data-label="container" { @if finding.container.is_empty() { "–" } @else { (clipped(&finding.container)) } }
             td data-label="cluster" { (clipped(part.cluster.last_part())) }
             td data-label="task" { code { (finding.task.last_part()) } }
-            td data-label="what it was" { (clipped(detail)) }
+            td data-label="details" { (clipped(detail)) }
         }
     }
 }

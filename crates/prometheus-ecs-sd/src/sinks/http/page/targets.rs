@@ -10,6 +10,7 @@ use super::catalogue::{Found, Index, Part};
 use super::find::Page;
 use super::scopes::badge;
 use super::search::Search;
+use super::words::number;
 
 /// Rows on a page.
 const SHOWN: usize = 100;
@@ -23,6 +24,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
             @if found.targets.is_empty() {
                 p.none { @if search.is_narrow() { "None match." } @else { "There are none." } }
             } @else {
+                (intervals(index, search, found))
                 table {
                     caption.unseen { "Targets" }
                     thead { tr {
@@ -38,11 +40,29 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
     }
 }
 
+/// How many targets there are of each interval; each leads to its targets.
+fn intervals(index: &Index, search: &Search, found: &Found) -> Markup {
+    let link = |interval: &str| {
+        Search { interval: interval.to_owned(), ..search.clone() }.link(1, search.skipped, "targets")
+    };
+    html! {
+        p.intervals {
+            "By interval: "
+            @for (interval, targets) in index.by_interval(found) {
+                span { a href=(link(interval)) { (interval) } " " (number(targets)) } " "
+            }
+        }
+    }
+}
+
 fn row(part: &Part, target: &Target) -> Markup {
     let link = link(target);
+    let endpoint = clipped(&target.endpoint.to_string());
     html! {
         tr data-key=(link) {
-            th scope="row" data-label="endpoint" { a href=(link) { (clipped(&target.endpoint.to_string())) } }
+            th scope="row" data-label="endpoint" {
+                (endpoint) " " a href=(link) aria-label=(format!("labels of {endpoint}")) { "labels" }
+            }
             td data-label="interval" { (target.interval.name()) }
             td data-label="job" { (clipped(target.job())) }
             td data-label="container" { (clipped(target.container())) }
@@ -89,7 +109,7 @@ fn labels(scope: &Scope, target: &Target) -> Markup {
             h1 #target-heading { (clipped(&endpoint)) }
             p {
                 (badge(scope.standing.as_str())) " " (clipped(target.job())) " · " (clipped(target.container()))
-                " · " a href=(endpoint) rel="noopener noreferrer external" { "what it answers" }
+                " · " a href=(endpoint) rel="noopener noreferrer external" { "open the endpoint" }
             }
             table.labels {
                 caption { "Labels as they are published" }

@@ -1,4 +1,6 @@
-//! Whether all is well, in a sentence, and the numbers that one looks at first.
+//! Whether all is well, in a sentence, and the most important numbers.
+
+use std::borrow::Cow;
 
 use ecs_discovery::snapshot::{Scope, Standing};
 use maud::{Markup, html};
@@ -22,9 +24,9 @@ pub(super) enum Verdict {
     Denied { clusters: usize },
     /// All was heard, and there is no cluster.
     Empty,
-    /// All was heard, but some containers are not scraped that should be.
-    Unscraped { containers: usize },
-    /// All was heard.
+    /// All clusters are up to date, but some of the containers that are not scraped should be.
+    Unscraped { containers: usize, unexpected: usize },
+    /// All clusters are up to date, and no container needs attention.
     Well,
 }
 
@@ -47,7 +49,7 @@ impl Verdict {
             _ if denied > 0 => Self::Denied { clusters: denied },
             _ => match unexpected.count() {
                 0 => Self::Well,
-                containers => Self::Unscraped { containers },
+                unexpected => Self::Unscraped { containers: published.snapshot.not_scraped(), unexpected },
             },
         }
     }
@@ -64,11 +66,11 @@ impl Verdict {
     /// For the window.
     pub(super) fn title(self) -> &'static str {
         match self {
-            Self::Well | Self::Unscraped { .. } => "all heard",
-            Self::UnderWay => "under way",
+            Self::Well | Self::Unscraped { .. } => "up to date",
+            Self::UnderWay => "starting",
             Self::Restored => "restored",
             Self::Empty => "no clusters",
-            Self::Incomplete { .. } | Self::Denied { .. } => "not all heard",
+            Self::Incomplete { .. } | Self::Denied { .. } => "not up to date",
             Self::Nothing { .. } => "nothing published",
         }
     }
@@ -76,36 +78,45 @@ impl Verdict {
     fn headline(self) -> String {
         match self {
             Self::Well => "All is well".to_owned(),
-            Self::UnderWay => "Discovery is under way".to_owned(),
+            Self::UnderWay => "The first refresh is running".to_owned(),
             Self::Nothing { .. } => "Nothing is published yet".to_owned(),
-            Self::Restored => "Targets of the run before are published".to_owned(),
+            Self::Restored => "The targets of the previous run are published".to_owned(),
             Self::Empty => "There is no cluster".to_owned(),
             Self::Incomplete { clusters: 0, sources } => {
-                format!("{} could not be heard in full", count(sources, "source"))
+                format!("{} could not be read completely", count(sources, "source"))
             }
-            Self::Incomplete { clusters, .. } => format!("{} could not be heard", count(clusters, "cluster")),
+            Self::Incomplete { clusters, .. } => format!("{} could not be read", count(clusters, "cluster")),
             Self::Denied { clusters } => format!("Access to {} is denied", count(clusters, "cluster")),
-            Self::Unscraped { containers: 1 } => "1 container is not scraped".to_owned(),
-            Self::Unscraped { containers } => format!("{} containers are not scraped", number(containers)),
+            Self::Unscraped { containers: 1, .. } => "1 container is not scraped".to_owned(),
+            Self::Unscraped { containers, .. } => {
+                format!("{} containers are not scraped", number(containers))
+            }
         }
     }
 
-    fn sentence(self) -> &'static str {
+    fn sentence(self) -> Cow<'static, str> {
         match self {
-            Self::Well => "Every cluster was heard, and every container that asks to be scraped is a target.",
-            Self::UnderWay => "Targets appear here once every source has been heard for the first time.",
-            Self::Nothing { .. } => "The problem is below, and discovery goes on trying.",
-            Self::Restored => "AWS has not answered yet. Until it does, targets stay as they were saved.",
-            Self::Empty => "Everything was heard. See that --region and --cluster name what you mean.",
+            Self::Well => "All clusters are up to date, and no container needs attention.".into(),
+            Self::UnderWay => "Targets appear here when every source has been read once.".into(),
+            Self::Nothing { .. } => "The list of sources shows the problem. Discovery tries again.".into(),
+            Self::Restored => "AWS has not answered yet. Until then, the saved targets are kept.".into(),
+            Self::Empty => "All sources were read. Check --region and --cluster.".into(),
             Self::Incomplete { .. } => {
-                "What was known stays as it was, and discovery goes on trying. The problem is below."
+                "The known targets are kept, and discovery tries again. The list of sources shows the problem.".into()
             }
             Self::Denied { .. } => {
                 "All other clusters are up to date. Allow the access, or select other clusters with --cluster."
+                    .into()
             }
-            Self::Unscraped { .. } => {
-                "Every cluster was heard. What is not scraped, why, and what to do about it is below."
+            Self::Unscraped { containers, unexpected } if containers == unexpected => {
+                "All clusters are up to date. The reasons, and what to do about them, are listed below.".into()
             }
+            Self::Unscraped { unexpected, .. } => format!(
+                "{} of them {} attention. The reasons, and what to do about them, are listed below.",
+                number(unexpected),
+                if unexpected == 1 { "needs" } else { "need" }
+            )
+            .into(),
         }
     }
 }
@@ -117,7 +128,7 @@ pub(super) fn section(
     now: Reading,
 ) -> Markup {
     let scopes = &published.snapshot.scopes;
-    let heard = scopes.values().filter(|scope: &&Scope| scope.standing == Standing::Heard).count();
+    let up_to_date = scopes.values().filter(|scope: &&Scope| scope.standing == Standing::Heard).count();
     let refreshed = sources.iter().filter_map(|source| source.refreshed).max();
     html! {
         section #verdict class=(verdict.tone()) aria-labelledby="verdict-heading" {
@@ -128,7 +139,7 @@ pub(super) fn section(
             dl {
                 div { dt { "targets" } dd #number-of-targets { (number(published.snapshot.target_count())) } }
                 div { dt { "not scraped" } dd { (number(published.snapshot.not_scraped())) } }
-                div { dt { "clusters heard" } dd { (number(heard)) small { " of " (number(scopes.len())) } } }
+                div { dt { "clusters up to date" } dd { (number(up_to_date)) small { " of " (number(scopes.len())) } } }
                 div {
                     dt { "refreshed" }
                     dd {
