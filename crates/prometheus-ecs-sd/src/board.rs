@@ -47,7 +47,7 @@ pub(crate) struct Pending {
 }
 
 /// How one source stands, from its last refresh.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SourceStanding {
     /// For people.
     pub name: Arc<str>,

@@ -66,6 +66,11 @@ impl History {
         self.events().iter().take(count).cloned().collect()
     }
 
+    /// The moment of the newest event.
+    pub fn newest_at(&self) -> Option<Duration> {
+        self.events().front().map(|event| event.at)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.events().len()

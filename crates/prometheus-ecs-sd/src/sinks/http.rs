@@ -165,7 +165,8 @@ fn router(site: Site, access: &Access) -> Router {
     let outlive = from_fn_with_state(site.metrics.clone(), outlive);
     let count = from_fn_with_state(site.clone(), metrics::count);
     let admit = from_fn_with_state(access.clone(), access::admit);
-    let routes = [health::routes(), lifecycle::routes(), metrics::routes(), page::routes(), sd::routes()];
+    let routes =
+        [health::routes(), lifecycle::routes(), metrics::routes(), page::routes(&site), sd::routes()];
     let router = routes.into_iter().fold(Router::new(), Router::merge).route_layer(count).with_state(site);
     router
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))

@@ -14,6 +14,7 @@ mod scopes;
 mod search;
 mod skipped;
 mod targets;
+mod unchanged;
 mod verdict;
 mod words;
 
@@ -23,6 +24,7 @@ use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
@@ -59,11 +61,12 @@ impl Default for Turns {
     }
 }
 
-pub(super) fn routes() -> Router<Site> {
+pub(super) fn routes(site: &Site) -> Router<Site> {
     Router::new()
         .route("/", get(overview))
         .route("/target", get(target))
         .route("/changes", get(all_changes))
+        .route_layer(from_fn_with_state(site.clone(), unchanged::answer))
         .merge(assets::routes())
 }
 
@@ -179,6 +182,7 @@ fn frame(title: &str, overview: &str, body: Markup) -> Markup {
                     nav aria-label="Sections" {
                         @for (section, words) in SECTIONS { a href={ (overview) "#" (section) } { (words) } }
                     }
+                    a #news href={ (overview) "#changes" } hidden { "New changes" }
                     p #live role="status" {}
                 }
                 main { (body) }

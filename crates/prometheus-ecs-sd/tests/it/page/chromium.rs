@@ -189,6 +189,91 @@ fn what_is_found_comes_first_and_the_form_keeps_the_focus() {
 }
 
 #[test]
+fn what_changes_while_one_reads_is_marked_quietly() {
+    let aws = Aws::new(fleet(&[("production", 60)]));
+    let served = Served::ready(&aws);
+    served.shows("/", "first publication");
+    let browser = Browser::open(Scripts::Run);
+    for width in [1280, 390] {
+        browser.size(width, 600);
+        browser.go(&served.url("/"));
+        let marks = "#news:not([hidden]), #changes .new";
+        assert_eq!(browser.count(marks), 0);
+        browser.value("window.loaded = true");
+        let top = "document.querySelector('main').getBoundingClientRect().top";
+        let before = browser.value(top);
+        aws.change(|world| {
+            let region = world.own(REGION);
+            let definition = region.register(opted_in("web-two"));
+            region.run("production", &definition, Placement::Fargate);
+        });
+        shows(&browser, "#news:not([hidden])", "New changes");
+        assert_eq!(browser.value(top), before, "nothing moves");
+        assert_eq!(browser.count("#changes .new"), 1);
+        assert!(browser.text("#changes .new").contains("target appeared"));
+        browser.click("#news");
+        assert_eq!(browser.count(marks), 1, "the change is still marked");
+        assert_eq!(browser.value("location.hash"), "#changes");
+        assert_eq!(browser.value("window.loaded"), true, "nothing was reloaded");
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_page_that_nobody_sees_asks_for_nothing() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
+    let browser = Browser::open(Scripts::Run);
+    browser.go(&served.url("/"));
+    // From here on time stands still, and requests are only counted.
+    browser.value(
+        "(window.plans = [], window.requests = 0,
+          window.setTimeout = (plan) => window.plans.push(plan),
+          window.fetch = async () => { window.requests++; return new Response('', { status: 304 }); },
+          window.seen = (hidden) => {
+            Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+            document.dispatchEvent(new Event('visibilitychange'));
+          }, true)",
+    );
+    let is = |expected: (u64, u64)| {
+        wait(|| {
+            let of = |name: &str| browser.value(name).as_u64().unwrap();
+            let found = (of("window.requests"), of("window.plans.length"));
+            if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+        });
+    };
+    browser.value("window.seen(false)");
+    is((1, 1));
+    browser.value("(window.seen(true), window.plans.at(-1)(), true)");
+    is((1, 1));
+    browser.value("window.seen(false)");
+    is((2, 2));
+}
+
+#[test]
+fn ages_go_on_while_nothing_changes() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
+    let browser = Browser::open(Scripts::Run);
+    browser.go(&served.url("/"));
+    for (seconds, age) in [
+        (0, "just now"),
+        (59, "59 s ago"),
+        (60, "1 min ago"),
+        (7199, "1 h ago"),
+        (172_799, "47 h ago"),
+        (200_000, "2 days ago"),
+    ] {
+        // An answer of that time, and another question.
+        browser.value(&format!(
+            "(window.fetch = async () => {{
+                const then = Date.parse(document.querySelector('#verdict time').dateTime) + {seconds} * 1000;
+                return new Response(null, {{ status: 304, headers: {{ Date: new Date(then).toUTCString() }} }});
+              }}, document.dispatchEvent(new Event('visibilitychange')))"
+        ));
+        shows(&browser, "#verdict time", age);
+    }
+}
+
+#[test]
 fn it_says_when_the_program_does_not_answer_any_more() {
     let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
     let browser = Browser::open(Scripts::Run);

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use ecs_discovery::finding::Verdict;
+use ecs_discovery::interval::Intervals;
 use ecs_simulator::{Aws, ContainerDefinition, Placement, Region, Response, TaskDefinition, worlds};
 use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::Listen;
@@ -147,6 +148,39 @@ fn targets_are_counted_by_interval() {
         ]
     );
     assert_eq!(counts("/?q=slow"), ["./?q=slow&amp;interval=5m#targets\">5m 1 "]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_has_not_changed_is_not_sent_again() {
+    let outlet = Outlet::default();
+    let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
+    let address = server.address().unwrap();
+    let site = Site::new(outlet.board(), outlet.metrics(), None);
+    let serving = tokio::spawn(server.serve(site, Access::default()));
+    let ask = |path: &'static str, version: &str| {
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nIf-None-Match: {version}\r\n\r\n");
+        tokio::task::block_in_place(|| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let version = answer.split("etag: ").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
+            (answer, version)
+        })
+    };
+    for path in ["/", "/changes"] {
+        let (page, version) = ask(path, "");
+        assert!(page.starts_with("HTTP/1.0 200 ") && page.contains("</html>"), "{page}");
+        let (same, _) = ask(path, &version);
+        assert!(same.starts_with("HTTP/1.0 304 ") && same.ends_with("\r\n\r\n"), "{same}");
+        assert!(same.contains("date: "), "the script counts ages on: {same}");
+        outlet.show(vec![("option".to_owned(), path.to_owned())], Intervals::default());
+        let (page, version) = ask(path, &version);
+        assert!(page.starts_with("HTTP/1.0 200 "), "{page}");
+        let other = if path == "/" { "/?q=x" } else { "/changes?q=x" };
+        assert!(ask(other, &version).0.starts_with("HTTP/1.0 200 "));
+    }
+    serving.abort();
 }
 
 #[test]

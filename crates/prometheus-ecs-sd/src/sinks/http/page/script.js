@@ -1,5 +1,5 @@
-// Searches while one types, and keeps up with what is published. The page is whole without it: every answer is the same page
-// that a reload would bring, of which only what differs is put in, so that focus, scrolling and what was typed stay.
+// Searches while one types, keeps up with what is published, and marks what is new. The page is whole without it: every answer is
+// the same page that a reload would bring, of which only what differs is put in, so that focus, scrolling and what was typed stay.
 "use strict";
 (() => {
   const EVERY = 5000;
@@ -8,9 +8,14 @@
 
   const form = document.getElementById("find");
   const live = document.getElementById("live");
+  const news = document.getElementById("news");
   let asked = null;
   let timer = 0;
   let answered = new Date();
+  let version = null;
+  // What is older was there when the page was opened; what is older than `seen`, when the reader last looked at the changes.
+  const opened = newest();
+  let seen = opened;
 
   function plan(wait, what) {
     clearTimeout(timer);
@@ -20,21 +25,28 @@
   // A newer request takes the place of an older one.
   async function load() {
     asked?.abort();
-    const mine = (asked = new AbortController());
     clearTimeout(timer);
+    if (document.hidden) return;
+    const mine = (asked = new AbortController());
     try {
       const signal = AbortSignal.any([mine.signal, AbortSignal.timeout(PATIENCE)]);
-      const answer = await fetch(location.href, { signal, cache: "no-store" });
-      // A target that is gone has a page that says so.
-      if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
-      show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const headers = version ? { "If-None-Match": version } : {};
+      const answer = await fetch(location.href, { signal, headers, cache: "no-store" });
+      if (answer.status === 304) {
+        grow(Date.parse(answer.headers.get("Date") ?? new Date()));
+      } else {
+        // A target that is gone has a page that says so.
+        if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
+        show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+        version = answer.headers.get("ETag");
+      }
       answered = new Date();
       say("Live", "good");
     } catch (error) {
       if (error.name === "AbortError") return;
       say(`No answer since ${answered.toLocaleTimeString()}`, "bad");
     }
-    if (mine === asked && !document.hidden) plan(EVERY, load);
+    if (mine === asked) plan(EVERY, load);
   }
 
   function say(words, tone) {
@@ -48,6 +60,34 @@
     if (style(page) !== style(document)) return location.reload();
     document.title = page.title;
     become(document.querySelector("main"), page.querySelector("main"));
+    mark();
+  }
+
+  // In microseconds since 1970, by the program's clock; 0 if nothing has happened.
+  function newest() {
+    return Number(document.querySelector("#changes li")?.dataset.key ?? 0);
+  }
+
+  // The changes since the page was opened are marked, and a link leads to them until it was followed.
+  function mark() {
+    for (const change of document.querySelectorAll("#changes li[data-key]")) {
+      change.classList.toggle("new", change.dataset.key > opened);
+    }
+    news.hidden = newest() <= seen;
+  }
+
+  // Nothing changed but the time: ages, in the words of the program.
+  function grow(now) {
+    for (const time of document.querySelectorAll("time")) {
+      const seconds = Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000));
+      const words =
+        seconds < 1 ? "just now"
+        : seconds < 60 ? `${seconds} s ago`
+        : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
+        : seconds < 172800 ? `${Math.floor(seconds / 3600)} h ago`
+        : `${Math.floor(seconds / 86400)} days ago`;
+      if (time.firstChild.data !== words) time.firstChild.data = words;
+    }
   }
 
   function keyOf(node) {
@@ -120,6 +160,10 @@
       text.focus();
     });
   }
+  news.addEventListener("click", () => {
+    seen = newest();
+    news.hidden = true;
+  });
   document.addEventListener("visibilitychange", () => !document.hidden && load());
   say("Live", "good");
   plan(EVERY, load);

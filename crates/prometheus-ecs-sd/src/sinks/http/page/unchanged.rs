@@ -1,0 +1,44 @@
+//! Status 304 for a reader that has the page already. An open page asks every few seconds; most answers are this one,
+//! for which nothing is rendered.
+//!
+//! The age of something is no change: the script counts ages on.
+
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::LazyLock;
+
+use axum::extract::{Request, State};
+use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::{HEADERS, Site, budget};
+
+/// Differs between processes, which number their publications alike.
+static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+pub(super) async fn answer(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let version = version(&site, request.uri().query());
+    if request.headers().get(IF_NONE_MATCH) == Some(&version) {
+        return (StatusCode::NOT_MODIFIED, HEADERS, [(ETAG, version)]).into_response();
+    }
+    let mut response = next.run(request).await;
+    // It is at least as new: what changes meanwhile has another version.
+    if response.status() == StatusCode::OK {
+        response.headers_mut().insert(ETAG, version);
+    }
+    response
+}
+
+/// Of everything that a page is made of.
+fn version(site: &Site, query: Option<&str>) -> HeaderValue {
+    let mut hasher = PROCESS.build_hasher();
+    query.hash(&mut hasher);
+    site.board.published.borrow().number.hash(&mut hasher);
+    site.board.sources.borrow().hash(&mut hasher);
+    site.board.configuration.borrow().hash(&mut hasher);
+    site.history.newest_at().hash(&mut hasher);
+    budget::section(site.metrics.levels()).into_string().hash(&mut hasher);
+    let version = format!("W/\"{:016x}\"", hasher.finish());
+    HeaderValue::from_str(&version).expect("letters and digits")
+}
