@@ -3,9 +3,9 @@
 //! The new file is made beside others of its kind, under a name that begins with their prefix, and renamed into
 //! place. What a killed process has left there is removed by the next one.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
@@ -20,9 +20,13 @@ pub(crate) struct Workplace<'a> {
     pub(crate) directory: &'a Path,
     /// What the names of unfinished files begin with, and of no others.
     pub(crate) prefix: &'a str,
-    /// Permissions of the file, as far as the umask allows them.
+    /// Permissions of the file, whatever the umask.
     pub(crate) mode: u32,
 }
+
+/// Permissions of a directory that the program makes for its own files: a stricter umask may narrow them, but a lax
+/// one does not let others replace the files.
+const DIRECTORY_MODE: u32 = 0o755;
 
 impl Workplace<'_> {
     /// Makes `path` a new file with what `write` writes. If anything fails, what was there stays.
@@ -65,7 +69,23 @@ impl Workplace<'_> {
 
     fn new_file(&self) -> io::Result<NamedTempFile> {
         let permissions = Permissions::from_mode(self.mode);
-        Builder::new().prefix(self.prefix).permissions(permissions).tempfile_in(self.directory)
+        let new = Builder::new().prefix(self.prefix).permissions(permissions).tempfile_in(self.directory)?;
+        set_mode(new.as_file(), self.mode);
+        Ok(new)
+    }
+}
+
+/// Gives a file of this user these permissions, which the umask can have prevented when it was made.
+pub(crate) fn set_mode(file: &File, mode: u32) {
+    // A file system that stores no permissions, such as FAT or some network mounts, refuses: its mount options decide.
+    let _ = file.set_permissions(Permissions::from_mode(mode));
+}
+
+/// Makes a directory for the program's own files, unless it exists.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -22,7 +22,7 @@ use ecs_discovery::inventory::saved::Saved;
 use tracing::{debug, info, warn};
 
 use crate::clock::Reading;
-use crate::replace::{Stamp, Trouble, Workplace, directory_of};
+use crate::replace::{Stamp, Trouble, Workplace, directory_of, make_directory};
 use crate::telemetry::metrics::{Metrics, Writes, Written};
 
 pub use revision::Revision;
@@ -164,10 +164,7 @@ impl StateFile {
             return Err(io::Error::other("it is not the name of a file"));
         };
         let directory = directory_of(&self.path);
-        match fs::create_dir(directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        make_directory(directory)?;
         let prefix = format!("{}{UNFINISHED}", name.to_string_lossy());
         work(Workplace { directory, prefix: &prefix, mode: MODE })
     }

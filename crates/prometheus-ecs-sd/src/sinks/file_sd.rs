@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 
 use crate::board::Published;
 use crate::publisher::{Reading, warn_of_deselected, warn_of_nothing_selected};
-use crate::replace::{Stamp, Trouble, Workplace};
+use crate::replace::{Stamp, Trouble, Workplace, make_directory, set_mode};
 use crate::state::Revision;
 use crate::telemetry::metrics::{Metrics, Written};
 use earlier::{Earlier, READ_BACK};
@@ -40,7 +40,7 @@ const WORK_PREFIX: &str = "tasks-";
 pub(crate) const SUFFIX: &str = "-tasks.json";
 /// The file of all targets.
 pub(crate) const SINGLE: &str = "tasks.json";
-/// Readable for Prometheus, whichever user it runs as, unless the umask forbids it.
+/// Readable for Prometheus, whichever user it runs as and whatever the umask of this program.
 const MODE: u32 = 0o644;
 
 /// The file that records the revision of the target files' facts.
@@ -61,10 +61,7 @@ fn workplace(directory: &Path) -> Workplace<'_> {
 /// Where files are made; made itself if someone has removed it. It must be in the same file system.
 fn work_directory(directory: &Path) -> io::Result<PathBuf> {
     let work = directory.join(WORK_DIRECTORY);
-    match fs::create_dir(&work) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    make_directory(&work)?;
     let found = fs::symlink_metadata(&work)?;
     if !found.is_dir() || found.dev() != fs::metadata(directory)?.dev() {
         let message = format!("{} is not a directory of the same file system; remove it", work.display());
@@ -314,6 +311,8 @@ impl TargetFile {
         // Setting the time needs no write access.
         let file = File::open(&self.path)?;
         file.set_modified(SystemTime::now())?;
+        // Another version of the program, or someone else, may have left the file unreadable for Prometheus.
+        set_mode(&file, MODE);
         self.left = Some(Stamp::of(&file.metadata()?));
         Ok(())
     }

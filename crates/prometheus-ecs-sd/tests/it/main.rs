@@ -18,6 +18,7 @@ mod metrics;
 mod model;
 mod moto;
 mod page;
+mod permissions;
 mod prometheus;
 mod reload;
 mod rotation;
