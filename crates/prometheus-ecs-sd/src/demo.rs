@@ -4,3 +4,4 @@
 
 pub mod containers;
 pub mod fleet;
+pub mod ports;

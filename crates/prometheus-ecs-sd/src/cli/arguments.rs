@@ -168,11 +168,11 @@ pub struct TargetArgs {
 /// What the demo takes.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
-    /// Where the target files and prometheus.yml go [default: a new directory for temporary files]
+    /// Where the target files and prometheus.yml go [default: a temporary directory, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub directory: Option<PathBuf>,
 
-    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
+    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, or the next free port]
     #[arg(long, value_name = "ADDR")]
     pub listen_address: Option<String>,
 

@@ -1,8 +1,10 @@
 //! Discover a simulated fleet: the program as it always runs, on another connector.
 
 use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,15 +12,19 @@ use std::time::Duration;
 
 use ecs_discovery::derive::Rules;
 use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::aws::{Aws, Share};
 use crate::board::Outlet;
 use crate::cli::{DemoArgs, EXIT_USAGE, serve, tell, until_stopped};
-use crate::config::{Account, Config, Mistakes, duration, listen, usable_directory};
-use crate::demo::{containers, fleet};
+use crate::config::{Account, Config, Listen, Mistakes, duration, listen, usable_directory};
+use crate::demo::containers::Containers;
+use crate::demo::fleet;
+use crate::demo::ports::Ports;
 use crate::discovery::Discovery;
 use crate::poller::Progress;
+use crate::replace::Workplace;
 use crate::sinks::file_sd::Layout;
 
 /// The configuration that the README shows, and the directory that it names.
@@ -28,6 +34,13 @@ const EXAMPLE_DIRECTORY: &str = "/opt/prometheus-ecs";
 /// How long a task that was told to stop still answers: our refresh, and then up to ten seconds until Prometheus
 /// stops scraping it.
 const GRACE: Duration = Duration::from_secs(15);
+
+/// Where Prometheus listens unless it is told otherwise.
+const PROMETHEUS_PORT: u16 = 9090;
+
+/// How often removing the directory for temporary files is tried: a target file may still be being written, and
+/// Prometheus may keep its data there.
+const REMOVALS: usize = 10;
 
 pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
     let demo = match Demo::new(arguments) {
@@ -42,7 +55,7 @@ pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
 }
 
 struct Demo {
-    directory: PathBuf,
+    directory: Directory,
     config: Config,
     churn: Duration,
 }
@@ -52,17 +65,16 @@ impl Demo {
         let mistake = |option: &str, problem: String| Mistakes(vec![format!("--{option}: {problem}")]);
         let interval = duration(&arguments.interval).map_err(|problem| mistake("interval", problem))?;
         let churn = duration(&arguments.churn).map_err(|problem| mistake("churn", problem))?;
-        let directory = match &arguments.directory {
-            Some(directory) => {
-                std::path::absolute(directory).map_err(|error| mistake("directory", error.to_string()))?
-            }
-            None => temporary().map_err(|error| mistake("directory", error.to_string()))?,
+        let directory = Directory::new(arguments.directory.as_deref())
+            .map_err(|error| mistake("directory", error.to_string()))?;
+        usable_directory(&directory.path).map_err(|problem| mistake("directory", problem))?;
+        let listen = match &arguments.listen_address {
+            None => free_usual().map(Some).map_err(|error| error.to_string()),
+            given => listen(given.as_deref()),
         };
-        usable_directory(&directory).map_err(|problem| mistake("directory", problem))?;
-        let listen = listen(arguments.listen_address.as_deref())
-            .map_err(|problem| mistake("listen-address", problem))?;
+        let listen = listen.map_err(|problem| mistake("listen-address", problem))?;
         let config = Config {
-            directory: Some(directory.clone()),
+            directory: Some(directory.path.clone()),
             file_layout: Layout::default(),
             listen,
             allowed_hosts: BTreeSet::new(),
@@ -85,61 +97,108 @@ impl Demo {
     }
 
     async fn run(&self) -> io::Result<()> {
-        let Self { directory, config, churn } = self;
+        let Self { config, churn, .. } = self;
+        // The terminal's window is closed.
+        let mut hangup = signal(SignalKind::hangup())?;
         let outlet = Outlet::default();
         let address = serve(config, &outlet, None).await.map_err(io::Error::other)?;
-        let fleet = fleet::Fleet::start();
+        // After that address was taken: it may be of one of these ports.
+        let ports = Ports::choose(&[&fleet::PORTS[..], &[PROMETHEUS_PORT]].concat())?;
+        let fleet = fleet::Fleet::start(&ports);
         let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(config.api_share);
-        introduce(directory, address)?;
+        let containers = Containers::listen(fleet.aws().clone()).await?;
+        self.introduce(address, ports.of(PROMETHEUS_PORT))?;
         let discovery = Discovery::new(config, &aws, outlet, Arc::new(Progress::default()), io::stdout());
         let discovery = discovery.map_err(io::Error::other)?;
         let (_nobody, unchanging) = mpsc::channel(1);
-        let containers = containers::answer(fleet.aws().clone());
         tokio::select! {
-            result = containers => result,
+            result = containers.run() => result,
             () = fleet.churn(*churn, config.interval * 2 + GRACE) => Ok(()),
             () = discovery.run(unchanging) => Ok(()),
+            _ = hangup.recv() => Ok(()),
+        }
+    }
+
+    fn introduce(&self, address: Option<SocketAddr>, port: u16) -> io::Result<()> {
+        let directory = &self.directory.path;
+        let shown = directory.display();
+        write_configuration(directory)?;
+        let page = address
+            .map_or_else(String::new, |address| format!("\n  status page     http://{}/", reached(address)));
+        let listen = match port {
+            PROMETHEUS_PORT => String::new(),
+            port => format!(" --web.listen-address=localhost:{port}"),
+        };
+        let end = if self.directory.is_temporary { format!(" and removes {shown}") } else { String::new() };
+        // Nobody may be reading.
+        let _ = writeln!(
+            io::stdout(),
+            "A simulated fleet on ECS, with tasks that come and go. Nothing here talks to AWS.\n{page}\
+             \n  target files    {shown}/*-tasks.json\
+             \n  configuration   {shown}/prometheus.yml\n\
+             \nSee every target up in a real Prometheus:\n\
+             \n  prometheus --config.file={shown}/prometheus.yml --storage.tsdb.path={shown}/data{listen}\n\
+             \nand open http://localhost:{port}/targets. Ctrl-C ends the demo{end}.\n"
+        );
+        Ok(())
+    }
+}
+
+/// The usual address of the status page, with another port if that one is in use.
+fn free_usual() -> io::Result<Listen> {
+    let mut address: SocketAddr = Listen::USUAL.parse().expect("it is an address");
+    address.set_port(Ports::choose(&[address.port()])?.of(address.port()));
+    Ok(Listen::At(address.to_string()))
+}
+
+/// Where the target files are.
+struct Directory {
+    path: PathBuf,
+    /// Whether it is removed when this is dropped.
+    is_temporary: bool,
+}
+
+impl Directory {
+    /// The given directory, or a temporary one that Prometheus can read whichever user it runs as.
+    fn new(given: Option<&Path>) -> io::Result<Self> {
+        if let Some(given) = given {
+            return Ok(Self { path: std::path::absolute(given)?, is_temporary: false });
+        }
+        let path = tempfile::Builder::new().prefix("prometheus-ecs-sd-demo-").tempdir()?.keep();
+        let directory = Self { path, is_temporary: true };
+        // Whatever the umask.
+        fs::set_permissions(&directory.path, Permissions::from_mode(0o755))?;
+        Ok(directory)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let is_gone = || fs::remove_dir_all(&self.path).is_ok() || !self.path.exists();
+        if self.is_temporary && !(0..REMOVALS).any(|_| is_gone()) {
+            tell(&format!("{} cannot be removed; remove it", self.path.display()));
         }
     }
 }
 
-/// A directory that Prometheus can read whichever user it runs as.
-fn temporary() -> io::Result<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    let permissions = std::fs::Permissions::from_mode(0o755);
-    let directory =
-        tempfile::Builder::new().prefix("prometheus-ecs-sd-demo-").permissions(permissions).tempdir()?;
-    Ok(directory.keep())
-}
-
-fn introduce(directory: &Path, address: Option<SocketAddr>) -> io::Result<()> {
-    let shown = directory.display();
+/// Writes the configuration for Prometheus, unless it is there already.
+fn write_configuration(directory: &Path) -> io::Result<()> {
     let configuration = directory.join("prometheus.yml");
-    let text = PROMETHEUS_YML.replace(EXAMPLE_DIRECTORY, &shown.to_string());
-    match std::fs::read_to_string(&configuration) {
-        Ok(existing) if existing == text => {}
+    let text = PROMETHEUS_YML.replace(EXAMPLE_DIRECTORY, &directory.display().to_string());
+    match fs::read_to_string(&configuration) {
+        Ok(existing) if existing == text => Ok(()),
         Ok(_) => {
             let configuration = configuration.display();
-            return Err(io::Error::other(format!(
+            Err(io::Error::other(format!(
                 "{configuration} exists and is not the demo's; name another --directory"
-            )));
+            )))
         }
-        Err(_) => std::fs::write(&configuration, text)?,
+        Err(_) => {
+            let workplace = Workplace { directory, prefix: "prometheus.yml.new-", mode: 0o644 };
+            workplace.replace(&configuration, |out| out.write_all(text.as_bytes())).map(drop)
+        }
     }
-    let page = address
-        .map_or_else(String::new, |address| format!("\n  status page     http://{}/", reached(address)));
-    // Nobody may be reading.
-    let _ = writeln!(
-        io::stdout(),
-        "A simulated fleet on ECS, with tasks that come and go. Nothing here talks to AWS.\n{page}\
-         \n  target files    {shown}/*-tasks.json\
-         \n  configuration   {shown}/prometheus.yml\n\
-         \nSee every target up in a real Prometheus:\n\
-         \n  prometheus --config.file={shown}/prometheus.yml --storage.tsdb.path={shown}/data\n\
-         \nand open http://localhost:9090/targets. Ctrl-C ends the demo.\n"
-    );
-    Ok(())
 }
 
 /// The address to go to: one that stands for every interface is none.

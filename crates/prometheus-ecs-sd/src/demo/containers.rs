@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use ecs_simulator::{Aws, Container, Region, TaskDefinition};
+use ecs_simulator::{Aws, Container, ContainerInstance, Region, TaskDefinition};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -23,27 +24,49 @@ use super::fleet::REGION;
 /// How soon a container that starts answers.
 const LOOKED_AFTER_EVERY: Duration = Duration::from_millis(200);
 
-/// Listens wherever a container of the fleet does, for ever. Fails where an address cannot be listened at.
-pub async fn answer(aws: Aws) -> std::io::Result<()> {
-    let mut listening: BTreeMap<SocketAddr, oneshot::Sender<()>> = BTreeMap::new();
-    loop {
-        let wanted = aws.change(|world| sockets(world.own(REGION)));
+/// The containers of a fleet that listen now.
+#[derive(Debug)]
+pub struct Containers {
+    aws: Aws,
+    listening: BTreeMap<SocketAddr, oneshot::Sender<()>>,
+}
+
+impl Containers {
+    /// Listens wherever a container of the fleet does. Fails where an address cannot be listened at.
+    pub async fn listen(aws: Aws) -> io::Result<Self> {
+        let mut containers = Self { aws, listening: BTreeMap::new() };
+        containers.follow().await?;
+        Ok(containers)
+    }
+
+    /// Listens where containers start and no longer where they stop, for ever.
+    pub async fn run(mut self) -> io::Result<()> {
+        loop {
+            sleep(LOOKED_AFTER_EVERY).await;
+            self.follow().await?;
+        }
+    }
+
+    async fn follow(&mut self) -> io::Result<()> {
+        let wanted = self.aws.change(|world| sockets(world.own(REGION)));
         // Dropping the sender ends the server.
-        listening.retain(|socket, _| wanted.contains(socket));
+        self.listening.retain(|socket, _| wanted.contains(socket));
         for socket in wanted {
-            if let Entry::Vacant(vacant) = listening.entry(socket) {
+            if let Entry::Vacant(vacant) = self.listening.entry(socket) {
                 let listener = TcpListener::bind(socket).await.map_err(|error| explained(socket, &error))?;
                 vacant.insert(serve(listener));
             }
         }
-        sleep(LOOKED_AFTER_EVERY).await;
+        Ok(())
     }
 }
 
-fn explained(socket: SocketAddr, error: &std::io::Error) -> std::io::Error {
-    std::io::Error::other(format!(
-        "cannot listen at {socket}: {error}; the demo needs the addresses 127.0.0.0/8 to itself, as Linux has them"
-    ))
+fn explained(socket: SocketAddr, error: &io::Error) -> io::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "something has begun to listen there; start the demo again",
+        _ => "the demo needs the addresses 127.0.0.0/8, as Linux has them",
+    };
+    io::Error::other(format!("cannot listen at {socket}: {error}; {advice}"))
 }
 
 fn serve(listener: TcpListener) -> oneshot::Sender<()> {
@@ -71,22 +94,24 @@ async fn metrics(requests: Arc<AtomicU64>) -> impl IntoResponse {
 fn sockets(region: &Region) -> BTreeSet<SocketAddr> {
     let instances = region.clusters.values().flat_map(|cluster| cluster.container_instances.values());
     let hosts: BTreeMap<_, _> =
-        instances.map(|one| (&*one.container_instance_arn, &one.ec2_instance_id)).collect();
-    let address_of = |instance_arn: &str| -> Option<IpAddr> {
-        let id = hosts.get(instance_arn)?.as_ref()?;
-        let ec2 = region.instances.get(id).and_then(|instance| instance.private_ip_address.as_ref());
-        let node = region.managed_nodes.get(id).and_then(|node| node.ip_address.as_ref());
-        ec2.or(node)?.parse().ok()
-    };
+        instances.map(|one| (&*one.container_instance_arn, address_of(region, one))).collect();
     let tasks = region.clusters.values().flat_map(|cluster| cluster.tasks.values());
     let running = tasks.filter(|task| ["RUNNING", "DEACTIVATING"].contains(&task.last_status.as_str()));
     running
         .filter_map(|task| Some((task, region.task_definitions.get(&task.task_definition_arn)?)))
         .flat_map(|(task, definition)| {
-            let host = task.container_instance_arn.as_deref().and_then(address_of);
+            let host = task.container_instance_arn.as_deref().and_then(|arn| *hosts.get(arn)?);
             task.containers.iter().flat_map(move |container| reachable(definition, container, host))
         })
         .collect()
+}
+
+/// The address of a container instance's host.
+pub(super) fn address_of(region: &Region, instance: &ContainerInstance) -> Option<IpAddr> {
+    let id = instance.ec2_instance_id.as_ref()?;
+    let ec2 = region.instances.get(id).and_then(|instance| instance.private_ip_address.as_ref());
+    let node = region.managed_nodes.get(id).and_then(|node| node.ip_address.as_ref());
+    ec2.or(node)?.parse().ok()
 }
 
 fn reachable(definition: &TaskDefinition, container: &Container, host: Option<IpAddr>) -> Vec<SocketAddr> {

@@ -1,6 +1,7 @@
 //! The fleet: services in every network mode and on every launch type, some of whose tasks are replaced now
 //! and then. Hosts and network interfaces have addresses of 127.0.0.0/8, so that each can be listened at.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -9,11 +10,20 @@ use ecs_simulator::{
 };
 use tokio::time::sleep;
 
+use super::containers::address_of;
+use super::ports::{Ports, is_free};
+
 /// Where the fleet runs.
 pub const REGION: &str = "eu-central-1";
 
 const PRODUCTION: &str = "production";
 const EDGE: &str = "edge";
+
+/// The ports that the fleet's containers listen at, unless something else on this machine does.
+pub const PORTS: [u16; 5] = [6379, 8080, 9100, 9102, 9115];
+
+/// How many dynamic ports of a host are known to be free before a task starts there: more than any task takes.
+const FREE_PORTS: usize = 8;
 
 /// How long a task stays at each status of its start.
 const STEP: Duration = Duration::from_secs(1);
@@ -49,11 +59,11 @@ impl Addresses {
 }
 
 impl Fleet {
-    /// Starts it: every task is RUNNING.
-    pub fn start() -> Self {
+    /// Starts it: every task is RUNNING, with these ports for [the usual ones](PORTS).
+    pub fn start(ports: &Ports) -> Self {
         let mut world = World::new(1);
         let mut addresses = Addresses(0);
-        let services = populate(world.own(REGION), &mut addresses);
+        let services = populate(world.own(REGION), &mut addresses, ports);
         Self { aws: Aws::new(world), services, addresses, turn: 0 }
     }
 
@@ -77,7 +87,10 @@ impl Fleet {
         self.turn += 1;
         let placement = service.placements[position % service.placements.len()].clone();
         let run = task_of(service.name, &service.definition, placement, &mut self.addresses);
-        let new = self.aws.change(|world| world.own(REGION).start(run));
+        let new = self.aws.change(|world| {
+            leave_out_taken_ports(world.own(REGION));
+            world.own(REGION).start(run)
+        });
         while self.aws.change(|world| world.own(REGION).task(&new).last_status != "RUNNING") {
             sleep(STEP).await;
             self.aws.change(|world| world.own(REGION).advance(&new));
@@ -96,8 +109,30 @@ fn task_of(service: &str, definition: &str, placement: Placement, addresses: &mu
     Run::new(PRODUCTION, definition, placement).service(service).ipv4(&addresses.next()).tag("team", service)
 }
 
+/// Makes the hosts give their next tasks dynamic ports that are free on this machine.
+fn leave_out_taken_ports(region: &mut Region) {
+    let instances = region.clusters.values().flat_map(|cluster| cluster.container_instances.values());
+    let addresses: BTreeMap<_, _> = instances
+        .filter_map(|instance| Some((instance.container_instance_arn.clone(), address_of(region, instance)?)))
+        .collect();
+    let instances = region.clusters.values_mut().flat_map(|cluster| cluster.container_instances.values_mut());
+    for instance in instances {
+        let Some(address) = addresses.get(&instance.container_instance_arn) else { continue };
+        let (mut free, mut port) = (0, instance.next_port);
+        while free < FREE_PORTS {
+            if is_free(*address, port) {
+                free += 1;
+            } else {
+                instance.ports.insert(port);
+            }
+            let Some(next) = port.checked_add(1) else { break };
+            port = next;
+        }
+    }
+}
+
 /// Builds everything; returns the services whose tasks are replaced.
-fn populate(region: &mut Region, addresses: &mut Addresses) -> Vec<Service> {
+fn populate(region: &mut Region, addresses: &mut Addresses, ports: &Ports) -> Vec<Service> {
     let host = |region: &mut Region, cluster: &str, kind, address: &str| {
         region.launch(Host::new(cluster, kind).private_ip(address).tag("Name", address))
     };
@@ -106,12 +141,13 @@ fn populate(region: &mut Region, addresses: &mut Addresses) -> Vec<Service> {
         .into();
     let external = Placement::On(host(region, EDGE, HostKind::External, "127.30.0.1"));
     let managed = Placement::On(host(region, EDGE, HostKind::ManagedInstances, "127.40.0.1"));
+    leave_out_taken_ports(region);
 
     let mut replaced = Vec::new();
     for (name, definition, placements) in [
-        ("web", web(), vec![Placement::Fargate; 3]),
+        ("web", web(ports), vec![Placement::Fargate; 3]),
         ("checkout", checkout(), hosts.clone()),
-        ("billing", billing(), vec![hosts[0].clone()]),
+        ("billing", billing(ports), vec![hosts[0].clone()]),
     ] {
         let definition = region.register(definition);
         let tasks = placements
@@ -121,12 +157,12 @@ fn populate(region: &mut Region, addresses: &mut Addresses) -> Vec<Service> {
         replaced.push(Service { name, definition, placements, tasks });
     }
     for (cluster, definition, placements) in [
-        (PRODUCTION, node_exporter(), hosts.clone()),
-        (PRODUCTION, blackbox_exporter(), vec![hosts[1].clone()]),
+        (PRODUCTION, node_exporter(ports), hosts.clone()),
+        (PRODUCTION, blackbox_exporter(ports), vec![hosts[1].clone()]),
         (PRODUCTION, report(), vec![hosts[1].clone()]),
         (PRODUCTION, legacy(), vec![hosts[0].clone()]),
         (EDGE, sensor(), vec![external]),
-        (EDGE, cache(), vec![managed]),
+        (EDGE, cache(ports), vec![managed]),
     ] {
         let service = definition.family.clone();
         let definition = region.register(definition);
@@ -144,9 +180,10 @@ fn app(name: &str, endpoint: &str) -> ContainerDefinition {
 }
 
 /// `awsvpc` on Fargate, two endpoints in one container.
-fn web() -> TaskDefinition {
-    let app = app("web", "15s:/metrics,1m:9102/admin/metrics");
-    TaskDefinition::new("web").fargate().container(app.port(8080).port(9102)).tag("stage", "demo")
+fn web(ports: &Ports) -> TaskDefinition {
+    let (port, admin) = (ports.of(8080), ports.of(9102));
+    let app = app("web", &format!("15s:/metrics,1m:{admin}/admin/metrics"));
+    TaskDefinition::new("web").fargate().container(app.port(port).port(admin)).tag("stage", "demo")
 }
 
 /// `bridge` with ports that Docker chooses.
@@ -158,27 +195,27 @@ fn checkout() -> TaskDefinition {
 }
 
 /// `awsvpc` on an EC2 host, default endpoint.
-fn billing() -> TaskDefinition {
+fn billing(ports: &Ports) -> TaskDefinition {
     let app = ContainerDefinition::new("app", "demo/billing:1").env("PROMETHEUS", "true");
     TaskDefinition::new("billing")
         .network_mode("awsvpc")
-        .container(app.env("PROMETHEUS_TAGS", ",team=billing,").port(8080))
+        .container(app.env("PROMETHEUS_TAGS", ",team=billing,").port(ports.of(8080)))
 }
 
 /// `host`, the same port on each host.
-fn node_exporter() -> TaskDefinition {
+fn node_exporter(ports: &Ports) -> TaskDefinition {
     TaskDefinition::new("node-exporter")
         .network_mode("host")
-        .container(app("node-exporter", "30s:/metrics").port(9100))
+        .container(app("node-exporter", "30s:/metrics").port(ports.of(9100)))
 }
 
 /// One that publishes no labels of ECS.
-fn blackbox_exporter() -> TaskDefinition {
+fn blackbox_exporter(ports: &Ports) -> TaskDefinition {
     let app = app("blackbox-exporter", "5m:/probe?module=http_2xx&target=example.test")
         .env("PROMETHEUS_NOLABELS", "true");
     TaskDefinition::new("blackbox-exporter")
         .network_mode("bridge")
-        .container(app.mapping(PortMapping::tcp(9115).on_host(9115)))
+        .container(app.mapping(PortMapping::tcp(9115).on_host(ports.of(9115))))
 }
 
 /// Opted in, but nothing can reach it.
@@ -198,6 +235,8 @@ fn sensor() -> TaskDefinition {
 }
 
 /// `host` on an ECS managed instance.
-fn cache() -> TaskDefinition {
-    TaskDefinition::new("cache").network_mode("host").container(app("cache", "15s:/metrics").port(6379))
+fn cache(ports: &Ports) -> TaskDefinition {
+    TaskDefinition::new("cache")
+        .network_mode("host")
+        .container(app("cache", "15s:/metrics").port(ports.of(6379)))
 }

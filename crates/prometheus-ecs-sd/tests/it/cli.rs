@@ -13,7 +13,7 @@ use ecs_simulator::{
 use insta::assert_snapshot;
 
 use crate::simulated::{fleet, opted_in};
-use crate::tools::Running;
+use crate::tools::{Running, demo_turn};
 
 /// A directory for the files, and the binary with nothing of this machine's AWS configuration.
 pub(crate) struct Program {
@@ -189,7 +189,8 @@ fn no_region_is_bad_configuration() {
 
 #[test]
 fn the_usual_address_may_be_taken_unless_there_is_nothing_else_to_do() {
-    // By this test, or by whoever else has it.
+    // By this test, or by whoever else has it; a demo's test would have it for a moment only.
+    let _turn = demo_turn();
     let _taken = std::net::TcpListener::bind("127.0.0.1:9779");
     let mut without_files = Program::new().env("AWS_REGION", "eu-central-1");
     without_files.command.env_remove("PROMETHEUS_ECS_SD_LISTEN_ADDRESS");

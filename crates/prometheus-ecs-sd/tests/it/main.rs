@@ -4,6 +4,7 @@
 mod browser;
 mod cli;
 mod config_file;
+mod demo;
 mod dependencies;
 mod disk;
 mod documents;

@@ -85,7 +85,7 @@ struct Key {
 }
 
 /// What Prometheus has to ask for, after its documentation. The demo's values need no escaping.
-fn scrape_url(group: &Group) -> String {
+pub(crate) fn scrape_url(group: &Group) -> String {
     let [address] = &group.targets[..] else { panic!("{group:?} has not one target") };
     let label = |name: &str| group.labels.get(name).map(String::as_str);
     let scheme = label("__scheme__").unwrap_or("http");

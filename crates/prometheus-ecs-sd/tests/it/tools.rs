@@ -57,8 +57,7 @@ fn installed(name: &str, places: impl IntoIterator<Item = PathBuf>) -> Command {
     Command::new(found.unwrap_or_else(|| panic!("{name} is not installed; run make setup")))
 }
 
-/// Waits until no other test runs the demo, whose containers listen at fixed addresses; the turn ends when this is
-/// dropped.
+/// Waits until no other test runs the demo, or holds ports that it would look for; the turn ends when this is dropped.
 pub(crate) fn demo_turn() -> File {
     let turn = File::create(concat!(env!("CARGO_TARGET_TMPDIR"), "/demo-turn")).unwrap();
     turn.lock().unwrap();

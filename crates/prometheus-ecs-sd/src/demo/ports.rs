@@ -1,0 +1,38 @@
+//! Ports of this machine that nothing listens at. Programs often listen at all addresses, those of the demo included: a
+//! node_exporter at port 9100, a web server at 8080.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+
+/// The ports that stand for the usual ones.
+#[derive(Debug, Default)]
+pub struct Ports(BTreeMap<u16, u16>);
+
+impl Ports {
+    /// Takes each usual port, or the next higher one that is free. Nothing keeps it free until the demo listens there.
+    pub fn choose(usual: &[u16]) -> io::Result<Self> {
+        let mut chosen = BTreeMap::new();
+        for usual in usual {
+            let is_free = |port: &u16| {
+                let is_another = chosen.values().all(|chosen| chosen != port);
+                is_another && is_free(Ipv4Addr::UNSPECIFIED.into(), *port)
+            };
+            let port = (*usual..=u16::MAX).find(is_free).ok_or_else(|| {
+                io::Error::other(format!("no port from {usual} up is free; end what listens there"))
+            })?;
+            chosen.insert(*usual, port);
+        }
+        Ok(Self(chosen))
+    }
+
+    /// The port that stands for a usual one.
+    pub fn of(&self, usual: u16) -> u16 {
+        self.0.get(&usual).copied().unwrap_or(usual)
+    }
+}
+
+/// Whether nothing listens at this port of the address; of the unspecified one: of any address.
+pub fn is_free(address: IpAddr, port: u16) -> bool {
+    TcpListener::bind((address, port)).is_ok()
+}
