@@ -30,6 +30,11 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn open(scripts: Scripts) -> Self {
+        Self::open_with(scripts, &[])
+    }
+
+    /// With more options for Chromium.
+    pub(crate) fn open_with(scripts: Scripts, more: &[&str]) -> Self {
         let (driver, profile) = (free_address(), tempfile::tempdir().unwrap());
         let mut command = tool("chromedriver");
         command.arg(format!("--port={}", driver.port())).stdout(Stdio::null()).stderr(Stdio::null());
@@ -42,6 +47,7 @@ impl Browser {
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         // Tests often run as root in a container, where Chromium's sandbox cannot be set up. It sees our own pages only.
         arguments.push("--no-sandbox".to_owned());
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let mut options = json!({ "args": arguments });
         if scripts == Scripts::Off {
             options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
@@ -112,12 +118,23 @@ impl Browser {
         self.protocol("Emulation.setEmulatedMedia", &features);
     }
 
-    /// What the browser had to complain of since this was last asked: scripts that fail, requests that fail, and whatever
-    /// a page's policy forbids.
+    /// What is wrong with the pages since this was last asked: scripts that fail, requests that fail, and whatever a
+    /// page's policy forbids.
     pub(crate) fn complaints(&self) -> Vec<String> {
-        let entries = self.command("/se/log", &json!({ "type": "browser" }));
-        entries.as_array().unwrap().iter().map(Value::to_string).collect()
+        self.log().iter().filter(|entry| !is_of_the_browser(entry)).map(Value::to_string).collect()
     }
+
+    /// All that was logged since this was last asked.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        let entries = self.command("/se/log", &json!({ "type": "browser" }));
+        entries.as_array().unwrap().clone()
+    }
+}
+
+/// Whether a message is not about a page that is tested, but about a page of Chromium, or about what Chromium does on its
+/// own account: where there is no network it takes it for a slow one, and says so.
+pub(crate) fn is_of_the_browser(entry: &Value) -> bool {
+    entry["source"] == "intervention" || entry["message"].as_str().unwrap().starts_with("chrome://")
 }
 
 impl Drop for Browser {

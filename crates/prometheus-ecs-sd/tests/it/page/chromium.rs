@@ -1,9 +1,12 @@
 //! As people see it: what it shows, how it searches, and how it keeps up.
 
+use std::net::{Ipv4Addr, TcpListener};
+
 use ecs_simulator::{Aws, ContainerDefinition, Placement, TaskDefinition};
+use serde_json::Value;
 
 use super::Served;
-use crate::browser::{Browser, Scripts};
+use crate::browser::{Browser, Scripts, is_of_the_browser};
 use crate::simulated::{REGION, fleet, opted_in};
 use crate::tools::wait;
 
@@ -282,6 +285,46 @@ fn it_says_when_the_program_does_not_answer_any_more() {
     drop(served);
     shows(&browser, "#live", "No answer since");
     assert!(browser.text("#targets").contains("10.0.0.4"));
+}
+
+#[test]
+fn what_a_page_does_wrong_is_noticed() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
+    let browser = Browser::open(Scripts::Run);
+    browser.go(&served.url("/"));
+    for (wrong, words) in [
+        ("console.error('said')", "said"),
+        ("void setTimeout(() => { throw new Error('thrown') })", "thrown"),
+        ("void fetch('/nowhere')", "404"),
+        (
+            "document.body.append(Object.assign(document.createElement('script'), { text: 1 }))",
+            "Security Policy",
+        ),
+    ] {
+        browser.value(wrong);
+        let complaints = wait(|| match &browser.complaints()[..] {
+            [] => Err(format!("no complaint of {wrong}")),
+            complaints => Ok(complaints.join("\n")),
+        });
+        assert!(complaints.contains(words), "{wrong}: {complaints}");
+    }
+}
+
+#[test]
+fn what_the_browser_says_of_a_slow_network_is_not_the_pages_fault() {
+    // It accepts, but does not answer.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let font = format!("http://{}/font.woff2", silent.local_addr().unwrap());
+    let browser = Browser::open_with(Scripts::Run, &["--force-effective-connection-type=Slow-2G"]);
+    let style = format!("@font-face{{font-family:f;src:url({font})}}body{{font-family:f}}");
+    browser.go(&format!("data:text/html,<style>{style}</style>text"));
+    let said = wait(|| {
+        let log = browser.log();
+        let is_of_the_font = |entry: &&Value| entry["message"].as_str().unwrap().contains(&font);
+        log.iter().find(is_of_the_font).cloned().ok_or_else(|| format!("{log:?}"))
+    });
+    assert!(said["message"].as_str().unwrap().contains("Slow network is detected"), "{said}");
+    assert!(is_of_the_browser(&said), "{said}");
 }
 
 #[test]
