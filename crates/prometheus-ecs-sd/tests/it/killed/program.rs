@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ecs_simulator::worlds::{REGION, Size, churn, large};
 use ecs_simulator::{Aws, Cluster, Response};
@@ -14,8 +14,9 @@ use crate::files::{INTERVALS, groups, state_file, target_file};
 use crate::tools::{Running, wait};
 
 const KILLS: u32 = 20;
-/// Long enough for a start, and for a refresh or two.
+/// Long enough for a start, and for a refresh or two; a busy machine takes longer for a start.
 const LONGEST_LIFE: Duration = Duration::from_millis(1500);
+const STARTS_OF_A_LIFE: u32 = 3;
 
 type Tasks = BTreeSet<String>;
 
@@ -26,20 +27,20 @@ fn a_program_that_was_killed_publishes_what_it_knew() {
     program.command.stdout(Stdio::null()).stderr(Stdio::null());
     let directory = program.path().to_owned();
     let mut random = fastrand::Rng::with_seed(1);
-    publish(&mut program);
+    let mut start = publish(&mut program);
     let mut states = BTreeSet::new();
     for _ in 0..KILLS {
         aws.heal();
         change_with_every_answer(&aws);
         let running = Running::start(&mut program.command);
-        thread::sleep(LONGEST_LIFE.mul_f64(random.f64()));
+        thread::sleep(LONGEST_LIFE.max(start * STARTS_OF_A_LIFE).mul_f64(random.f64()));
         drop(running);
         let saved = saved(&directory);
         let lost = |task: &&String| !saved.contains(*task) && runs(&aws, task);
         assert_eq!(published(&directory).iter().find(lost), None, "a target was published that is not saved");
 
         aws.on_call(|call| Some(Response::unavailable(call)));
-        publish(&mut program);
+        start = publish(&mut program);
         assert_eq!(published(&directory), saved);
         states.insert(saved);
     }
@@ -47,15 +48,17 @@ fn a_program_that_was_killed_publishes_what_it_knew() {
     assert!(states.len() > KILLS as usize / 10, "{}", states.len());
 }
 
-/// Starts the program without target files, and ends it once it has written them.
-fn publish(program: &mut Program) {
+/// Starts the program without target files, and ends it once it has written them. Returns how long that took.
+fn publish(program: &mut Program) -> Duration {
     let files = INTERVALS.map(|interval| target_file(program.path(), interval));
     files.iter().for_each(|file| drop(std::fs::remove_file(file)));
+    let began = Instant::now();
     let mut running = Running::start(&mut program.command);
     wait(|| {
         running.check();
         files.iter().all(|file| file.exists()).then_some(()).ok_or("the files".to_owned())
     });
+    began.elapsed()
 }
 
 fn change_with_every_answer(aws: &Aws) {
