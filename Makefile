@@ -38,7 +38,7 @@ fuzz-%:
 format: ## Format the code
 	cargo fmt
 
-setup: ## Install what the tests need: cargo-nextest and Chromium; Prometheus and moto into .tools
+setup: ## Install what the tests need: cargo-nextest, Chromium, zsh and fish; Prometheus and moto into .tools
 	scripts/setup
 
 dev-start: ## Discover the account of AWS_PROFILE, with the target files in .dev

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::{Arg, Command};
 use clap_complete::Shell;
 
 use super::layers::Layers;
@@ -38,8 +39,38 @@ fn completions(shell: Option<Shell>) -> Result<Vec<u8>, Mistakes> {
         Mistakes(vec!["for which shell? write generate completions bash, fish, zsh or elvish".to_owned()])
     })?;
     let mut made = Vec::new();
-    clap_complete::generate(shell, &mut command(), PROGRAM, &mut made);
-    Ok(made)
+    let mut command = command();
+    clap_complete::generate(shell, &mut command, PROGRAM, &mut made);
+    Ok(match shell {
+        Shell::Bash => for_bash(&String::from_utf8_lossy(&made)),
+        Shell::Fish => for_fish(&String::from_utf8_lossy(&made), &command),
+        _ => made,
+    })
+}
+
+/// The script names the state after a subcommand `prometheus__ecs__sd__subcmd__demo` where it is set, but expects
+/// `prometheus__subcmd__ecs__subcmd__sd__subcmd__demo` where it is read, so that nothing was completed there: a mistake of
+/// clap's (<https://github.com/clap-rs/clap/issues/6421>). When clap corrects it, this changes nothing.
+fn for_bash(script: &str) -> Vec<u8> {
+    let (read, set) = (PROGRAM.replace('-', "__subcmd__"), PROGRAM.replace('-', "__"));
+    script.replace(&read, &set).into_bytes()
+}
+
+/// Completes the value of an option before any subcommand, where clap's script takes the missing value for the end of all
+/// completion, and the values of arguments without a name, which clap leaves out, so that fish proposed files.
+fn for_fish(script: &str, command: &Command) -> Vec<u8> {
+    let mut script = script.replace("\n    or return\n", "\n    or return 0\n");
+    let program = PROGRAM.replace('-', "_");
+    for subcommand in command.get_subcommands() {
+        let values = subcommand.get_positionals().flat_map(Arg::get_possible_values);
+        let values: Vec<_> = values.map(|value| value.get_name().to_owned()).collect();
+        if !values.is_empty() {
+            let (name, values) = (subcommand.get_name(), values.join(" "));
+            let condition = format!("__fish_{program}_using_subcommand {name}");
+            script += &format!("complete -c {PROGRAM} -n \"{condition}\" -f -a \"{values}\"\n");
+        }
+    }
+    script.into_bytes()
 }
 
 fn man() -> Vec<u8> {

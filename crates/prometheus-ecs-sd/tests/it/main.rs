@@ -3,6 +3,7 @@
 
 mod browser;
 mod cli;
+mod completions;
 mod config_file;
 mod demo;
 mod dependencies;
