@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::arn::{TaskArn, TaskDefinitionArn};
+use crate::render::count;
 
 /// Why a container that opted in yields no target. The list is closed: logs, metrics and explanations use these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,7 +138,7 @@ pub(crate) fn few(mut warnings: Vec<String>) -> Vec<String> {
     warnings.retain(|warning| told.insert(warning.clone()));
     if warnings.len() > WARNINGS {
         let more = warnings.split_off(WARNINGS - 1).len();
-        warnings.push(format!("and {more} more warnings like these"));
+        warnings.push(format!("and {} like these", count(more, "more warning")));
     }
     warnings
 }

@@ -26,6 +26,11 @@ pub fn clipped(text: &str) -> String {
     format!("{}{more}", printable(&text[..end]))
 }
 
+/// `1 target`, `2 targets`
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The same JSON, with everything but [printable] characters in strings escaped: a parser reads the same values.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     // JSON itself escapes the line breaks within strings.
@@ -52,7 +57,7 @@ fn is_seen(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{clipped, printable, printable_json};
+    use super::{clipped, count, printable, printable_json};
 
     #[test]
     fn what_is_not_seen_is_written_out() {
@@ -73,6 +78,12 @@ mod tests {
         for text in ["Größe – 5 €", "名前", r#"a "quoted" 'text' \ /path"#, "<script>"] {
             assert_eq!(printable(text), text);
         }
+    }
+
+    #[test]
+    fn a_count_agrees_with_its_noun() {
+        let counted = [0, 1, 2].map(|number| count(number, "target"));
+        assert_eq!(counted, ["0 targets", "1 target", "2 targets"]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Program {
 
     /// Waits until targets are published for the first time.
     pub(crate) fn published(&mut self) {
-        let line = self.output.by_ref().map(Result::unwrap).find(|line| line.contains(" targets (+"));
+        let line = self.output.by_ref().map(Result::unwrap).find(|line| line.contains(" (+"));
         assert!(!line.unwrap().starts_with("0 targets"));
     }
 

@@ -7,7 +7,7 @@ pub mod json;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use super::printable;
+use super::{count, printable};
 use crate::conventions::environment::seen::Seen;
 use crate::explain::report::{Group, Report, Subject};
 use crate::explain::{ContainerVerdict, ExplainedContainer, ExplainedEndpoint, ExplainedTarget, Explanation};
@@ -279,8 +279,4 @@ impl Colours {
 /// A label's value as PromQL writes it.
 fn quoted(value: &str) -> String {
     printable(&value.replace('\\', "\\\\").replace('"', "\\\"")).into_owned()
-}
-
-fn count(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use ecs_discovery::render::count;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::Mistakes;
@@ -78,7 +79,7 @@ impl Problems {
         self.found.sort_by_key(|(line, _)| *line);
         let (file, more) = (&self.file, self.found.len().saturating_sub(TOLD));
         let told = self.found.iter().take(TOLD).map(|(line, text)| format!("{file}:{line}: {text}"));
-        let rest = (more > 0).then(|| format!("{file}: {more} more mistakes"));
+        let rest = (more > 0).then(|| format!("{file}: {}", count(more, "more mistake")));
         Err(Mistakes(told.chain(rest).collect()))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::finding::{Finding, Reason, Verdict, brief};
-use ecs_discovery::render::{clipped, printable};
+use ecs_discovery::render::{clipped, count, printable};
 use ecs_discovery::snapshot::{Changes as Differences, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
@@ -53,16 +53,16 @@ impl<W: Write> Changes<W> {
         for target in &changes.gone {
             writeln!(out, "- {}", Line(target))?;
         }
-        let targets = snapshot.target_count();
         writeln!(
             out,
-            "{targets} targets (+{} ~{} -{}) in {} clusters, {} containers not scraped, {} clusters not heard; {:.1} s",
+            "{} (+{} ~{} -{}) in {}, {} not scraped, {} not heard; {:.1} s",
+            count(snapshot.target_count(), "target"),
             changes.appeared.len(),
             changes.changed.len(),
             changes.gone.len(),
-            snapshot.scopes.len(),
-            snapshot.not_scraped(),
-            snapshot.held(),
+            count(snapshot.scopes.len(), "cluster"),
+            count(snapshot.not_scraped(), "container"),
+            count(snapshot.held(), "cluster"),
             published.took.as_secs_f64(),
         )?;
         out.flush()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::render::clipped;
+use ecs_discovery::render::{clipped, count};
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 
@@ -120,10 +120,9 @@ struct Entry {
 
 impl Entry {
     fn begin(&mut self, now: &Snapshot) {
-        let targets = now.target_count();
-        let (clusters, not_scraped) = (now.scopes.len(), now.not_scraped());
-        let subject =
-            format!("{targets} targets in {clusters} clusters, {not_scraped} containers not scraped");
+        let (targets, clusters) = (count(now.target_count(), "target"), count(now.scopes.len(), "cluster"));
+        let not_scraped = count(now.not_scraped(), "container");
+        let subject = format!("{targets} in {clusters}, {not_scraped} not scraped");
         self.push(Kind::Begun, &subject, "");
     }
 

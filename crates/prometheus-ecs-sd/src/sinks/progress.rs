@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ecs_discovery::render::count;
+
 use crate::poller::Progress;
 
 /// Often enough to look alive.
@@ -17,7 +19,7 @@ pub fn show(progress: Arc<Progress>) -> JoinHandle<()> {
         while !progress.over.load(Ordering::Relaxed) {
             let answered = progress.answered.load(Ordering::Relaxed);
             let open = progress.open.load(Ordering::Relaxed);
-            draw(&format!("asking AWS: {answered} requests answered, {open} to go"));
+            draw(&format!("asking AWS: {} answered, {open} to go", count(answered, "request")));
             std::thread::sleep(REDRAWN_EVERY);
         }
         draw("");

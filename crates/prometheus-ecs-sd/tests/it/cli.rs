@@ -200,7 +200,7 @@ fn the_usual_address_may_be_taken_unless_there_is_nothing_else_to_do() {
     with_files.command.env_remove("PROMETHEUS_ECS_SD_LISTEN_ADDRESS");
     let mut child = Running::start(&mut with_files.command);
     let out = BufReader::new(child.0.stdout.take().unwrap()).lines();
-    assert!(out.map(Result::unwrap).any(|line| line.starts_with("1 targets")));
+    assert!(out.map(Result::unwrap).any(|line| line.starts_with("1 target ")));
     child.check();
 }
 
@@ -361,7 +361,7 @@ fn every_target_appears_changes_or_goes_in_a_line() {
     let printed = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = printed.lines().collect();
     assert_eq!(lines[0], "+ http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136");
-    assert!(lines[1].starts_with("1 targets (+1 ~0 -0) in 1 clusters"), "{}", lines[1]);
+    assert!(lines[1].starts_with("1 target (+1 ~0 -0) in 1 cluster, 0 containers"), "{}", lines[1]);
 }
 
 #[test]

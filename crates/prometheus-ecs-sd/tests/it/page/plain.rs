@@ -187,7 +187,7 @@ async fn a_page_that_has_not_changed_is_not_sent_again() {
 fn what_changed_is_on_the_time_line_which_has_an_end() {
     let aws = Aws::new(fleet(&[("production", 1)]));
     let served = Served::ready(&aws);
-    served.shows("/", "1 targets in 1 clusters, 0 containers not scraped");
+    served.shows("/", "1 target in 1 cluster, 0 containers not scraped");
     aws.change(|world| {
         let region = world.own(REGION);
         let task = region.clusters["production"].tasks.keys().next().unwrap().clone();

@@ -6,7 +6,7 @@ use ecs_discovery::snapshot::Scope;
 use maud::{Markup, html};
 
 use super::search::Search;
-use super::words::{ago, number, seconds};
+use super::words::{ago, count, number, seconds};
 use crate::board::{Published, SourceStanding};
 use crate::clock::Reading;
 
@@ -30,7 +30,7 @@ pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Re
                     } }
                     tbody { @for standing in sorted.iter().take(SHOWN) { (source(standing, now)) } }
                 }
-                (rest(sorted.len(), "sources"))
+                (rest(sorted.len(), "more source"))
             }
             div.scroll tabindex="0" role="region" aria-label="Clusters" {
                 table {
@@ -42,15 +42,15 @@ pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Re
                     tbody { @for (arn, scope) in scopes.iter().take(SHOWN) { (cluster(arn, scope, now)) } }
                 }
                 @if scopes.is_empty() { p.none { "No cluster is known." } }
-                (rest(scopes.len(), "clusters"))
+                (rest(scopes.len(), "more cluster"))
             }
         }
     }
 }
 
-fn rest(count: usize, what: &str) -> Markup {
+fn rest(all: usize, what: &str) -> Markup {
     html! {
-        @if count > SHOWN { p.none { "and " (number(count - SHOWN)) " more " (what) } }
+        @if all > SHOWN { p.none { "and " (count(all - SHOWN, what)) } }
     }
 }
 
