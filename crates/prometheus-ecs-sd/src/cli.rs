@@ -131,12 +131,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     caught(run).unwrap_or(ExitCode::FAILURE)
 }
 
-/// Says what is wrong, and where to read on.
+/// Says what is wrong, and where to read on if it is an option: the help says nothing of files and AWS's variables.
 fn usage(Mistakes(mistakes): &Mistakes) -> ExitCode {
     for mistake in mistakes {
         tell(mistake);
     }
-    eprintln!("\nFor more information, try '--help'.");
+    if mistakes.iter().any(|mistake| mistake.starts_with("--")) {
+        eprintln!("\nFor more information, try '--help'.");
+    }
     ExitCode::from(EXIT_USAGE)
 }
 

@@ -207,16 +207,12 @@ fn a_web_configuration_that_is_there_is_checked_too() {
     assert_snapshot!(checked.runs(&["check-config"]), @r"
     exit 2
     error: web.yml:1: the file sets nothing; to serve without TLS and passwords, start the program without --web-config-file
-
-    For more information, try '--help'.
     ");
     let checked = configured(text);
     std::fs::write(checked.directory.path().join("web.yml"), "basic_auth_user: {}\n").unwrap();
     assert_snapshot!(checked.runs(&["check-config"]), @r"
     exit 2
     error: web.yml:1: basic_auth_user: there is no such key; is basic_auth_users meant?
-
-    For more information, try '--help'.
     ");
 }
 

@@ -108,8 +108,6 @@ fn a_value_that_cannot_be_used_is_named_before_anything_starts() {
     error: AWS_ENDPOINT_URL_ECS: the value is not a URL such as https://HOST; correct it, or unset it
     error: AWS_REGION: "eu west 1" is not a region; it looks like eu-west-1
     error: AWS_SESSION_TOKEN: there is white space or a character in the value that AWS never uses there; copy it again
-
-    For more information, try '--help'.
     "#);
 }
 
@@ -126,22 +124,16 @@ fn a_profiles_value_that_cannot_be_used_is_named_before_anything_starts() {
     assert_snapshot!(refused(profile("[default]\nregion = eu-west-1\nendpoint_url =\n")), @r#"
     exit 2
     error: endpoint_url of the AWS profile: for ECS it is "", which is not a URL such as https://HOST; correct it, or remove it
-
-    For more information, try '--help'.
     "#);
     assert_snapshot!(refused(profile("[default]\nregion = eu west 1\nendpoint_url = http://127.0.0.1:1\n")), @r#"
     exit 2
     error: region of the AWS profile: "eu west 1" is not a region; it looks like eu-west-1
-
-    For more information, try '--help'.
     "#);
     assert_snapshot!(refused(profile(
         "[default]\nregion = eu-west-1\nservices = local\n[services local]\nec2 =\n  endpoint_url = nonsense\n"
     )), @r#"
     exit 2
     error: endpoint_url of the AWS profile: for EC2 it is "nonsense", which is not a URL such as https://HOST; correct it, or remove it
-
-    For more information, try '--help'.
     "#);
 }
 
@@ -153,7 +145,5 @@ fn a_variable_of_an_option_that_is_not_utf_8_is_named() {
     assert_snapshot!(failed, @r"
     exit 2
     error: PROMETHEUS_ECS_SD_REGION: the value is not UTF-8; set it again, or unset it
-
-    For more information, try '--help'.
     ");
 }

@@ -459,65 +459,47 @@ fn a_file_that_is_no_definition_is_told_where_it_is_not() {
     exit 2
 
     error: /nonexistent.json cannot be read: No such file or directory (os error 2)
-
-    For more information, try '--help'.
     ");
     assert_snapshot!(of_file("family: web"), @r"
     exit 2
 
     error: DIR/definition.json is no task definition: it is not a JSON object; give what aws ecs describe-task-definition prints or register-task-definition takes
-
-    For more information, try '--help'.
     ");
     assert_snapshot!(of_file("{\n  \"family\": \"web\",\n}"), @r"
     exit 2
 
     error: DIR/definition.json is no task definition: line 3, column 1: it is not JSON from here on
-
-    For more information, try '--help'.
     ");
     assert_snapshot!(of_file(r#"{"taskArns": []}"#), @r"
     exit 2
 
     error: DIR/definition.json is no task definition: containerDefinitions is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
-
-    For more information, try '--help'.
     ");
     assert_snapshot!(of_file(r#"{"containerDefinitions": []}"#), @r"
     exit 2
 
     error: DIR/definition.json is no task definition: family is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
-
-    For more information, try '--help'.
     ");
     assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"image": "x"}]))), @r"
     exit 2
 
     error: DIR/definition.json is no task definition: containerDefinitions[1].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
-
-    For more information, try '--help'.
     ");
     assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"name": "app"}]))), @r"
     exit 2
 
     error: DIR/definition.json is no task definition: containerDefinitions[1].name is another container's name; give each its own
-
-    For more information, try '--help'.
     ");
     let secret = containers(json!([{"name": "app", "environment": [{"name": "PASSWORD", "value": 12345}]}]));
     assert_snapshot!(of_file(&secret), @r"
     exit 2
 
     error: DIR/definition.json is no task definition: line 1, column 73: a value is of another type than AWS documents
-
-    For more information, try '--help'.
     ");
     assert_snapshot!(of_file(&format!("{{{}}}", " ".repeat(1024 * 1024))), @r"
     exit 2
 
     error: DIR/definition.json is larger than 1024 KiB; no task definition is
-
-    For more information, try '--help'.
     ");
 }
 
