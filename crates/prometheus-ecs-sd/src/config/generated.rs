@@ -1,6 +1,6 @@
 //! What belongs to a configuration elsewhere: Prometheus's own, and what AWS is to allow.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ecs_discovery::interval::Interval;
 use serde::Serialize;
@@ -20,12 +20,14 @@ const READING: [&str; 5] = [
 const LISTING: &str = "ecs:ListClusters";
 const HOSTS: [&str; 2] = ["ec2:DescribeInstances", "ssm:DescribeInstanceInformation"];
 
-/// The scrape configuration: of the target files if there are any, otherwise of what is served.
+/// The scrape configuration: of the target files if there are any, otherwise of what is served. To Prometheus a relative
+/// path is relative to the directory of its configuration file, hence absolute paths.
 pub(crate) fn prometheus_config(config: &Config) -> String {
     let intervals = config.rules.intervals.offered();
-    let jobs = match (&config.directory, config.file_layout) {
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let jobs = match (config.directory.as_ref().map(absolute), config.file_layout) {
         (Some(directory), Layout::PerInterval) => {
-            intervals.iter().map(|interval| job_of_interval(directory, interval)).collect()
+            intervals.iter().map(|interval| job_of_interval(&directory, interval)).collect()
         }
         (Some(directory), Layout::Single) => {
             let file = quoted(&directory.join(file_sd::SINGLE));

@@ -255,7 +255,7 @@ fn the_configuration_for_prometheus_is_one_that_it_takes() {
       # Each target brings its own interval, path and scheme.
       - job_name: ecs
         file_sd_configs:
-          - files: ["targets/tasks.json"]
+          - files: ["DIR/targets/tasks.json"]
 
     scrape_configs:
       # Each target brings its own interval, path and scheme.
