@@ -197,10 +197,15 @@ fn prepare(directory: Option<&Path>, state_file: Option<(&Path, bool)>, notes: &
 /// What a period may be: less would only ask AWS without end, more is a mistake.
 const PERIODS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
-/// A bare number is seconds; everything else is a Prometheus duration.
+/// A bare number is seconds, with a fraction as `discoverecs.py` takes it; everything else is a Prometheus duration.
+fn length(text: &str) -> Option<Duration> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.or_else(|| parse_duration(text))
+}
+
+/// How long a period is.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let length = text.parse().ok().map(Duration::from_secs).or_else(|| parse_duration(text));
-    match length {
+    match length(text.trim()) {
         Some(length) if PERIODS.contains(&length) => Ok(length),
         Some(_) => Err(format!("{text:?} is out of range; use 1 second to 1 day")),
         None => Err(format!("{text:?} is not a length of time; use seconds such as 60, or 90s, 2m")),
@@ -209,8 +214,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A cluster that AWS does not answer for is not gone: hence never, unless the operator says otherwise.
 fn max_staleness(text: &str) -> Result<Duration, String> {
-    match parse_duration(text).or_else(|| text.parse().ok().map(Duration::from_secs)) {
-        _ if text == "never" => Ok(Duration::MAX),
+    match length(text.trim()) {
+        _ if text.trim() == "never" => Ok(Duration::MAX),
         Some(length) if length >= *PERIODS.start() => Ok(length),
         Some(_) => Err(format!("{text:?} is too short; use 1 second or more, or never")),
         None => Err(format!("{text:?} is not a length of time; use such as 2h or 1d, or never")),
@@ -282,11 +287,12 @@ fn sts_region(arguments: &RunArgs, notes: &mut Notes) -> Option<String> {
 
 fn rules(arguments: &RunArgs, notes: &mut Notes) -> Rules {
     let intervals = intervals(&arguments.targets, notes);
-    Rules { intervals, tags_to_labels: Arc::new(tags(&arguments.targets.tags_to_labels)) }
+    Rules { intervals, tags_to_labels: Arc::new(tags(values(&arguments.targets.tags_to_labels))) }
 }
 
 fn intervals(arguments: &TargetArgs, notes: &mut Notes) -> Intervals {
-    let intervals = Intervals::new(&arguments.scrape_intervals, &arguments.default_scrape_interval_prefix);
+    let offered: Vec<_> = values(&arguments.scrape_intervals).collect();
+    let intervals = Intervals::new(&offered, &arguments.default_scrape_interval_prefix);
     let option = match intervals {
         Err(InvalidIntervals::DefaultNotOffered(_)) => "default-scrape-interval-prefix",
         _ => "scrape-intervals",
@@ -332,11 +338,11 @@ fn each<T: Ord + Clone>(
     accounts::each_once(texts, check, |text, problem| notes.value(option, text, problem))
 }
 
-fn tags(keys: &[String]) -> TagSelection {
-    match keys {
-        [] => TagSelection::None,
-        keys if keys.iter().any(|key| key == "*") => TagSelection::All,
-        keys => TagSelection::Keys(keys.iter().cloned().collect::<BTreeSet<_>>()),
+fn tags<'a>(keys: impl Iterator<Item = &'a str>) -> TagSelection {
+    match keys.map(str::to_owned).collect::<BTreeSet<_>>() {
+        none if none.is_empty() => TagSelection::None,
+        keys if keys.contains("*") => TagSelection::All,
+        keys => TagSelection::Keys(keys),
     }
 }
 
@@ -369,9 +375,24 @@ mod tests {
 
     #[test]
     fn a_bare_number_is_seconds() {
-        let check = |text: &str| duration(text).map(|length| length.as_secs());
-        assert_eq!((check("60"), check("90s"), check("2m")), (Ok(60), Ok(90), Ok(120)));
-        for text in ["0", "", "-1", "1.5", "fast", "60 s", "500ms", "2d", "18446744073709551615"] {
+        let check = |text: &str| duration(text).map(|length| length.as_secs_f64());
+        assert_eq!((check("60"), check("90s"), check("2m")), (Ok(60.0), Ok(90.0), Ok(120.0)));
+        assert_eq!((check("1.5"), check("60.0"), check(" 90 ")), (Ok(1.5), Ok(60.0), Ok(90.0)));
+        for text in [
+            "0",
+            "",
+            "-1",
+            "0.5",
+            "1.5s",
+            "1,5",
+            "NaN",
+            "inf",
+            "fast",
+            "60 s",
+            "500ms",
+            "2d",
+            "18446744073709551615",
+        ] {
             assert!(check(text).is_err(), "{text}");
         }
     }
@@ -445,6 +466,38 @@ mod tests {
             Config::new(&RunArgs { cluster: clusters, region: vec![" ".to_owned()], ..arguments() }).unwrap();
         let account = &config.accounts[0];
         assert_eq!((account.clusters.patterns().len(), account.regions.len()), (1, 0));
+    }
+
+    #[test]
+    fn white_space_around_a_value_of_a_list_does_not_count() {
+        let list = |values: &str| values.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let role = "arn:aws:iam::123456789012:role/reader";
+        let spaced = RunArgs {
+            role: list(&format!(" {role} ,")),
+            region: list(" eu-west-1 , us-east-1"),
+            cluster: list("\tprod, test-* "),
+            allowed_host: list("a.example.org, b.example.org"),
+            targets: TargetArgs {
+                scrape_intervals: list("15s, 1m,"),
+                default_scrape_interval_prefix: " 1m ".to_owned(),
+                tags_to_labels: list("team, stage ,"),
+            },
+            ..arguments()
+        };
+        let plain = RunArgs {
+            role: list(role),
+            region: list("eu-west-1,us-east-1"),
+            cluster: list("prod,test-*"),
+            allowed_host: list("a.example.org,b.example.org"),
+            targets: TargetArgs {
+                scrape_intervals: list("15s,1m"),
+                default_scrape_interval_prefix: "1m".to_owned(),
+                tags_to_labels: list("team,stage"),
+            },
+            ..arguments()
+        };
+        assert_eq!(Config::new(&spaced).unwrap(), Config::new(&plain).unwrap());
+        assert_eq!(tags([" *"].map(str::trim).into_iter()), TagSelection::All);
     }
 
     #[test]

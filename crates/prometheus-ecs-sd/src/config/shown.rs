@@ -74,6 +74,7 @@ impl Account {
 fn length(length: Duration) -> String {
     match length.as_secs() {
         _ if length == Duration::MAX => "never".to_owned(),
+        seconds if length.subsec_millis() > 0 => format!("{seconds}s{}ms", length.subsec_millis()),
         seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
         seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
         seconds => format!("{seconds}s"),
