@@ -316,6 +316,10 @@ fn accounts(arguments: &RunArgs, notes: &mut Notes) -> Vec<Account> {
     if arguments.no_own_account && values(&arguments.role).next().is_none() {
         notes.option("no-own-account", "there is no role to discover instead; add --role".to_owned());
     }
+    let external_id = arguments.external_id.as_deref().filter(|id| !id.trim().is_empty());
+    if external_id.is_some() && values(&arguments.role).next().is_none() {
+        notes.option("external-id", "this is for assuming a role, and there is none; add --role".to_owned());
+    }
     let own = (!arguments.no_own_account).then_some(None);
     let account = |role: Option<RoleArn>| Account {
         external_id: role.as_ref().and(arguments.external_id.clone()),
@@ -526,5 +530,13 @@ mod tests {
     fn leaving_out_the_own_account_needs_a_role() {
         let mistakes = Config::new(&RunArgs { no_own_account: true, ..arguments() }).unwrap_err();
         assert_eq!(mistakes.0, ["--no-own-account: there is no role to discover instead; add --role"]);
+    }
+
+    #[test]
+    fn an_external_id_needs_a_role() {
+        let external_id = Some("choose-your-own".to_owned());
+        let mistakes = Config::new(&RunArgs { external_id, ..arguments() }).unwrap_err();
+        let told = "--external-id: this is for assuming a role, and there is none; add --role";
+        assert_eq!(mistakes.0, [told]);
     }
 }

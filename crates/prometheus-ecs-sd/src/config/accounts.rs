@@ -92,7 +92,7 @@ impl Account {
 fn account(mut item: Mapping, common: &Common, problems: &mut Problems) -> Option<Account> {
     let place = item.place.clone();
     let mut text = |key, problems: &mut Problems| {
-        let value = item.take(key)?;
+        let value = item.take_set(key, problems)?;
         Some((value.place.clone(), value.text(problems)?.to_owned()))
     };
     fn checked<T>(
@@ -108,7 +108,7 @@ fn account(mut item: Mapping, common: &Common, problems: &mut Problems) -> Optio
     let role = checked(given_role, role, problems);
     let external_id = text("external_id", problems);
     let session_name = text("session_name", problems);
-    let own = item.take("own_account").map(|value| (value.place.clone(), value.flag(problems)));
+    let own = item.take_set("own_account", problems).map(|value| (value.place.clone(), value.flag(problems)));
     match (&own, has_role) {
         (Some((place, Some(true))), true) => {
             problems.add(place, "a source is either the own account or that of a role; make it two");
@@ -152,8 +152,8 @@ fn each<T: Ord + Clone>(
     check: impl Fn(&str) -> Result<T, String>,
     problems: &mut Problems,
 ) -> Vec<T> {
-    let lists = keys.into_iter().filter_map(|key| item.take(key));
-    let texts: Vec<_> = lists.flat_map(|list| list.texts(problems)).collect();
+    let lists: Vec<_> = keys.into_iter().filter_map(|key| item.take_set(key, problems)).collect();
+    let texts: Vec<_> = lists.iter().flat_map(|list| list.texts(problems)).collect();
     let texts = texts.iter().map(|(place, text)| (place, text.trim()));
     each_once(texts, check, |place, problem| problems.add(place, problem))
 }

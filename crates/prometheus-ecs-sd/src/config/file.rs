@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::Mistakes;
 use super::regular_file;
-use super::yaml::{self, Place, Problems, Value};
+use super::yaml::{self, EMPTY, Place, Problems, Value};
 
 /// What names the file cannot stand in it.
 const CONFIG_FILE: &str = "config-file";
@@ -41,10 +41,10 @@ impl FileLayer {
         let Some(mut keys) = root.and_then(|root| root.mapping(&mut layer.problems)) else {
             return Err(layer.problems.into_result().expect_err("there is something wrong with it"));
         };
-        layer.sources = keys.take("sources");
+        layer.sources = keys.take_set("sources", &mut layer.problems);
         for option in command.get_arguments().filter(|option| is_for_file(option)) {
             for key in names(option) {
-                if let Some(value) = keys.take(&key) {
+                if let Some(value) = keys.take_set(&key, &mut layer.problems) {
                     layer.take_in(option, &value);
                 }
             }
@@ -73,7 +73,7 @@ impl FileLayer {
         for (place, text) in &values {
             // The command line takes no empty path either, and could not say where in the file this one stands.
             if text.is_empty() && option.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
-                self.problems.add(place, "this is empty; leave the key out");
+                self.problems.add(place, EMPTY);
                 return;
             }
             let is_possible = possible.iter().any(|value| value.matches(text, false));

@@ -14,6 +14,9 @@ use super::Mistakes;
 /// Deeper than any configuration, and not deep enough to harm.
 const DEPTH: usize = 16;
 
+/// What is wrong with a value that says nothing.
+pub(crate) const EMPTY: &str = "this is empty; leave it out";
+
 /// More mistakes than anyone corrects before the next try.
 const TOLD: usize = 100;
 
@@ -211,13 +214,21 @@ impl Value {
         }
     }
 
-    /// A list of texts, or a single one.
+    /// A list of texts, or a single one. Who writes an empty one may mean nothing, not the default.
     pub(crate) fn texts(&self, problems: &mut Problems) -> Vec<(Place, String)> {
         let values = match &self.node {
+            Node::Sequence(values) if values.is_empty() => {
+                self.refuse::<()>("this list is empty; leave the key out for the default", problems);
+                return Vec::new();
+            }
             Node::Sequence(values) => &values[..],
             _ => std::slice::from_ref(self),
         };
-        let text = |value: &Value| Some((value.place.clone(), value.text(problems)?.to_owned()));
+        let text = |value: &Value| match &value.node {
+            Node::Null => value.refuse(EMPTY, problems),
+            Node::Scalar(text) if text.trim().is_empty() => value.refuse(EMPTY, problems),
+            _ => Some((value.place.clone(), value.text(problems)?.to_owned())),
+        };
         values.iter().filter_map(text).collect()
     }
 
@@ -259,6 +270,12 @@ impl Mapping {
     /// What is under a key, unless that is nothing.
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
         self.take_present(key).filter(|value| !matches!(value.node, Node::Null))
+    }
+
+    /// What is under a key; that it is nothing is noted.
+    pub(crate) fn take_set(&mut self, key: &str, problems: &mut Problems) -> Option<Value> {
+        let value = self.take_present(key)?;
+        if matches!(value.node, Node::Null) { value.refuse(EMPTY, problems) } else { Some(value) }
     }
 
     /// The value of a key, even if it is empty.

@@ -78,7 +78,7 @@ sources:
     error: config.yml:13: sources[0].regoins: there is no such key; is regions meant?
     error: config.yml:15: sources[1].external_id: this is for assuming a role, and there is none
     error: config.yml:16: sources[2]: whose account? write a role, or own_account: true
-    error: config.yml:16: sources[2].clusters[1]: a cluster's name is empty
+    error: config.yml:16: sources[2].clusters[1]: this is empty; leave it out
     error: config.yml:18: sources[3].session_name: "a b" is not a session name: 2 to 64 letters, digits or _+=,.@-
     error: config.yml:20: sources[4]: sources[3] has the same credentials and region; put both together
     error: config.yml:21: sources[4].own_account: a source is either the own account or that of a role; make it two
@@ -94,13 +94,59 @@ fn an_empty_path_is_told_with_its_place_and_all_else() {
     let text = "directory: ''\nstate_file: ''\nweb_config_file: ''\ninterval: ''\n";
     assert_snapshot!(configured(text).runs(&["check-config"]), @r#"
     exit 2
-    error: config.yml:1: directory: this is empty; leave the key out
-    error: config.yml:2: state_file: this is empty; leave the key out
-    error: config.yml:3: web_config_file: this is empty; leave the key out
+    error: config.yml:1: directory: this is empty; leave it out
+    error: config.yml:2: state_file: this is empty; leave it out
+    error: config.yml:3: web_config_file: this is empty; leave it out
     error: config.yml:4: interval: "" is not a length of time; use seconds such as 60, or 90s, 2m
+    "#);
+}
+
+#[test]
+fn a_list_or_key_that_says_nothing_is_no_default() {
+    let text = "\
+scrape_intervals: []
+region: ['']
+cluster:
+allowed_host: [a.example.org, ~]
+tags_to_labels: ' '
+interval:
+sources:
+  - role: arn:aws:iam::123456789012:role/reader
+    external_id:
+    regions: []
+    clusters: {}
+";
+    assert_snapshot!(configured(text).runs(&["check-config"]), @r"
+    exit 2
+    error: config.yml:1: scrape_intervals: this list is empty; leave the key out for the default
+    error: config.yml:2: region[0]: this is empty; leave it out
+    error: config.yml:3: cluster: this is empty; leave it out
+    error: config.yml:4: allowed_host[1]: this is empty; leave it out
+    error: config.yml:5: tags_to_labels: this is empty; leave it out
+    error: config.yml:6: interval: this is empty; leave it out
+    error: config.yml:9: sources[0].external_id: this is empty; leave it out
+    error: config.yml:10: sources[0].regions: this list is empty; leave the key out for the default
+    error: config.yml:11: sources[0].clusters: a mapping stands here; write one value
+    ");
+    assert_snapshot!(configured("sources:\n").runs(&["check-config"]), @r"
+    exit 2
+    error: config.yml:1: sources: this is empty; leave it out
+    ");
+}
+
+#[test]
+fn an_external_id_without_a_role_is_a_mistake_wherever_it_stands() {
+    assert_snapshot!(configured("external_id: x1\n").runs(&["check-config"]), @r"
+    exit 2
+    error: config.yml:1: external_id: this is for assuming a role, and there is none; add --role
+    ");
+    let of_environment = configured("{}").env("PROMETHEUS_ECS_SD_EXTERNAL_ID", "x1");
+    assert_snapshot!(of_environment.runs(&["check-config"]), @r"
+    exit 2
+    error: --external-id: this is for assuming a role, and there is none; add --role
 
     For more information, try '--help'.
-    "#);
+    ");
 }
 
 #[test]
