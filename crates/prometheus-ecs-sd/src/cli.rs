@@ -7,6 +7,7 @@ mod explain;
 mod generate;
 mod layers;
 mod run;
+mod variables;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -39,9 +40,6 @@ const EXIT_NOT_SCRAPED: u8 = 4;
 
 /// Nearly all time is spent waiting for AWS; a second worker keeps signals and sinks going while a big answer is read.
 const WORKERS: usize = 2;
-
-/// The prefix of the options' environment variables.
-const VARIABLES: &str = "PROMETHEUS_ECS_SD_";
 
 const ENVIRONMENT_HELP: &str = "\
 Every option also reads an environment variable: --directory reads PROMETHEUS_ECS_SD_DIRECTORY, and
@@ -120,6 +118,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(last_messages) => last_messages,
         Err(error) => return failure(&error),
     };
+    variables::warn_of_unknown(&command());
     let run = || match &layers.cli.command {
         None => run::run(layers, arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments),
@@ -208,7 +207,7 @@ fn command() -> clap::Command {
         match option.get_long() {
             Some("help" | "version") | None => option,
             Some(long) => {
-                let name = format!("{VARIABLES}{}", long.to_uppercase().replace('-', "_"));
+                let name = variables::variable(long);
                 match std::env::var_os(&name) {
                     Some(value) if is_blank(&value) => option,
                     _ => option.env(name).hide_env(true),

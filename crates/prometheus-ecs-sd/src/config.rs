@@ -7,6 +7,7 @@ pub(crate) mod generated;
 mod notes;
 pub(crate) mod regular_file;
 mod shown;
+pub(crate) mod similar;
 pub(crate) mod yaml;
 
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
-use super::{Cli, Command, VARIABLES, command, explain};
+use super::{Cli, Command, command, explain, variables};
 use crate::config::{Config, Directories, FileLayer, Mistakes};
 
 /// What was typed, with the file laid under it.
@@ -28,7 +28,7 @@ impl From<clap::Error> for Unread {
     /// Clap does not say which variable is not UTF-8.
     fn from(error: clap::Error) -> Self {
         let not_utf8 = |(name, value): (OsString, OsString)| {
-            let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLES))?;
+            let name = name.into_string().ok().filter(|name| name.starts_with(variables::PREFIX))?;
             value
                 .to_str()
                 .is_none()

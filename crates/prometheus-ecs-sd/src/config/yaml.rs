@@ -10,6 +10,7 @@ use ecs_discovery::render::count;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::Mistakes;
+use super::similar::similar;
 
 /// Deeper than any configuration, and not deep enough to harm.
 const DEPTH: usize = 16;
@@ -19,9 +20,6 @@ pub(crate) const EMPTY: &str = "this is empty; leave it out";
 
 /// More mistakes than anyone corrects before the next try.
 const TOLD: usize = 100;
-
-/// How alike a key must be to one that was meant, from 0 to 1.
-const ALIKE: f64 = 0.8;
 
 /// What is wrong with one file.
 #[derive(Clone, Debug)]
@@ -298,10 +296,8 @@ impl Mapping {
     /// What was not asked for has no meaning.
     pub(crate) fn finish(self, problems: &mut Problems) {
         for (key, value) in &self.entries {
-            let alike = self.asked_for.iter().map(|known| (strsim::jaro_winkler(known, key), known));
-            let nearest = alike.max_by(|(one, _), (other, _)| one.total_cmp(other));
-            match nearest.filter(|(alike, _)| *alike >= ALIKE) {
-                Some((_, known)) => {
+            match similar(key, self.asked_for.iter().map(|known| &**known)) {
+                Some(known) => {
                     problems.add(&value.place, format!("there is no such key; is {known} meant?"));
                 }
                 None => problems.add(&value.place, "there is no such key"),

@@ -147,3 +147,23 @@ fn a_variable_of_an_option_that_is_not_utf_8_is_named() {
     error: PROMETHEUS_ECS_SD_REGION: the value is not UTF-8; set it again, or unset it
     ");
 }
+
+#[test]
+fn a_variable_of_no_option_is_ignored_with_a_warning() {
+    let mut program = Program::new().args(&["check-config", "--directory", "/tmp"]);
+    program
+        .command
+        .env("PROMETHEUS_ECS_SD_INTERVALL", "30")
+        .env("PROMETHEUS_ECS_SD_VERSION", "0.1.0")
+        .env("PROMETHEUS_ECS_SD_PORT", "tcp://10.0.0.11:9779")
+        .env("PROMETHEUS_ECS_SD_SERVICE_HOST", "10.0.0.11")
+        .env("PROMETHEUS_ECS_SD_EMPTY", "");
+    let failed = program.failed();
+    let warnings: Vec<_> =
+        failed.lines().map(|line| line.split_once("WARN ").map_or(line, |(_, text)| text)).collect();
+    assert_snapshot!(warnings.join("\n"), @r"
+    exit 0
+    this environment variable belongs to no option and has no effect variable=PROMETHEUS_ECS_SD_INTERVALL similar=PROMETHEUS_ECS_SD_INTERVAL
+    this environment variable belongs to no option and has no effect variable=PROMETHEUS_ECS_SD_VERSION
+    ");
+}
