@@ -2,18 +2,13 @@
 
 pub mod metrics;
 pub(crate) mod panics;
+mod text;
 mod writer;
 
-use std::fmt;
 use std::io::{self, IsTerminal};
 
-use ecs_discovery::render::printable;
-use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::FormatFields;
-use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -41,7 +36,7 @@ pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     let registry = tracing_subscriber::registry().with(filter);
     match arguments.log_format {
         LogFormat::Text => {
-            let layer = layer.with_writer(queue.clone()).fmt_fields(fields());
+            let layer = layer.with_writer(queue.clone()).fmt_fields(text::Fields);
             registry.with(layer.with_ansi(has_colours(&io::stderr()))).init();
         }
         LogFormat::Json => {
@@ -50,22 +45,6 @@ pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     }
     panics::log();
     Ok(LastMessages(queue))
-}
-
-/// Values as text, which another program may have written: each stays on its line and cannot control a terminal.
-fn fields() -> impl for<'a> FormatFields<'a> {
-    let field = |writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
-        let value = format!("{value:?}");
-        let value = printable(&value);
-        match field.name() {
-            "message" => writer.write_str(&value),
-            name if writer.has_ansi_escapes() => {
-                write!(writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}")
-            }
-            name => write!(writer, "{name}={value}"),
-        }
-    };
-    format::debug_fn(field).delimited(" ")
 }
 
 /// Whether a stream shows colours: a terminal does, unless its user set `NO_COLOR` (<https://no-color.org>).

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use ecs_discovery::render::printable_json;
+use tracing::warn;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Messages that wait to be written. What comes when so many wait is dropped and counted.
@@ -57,9 +58,10 @@ fn write_all(waiting: &Receiver<Message>, mut out: impl Write, dropped: &AtomicU
                 let _ = out.write_all(&text);
                 let lost = dropped.swap(0, Ordering::Relaxed);
                 if lost > 0 {
-                    let _ = writeln!(
-                        out,
-                        "{lost} log messages were dropped: they came faster than they were taken away"
+                    // In the format of all others, and counted as they are if there is no room for it.
+                    warn!(
+                        dropped = lost,
+                        "log messages were dropped: they came faster than they were taken away"
                     );
                 }
             }
