@@ -16,6 +16,7 @@ use ecs_discovery::derive::Rules;
 use ecs_simulator::worlds::{REGION, Size, large};
 use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY, least_seconds};
 use prometheus_ecs_sd::board::Outlet;
+use prometheus_ecs_sd::cli::LogFormat;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::sinks::file_sd::Layout;
@@ -129,5 +130,7 @@ fn config(directory: &Path, share: f64) -> Config {
         sts_region: None,
         api_share: share.to_string().parse().unwrap(),
         rules: Rules::default(),
+        log_format: LogFormat::Text,
+        quiet: true,
     }
 }

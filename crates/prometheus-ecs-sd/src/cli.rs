@@ -216,9 +216,13 @@ fn command() -> clap::Command {
         }
     }
     let shared = |option: Arg| match option.get_long() {
-        Some("config-file" | "default-scrape-interval-prefix" | "scrape-intervals" | "tags-to-labels") => {
-            with_variable(option)
-        }
+        Some(
+            "config-file"
+            | "default-scrape-interval-prefix"
+            | "quiet"
+            | "scrape-intervals"
+            | "tags-to-labels",
+        ) => with_variable(option),
         Some(long) if long.starts_with("log-") => with_variable(option),
         _ => option,
     };

@@ -23,7 +23,7 @@ use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
 use crate::aws::{InvalidShare, Share};
-use crate::cli::{RunArgs, TargetArgs};
+use crate::cli::{LogFormat, RunArgs, TargetArgs};
 use crate::sinks::file_sd::{self, Layout};
 use crate::state::StateFile;
 use accounts::Common;
@@ -69,6 +69,10 @@ pub struct Config {
     pub api_share: Share,
     /// What becomes a target.
     pub rules: Rules,
+    /// The form in which changes are printed.
+    pub log_format: LogFormat,
+    /// Whether no changes are printed.
+    pub quiet: bool,
 }
 
 /// Whether directories are made ready for use.
@@ -175,6 +179,8 @@ impl Config {
             sts_region,
             api_share,
             rules,
+            log_format: arguments.log.log_format,
+            quiet: arguments.quiet,
         })
     }
 }

@@ -82,11 +82,12 @@ impl Discovery {
         let past = Past::of(is_newest && files.are_known);
         let publisher =
             Publisher::new(outlet.clone(), pending.clone(), poller.standings(), (past, terms(config)));
+        let changes = Changes::new(out, (!config.quiet).then_some(config.log_format));
         Ok(Self {
             before,
             files,
             pending,
-            changes: tokio::spawn(tell_changes(Changes::new(out), publisher.subscribe(), metrics)),
+            changes: tokio::spawn(tell_changes(changes, publisher.subscribe(), metrics)),
             poller,
             publisher,
             config: config.clone(),
@@ -207,12 +208,15 @@ fn without_restart(before: &Config, now: Config) -> Config {
         ("web_config_file", before.web_config_file != now.web_config_file),
         ("enable_lifecycle", before.enable_lifecycle != now.enable_lifecycle),
         ("once", before.once != now.once),
+        ("log_format", before.log_format != now.log_format),
+        ("quiet", before.quiet != now.quiet),
     ];
     for (setting, _) in differing.into_iter().filter(|(_, differs)| *differs) {
         warn!(setting, "a setting differs that takes effect at the next start only");
     }
-    let Config { listen, allowed_hosts, web_config_file, enable_lifecycle, once, .. } = before.clone();
-    Config { listen, allowed_hosts, web_config_file, enable_lifecycle, once, ..now }
+    let Config { listen, allowed_hosts, web_config_file, enable_lifecycle, once, log_format, quiet, .. } =
+        before.clone();
+    Config { listen, allowed_hosts, web_config_file, enable_lifecycle, once, log_format, quiet, ..now }
 }
 
 fn terms(config: &Config) -> Terms {

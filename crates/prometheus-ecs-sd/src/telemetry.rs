@@ -9,6 +9,8 @@ use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -45,6 +47,13 @@ pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     }
     panics::log();
     Ok(LastMessages(queue))
+}
+
+/// The time now, as log messages have it.
+pub(crate) fn timestamp() -> String {
+    let mut text = String::new();
+    SystemTime.format_time(&mut Writer::new(&mut text)).expect("a text takes everything");
+    text
 }
 
 /// Whether a stream shows colours: a terminal does, unless its user set `NO_COLOR` (<https://no-color.org>).

@@ -129,6 +129,10 @@ pub struct RunArgs {
     /// How to log.
     #[command(flatten)]
     pub log: LogArgs,
+
+    /// Do not print the targets that appear, change or go
+    #[arg(long, help_heading = "Logs")]
+    pub quiet: bool,
 }
 
 /// What becomes a target.
@@ -187,6 +191,10 @@ pub struct DemoArgs {
     /// How to log.
     #[command(flatten)]
     pub log: LogArgs,
+
+    /// Do not print the targets that appear, change or go
+    #[arg(long, help_heading = "Logs")]
+    pub quiet: bool,
 }
 
 /// What is made, and what it is made for.
@@ -227,7 +235,7 @@ pub struct LogArgs {
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info", help_heading = "Logs")]
     pub log_level: LogLevel,
 
-    /// The form of messages on standard error
+    /// The form of log messages on standard error, and of changes on standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", help_heading = "Logs")]
     pub log_format: LogFormat,
 }
@@ -248,7 +256,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// The form of log messages.
+/// The form of log messages and changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.

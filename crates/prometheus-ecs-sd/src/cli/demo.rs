@@ -92,6 +92,8 @@ impl Demo {
             // The simulated fleet has it all to itself.
             api_share: Share::ALL,
             rules: Rules::default(),
+            log_format: arguments.log.log_format,
+            quiet: arguments.quiet,
         };
         Ok(Self { directory, config, churn })
     }

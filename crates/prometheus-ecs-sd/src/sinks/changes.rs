@@ -1,29 +1,35 @@
-//! What changed, for people: a line for each target on standard output, and the log for what operators should know.
+//! What changed: a line for each target on standard output, and the log for what operators should know.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod json;
+
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::finding::{Finding, Reason, Verdict, brief};
+use ecs_discovery::labels::Labels;
 use ecs_discovery::render::{clipped, count, printable};
 use ecs_discovery::snapshot::{Changes as Differences, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
 use crate::board::Published;
+use crate::cli::LogFormat;
 
 /// Tells the changes from one snapshot to the next.
 #[derive(Debug)]
 pub struct Changes<W> {
     out: W,
+    /// How targets are printed, if at all.
+    format: Option<LogFormat>,
     before: Arc<Snapshot>,
 }
 
 impl<W: Write> Changes<W> {
-    /// Writes to `out` from the first snapshot on.
-    pub fn new(out: W) -> Self {
-        Self { out, before: Arc::default() }
+    /// Writes to `out` from the first snapshot on; with no format, only to the log.
+    pub fn new(out: W, format: Option<LogFormat>) -> Self {
+        Self { out, format, before: Arc::default() }
     }
 
     /// Tells what changed since the snapshot before. That nobody reads the output is no reason to stop discovery.
@@ -39,34 +45,42 @@ impl<W: Write> Changes<W> {
     }
 
     fn print(&mut self, changes: &Differences<'_>, published: &Published) -> io::Result<()> {
-        let snapshot = &published.snapshot;
         if !changes.any_target() && published.number > 1 {
             return Ok(());
         }
         let mut out = io::BufWriter::new(&mut self.out);
-        for target in &changes.appeared {
-            writeln!(out, "+ {}", Line(target))?;
+        match self.format {
+            Some(LogFormat::Text) => print_text(&mut out, changes, published)?,
+            Some(LogFormat::Json) => json::print(&mut out, changes, published)?,
+            None => {}
         }
-        for (earlier, target) in &changes.changed {
-            writeln!(out, "~ {} {}", Line(target), Difference(earlier, target))?;
-        }
-        for target in &changes.gone {
-            writeln!(out, "- {}", Line(target))?;
-        }
-        writeln!(
-            out,
-            "{} (+{} ~{} -{}) in {}, {} not scraped, {} not heard; {:.1} s",
-            count(snapshot.target_count(), "target"),
-            changes.appeared.len(),
-            changes.changed.len(),
-            changes.gone.len(),
-            count(snapshot.scopes.len(), "cluster"),
-            count(snapshot.not_scraped(), "container"),
-            count(snapshot.held(), "cluster"),
-            published.took.as_secs_f64(),
-        )?;
         out.flush()
     }
+}
+
+fn print_text(out: &mut impl Write, changes: &Differences<'_>, published: &Published) -> io::Result<()> {
+    for target in &changes.appeared {
+        writeln!(out, "+ {}", Line(target))?;
+    }
+    for (earlier, target) in &changes.changed {
+        writeln!(out, "~ {} {}", Line(target), Difference(earlier, target))?;
+    }
+    for target in &changes.gone {
+        writeln!(out, "- {}", Line(target))?;
+    }
+    let snapshot = &published.snapshot;
+    writeln!(
+        out,
+        "{} (+{} ~{} -{}) in {}, {} not scraped, {} not heard; {:.1} s",
+        count(snapshot.target_count(), "target"),
+        changes.appeared.len(),
+        changes.changed.len(),
+        changes.gone.len(),
+        count(snapshot.scopes.len(), "cluster"),
+        count(snapshot.not_scraped(), "container"),
+        count(snapshot.held(), "cluster"),
+        published.took.as_secs_f64(),
+    )
 }
 
 /// A target in one line.
@@ -90,24 +104,31 @@ const SHOWN_LABELS: usize = 3;
 impl std::fmt::Display for Difference<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (before, now) = (self.0.labels(), self.1.labels());
-        let (before, now): (BTreeMap<_, _>, BTreeMap<_, _>) = (before.iter().collect(), now.iter().collect());
-        let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
-        fn value(labels: &BTreeMap<&str, &str>, name: &str) -> String {
-            labels.get(name).map_or("-".to_owned(), |value| clipped(value))
-        }
-        let differing: Vec<_> =
-            names.into_iter().filter(|name| before.get(**name) != now.get(**name)).collect();
+        let value = |value: Option<&str>| value.map_or("-".to_owned(), clipped);
+        let differing = differing(&before, &now);
         if self.0.interval != self.1.interval {
             write!(f, "({} → {}) ", self.0.interval, self.1.interval)?;
         }
-        for name in differing.iter().take(SHOWN_LABELS) {
-            write!(f, "{name}: {} → {} ", value(&before, name), value(&now, name))?;
+        for (name, [before, now]) in differing.iter().take(SHOWN_LABELS) {
+            write!(f, "{name}: {} → {} ", value(*before), value(*now))?;
         }
         if differing.len() > SHOWN_LABELS {
             write!(f, "and {} more", differing.len() - SHOWN_LABELS)?;
         }
         Ok(())
     }
+}
+
+/// The labels that are not the same in both, with the value in each.
+fn differing<'a>(before: &'a Labels<'_>, now: &'a Labels<'_>) -> BTreeMap<&'a str, [Option<&'a str>; 2]> {
+    let mut values = BTreeMap::<_, [Option<_>; 2]>::new();
+    for (version, labels) in [before, now].into_iter().enumerate() {
+        for (name, value) in labels.iter() {
+            values.entry(name).or_default()[version] = Some(value);
+        }
+    }
+    values.retain(|_, [before, now]| before != now);
+    values
 }
 
 fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)]) {

@@ -365,12 +365,48 @@ fn every_target_appears_changes_or_goes_in_a_line() {
 }
 
 #[test]
-fn logs_can_be_json() {
+fn logs_and_changes_can_be_json() {
     let mut program = Program::on(&Aws::new(fleet(&[("prod", 1)]))).args(&["--once", "--log-format", "json"]);
     let output = program.command.output().unwrap();
-    let line: serde_json::Value =
-        serde_json::from_slice(output.stderr.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
-    assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"discovery begins".into()));
+    let logged = objects(&output.stderr);
+    assert_eq!((&logged[0]["level"], &logged[0]["message"]), (&"INFO".into(), &"discovery begins".into()));
+    let mut printed = objects(&output.stdout);
+    assert!(printed[1].as_object_mut().unwrap().remove("seconds").unwrap().is_f64());
+    let printed = printed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert_snapshot!(printed, @r#"
+    {"cluster":"prod","container":"app","event":"appeared","job":"web","scrape_interval":"1m","task":"arn:aws:ecs:eu-central-1:111111111111:task/prod/656a2dd6fc794c1546ca31247755d136","url":"http://10.0.0.4:8080/metrics"}
+    {"appeared":1,"changed":0,"clusters":1,"containers_not_scraped":0,"event":"totals","gone":0,"stale_clusters":0,"targets":1}
+    "#);
+}
+
+/// The objects, without what is different each time.
+fn objects(lines: &[u8]) -> Vec<serde_json::Value> {
+    let lines = std::str::from_utf8(lines).unwrap().lines();
+    let objects =
+        lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    objects
+        .map(|mut object: serde_json::Value| {
+            let time = object.as_object_mut().unwrap().remove("timestamp").unwrap();
+            assert!(time.as_str().is_some_and(|time| time.ends_with('Z')), "{time}");
+            object
+        })
+        .collect()
+}
+
+#[test]
+fn quiet_prints_no_changes() {
+    let quiet = |program: Program| {
+        let output = { program }.command.arg("--once").output().unwrap();
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b""[..]));
+        assert!(String::from_utf8(output.stderr).unwrap().contains("discovery begins"));
+    };
+    let aws = Aws::new(fleet(&[("prod", 1)]));
+    quiet(Program::on(&aws).args(&["--quiet"]));
+    quiet(Program::on(&aws).env("PROMETHEUS_ECS_SD_QUIET", "true"));
+    let program = Program::on(&aws);
+    let file = program.path().join("config.yml");
+    std::fs::write(&file, "quiet: true\n").unwrap();
+    quiet(program.args(&["--config-file", file.to_str().unwrap()]));
 }
 
 #[test]

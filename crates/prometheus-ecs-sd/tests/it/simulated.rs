@@ -27,6 +27,7 @@ use ecs_simulator::{
 };
 use prometheus_ecs_sd::aws::{Aws, Share};
 use prometheus_ecs_sd::board::{Outlet, Published, SourceStanding};
+use prometheus_ecs_sd::cli::LogFormat;
 use prometheus_ecs_sd::clock::Clock as ProgramClock;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
@@ -67,6 +68,8 @@ impl Stage {
             sts_region: None,
             api_share: Share::default(),
             rules: Rules { tags_to_labels: Arc::new(TagSelection::All), ..Rules::default() },
+            log_format: LogFormat::Text,
+            quiet: false,
         };
         Self { simulator: ecs_simulator::Aws::new(world), config, output: Output::default(), directory }
     }

@@ -103,7 +103,9 @@ fn every_option_is_listed_with_its_variable_and_default() {
         assert_eq!(listed, all);
     };
     check(run, &help(&["--help"]), |_| true);
-    check(section(&text, "## The demo"), &help(&["demo", "--help"]), |option| option.starts_with("--log-"));
+    check(section(&text, "## The demo"), &help(&["demo", "--help"]), |option| {
+        option.starts_with("--log-") || option == "--quiet"
+    });
     check(section(&text, "## Explain"), &help(&["explain", "--help"]), |option| {
         let shared = [
             "--config-file",

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use ecs_simulator::Placement;
 use insta::assert_snapshot;
+use prometheus_ecs_sd::cli::LogFormat;
 use prometheus_ecs_sd::discovery::Outcome;
 use prometheus_ecs_sd::sinks::file_sd::Layout;
 
@@ -52,6 +53,28 @@ async fn what_changes_is_told() {
     - http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136
     1 target (+1 ~0 -1) in 1 cluster, 0 containers not scraped, 0 clusters not heard; 0.0 s
     ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_is_told_as_json() {
+    let mut stage = Stage::new(fleet(&[("prod", 1)]));
+    stage.config.log_format = LogFormat::Json;
+    let mut running = stage.run().await;
+    running.next().await;
+    stage.printed();
+    stage.change(|region| {
+        let task = region.clusters.get_mut("prod").unwrap().tasks.values_mut().next().unwrap();
+        task.tags.insert("stage".to_owned(), "a \u{1b}[2J".to_owned());
+    });
+    for _ in 0..12 {
+        running.next().await;
+    }
+    let printed = stage.printed();
+    let line = printed.lines().next().unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["event"], "changed");
+    assert_snapshot!(line["labels"], @r#"{"__meta_ecs_tag_stage":{"after":"a \u001b[2J","before":null},"__meta_ecs_tag_task_stage":{"after":"a \u001b[2J","before":null}}"#);
+    assert!(!printed.contains('\u{1b}'), "{printed}");
 }
 
 #[tokio::test(start_paused = true)]
