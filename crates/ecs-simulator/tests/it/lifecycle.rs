@@ -57,6 +57,8 @@ fn a_stopped_task_leaves_the_listing_stays_describable_and_expires() {
     let (aws, arns) = crate::fargate(1);
     aws.change(|world| world.own(REGION).begin_stop(&arns[0]));
     assert_eq!([listed(&aws, "RUNNING"), listed(&aws, "STOPPED")], [0, 1]);
+    // AWS lists tasks that are to run, if nothing is said.
+    assert_eq!(ecs(&aws, "ListTasks", json!({"cluster": "c"})).1["taskArns"], json!([]));
     assert_eq!(described(&aws, &arns[0])["containers"][0]["lastStatus"], "RUNNING");
     aws.change(|world| world.own(REGION).stop(&arns[0]));
     let task = described(&aws, &arns[0]);

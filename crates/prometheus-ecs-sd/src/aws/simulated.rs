@@ -135,6 +135,27 @@ async fn a_task_with_an_interface_of_its_own_is_described() {
 }
 
 #[tokio::test]
+async fn every_list_of_tasks_asks_for_those_that_are_to_run() {
+    let simulated = SimulatedAws::new(world());
+    let source = own(&simulated).await;
+    simulated.on_call(|call| {
+        let body = if call.input["nextToken"].is_null() {
+            r#"{"taskArns":[],"nextToken":"more"}"#
+        } else {
+            r#"{"taskArns":[]}"#
+        };
+        Some(Response::json(200, body))
+    });
+    for page in [None, Some("more".to_owned())] {
+        source.ask(&Question::Tasks { cluster: prod(), page: page.clone() }).await.expect("a page");
+        source.tasks_of_service(&prod(), "web", page).await.expect("a page");
+    }
+    let calls = simulated.take_calls();
+    assert_eq!(calls.len(), 4);
+    assert!(calls.iter().all(|call| call.input["desiredStatus"] == "RUNNING"), "{calls:?}");
+}
+
+#[tokio::test]
 async fn tasks_on_hosts_lead_to_their_ports_and_addresses() {
     let simulated = SimulatedAws::new(world());
     let source = own(&simulated).await;

@@ -12,7 +12,7 @@ use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecs::operation::describe_clusters::DescribeClustersOutput;
 use aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionOutput;
-use aws_sdk_ecs::types::{ClusterField, TaskDefinitionField, TaskField};
+use aws_sdk_ecs::types::{ClusterField, DesiredStatus, TaskDefinitionField, TaskField};
 use aws_smithy_runtime::client::identity::IdentityCache;
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -174,6 +174,8 @@ impl Source {
         page: Option<String>,
     ) -> Result<Option<Answer>, Failure> {
         let call = self.clients.ecs.list_tasks().cluster(cluster.as_str()).max_results(PAGE);
+        // It is AWS's default, but not that of everything that imitates AWS.
+        let call = call.desired_status(DesiredStatus::Running);
         let call = call.set_service_name(service.map(str::to_owned)).set_next_token(page);
         let output = call.send().await.map_err(|error| self.failure("ListTasks", &error))?;
         Ok(convert::tasks(output))
