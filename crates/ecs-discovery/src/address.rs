@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::conventions::environment::PortRequest;
 use crate::finding::{Problem, Reason, brief};
+use crate::inventory::question::FailureKind;
 use crate::inventory::{Placement, TaskView};
 use crate::model::{
     Container, ContainerDefinition, Host, NetworkBinding, NetworkMode, PortRange, Protocol, TaskDefinition,
@@ -137,12 +138,14 @@ impl<'a> Reachable<'a> {
             }
             Placement::ContainerInstance { arn, instance, problem } => {
                 let thing = instance.map_or_else(|| arn.to_string(), ToString::to_string);
-                let problem =
-                    problem.map_or_else(|| "AWS knows no such instance".to_owned(), ToString::to_string);
-                return Err(Problem::new(
-                    Reason::HostUnknown,
-                    format!("its host {} is unknown: {problem}", brief(&thing)),
-                ));
+                let (reason, why) = match problem {
+                    Some(failure) if failure.kind == FailureKind::NotFound => {
+                        (Reason::HostGone, failure.to_string())
+                    }
+                    Some(failure) => (Reason::HostUnknown, failure.to_string()),
+                    None => (Reason::HostUnknown, "AWS has not named its instance yet".to_owned()),
+                };
+                return Err(Problem::new(reason, format!("its host {} is unknown: {why}", brief(&thing))));
             }
         };
         host.private_ipv4.map(IpAddr::from).ok_or_else(|| {

@@ -23,8 +23,10 @@ pub enum Reason {
     NoAddress,
     /// Its network mode gives it no network.
     NetworkModeNone,
-    /// The instance behind its container instance could not be found.
+    /// The instance behind its container instance could not be read.
     HostUnknown,
+    /// AWS knows no such instance, or no such container instance.
+    HostGone,
     /// Its task definition could not be read.
     DefinitionUnavailable,
     /// It belongs to an ECS managed daemon, which cannot be reached by address.
@@ -41,13 +43,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OptedOut,
         Self::TaskNotRunning,
         Self::ContainerNotRunning,
         Self::NoAddress,
         Self::NetworkModeNone,
         Self::HostUnknown,
+        Self::HostGone,
         Self::DefinitionUnavailable,
         Self::ManagedDaemon,
         Self::PortNotPublished,
@@ -65,6 +68,7 @@ impl Reason {
             Self::NoAddress => "no address",
             Self::NetworkModeNone => "network mode none",
             Self::HostUnknown => "host unknown",
+            Self::HostGone => "host gone",
             Self::DefinitionUnavailable => "definition unavailable",
             Self::ManagedDaemon => "managed daemon",
             Self::PortNotPublished => "port not published",
@@ -88,6 +92,9 @@ impl Reason {
             Self::HostUnknown => {
                 "allow ecs:DescribeContainerInstances, ec2:DescribeInstances and, for ECS Anywhere, \
                  ssm:DescribeInstanceInformation"
+            }
+            Self::HostGone => {
+                "wait: ECS ends the tasks of a terminated instance; if they stay, deregister its container instance"
             }
             Self::DefinitionUnavailable => "allow ecs:DescribeTaskDefinition, if AWS denied it",
             Self::ManagedDaemon => "nothing: it cannot be scraped from outside",

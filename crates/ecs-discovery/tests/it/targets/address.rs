@@ -216,16 +216,16 @@ fn an_invalid_port_skips_its_container_and_not_the_neighbour() {
 }
 
 #[test]
-fn a_host_that_nobody_knows_is_the_reason() {
+fn a_host_that_is_gone_or_not_known_is_the_reason() {
     for mode in ["bridge", "host", "default"] {
         let app = || app().maps("8080").binds("0.0.0.0 32768 -> 8080");
-        assert_eq!(published(ec2(mode).without_host().with(app())), "app: host unknown");
-        assert_eq!(published(external(mode).without_host().with(app())), "app: host unknown");
+        assert_eq!(published(ec2(mode).without_host().with(app())), "app: host gone");
+        assert_eq!(published(external(mode).without_host().with(app())), "app: host gone");
         let unplaced = ec2(mode).task(|task| task.container_instance = None);
         assert_eq!(published(unplaced.with(app())), "app: host unknown");
         let mut unregistered = ec2(mode);
         unregistered.instance = None;
-        assert_eq!(published(unregistered.with(app())), "app: host unknown");
+        assert_eq!(published(unregistered.with(app())), "app: host gone");
         let unaddressed = ec2(mode).host(|host| host.private_ipv4 = None);
         assert_eq!(published(unaddressed.with(app())), "app: no address");
     }

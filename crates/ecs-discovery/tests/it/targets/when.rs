@@ -147,7 +147,7 @@ fn one_bad_task_harms_no_other() {
     source.refresh(&world);
     assert_snapshot!(scope(source.scope("prod")), @"
     app 10.0.0.1:80/metrics 1m
-    app: host unknown
+    app: host gone
     ?: definition unavailable
     app: invalid port
     ");
@@ -163,6 +163,7 @@ fn every_reason_has_a_container_that_shows_it() {
         fargate().with(app().status("STOPPED")),
         ec2("awsvpc").with(app()),
         ec2("none").with(app()),
+        ec2("bridge").with(app()).task(|task| task.container_instance = None),
         ec2("bridge").with(app()).without_host(),
         fargate().with(app()).without_definition(),
         ec2("host").of_definition(daemon),
@@ -187,6 +188,7 @@ fn every_reason_has_a_container_that_shows_it() {
         "no address",
         "network mode none",
         "host unknown",
+        "host gone",
         "definition unavailable",
         "managed daemon",
         "port not published",

@@ -192,7 +192,7 @@ fn every_log_message_is_one_of_the_programs() {
 }
 
 /// Why a container is not scraped, as far as the operator's page names it.
-const REASONS: [&str; 2] = ["definition unavailable", "host unknown"];
+const REASONS: [&str; 3] = ["definition unavailable", "host unknown", "host gone"];
 
 #[test]
 fn every_warning_is_explained() {
