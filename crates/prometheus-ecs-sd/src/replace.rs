@@ -41,7 +41,7 @@ impl Workplace<'_> {
         out.flush()?;
         drop(out);
         new.as_file().sync_all()?;
-        let file = new.persist(path).map_err(|error| error.error)?;
+        let file = new.persist(path).map_err(|error| not_replaced(error.error))?;
         // Makes the renaming itself survive a power cut. Not every file system can do that, nor can it be done in a
         // directory that only lets files be made; the file is in its place all the same.
         let _ = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
@@ -87,6 +87,16 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The system refuses to replace a mount point, and calls it busy: a single file was mounted into a container.
+fn not_replaced(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::ResourceBusy {
+        return error;
+    }
+    let message =
+        format!("the file is a mount point, and cannot be replaced: {error}; mount its directory instead");
+    io::Error::new(error.kind(), message)
 }
 
 /// The directory that a file is in.
@@ -137,5 +147,20 @@ impl Trouble {
             Err(error) if before => debug!(%file, %error, "file could still not be written"),
             Err(error) => error!(%file, %error, "file could not be written and is tried again"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_a_mount_point_is_told_with_what_to_mount() {
+        const BUSY: i32 = 16;
+        const READ_ONLY: i32 = 30;
+        let told = |code| not_replaced(io::Error::from_raw_os_error(code)).to_string();
+        let busy = told(BUSY);
+        assert!(busy.contains("mount point") && busy.ends_with("mount its directory instead"), "{busy}");
+        assert!(!told(READ_ONLY).contains("mount"));
     }
 }
