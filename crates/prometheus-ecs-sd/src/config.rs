@@ -323,13 +323,16 @@ fn accounts(arguments: &RunArgs, notes: &mut Notes) -> Vec<Account> {
     if arguments.no_own_account && values(&arguments.role).next().is_none() {
         notes.option("no-own-account", "there is no role to discover instead; add --role".to_owned());
     }
-    let external_id = arguments.external_id.as_deref().filter(|id| !id.trim().is_empty());
+    // As an empty variable counts as unset, so does an empty option; but nobody writes an empty key.
+    let is_given = |id: &&str| !id.trim().is_empty() || notes.is_of_file("external-id");
+    let external_id = arguments.external_id.as_deref().filter(is_given);
     if external_id.is_some() && values(&arguments.role).next().is_none() {
         notes.option("external-id", "this is for assuming a role, and there is none; add --role".to_owned());
     }
+    let external_id = notes.checked("external-id", external_id.map(accounts::external_id).transpose());
     let own = (!arguments.no_own_account).then_some(None);
     let account = |role: Option<RoleArn>| Account {
-        external_id: role.as_ref().and(arguments.external_id.clone()),
+        external_id: role.as_ref().and(external_id.clone()),
         role,
         session_name: None,
         regions: common.regions.clone(),
@@ -531,6 +534,24 @@ mod tests {
         let other = directory.path().join("made/state");
         assert_eq!(config(other.to_str()), Some(other.clone()));
         assert!(other.parent().is_some_and(Path::is_dir));
+    }
+
+    #[test]
+    fn an_external_id_is_checked_and_an_empty_one_counts_as_none() {
+        let check = |id: &str| {
+            let role = vec!["arn:aws:iam::123456789012:role/reader".to_owned()];
+            let config = Config::new(&RunArgs { role, external_id: Some(id.to_owned()), ..arguments() });
+            config.map(|mut config| config.accounts.swap_remove(1).external_id).map_err(|mistakes| mistakes.0)
+        };
+        for empty in ["", " ", "\n"] {
+            assert_eq!(check(empty), Ok(None));
+        }
+        assert_eq!(check(" tenant:7/a-b@c.d\n"), Ok(Some("tenant:7/a-b@c.d".to_owned())));
+        let long = "x".repeat(1225);
+        for wrong in ["x", "hunter2 hunter2", "hünter2", &long] {
+            let told = "--external-id: it is not an external id: 2 to 1,224 letters, digits or _+=,.@:/-";
+            assert_eq!(check(wrong), Err(vec![told.to_owned()]));
+        }
     }
 
     #[test]

@@ -46,6 +46,17 @@ pub(crate) fn region(text: &str) -> Result<String, String> {
     }
 }
 
+/// It is not quoted: some treat it as a secret.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+pub(super) fn external_id(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    match (2..=1224).contains(&text.len()) && text.chars().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("it is not an external id: 2 to 1,224 letters, digits or _+=,.@:/-".to_owned()),
+    }
+}
+
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 fn session_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
@@ -130,7 +141,7 @@ fn account(mut item: Mapping, common: &Common, problems: &mut Problems) -> Optio
     }
     Some(Account {
         role,
-        external_id: external_id.map(|(_, text)| text),
+        external_id: checked(external_id.filter(|_| has_role), self::external_id, problems),
         session_name: checked(session_name, self::session_name, problems),
         regions: if regions.is_empty() || common.regions_are_given {
             common.regions.clone()

@@ -150,6 +150,24 @@ fn an_external_id_without_a_role_is_a_mistake_wherever_it_stands() {
 }
 
 #[test]
+fn an_empty_external_id_is_told_with_its_place() {
+    let text = "role: arn:aws:iam::123456789012:role/reader\nexternal_id: ''\n";
+    assert_snapshot!(configured(text).runs(&["check-config"]), @r"
+    exit 2
+    error: config.yml:2: external_id: it is not an external id: 2 to 1,224 letters, digits or _+=,.@:/-
+
+    For more information, try '--help'.
+    ");
+    let text = "sources:\n  - role: arn:aws:iam::123456789012:role/reader\n    external_id: ' '\n";
+    assert_snapshot!(configured(text).runs(&["check-config"]), @r"
+    exit 2
+    error: config.yml:3: sources[0].external_id: it is not an external id: 2 to 1,224 letters, digits or _+=,.@:/-
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
 fn what_is_no_mapping_of_keys_and_what_is_not_there_cannot_be_read() {
     for (text, told) in [
         ("- a\n", "config.yml:1: a mapping belongs here, such as key: value"),
