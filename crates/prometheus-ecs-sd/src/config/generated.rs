@@ -87,10 +87,10 @@ pub(crate) fn iam_policy(config: &Config) -> String {
     policy(&statements)
 }
 
-/// What each of the roles must be allowed.
-pub(crate) fn iam_role_policy(config: &Config) -> String {
+/// What each of the roles must be allowed; nothing without roles.
+pub(crate) fn iam_role_policy(config: &Config) -> Option<String> {
     let of_roles: Vec<_> = config.accounts.iter().filter(|account| account.role.is_some()).collect();
-    policy(&if of_roles.is_empty() { Vec::new() } else { reading(&of_roles) })
+    (!of_roles.is_empty()).then(|| policy(&reading(&of_roles)))
 }
 
 fn reading(accounts: &[&Account]) -> Vec<Statement> {

@@ -357,6 +357,12 @@ fn the_policies_are_those_of_the_examples() {
     let only_roles = format!("no_own_account: true\nrole: [{}]\n", roles.join(", "));
     assert_eq!(of("iam-policy", &only_roles), as_json(&example("iam-assume-role.json")));
     assert_eq!(of("iam-role-policy", &only_roles), as_json(&example("iam-policy.json")));
+    assert_snapshot!(configured("{}").runs(&["generate", "iam-role-policy"]), @r"
+    exit 2
+    error: there is no role; add --role, or a source with one
+
+    For more information, try '--help'.
+    ");
     let named = of("iam-policy", "cluster: [one, arn:aws:ecs:eu-west-1:123456789012:cluster/two]\n");
     assert!(!named.to_string().contains("ListClusters"), "{named}");
 }
