@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::{self, Mistakes};
 use crate::telemetry::metrics::Metrics;
 use budget::Budget;
-use chain::Chain;
+use chain::{Chain, MissingProfile};
 use credentials::{KeptCredentials, Reloads};
 use environment::is_url;
 use sts::StsRegions;
@@ -91,8 +91,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(4 * 60);
 /// The SDK's standard number. More only adds load to an AWS that is in trouble: the next refresh is the better retry.
 const ATTEMPTS: u32 = 3;
 
-/// The services that the program calls, by their ids in configuration files.
-const SERVICES: [&str; 4] = ["ECS", "EC2", "SSM", "STS"];
+/// The services that the program calls, for credentials too, by their ids in configuration files.
+const SERVICES: [&str; 6] = ["ECS", "EC2", "SSM", "STS", "SSO", "SSO OIDC"];
 
 /// One account in one region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +119,8 @@ pub struct Aws {
     sts: Vec<StsRegions>,
     budget: Arc<Budget>,
     metrics: Metrics,
+    /// The profile that was chosen and is in no file.
+    missing_profile: Option<Arc<MissingProfile>>,
 }
 
 impl Aws {
@@ -138,12 +140,13 @@ impl Aws {
         let http = http::bounded(http);
         let config = loader(http.clone(), environment.for_aws()).load().await;
         check(&config)?;
+        let missing_profile = MissingProfile::of(&environment.for_aws()).await.map(Arc::new);
         let chain = Chain::new(http, environment.for_aws(), config.region().cloned());
         let mut builder = config.to_builder().credentials_provider(SharedCredentialsProvider::new(chain));
         if config.app_name().is_none() {
             builder.set_app_name(Some(AppName::new(APPLICATION).expect("the name is valid")));
         }
-        Ok(Self { trusting, ..Self::sharing(builder.build()) })
+        Ok(Self { trusting, missing_profile, ..Self::sharing(builder.build()) })
     }
 
     /// Reads nothing of the machine's: `http` answers for all of AWS, to the owner of this access key.
@@ -172,8 +175,9 @@ impl Aws {
         builder.set_credentials_provider(base.clone().map(SharedCredentialsProvider::new));
         let budget = Arc::new(Budget::new(Share::default()));
         let metrics = Metrics::new(Clock::new());
-        let aws =
-            Self { config: builder.build(), base, reloads, trusting: None, sts: Vec::new(), budget, metrics };
+        let config = builder.build();
+        let (trusting, sts, missing_profile) = (None, Vec::new(), None);
+        let aws = Self { config, base, reloads, trusting, sts, budget, metrics, missing_profile };
         aws.with_sts(None, [])
     }
 
@@ -220,6 +224,14 @@ impl Aws {
     /// The region that the environment names.
     pub fn default_region(&self) -> Option<&str> {
         self.config.region().map(AsRef::as_ref).filter(|region: &&str| !region.is_empty())
+    }
+
+    /// How to name a region, if there is none.
+    pub fn no_region(&self) -> String {
+        let usual = "set AWS_REGION or the profile's region";
+        self.missing_profile
+            .as_ref()
+            .map_or_else(|| usual.to_owned(), |missing| format!("set AWS_REGION; {missing}"))
     }
 
     /// Prepares to ask one account in one region; nothing is sent yet.

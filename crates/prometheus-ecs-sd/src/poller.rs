@@ -126,7 +126,7 @@ impl Polled {
 /// Where an account is looked at.
 fn regions(account: &Account, aws: &Aws) -> Result<Vec<String>, NoSources> {
     match &account.regions[..] {
-        [] => Ok(vec![aws.default_region().ok_or(NoSources::NoRegion)?.to_owned()]),
+        [] => Ok(vec![aws.default_region().ok_or_else(|| NoSources::NoRegion(aws.no_region()))?.to_owned()]),
         regions => Ok(regions.to_vec()),
     }
 }
@@ -174,9 +174,9 @@ pub struct Heard {
 /// Why there are no sources.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSources {
-    /// No region is named anywhere.
-    #[error("--region: no region is named; add --region, or set AWS_REGION or the profile's region")]
-    NoRegion,
+    /// No region is named anywhere; how to name one in the AWS configuration.
+    #[error("--region: no region is named; add --region, or {0}")]
+    NoRegion(String),
     /// One names a region, the other leaves it to the AWS configuration.
     #[error("two sources have the same credentials in region {0}, which is the usual one; put both together")]
     Twice(String),

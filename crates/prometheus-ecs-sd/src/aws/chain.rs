@@ -10,6 +10,8 @@ use std::io;
 use std::path::PathBuf;
 
 use aws_config::Region;
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -44,6 +46,35 @@ struct Unreadable {
     otherwise: Option<CredentialsError>,
 }
 
+/// The SDK would continue with the next provider, and so with another identity than the one that was chosen.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "AWS_PROFILE={name} is in neither {config} (as [profile {name}]) nor {credentials} (as [{name}]); \
+     add the profile there, or correct AWS_PROFILE"
+)]
+pub(super) struct MissingProfile {
+    name: String,
+    config: String,
+    credentials: String,
+}
+
+impl MissingProfile {
+    /// The profile that the environment names, if it is in no file.
+    pub(super) async fn of(environment: &Env) -> Option<Self> {
+        let name = environment.get("AWS_PROFILE").ok()?;
+        let profiles = aws_config::profile::load(&Fs::real(), environment, &Default::default(), None).await;
+        // Many set the usual one without having any.
+        if name == "default" || profiles.ok()?.get_profile(&name).is_some() {
+            return None;
+        }
+        let path = |(name, usual): (&'static str, _)| {
+            file(name, usual, environment).map_or(name.to_owned(), |(_, path, _)| path.display().to_string())
+        };
+        let [credentials, config, ..] = FILES;
+        Some(Self { name, config: path(config), credentials: path(credentials) })
+    }
+}
+
 impl Chain {
     pub(super) fn new(http: SharedHttpClient, environment: Env, region: Option<Region>) -> Self {
         Self { http, environment, region }
@@ -53,11 +84,23 @@ impl Chain {
         let loader = loader(self.http.clone(), self.environment.clone());
         let config = loader.region(self.region.clone()).load().await;
         let none = || CredentialsError::not_loaded("there is no chain of providers");
-        match config.credentials_provider().ok_or_else(none)?.provide_credentials().await {
-            Ok(credentials) => Ok(credentials),
-            Err(error) => Err(with_file(error, &self.environment).await),
+        let loaded = config.credentials_provider().ok_or_else(none)?.provide_credentials().await;
+        // The environment's own go before any profile.
+        if loaded.as_ref().is_ok_and(are_of_environment) {
+            return loaded;
         }
+        let error = match (MissingProfile::of(&self.environment).await, loaded) {
+            (None, Ok(credentials)) => return Ok(credentials),
+            (None, Err(error)) => error,
+            (Some(missing), _) => CredentialsError::not_loaded(missing),
+        };
+        Err(with_file(error, &self.environment).await)
     }
+}
+
+fn are_of_environment(credentials: &Credentials) -> bool {
+    let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
+    features.and_then(|features| features.last()) == Some(&AwsCredentialFeature::CredentialsEnvVars)
 }
 
 /// The error, with the name of the unreadable file if there is one.

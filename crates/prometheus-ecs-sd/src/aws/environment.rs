@@ -235,6 +235,7 @@ mod tests {
             ("AWS_REGION", "eu west 1"),
             ("AWS_DEFAULT_REGION", "…"),
             ("AWS_ENDPOINT_URL", "nonsense"),
+            ("AWS_ENDPOINT_URL_EC2", "localhost:4566"),
             ("AWS_ENDPOINT_URL_ECS", "http://"),
             ("AWS_ENDPOINT_URL_S3", "nobody reads this"),
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ftp://host"),
@@ -256,6 +257,7 @@ mod tests {
         AWS_DEFAULT_REGION: "…" is not a region; it looks like eu-west-1
         AWS_EC2_METADATA_SERVICE_ENDPOINT: the value is not a URL such as https://HOST; correct it, or unset it
         AWS_ENDPOINT_URL: the value is not a URL such as https://HOST; correct it, or unset it
+        AWS_ENDPOINT_URL_EC2: the value is not a URL such as https://HOST; correct it, or unset it
         AWS_ENDPOINT_URL_ECS: the value is not a URL such as https://HOST; correct it, or unset it
         AWS_REGION: "eu west 1" is not a region; it looks like eu-west-1
         AWS_SDK_UA_APP_ID: the value is not a name of letters, digits and !#$%&'*+-.^_`|~; choose another, or unset it

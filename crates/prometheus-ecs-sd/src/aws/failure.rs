@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::iter::successors;
 
+use aws_config::meta::ProviderChainError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_runtime::retries::classifiers::THROTTLING_ERRORS;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
@@ -18,6 +19,7 @@ use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::question::{Failure, FailureKind};
 
 use super::body;
+use super::chain::MissingProfile;
 
 /// What a log line bears: AWS's sentences and a chain of causes fit in, a proxy's page does not.
 const MESSAGE_LIMIT: usize = 400;
@@ -25,6 +27,15 @@ const MESSAGE_LIMIT: usize = 400;
 /// EC2 appends to a denial what `sts:DecodeAuthorizationMessage` explains: up to kilobytes, and others each
 /// time, so that one lasting trouble would look like a new one at every refresh.
 const ENCODED: &str = "Encoded authorization failure message:";
+
+/// What the SDK puts before the standard error of `credential_process`.
+const STANDARD_ERROR: &str = ". Stderr:";
+
+/// Where the SDK quotes a whole request, with the token in its headers.
+const QUOTED_REQUEST: &str = " to request `Request";
+
+/// What stands in place of the standard error: such a program may well write the secrets that it is about.
+const NOT_SHOWN: &str = "; run it by hand to see what it says, which may be secret and is not shown here";
 
 /// What the SDK and its connector call an error that is better told by its cause.
 const EMPTY_WORDS: [&str; 9] = [
@@ -50,6 +61,18 @@ const BAD_CREDENTIALS: [&str; 8] = [
     "RequestExpired",
     "UnrecognizedClientException",
 ];
+
+/// The SDK's names of two providers, and how their errors begin if a profile names another that is in no file, and if the
+/// instance metadata service does not answer. (A missing role is another error.)
+const PROFILE: &str = "Profile";
+const UNDEFINED: &str = "was not defined";
+const INSTANCE: &str = "Ec2InstanceMetadata";
+const NO_METADATA: &str = "could not communicate with IMDS";
+
+/// With a limit of one hop, answers do not reach a container.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-IMDS-new-instances.html>
+const HOP_LIMIT: &str = "the instance metadata service does not answer; for a container on EC2, set the instance's \
+     hop limit (HttpPutResponseHopLimit) to 2";
 
 const HOW_TO_GET_CREDENTIALS: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
      or run with a task role or an instance role";
@@ -144,16 +167,29 @@ fn without_credentials(operation: &str, role: Option<&RoleArn>, error: &Credenti
         }
         return Failure { kind: inner.kind, message };
     }
-    let message = match error {
-        CredentialsError::CredentialsNotLoaded(_) => {
-            format!("{operation}: no AWS credentials were found: {HOW_TO_GET_CREDENTIALS}")
-        }
-        _ => format!(
-            "{operation}: the AWS credentials cannot be loaded: {} ({HOW_TO_GET_CREDENTIALS})",
-            causes(error)
-        ),
+    let why = match (cause::<MissingProfile>(error), error) {
+        (Some(missing), _) => format!("the AWS credentials cannot be loaded: {missing}"),
+        (None, CredentialsError::CredentialsNotLoaded(_)) => not_found(error),
+        (None, _) => format!("the AWS credentials cannot be loaded: {}", causes(error)),
     };
-    Failure { kind: FailureKind::NoCredentials, message }
+    Failure { kind: FailureKind::NoCredentials, message: format!("{operation}: {why}") }
+}
+
+/// Why no provider of the chain has credentials.
+fn not_found(error: &CredentialsError) -> String {
+    let chain = cause::<ProviderChainError<CredentialsError>>(error);
+    let attempt = |name: &str| {
+        let mut attempts = chain.into_iter().flat_map(ProviderChainError::attempts);
+        attempts.find(|attempt| attempt.name() == name)?.error().source().map(causes)
+    };
+    if let Some(problem) = attempt(PROFILE).filter(|problem| problem.contains(UNDEFINED)) {
+        return format!("the AWS credentials cannot be loaded: {problem}");
+    }
+    let message = format!("no AWS credentials were found: {HOW_TO_GET_CREDENTIALS}");
+    match attempt(INSTANCE).is_some_and(|problem| problem.contains(NO_METADATA)) {
+        true => format!("{message}; {HOP_LIMIT}"),
+        false => message,
+    }
 }
 
 /// The first error of type `T` among an error and its causes.
@@ -179,10 +215,17 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     successors(Some(error), |error| (*error).source())
 }
 
-/// The first line, without [`ENCODED`] and shortened to what a log line bears.
+/// The first line, without what is never the same ([`ENCODED`]) or may be secret ([`QUOTED_REQUEST`],
+/// [`STANDARD_ERROR`]), and shortened to what a log line bears.
 fn first_line(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
-    let line = line.split(ENCODED).next().unwrap_or_default().trim_end();
+    let line =
+        [ENCODED, QUOTED_REQUEST].iter().fold(line, |line, cut| line.split(cut).next().unwrap_or_default());
+    let line = line.trim_end();
+    let line = match line.split_once(STANDARD_ERROR) {
+        Some((before, _)) => &format!("{before}{NOT_SHOWN}"),
+        None => line,
+    };
     match line.char_indices().nth(MESSAGE_LIMIT) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
@@ -332,9 +375,28 @@ mod tests {
         );
         let failure = without(CredentialsError::provider_error("the SSO session has expired"), None);
         assert_eq!(failure.kind, FailureKind::NoCredentials);
-        let expected =
-            "ListClusters: the AWS credentials cannot be loaded: the SSO session has expired (set AWS_";
-        assert!(failure.message.starts_with(expected), "{failure}");
+        let expected = "ListClusters: the AWS credentials cannot be loaded: the SSO session has expired";
+        assert_eq!(failure.message, expected);
+    }
+
+    /// The SDK's words, with what a program has written, or a whole request.
+    #[test]
+    fn what_may_be_secret_of_a_failed_load_is_not_told() {
+        for (said, expected) in [
+            (
+                "external process exited with code exit status: 3. Stderr: key hunter2\nhunter2",
+                "external process exited with code exit status: 3; run it by hand to see what it says, which may be \
+                 secret and is not shown here",
+            ),
+            (
+                "failed to apply endpoint `x` to request `Request { headers: {\"x-amz-sso_bearer_token\": \"hunter2\"} }`",
+                "failed to apply endpoint `x`",
+            ),
+        ] {
+            let failure = without(CredentialsError::provider_error(said), None);
+            let expected = format!("ListClusters: the AWS credentials cannot be loaded: {expected}");
+            assert_eq!(failure.message, expected);
+        }
     }
 
     #[test]

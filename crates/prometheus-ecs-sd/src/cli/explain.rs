@@ -159,7 +159,7 @@ async fn asked(
     let Account { role, external_id, session_name, regions, .. } = account;
     let region = regions.into_iter().next().or(question.region);
     let Some(region) = region.or_else(|| aws.default_region().map(str::to_owned)) else {
-        return usage(&Mistakes(vec![NoSources::NoRegion.to_string()]));
+        return usage(&Mistakes(vec![NoSources::NoRegion(aws.no_region()).to_string()]));
     };
     let source = aws.source(SourceSpec { role, external_id, session_name, region });
     match explained(&source, &question.cluster, &question.wanted, rules).await {

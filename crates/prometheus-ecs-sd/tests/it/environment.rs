@@ -125,6 +125,14 @@ fn a_profiles_value_that_cannot_be_used_is_named_before_anything_starts() {
     exit 2
     error: endpoint_url of the AWS profile: for ECS it is "", which is not a URL such as https://HOST; correct it, or remove it
     "#);
+    assert_snapshot!(refused(profile(
+        "[default]\nregion = eu-west-1\nservices = local\n[services local]\nsso =\n  endpoint_url = localhost:4566\n"
+    )), @r#"
+    exit 2
+    error: endpoint_url of the AWS profile: for SSO it is "localhost:4566", which is not a URL such as https://HOST; correct it, or remove it
+
+    For more information, try '--help'.
+    "#);
     assert_snapshot!(refused(profile("[default]\nregion = eu west 1\nendpoint_url = http://127.0.0.1:1\n")), @r#"
     exit 2
     error: region of the AWS profile: "eu west 1" is not a region; it looks like eu-west-1
@@ -135,6 +143,49 @@ fn a_profiles_value_that_cannot_be_used_is_named_before_anything_starts() {
     exit 2
     error: endpoint_url of the AWS profile: for EC2 it is "nonsense", which is not a URL such as https://HOST; correct it, or remove it
     "#);
+}
+
+/// What a refresh without keys in the environment says, given a configuration file and variables.
+fn without_keys(config: &str, variables: &[(&str, &str)]) -> String {
+    let aws = Aws::new(fleet(&[("prod", 1)]));
+    let mut program = Program::on(&aws).args(&["--once"]);
+    std::fs::create_dir(program.path().join(".aws")).unwrap();
+    std::fs::write(program.path().join(".aws/config"), config).unwrap();
+    program.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    program.command.envs(variables.iter().copied());
+    let said = program.failed();
+    assert_eq!(aws.take_ledger().total(), 0, "{said}");
+    said
+}
+
+#[test]
+fn a_profile_that_is_in_no_file_is_named() {
+    const MISSING: &str = "AWS_PROFILE=work is in neither DIR/.aws/config (as [profile work]) nor DIR/.aws/credentials \
+                           (as [work]); add the profile there, or correct AWS_PROFILE";
+    // In this file, only the default profile is written without the word.
+    let said = without_keys("[work]\nregion = eu-west-1\n", &[("AWS_PROFILE", "work")]);
+    assert!(
+        said.contains(&format!("ListClusters: the AWS credentials cannot be loaded: {MISSING}")),
+        "{said}"
+    );
+    assert!(!said.contains("set AWS_PROFILE"), "{said}");
+    let said = without_keys("", &[("AWS_PROFILE", "work"), ("AWS_REGION", "")]);
+    let told = format!("no region is named; add --region, or set AWS_REGION; {MISSING}");
+    assert!(said.starts_with("exit 2\n") && said.contains(&told), "{said}");
+    let config = "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/reader\nsource_profile = home\n";
+    let said = without_keys(config, &[("AWS_PROFILE", "work")]);
+    let told = "cannot be loaded: profile `home` was not defined: could not find source profile home referenced from work";
+    assert!(said.contains(told), "{said}");
+}
+
+#[test]
+fn instance_metadata_that_does_not_answer_is_told_with_the_hop_limit() {
+    for (disabled, is_told) in [("false", true), ("true", false)] {
+        let nobody = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1");
+        let said = without_keys("", &[nobody, ("AWS_EC2_METADATA_DISABLED", disabled)]);
+        assert!(said.contains("no AWS credentials were found: set AWS_PROFILE"), "{said}");
+        assert_eq!(said.contains("HttpPutResponseHopLimit"), is_told, "{said}");
+    }
 }
 
 #[test]

@@ -246,6 +246,25 @@ fn an_emptied_credentials_file_does_not_lead_to_another_account() {
     running.check();
 }
 
+/// The SDK would go on to the container's credentials.
+#[test]
+fn a_profile_that_does_not_exist_does_not_lead_to_another_identity() {
+    let mut rotated = Rotated::new();
+    let (address, asked) = endpoint("authorization");
+    rotated.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("http://{address}/"));
+    rotated.env("AWS_PROFILE", "work");
+    let mut running = Running::start(&mut rotated.program.command);
+    wait(|| match asked.load(Ordering::SeqCst) {
+        // After the first, the second load shows that the first was not used.
+        0 | 1 => Err("the container's credentials were not loaded".to_owned()),
+        _ => Ok(()),
+    });
+    assert_eq!(rotated.aws.take_ledger().total(), 0);
+    rotated.write(".aws/config", &keys(OWN_ACCESS_KEY).replace("default", "profile work"));
+    rotated.has(1);
+    running.check();
+}
+
 /// The simulated AWS behind TLS, one request a connection.
 fn over_tls(aws: &Aws) -> String {
     let upstream = aws.clone().serve_on_loopback().unwrap();

@@ -168,6 +168,33 @@ fn nothing_that_is_served_has_a_secret() {
 }
 
 #[test]
+fn what_a_credential_process_writes_when_it_fails_is_neither_logged_nor_served() {
+    let address = free_address();
+    let aws = aws();
+    for serves in [false, true] {
+        let mut program = Program::on(&aws).args(&["--log-level", "trace"]);
+        program.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        fs::create_dir(program.path().join(".aws")).unwrap();
+        let config = "[default]\ncredential_process = sh -c 'echo key hunter2 >&2; exit 3'\n";
+        fs::write(program.path().join(".aws/config"), config).unwrap();
+        let all = if serves {
+            let mut program = program.args(&["--listen-address", &address.to_string()]);
+            program.command.stdout(Stdio::null()).stderr(Stdio::null());
+            let mut running = Running::start(&mut program.command);
+            wait(|| {
+                running.check();
+                let page = get(address, "/").map_err(|error| error.to_string())?;
+                if page.contains("exit status: 3") { Ok(page) } else { Err(page) }
+            })
+        } else {
+            said(&program.args(&["--once"]).command.output().unwrap())
+        };
+        assert!(all.contains("exit status: 3; run it by hand"), "{all}");
+        check(&all, &["none".repeat(20), "none".repeat(20)], "what is told of it");
+    }
+}
+
+#[test]
 fn an_explained_file_shows_no_secret() {
     let program = Program::new();
     let app = json!({
