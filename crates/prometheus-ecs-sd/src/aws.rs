@@ -201,6 +201,9 @@ impl Aws {
 
     /// Has the requests of sources counted there.
     pub fn with_metrics(self, metrics: Metrics) -> Self {
+        if let Some(base) = &self.base {
+            base.count_failures(metrics.credential_failures(None));
+        }
         Self { metrics, ..self }
     }
 

@@ -20,6 +20,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::time::SharedTimeSource;
 use futures_util::FutureExt;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -77,6 +78,8 @@ struct Kept {
     moved: bool,
     /// Whether the latest load failed and `good` is used instead.
     stale: bool,
+    /// Counts the loads that failed.
+    failures: Counter,
 }
 
 struct Good {
@@ -114,6 +117,11 @@ impl KeptCredentials {
         reloads: Reloads,
     ) -> Self {
         Self { provider, clock, account: account.into(), reloads, kept: Arc::default() }
+    }
+
+    /// Has loads that fail counted there, those of all clones.
+    pub(super) fn count_failures(&self, failures: Counter) {
+        self.kept().failures = failures;
     }
 
     /// Gives up what AWS does not accept, so that the next request is signed with something else. Requests that were
@@ -209,6 +217,7 @@ impl KeptCredentials {
                 Ok(credentials)
             }
             Err(error) => {
+                kept.failures.inc();
                 let Some(credentials) = kept.good.as_ref().map(|good| good.credentials.clone()) else {
                     kept.stale = false;
                     return Err(Arc::new(error));

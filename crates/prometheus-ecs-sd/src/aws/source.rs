@@ -74,7 +74,9 @@ impl Source {
                 let assumed = AssumedRole::new(&sts, sts_regions.clone(), role, external_id, session_name);
                 let assumed = SharedCredentialsProvider::new(assumed);
                 let clock = base.time_source().unwrap_or_default();
-                Some(KeptCredentials::new(assumed, clock, role.as_str(), aws.reloads.clone()))
+                let kept = KeptCredentials::new(assumed, clock, role.as_str(), aws.reloads.clone());
+                kept.count_failures(aws.metrics.credential_failures(Some(role.account())));
+                Some(kept)
             },
         );
         let buckets = aws.budget.buckets(role.as_ref().map(RoleArn::account), &region);

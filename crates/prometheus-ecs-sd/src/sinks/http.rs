@@ -163,16 +163,17 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
 
 fn router(site: Site, access: &Access) -> Router {
     let outlive = from_fn_with_state(site.metrics.clone(), outlive);
-    let count = from_fn_with_state(site.clone(), metrics::count);
+    let count = from_fn_with_state(site.metrics.clone(), metrics::count);
     let admit = from_fn_with_state(access.clone(), access::admit);
     let routes =
         [health::routes(), lifecycle::routes(), metrics::routes(), page::routes(&site), sd::routes()];
-    let router = routes.into_iter().fold(Router::new(), Router::merge).route_layer(count).with_state(site);
+    let router = routes.into_iter().fold(Router::new(), Router::merge).with_state(site);
     router
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"))
         .layer(admit)
         .layer(outlive)
+        .layer(count)
 }
 
 /// The answer to a request whose handler panics.

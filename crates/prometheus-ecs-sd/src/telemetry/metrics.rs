@@ -31,6 +31,9 @@ use requests::Requests;
 pub use page::Format;
 pub(crate) use requests::{Outcome, Request};
 
+/// The account of the credentials, of which no more need be known to draw on its budget.
+const OWN: &str = "own";
+
 /// What the names of all metrics begin with but those of the process.
 const PREFIX: &str = "ecs_sd";
 
@@ -50,6 +53,7 @@ struct Counted {
     /// Whose budget is shown.
     aws: RwLock<Option<Aws>>,
     requests: Requests,
+    credential_failures: Family<1, Counter>,
     refreshes: Family<2, Counter>,
     refresh_duration: Family<1, Histogram>,
     writes: Family<2, Counter>,
@@ -148,6 +152,9 @@ impl Metrics {
     pub fn new(clock: Clock) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let requests = Requests::new(&mut registry);
+        let credential_failures = Family::new(Counter::default);
+        let help = "Loads of AWS credentials that failed";
+        registry.register("aws_credential_failures", help, credential_failures.clone());
         let refreshes = Family::new(Counter::default);
         registry.register("refreshes", "Turns of a source by how they ended", refreshes.clone());
         let refresh_duration = Family::new(|| Histogram::new(REFRESH_BUCKETS));
@@ -186,6 +193,7 @@ impl Metrics {
             began,
             aws,
             requests,
+            credential_failures,
             refreshes,
             refresh_duration,
             writes,
@@ -214,6 +222,11 @@ impl Metrics {
     /// Prepares to count the requests that this operation makes.
     pub(crate) fn request(&self, service: &str, operation: &str) -> Request {
         self.0.requests.of(service, operation)
+    }
+
+    /// Prepares to count failures to load the credentials of this account; `None` for those that belong to no role.
+    pub(crate) fn credential_failures(&self, account: Option<&str>) -> Counter {
+        self.0.credential_failures.of([("account", account.unwrap_or(OWN))])
     }
 
     /// Counts the turns of these sources, and shows no others' any more.
@@ -274,7 +287,7 @@ impl Metrics {
         self.0.panics.of([("part", part)]).inc();
     }
 
-    /// A request was answered. `handler` is the path as it was declared, of which there is no end otherwise.
+    /// A request was answered. `handler` is the path as it was declared: there is no end of others.
     pub(crate) fn answered(&self, handler: &str, status: u16) {
         self.0.answers.of([("handler", handler), ("code", &status.to_string())]).inc();
     }

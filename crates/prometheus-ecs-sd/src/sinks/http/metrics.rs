@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Site;
-use crate::telemetry::metrics::Format;
+use crate::telemetry::metrics::{Format, Metrics};
 
 pub(super) fn routes() -> Router<Site> {
     Router::new().route("/metrics", get(metrics))
@@ -52,11 +52,14 @@ fn weight(range: &str, kind: &str) -> Option<f32> {
     Some(weight)
 }
 
-/// Counts what was answered, by the path that was declared.
-pub(super) async fn count(State(site): State<Site>, request: Request, next: Next) -> Response {
+/// The handler of paths that are not served.
+const OTHER: &str = "other";
+
+/// Counts every answer, by the path that was declared.
+pub(super) async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    site.metrics.answered(path.as_ref().map_or("", MatchedPath::as_str), response.status().as_u16());
+    metrics.answered(path.as_ref().map_or(OTHER, MatchedPath::as_str), response.status().as_u16());
     response
 }
 

@@ -19,13 +19,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Unit;
 
+use super::OWN;
 use crate::aws::Level;
 use crate::board::{Published, SourceStanding};
 use crate::clock::Reading;
 use crate::telemetry::dropped;
-
-/// The account of the credentials, of which no more need be known to draw on its budget.
-const OWN: &str = "own";
 
 /// In order of trust.
 const STANDINGS: [&str; 5] = ["heard", "held", "restored", "retired", "unheard"];

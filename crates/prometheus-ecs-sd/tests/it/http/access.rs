@@ -77,6 +77,16 @@ fn nobody_is_let_in_without_the_right_password() {
     }
     assert_eq!(status(served.address, "/-/healthy", &right), 200);
     assert_eq!(status(served.address, "/nothing", &right), 404);
+    // Whoever guesses passwords shows in the metrics.
+    let page = served.ask("/metrics", &right).text();
+    for counted in [
+        r#"{handler="/sd",code="401"} 12"#,
+        r#"{handler="/-/ready",code="401"} 6"#,
+        r#"{handler="other",code="401"} 6"#,
+        r#"{handler="other",code="404"} 1"#,
+    ] {
+        assert!(page.contains(&format!("\necs_sd_http_requests_total{counted}\n")), "{counted}\n{page}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecs_simulator::{Calls, Fault, worlds};
 
 use super::Now;
-use crate::simulated::{REGION, Stage, every_case, fleet};
+use crate::simulated::{REGION, Running, Stage, every_case, fleet};
 
 fn stage() -> Stage {
     Stage::new(fleet(&[("prod", 250)]))
@@ -38,6 +38,20 @@ async fn each_end_of_a_request_is_counted_as_what_it_was() {
         assert!(ended > already, "{fault:?}");
         assert_eq!(counted(&now) - before, ended - already, "{fault:?} is counted as something else, too");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_cannot_be_loaded_are_counted() {
+    let role = "arn:aws:iam::222222222222:role/reader";
+    let stage = stage().role(role, None);
+    let mut running = stage.run().await;
+    running.next().await;
+    let counted = |running: &Running, account: &str| {
+        Now::of(running).sample(&format!("aws_credential_failures_total{{account=\"{account}\"}}")).unwrap()
+    };
+    assert_eq!((counted(&running, "own"), counted(&running, "222222222222")), (0.0, 1.0));
+    running.next().await;
+    assert_eq!((counted(&running, "own"), counted(&running, "222222222222")), (0.0, 2.0));
 }
 
 /// In two accounts and two regions, with a fifth of all calls throttled: so is every retry, and what STS is asked.
