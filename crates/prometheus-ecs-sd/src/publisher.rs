@@ -107,6 +107,18 @@ impl Part {
         self.overdue = false;
     }
 
+    /// Its next refresh is late. The results of the others are saved meanwhile, which makes this one no newer.
+    fn fall_behind(&mut self) {
+        self.overdue = true;
+        let Some(heard) = &mut self.heard else { return };
+        let as_of = heard.scopes.values().map(|scope| scope.heard).max().unwrap_or_default();
+        if let Some((_, saved)) = heard.facts.as_mut()
+            && saved.scopes.iter().any(|scope| scope.held_since.is_none())
+        {
+            Arc::make_mut(saved).hold(as_of);
+        }
+    }
+
     fn is_complete(&self) -> bool {
         !self.overdue && self.heard.as_ref().is_some_and(|heard| heard.complete)
     }
@@ -210,7 +222,7 @@ impl Publisher {
 
     /// Notes that a source was not done when its next turn came.
     pub fn overdue(&mut self, source: usize) {
-        self.parts[source].overdue = true;
+        self.parts[source].fall_behind();
         self.outlet.metrics.turn_skipped(&self.name(source));
         self.outlet.sources.send_modify(|standings| standings[source].complete = false);
     }

@@ -74,6 +74,13 @@ impl Saved {
         if left.is_empty() { Self::default() } else { Self { scopes: left, ..self.clone() } }
     }
 
+    /// Records when its clusters were last heard, so that they become no newer by being saved again or handed on.
+    pub fn hold(&mut self, as_of: Duration) {
+        for scope in &mut self.scopes {
+            scope.held_since.get_or_insert(as_of);
+        }
+    }
+
     /// Adds facts of the same source that are missing here.
     pub fn merge(&mut self, other: Self) {
         let known: BTreeSet<_> = self.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();

@@ -60,10 +60,11 @@ impl Poller {
     }
 
     /// Continues to publish clusters that are no longer selected, for a while.
-    fn leave(&mut self, id: String, saved: Saved, as_of: Duration, publisher: &mut Publisher) {
+    fn leave(&mut self, id: String, mut saved: Saved, as_of: Duration, publisher: &mut Publisher) {
         if saved.scopes.is_empty() {
             return;
         }
+        saved.hold(as_of);
         let saved = match self.leaving.remove(&id) {
             Some(mut earlier) => {
                 earlier.merge(saved);
@@ -128,10 +129,7 @@ impl Poller {
         for polled in &self.sources {
             let Some((saved, as_of)) = &polled.saved else { continue };
             let mut saved = Saved::clone(saved);
-            // Nothing becomes newer by being handed on.
-            for scope in &mut saved.scopes {
-                scope.held_since.get_or_insert(*as_of);
-            }
+            saved.hold(*as_of);
             sources.insert(polled.id.to_string(), saved);
         }
         State { sources, as_of: self.settings.clock.now(), is_of_this_process: true, ..State::default() }
