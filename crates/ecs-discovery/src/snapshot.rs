@@ -151,9 +151,14 @@ impl Snapshot {
         self.scopes.values().map(Scope::not_scraped).sum()
     }
 
-    /// How many scopes were not heard at their last refresh.
+    /// How many scopes could not be read at their last refresh.
     pub fn held(&self) -> usize {
-        self.scopes.values().filter(|scope| scope.standing != Standing::Heard).count()
+        self.scopes.values().filter(|scope| scope.problem().is_some()).count()
+    }
+
+    /// How many scopes have not been refreshed by this process.
+    pub fn restored(&self) -> usize {
+        self.scopes.values().filter(|scope| scope.standing == Standing::Restored).count()
     }
 
     /// What became different since `before`.

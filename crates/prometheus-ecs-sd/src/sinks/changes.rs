@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::board::Published;
 use crate::cli::LogFormat;
+use crate::publisher::Reading;
 
 /// Tells the changes from one snapshot to the next.
 #[derive(Debug)]
@@ -24,12 +25,14 @@ pub struct Changes<W> {
     /// How targets are printed, if at all.
     format: Option<LogFormat>,
     before: Arc<Snapshot>,
+    /// Whether clusters of the run before had not been read again when this was last told.
+    restored: bool,
 }
 
 impl<W: Write> Changes<W> {
     /// Writes to `out` from the first snapshot on; with no format, only to the log.
     pub fn new(out: W, format: Option<LogFormat>) -> Self {
-        Self { out, format, before: Arc::default() }
+        Self { out, format, before: Arc::default(), restored: false }
     }
 
     /// Tells what changed since the snapshot before. That nobody reads the output is no reason to stop discovery.
@@ -37,7 +40,7 @@ impl<W: Write> Changes<W> {
         let before = std::mem::replace(&mut self.before, published.snapshot.clone());
         let changes = published.snapshot.since(&before);
         // The log first: whoever should read the output may never do so.
-        log_scopes(&changes.scopes);
+        log_scopes(&changes.scopes, &published.reading);
         log_findings(&changes.findings);
         if let Err(error) = self.print(&changes, published) {
             debug!(%error, "changes could not be written to standard output");
@@ -45,9 +48,12 @@ impl<W: Write> Changes<W> {
     }
 
     fn print(&mut self, changes: &Differences<'_>, published: &Published) -> io::Result<()> {
-        if !changes.any_target() && published.number > 1 {
+        let restored = published.snapshot.restored();
+        let are_all_read = restored == 0 && self.restored;
+        if !changes.any_target() && published.number > 1 && !are_all_read {
             return Ok(());
         }
+        self.restored = restored > 0;
         let mut out = io::BufWriter::new(&mut self.out);
         match self.format {
             Some(LogFormat::Text) => print_text(&mut out, changes, published)?,
@@ -69,9 +75,11 @@ fn print_text(out: &mut impl Write, changes: &Differences<'_>, published: &Publi
         writeln!(out, "- {}", Line(target))?;
     }
     let snapshot = &published.snapshot;
+    let restored = snapshot.restored();
+    let unread = if restored > 0 { format!(", {restored} not read yet") } else { String::new() };
     writeln!(
         out,
-        "{} (+{} ~{} -{}) in {}, {} not scraped, {} not heard; {:.1} s",
+        "{} (+{} ~{} -{}) in {}, {} not scraped, {} not heard{unread}; {:.1} s",
         count(snapshot.target_count(), "target"),
         changes.appeared.len(),
         changes.changed.len(),
@@ -131,7 +139,7 @@ fn differing<'a>(before: &'a Labels<'_>, now: &'a Labels<'_>) -> BTreeMap<&'a st
     values
 }
 
-fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)]) {
+fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)], reading: &Reading) {
     for (cluster, change) in scopes {
         let name = cluster.last_part();
         let (account, region) = (cluster.account(), cluster.region());
@@ -157,6 +165,9 @@ fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)]) {
             }
             ScopeChange::Unheard(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read yet; trying again");
+            }
+            ScopeChange::Gone if reading.deselected(cluster).is_some() => {
+                info!(cluster = name, account, region, "cluster is no longer selected");
             }
             ScopeChange::Gone => info!(cluster = name, account, region, "cluster is gone"),
         }

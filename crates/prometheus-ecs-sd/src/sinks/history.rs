@@ -10,7 +10,8 @@ use ecs_discovery::render::{clipped, count};
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 
-use crate::board::Board;
+use crate::board::{Board, Published};
+use crate::publisher::Reading;
 use crate::sinks::changes::Difference;
 
 /// As many events as one scrolls through.
@@ -80,25 +81,26 @@ impl History {
     pub async fn follow(self, mut board: Board) {
         let mut before: Option<Arc<Snapshot>> = None;
         while board.published.changed().await.is_ok() {
-            let now = board.published.borrow_and_update().snapshot.clone();
+            let now = board.published.borrow_and_update().clone();
             let (at, history) = (board.clock.now(), self.clone());
             // The difference of two large snapshots takes a while.
             let note = tokio::task::spawn_blocking(move || {
                 history.note(at, before.as_deref(), &now);
-                now
+                now.snapshot
             });
             before = Some(note.await.expect("the task that follows is started again after a panic"));
         }
     }
 
-    fn note(&self, at: Duration, before: Option<&Snapshot>, now: &Snapshot) {
+    fn note(&self, at: Duration, before: Option<&Snapshot>, published: &Published) {
+        let (now, reading) = (&*published.snapshot, &*published.reading);
         let mut entry = Entry { at, events: Vec::new() };
         let nothing = Snapshot::default();
         let changes = now.since(before.unwrap_or(&nothing));
         if before.is_none() {
             entry.begin(now);
         }
-        entry.scopes(&changes.scopes, before.is_none());
+        entry.scopes(&changes.scopes, reading, before.is_none());
         if before.is_some() {
             entry.changes(&changes);
         }
@@ -126,7 +128,7 @@ impl Entry {
         self.push(Kind::Begun, &subject, "");
     }
 
-    fn scopes(&mut self, scopes: &[(&ClusterArn, ScopeChange<'_>)], is_first: bool) {
+    fn scopes(&mut self, scopes: &[(&ClusterArn, ScopeChange<'_>)], reading: &Reading, is_first: bool) {
         let of = |kind: Kind| scopes.iter().filter(move |(_, change)| kind_of(*change) == kind);
         for kind in [Kind::ScopeHeld, Kind::ScopeGone, Kind::ScopeHeard, Kind::ScopeRestored] {
             // That clusters are heard is what one expects of a beginning.
@@ -135,7 +137,8 @@ impl Entry {
             }
             self.push_some(kind, of(kind).collect(), |(cluster, change)| {
                 let subject = format!("{} {} {}", cluster.last_part(), cluster.account(), cluster.region());
-                (subject, words_of(*change))
+                let is_deselected = *change == ScopeChange::Gone && reading.deselected(cluster).is_some();
+                (subject, if is_deselected { "no longer selected".to_owned() } else { words_of(*change) })
             });
         }
     }

@@ -105,6 +105,7 @@ fn what_leaves_with_another_selection_is_told() {
     assert_eq!(output.status.code(), Some(0), "{log}");
     let line = log.lines().find(|line| line.contains("region is no longer selected")).expect("a warning");
     assert!(line.contains("region=eu-west-1") && line.contains("targets=3"), "{line}");
+    assert!(log.contains("cluster is no longer selected") && !log.contains("cluster is gone"), "{log}");
     let line = log.lines().find(|line| line.contains("discovery begins")).expect("a line");
     assert!(line.contains("version=") && line.contains("own account eu-central-1: all clusters"), "{line}");
     assert!(log.lines().any(|line| line.contains("the account is known") && line.contains("111111111111")));

@@ -33,6 +33,7 @@ pub(super) fn print(out: &mut impl Write, changes: &Changes<'_>, published: &Pub
         "clusters": snapshot.scopes.len(),
         "containers_not_scraped": snapshot.not_scraped(),
         "stale_clusters": snapshot.held(),
+        "unread_clusters": snapshot.restored(),
         "seconds": published.took.as_secs_f64(),
     });
     line(out, "totals", totals)

@@ -65,6 +65,52 @@ async fn a_restart_publishes_everything_before_aws_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_after_another_says_in_the_end_that_all_was_read() {
+    let stage = Stage::new(fleet(&[("prod", 1)]));
+    assert_eq!(stage.once().await, Outcome::Complete);
+    stage.printed();
+    assert_eq!(stage.once().await, Outcome::Complete);
+    assert_snapshot!(stage.printed(), @r"
+    + http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136
+    1 targets (+1 ~0 -0) in 1 clusters, 0 containers not scraped, 0 clusters not heard, 1 not read yet; 0.0 s
+    1 targets (+0 ~0 -0) in 1 clusters, 0 containers not scraped, 0 clusters not heard; 0.0 s
+    ");
+}
+
+/// The state file is written again and again meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_gets_no_newer_by_the_results_of_others() {
+    let mut world = fleet(&[("prod", 1)]);
+    let other = world.own("us-east-1");
+    let definition = other.register(opted_in("web"));
+    other.run("prod", &definition, Placement::Fargate);
+    let mut stage = Stage::new(world).regions(&[REGION, "us-east-1"]);
+    // Three attempts of ten seconds take longer than two refreshes.
+    stage.config.interval = Duration::from_secs(10);
+    let mut running = stage.run().await;
+    running.next().await;
+    stage.simulator.on_call(|call| {
+        (call.region == "us-east-1")
+            .then(|| Response { delivery: Delivery::Stalled, ..Response::unavailable(call) })
+    });
+    let is_fresh = |region: &str| {
+        let clusters = facts(&stage).into_iter().filter(|line| line.starts_with("{\"Cluster\""));
+        clusters.filter(|line| line.contains(region)).all(|line| line.contains("\"held_since\":null"))
+    };
+    assert!(is_fresh(REGION) && is_fresh("us-east-1"));
+    for _ in 0..3 {
+        running.next().await;
+    }
+    let standing = |region: &str| {
+        let published = running.published();
+        let mut scopes = published.snapshot.scopes.iter().filter(|(cluster, _)| cluster.region() == region);
+        scopes.next().unwrap().1.standing.clone()
+    };
+    assert_eq!((standing(REGION), standing("us-east-1")), (Standing::Heard, Standing::Heard));
+    assert!(is_fresh(REGION) && !is_fresh("us-east-1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_costs_listings_and_what_is_new() {
     let stage = every_case();
     stage.once().await;

@@ -7,8 +7,9 @@ use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::config::Account;
 use prometheus_ecs_sd::discovery::Outcome;
+use prometheus_ecs_sd::sinks::history::{History, Kind};
 
-use super::{REGION, Stage, fleet, opted_in};
+use super::{REGION, Stage, SystemClock, fleet, opted_in};
 
 fn stage(patterns: &[&str]) -> Stage {
     Stage::new(fleet(&[("prod-a", 1), ("prod-b", 1), ("test", 1)])).clusters(patterns)
@@ -19,6 +20,31 @@ async fn globs_select_among_the_listed() {
     let stage = stage(&["prod-*"]);
     assert_eq!(stage.once().await, Outcome::Complete);
     assert_eq!(stage.targets("1m").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_no_longer_selected_is_not_called_gone() {
+    let stage = stage(&["prod-*", "test"]);
+    let (outlet, history) = (SystemClock::default().outlet(), History::default());
+    tokio::spawn(history.clone().follow(outlet.board()));
+    let mut running = stage.run_into(outlet).await;
+    running.next().await;
+    let mut config = stage.config.clone();
+    config.accounts[0].clusters = ClusterSelection::new(vec![ClusterPattern::parse("prod-*").unwrap()]);
+    running.replace(&config).await.unwrap();
+    let told = |history: &History| {
+        let gone = history.newest(20).into_iter().filter(|event| event.kind == Kind::ScopeGone);
+        gone.map(|event| format!("{} {}", event.subject, event.detail)).collect::<Vec<_>>()
+    };
+    while told(&history).is_empty() {
+        running.next().await;
+    }
+    assert_eq!(told(&history), ["test 111111111111 eu-central-1 no longer selected"]);
+    stage.change(|region| region.delete_cluster("prod-b"));
+    while told(&history).len() < 2 {
+        running.next().await;
+    }
+    assert_eq!(told(&history)[0], "prod-b 111111111111 eu-central-1 gone");
 }
 
 #[tokio::test(start_paused = true)]
