@@ -32,8 +32,10 @@ pub(crate) use saver::Saver;
 #[derive(Debug)]
 pub struct Publisher {
     parts: Vec<Part>,
-    /// Names of clusters that were warned of.
-    warned: BTreeSet<String>,
+    /// Names of clusters that were nowhere at the last complete publication.
+    unmatched: BTreeSet<String>,
+    /// Whether it was logged that nothing is published.
+    is_nothing: bool,
     /// Clusters that were in two parts at the last publication.
     doubled: BTreeSet<ClusterArn>,
     /// The longest refresh since the last publication.
@@ -138,7 +140,8 @@ impl Publisher {
         let number = outlet.begin(standings);
         Self {
             parts,
-            warned: BTreeSet::new(),
+            unmatched: BTreeSet::new(),
+            is_nothing: false,
             doubled: BTreeSet::new(),
             took: Duration::ZERO,
             leaving: BTreeMap::new(),
@@ -259,6 +262,7 @@ impl Publisher {
         if !any_scope && let Some(problem) = self.first_problem(&snapshot) {
             return self.warn_of_nothing(&problem);
         }
+        self.is_nothing = false;
         let complete = self.parts.iter().all(Part::is_complete);
         if complete {
             self.warn_of_unmatched();
@@ -395,14 +399,15 @@ impl Publisher {
                     !clusters().any(|cluster| pattern.matches(cluster));
             }
         }
-        for (cluster, _) in unmatched.into_iter().filter(|(_, unmatched)| *unmatched) {
-            if self.warned.insert(cluster.to_owned()) {
-                warn!(
-                    cluster,
-                    "no such cluster in any account and region that is looked at; check --cluster and --region"
-                );
-            }
+        let unmatched = unmatched.into_iter().filter(|(_, unmatched)| *unmatched);
+        let unmatched: BTreeSet<_> = unmatched.map(|(cluster, _)| cluster.to_owned()).collect();
+        for cluster in unmatched.difference(&self.unmatched) {
+            warn!(
+                cluster,
+                "no such cluster in any account and region that is looked at; check --cluster and --region"
+            );
         }
+        self.unmatched = unmatched;
     }
 
     /// Why something was not heard, if anything was not.
@@ -413,7 +418,7 @@ impl Publisher {
     }
 
     fn warn_of_nothing(&mut self, problem: &str) {
-        if self.warned.insert("nothing is published".to_owned()) {
+        if !std::mem::replace(&mut self.is_nothing, true) {
             warn!(problem, "nothing is published yet, files stay as they are");
         }
     }

@@ -223,7 +223,7 @@ impl FileSd {
 
     fn say_what_stays(&mut self, reading: &Reading) {
         let stays = reading.keeps_for_want_of_others() && self.keeps();
-        if stays && !std::mem::replace(&mut self.kept, stays) {
+        if !std::mem::replace(&mut self.kept, stays) && stays {
             warn_of_nothing_selected(self.files.iter().map(|file| file.earlier.len()).sum());
         }
     }

@@ -4,6 +4,7 @@ mod budget;
 mod doubt;
 mod faults;
 mod files;
+mod log;
 mod pace;
 mod panics;
 mod rechecks;
