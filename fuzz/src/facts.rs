@@ -127,7 +127,7 @@ impl<'a> Facts<'a> {
         let variable = self.one_of(&Variable::ALL);
         let usual = match variable {
             Variable::Prometheus => "off",
-            Variable::Endpoint => "15s:8080/a?b=c, 1m:/b,/b",
+            Variable::Endpoint | Variable::SdEndpoint => "15s:8080/a?b=c, 1m:/b,/b",
             Variable::Port | Variable::ContainerPort => "8080",
             Variable::NoLabels | Variable::Tags => "true",
             Variable::Scheme => "https",

@@ -72,8 +72,8 @@ fn container(layers: &Layers<'_>) {
             assert_ne!(opt_in, "");
             scraped(&scrape, &set);
             assert!((1..=ENDPOINTS).contains(&scrape.endpoints.len()));
-            // Warnings about secrets, intervals that are not offered, repeated endpoints and surplus endpoints.
-            assert!(scrape.warnings.len() <= Variable::ALL.len() + ENDPOINTS + 2);
+            // Warnings about secrets, intervals and doubtful paths, repeated endpoints and surplus endpoints.
+            assert!(scrape.warnings.len() <= Variable::ALL.len() + 2 * ENDPOINTS + 2);
             assert!(scrape.warnings.iter().all(|warning| warning.len() < published::FINDING));
         }
     }
@@ -88,12 +88,25 @@ fn value<'a>(set: &Set<'a>, variable: Variable) -> &'a str {
 
 type Endpoints = Vec<Result<Endpoint, Problem>>;
 
-/// The same variables with this for `PROMETHEUS_ENDPOINT`.
+/// The variable that lists the endpoints, and its endpoints.
+fn listed<'a>(set: &Set<'a>) -> (Variable, Vec<&'a str>) {
+    let pieces = |variable| {
+        let pieces = value(set, variable).split(',').map(str::trim);
+        pieces.filter(|piece| !piece.is_empty()).collect::<Vec<_>>()
+    };
+    match pieces(Variable::SdEndpoint) {
+        none if none.is_empty() => (Variable::Endpoint, pieces(Variable::Endpoint)),
+        pieces => (Variable::SdEndpoint, pieces),
+    }
+}
+
+/// The same variables with this as the only endpoint.
 fn endpoints(set: &Set<'_>, endpoint: &str) -> Scrape {
+    let (variable, _) = listed(set);
     let set = set.iter().map(|(name, value)| (*name, *value));
     let container = ContainerDefinition {
         name: "app".into(),
-        environment: Settings::from_pairs(set.chain([(Variable::Endpoint.name(), endpoint)])),
+        environment: Settings::from_pairs(set.chain([(variable.name(), endpoint)])),
         secrets: Vec::new(),
         docker_labels: Vec::new(),
         port_mappings: Vec::new(),
@@ -122,8 +135,7 @@ fn scraped(scrape: &Scrape, set: &Set<'_>) {
 /// Each endpoint separately: none depends on another, except that the last of two duplicates is used, up to the first
 /// beyond the limit.
 fn one_by_one(set: &Set<'_>) -> Endpoints {
-    let pieces = value(set, Variable::Endpoint).split(',').map(str::trim);
-    let mut pieces: Vec<_> = pieces.filter(|piece| !piece.is_empty()).collect();
+    let (_, mut pieces) = listed(set);
     if pieces.is_empty() {
         pieces.push("/metrics");
     }
@@ -162,7 +174,7 @@ fn sound(endpoint: &Endpoint, set: &Set<'_>) {
         PortRequest::Verbatim(number) => assert!(is(port, number)),
         PortRequest::First => assert_eq!((port, container_port), ("", "")),
         PortRequest::Container(number) => {
-            let written = value(set, Variable::Endpoint).contains(&number.to_string());
+            let written = listed(set).1.iter().any(|piece| piece.contains(&number.to_string()));
             assert!(written || (port.is_empty() && is(container_port, number)));
         }
     }

@@ -10,11 +10,10 @@ use std::sync::Arc;
 
 use crate::address::{AddressSource, PortSource, Reached};
 use crate::conventions::environment::Variable;
-use crate::conventions::environment::endpoints::Parts;
+use crate::conventions::environment::endpoints::{Parts, interval_length};
 use crate::conventions::environment::seen::{Seen, seen};
 use crate::derive::{Examined, Outcome, Rules, examine};
 use crate::finding::{Problem, Reason, brief, few};
-use crate::interval::parse_duration;
 use crate::inventory::{Definition, Placement, TaskView};
 use crate::labels;
 use crate::model::{Cluster, InstanceId, NetworkMode, Task};
@@ -144,11 +143,14 @@ struct Words<'a> {
 
 impl Words<'_> {
     fn target(&self, target: Target, reached: Reached, written: &str) -> ExplainedTarget {
-        let parts = Parts::of(written);
+        let (interval, port) = match Parts::of(written, &self.rules.intervals) {
+            Ok(Parts { interval, port, .. }) => (interval, port),
+            Err(_) => (None, None),
+        };
         ExplainedTarget {
-            interval: self.interval(&target, parts.interval),
+            interval: self.interval(&target, interval),
             address: self.address(reached.source),
-            port: self.port(reached, parts.port.is_some()),
+            port: self.port(reached, port.is_some()),
             target,
         }
     }
@@ -156,8 +158,11 @@ impl Words<'_> {
     fn interval(&self, target: &Target, asked: Option<&str>) -> String {
         match asked {
             None => "the default, since the endpoint names none".to_owned(),
-            Some(text) if parse_duration(text) == Some(target.interval.length()) => {
+            Some(text) if interval_length(text) == Some(target.interval.length()) => {
                 "as the endpoint asks".to_owned()
+            }
+            Some(text) if interval_length(text).is_none() => {
+                format!("the default, since {:?} is not an interval", brief(text))
             }
             Some(text) => {
                 let offered = self.rules.intervals.offered().iter().map(|interval| interval.name());

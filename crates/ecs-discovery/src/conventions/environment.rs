@@ -22,6 +22,8 @@ pub enum Variable {
     Prometheus,
     /// `PROMETHEUS_ENDPOINT`
     Endpoint,
+    /// `PROMETHEUS_SD_ENDPOINT`, for images that read `PROMETHEUS_ENDPOINT` themselves
+    SdEndpoint,
     /// `PROMETHEUS_PORT`
     Port,
     /// `PROMETHEUS_CONTAINER_PORT`
@@ -36,9 +38,10 @@ pub enum Variable {
 
 impl Variable {
     /// Every variable, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Prometheus,
         Self::Endpoint,
+        Self::SdEndpoint,
         Self::Port,
         Self::ContainerPort,
         Self::NoLabels,
@@ -51,6 +54,7 @@ impl Variable {
         match self {
             Self::Prometheus => "PROMETHEUS",
             Self::Endpoint => "PROMETHEUS_ENDPOINT",
+            Self::SdEndpoint => "PROMETHEUS_SD_ENDPOINT",
             Self::Port => "PROMETHEUS_PORT",
             Self::ContainerPort => "PROMETHEUS_CONTAINER_PORT",
             Self::NoLabels => "PROMETHEUS_NOLABELS",
@@ -194,10 +198,17 @@ fn no_labels(settings: &Settings) -> bool {
 
 /// A variable that only `secrets` sets reads as unset, which its owner would not expect.
 fn unreadable(definition: &ContainerDefinition, settings: &Settings) -> Vec<String> {
+    let is_unset = |variable: &Variable| settings.value(*variable).is_none();
+    // Where the image owns the name, its secret is no mistake.
+    let is_unused = |variable: &Variable| {
+        *variable == Variable::Endpoint && endpoints::endpoint_variable(settings) == Variable::SdEndpoint
+    };
     // A definition can name a secret any number of times.
     Variable::ALL
         .into_iter()
-        .filter(|variable| definition.secrets.contains(variable) && settings.value(*variable).is_none())
+        .filter(|variable| {
+            definition.secrets.contains(variable) && is_unset(variable) && !is_unused(variable)
+        })
         .map(|variable| {
             format!("{} comes from secrets, which cannot be read; set it in environment", variable.name())
         })

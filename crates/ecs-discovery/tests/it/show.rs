@@ -1,7 +1,7 @@
 //! What is published, in as little text as tells it apart.
 
 use ecs_discovery::derive::{Rules, TagSelection};
-use ecs_discovery::finding::Verdict;
+use ecs_discovery::finding::{Finding, Verdict};
 use ecs_discovery::inventory::question::Question;
 use ecs_discovery::render::file_sd;
 use ecs_discovery::snapshot::{Scope, Standing};
@@ -79,6 +79,17 @@ pub(crate) fn visible_labels(fixture: TaskFixture) -> String {
     let labels = target.labels();
     let visible = labels.iter().filter(|(name, _)| !name.starts_with("__"));
     visible.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The findings of a task in words, a line each.
+pub(crate) fn findings(fixture: TaskFixture) -> String {
+    let mut source = Source::default();
+    source.refresh(&World::of([fixture]));
+    let finding = |Finding { container, verdict, .. }: &Finding| match verdict {
+        Verdict::NotScraped(problem) => format!("{container}: {}: {}", problem.reason, problem.detail),
+        Verdict::Warning(warning) => format!("{container}: {warning}"),
+    };
+    source.snapshot.findings().map(finding).collect::<Vec<_>>().join("\n")
 }
 
 /// The whole file of a source's targets.

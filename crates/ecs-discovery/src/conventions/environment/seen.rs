@@ -2,7 +2,7 @@
 //!
 //! The words are those of the functions that [`read`](super::read) uses; nothing is decided here.
 
-use super::endpoints::{endpoint_texts, port_in, scheme};
+use super::endpoints::{endpoint_texts, endpoint_variable, port_in, scheme};
 use super::{OptIn, Place, PortRequest, Variable, no_labels, opt_in, places, settings};
 use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings};
@@ -51,7 +51,10 @@ pub fn seen(definition: &ContainerDefinition, overrides: Option<&Settings>) -> V
             seen.push(Seen { variable, place, value: Some(value.into()), counts, meaning });
         }
         if definition.secrets.contains(&variable) {
+            let is_unused =
+                variable == Variable::Endpoint && endpoint_variable(&settings) == Variable::SdEndpoint;
             let meaning = match winner {
+                None if is_unused => "not looked at: PROMETHEUS_SD_ENDPOINT wins".to_owned(),
                 None => "cannot be read, and counts as unset; set it in environment".to_owned(),
                 Some(winner) => format!("cannot be read: {} counts", winner.as_str()),
             };
@@ -73,7 +76,10 @@ fn meaning(variable: Variable, settings: &Settings) -> String {
             OptIn::No => "opts out".to_owned(),
             OptIn::Yes => "opts in".to_owned(),
         },
-        Variable::Endpoint => match endpoint_texts(settings).count() {
+        Variable::Endpoint if endpoint_variable(settings) == Variable::SdEndpoint => {
+            "not looked at: PROMETHEUS_SD_ENDPOINT wins".to_owned()
+        }
+        Variable::Endpoint | Variable::SdEndpoint => match endpoint_texts(settings, variable).count() {
             0 => "names no endpoint, as if it were not set".to_owned(),
             1 => "one endpoint".to_owned(),
             several => format!("{several} endpoints"),

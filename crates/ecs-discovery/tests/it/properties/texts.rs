@@ -34,7 +34,12 @@ const ENDPOINT_PIECES: &[&str] = &[
     "99999999999999999999y",
     "ms",
     "9102",
+    "60",
     "0",
+    "30S",
+    "default",
+    "localhost",
+    "://",
     "65536",
     "?",
     "&",
@@ -136,6 +141,24 @@ proptest! {
         port in prop_oneof![Just(String::new()), Just("9000".to_owned()), any::<String>()],
     ) {
         endpoint_is_read(&endpoint, &port)?;
+    }
+
+    #[test]
+    fn what_begins_with_a_slash_is_always_a_path(
+        before in sample::select(&["", "30s:", "9102", "30s:9102", "9102:", "60:"][..]),
+        rest in text(ENDPOINT_PIECES),
+    ) {
+        // With a second slash it would be a URL.
+        let path = format!("/{}", rest.replace([',', '?'], "").trim_start_matches('/'));
+        let mut source = Source::default();
+        source.refresh(&World::of([fargate().with(app().endpoint(&format!("{before}{path}")))]));
+        let derived = &source.scope("prod").derived;
+        prop_assert_eq!(&derived.findings, &[]);
+        let target = &derived.targets[0];
+        prop_assert_eq!((&*target.endpoint.path, &*target.endpoint.query), (path.trim_end(), ""));
+        let port = if before.contains("9102") { 9102 } else { 80 };
+        let interval = if before.contains("30s") { "30s" } else { "1m" };
+        prop_assert_eq!((target.endpoint.address.port(), target.interval.name()), (port, interval));
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! How much one container, and one task, can make: of targets, of labels, of findings.
 
-use ecs_discovery::finding::{Finding, Verdict};
 use ecs_discovery::render::http_sd;
 use insta::assert_snapshot;
 
 use crate::fixture::{ContainerFixture, TaskFixture, World, app, container, fargate};
-use crate::show::{labels, only_target, published};
+use crate::show::{findings, labels, only_target, published};
 use crate::source::Source;
 
 /// In one document, of which there are two.
@@ -15,16 +14,6 @@ fn discovered(fixture: TaskFixture) -> Source {
     let mut source = Source::default();
     source.refresh(&World::of([fixture]));
     source
-}
-
-/// The findings of a task, a line each.
-fn findings(fixture: TaskFixture) -> String {
-    let source = discovered(fixture);
-    let finding = |Finding { container, verdict, .. }: &Finding| match verdict {
-        Verdict::NotScraped(problem) => format!("{container}: {}: {}", problem.reason, problem.detail),
-        Verdict::Warning(warning) => format!("{container}: {warning}"),
-    };
-    source.snapshot.findings().map(finding).collect::<Vec<_>>().join("\n")
 }
 
 /// How many targets each container has.

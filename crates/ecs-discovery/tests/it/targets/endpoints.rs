@@ -1,11 +1,12 @@
-//! The grammar of `PROMETHEUS_ENDPOINT`.
+//! The grammar of `PROMETHEUS_ENDPOINT` and `PROMETHEUS_SD_ENDPOINT`.
 
+use ecs_discovery::conventions::Variable;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::Intervals;
 use insta::assert_snapshot;
 
-use crate::fixture::{World, app, container, ec2, fargate};
-use crate::show::{labels, published, scope};
+use crate::fixture::{ContainerFixture, World, app, container, ec2, fargate};
+use crate::show::{findings, labels, published, scope};
 use crate::source::Source;
 
 fn check(endpoint: &str) -> String {
@@ -50,16 +51,195 @@ fn white_space_around_an_endpoint_and_its_parts_is_ignored() {
     assert_snapshot!(check(" 30s : 9102 /metrics "), @"app 10.0.0.1:9102/metrics 30s");
 }
 
+/// Targets, and findings in words.
+fn told(endpoint: &str) -> String {
+    let fixture = fargate().with(app().maps("8080").endpoint(endpoint));
+    let targets = published(fixture.clone());
+    let targets: Vec<_> = targets.lines().filter(|line| line.starts_with("app 1")).collect();
+    [targets.join("\n"), findings(fixture)].join("\n").trim().to_owned()
+}
+
 #[test]
-fn only_what_parses_as_a_duration_is_an_interval() {
+fn what_begins_with_a_slash_is_a_path() {
     assert_snapshot!(check("/v1:metrics"), @"app 10.0.0.1:8080/v1:metrics 1m");
-    assert_snapshot!(check("v1:/metrics"), @"app 10.0.0.1:8080/v1:/metrics 1m");
+    assert_snapshot!(check("/60:/metrics"), @"app 10.0.0.1:8080/60:/metrics 1m");
+    assert_snapshot!(check("/30s:/metrics"), @"app 10.0.0.1:8080/30s:/metrics 1m");
+    assert_snapshot!(check("/localhost:9090"), @"app 10.0.0.1:8080/localhost:9090 1m");
+    assert_snapshot!(check("/probe?target=https://x/"), @"app 10.0.0.1:8080/probe?target=https://x/ 1m");
+    assert_snapshot!(check("/probe/https://x/"), @"app 10.0.0.1:8080/probe/https://x/ 1m");
     assert_snapshot!(check("30s:/a:b"), @"app 10.0.0.1:8080/a:b 30s");
-    assert_snapshot!(check("30s:15s:/metrics"), @"app 10.0.0.1:8080/15s:/metrics 30s");
-    assert_snapshot!(check("15:/metrics"), @"app 10.0.0.1:8080/15:/metrics 1m");
-    assert_snapshot!(check("1.5m:/metrics"), @"app 10.0.0.1:8080/1.5m:/metrics 1m");
-    assert_snapshot!(check("30s1m:/metrics"), @"app 10.0.0.1:8080/30s1m:/metrics 1m");
-    assert_snapshot!(check("x30s:/metrics"), @"app 10.0.0.1:8080/x30s:/metrics 1m");
+    assert_snapshot!(check("30s:/probe/http://x"), @"app 10.0.0.1:8080/probe/http://x 30s");
+    assert_snapshot!(check("30s://metrics"), @"app 10.0.0.1:8080//metrics 30s");
+    assert_snapshot!(check("9102/probe/http://x:80"), @"app 10.0.0.1:9102/probe/http://x:80 1m");
+    assert_snapshot!(check("9102:/probe/http://x:80"), @"app 10.0.0.1:9102/probe/http://x:80 1m");
+    assert_snapshot!(check("15s:9102/v1:metrics"), @"app 10.0.0.1:9102/v1:metrics 15s");
+}
+
+#[test]
+fn a_query_may_hold_anything() {
+    assert_snapshot!(check("30s:/probe?target=http://x:80"), @"app 10.0.0.1:8080/probe?target=http://x:80 30s");
+    assert_snapshot!(check("probe?target=http://x:80"), @"app 10.0.0.1:8080/probe?target=http://x:80 1m");
+    assert_snapshot!(check("30s:9102/probe?target=localhost:9090"), @"app 10.0.0.1:9102/probe?target=localhost:9090 30s");
+    assert_snapshot!(check("?target=localhost:9090"), @"app 10.0.0.1:8080/?target=localhost:9090 1m");
+}
+
+#[test]
+fn a_word_in_place_of_an_interval_is_said() {
+    assert_snapshot!(told("30S:/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "30S" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    "#);
+    assert_snapshot!(told("default:/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "default" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    "#);
+    assert_snapshot!(told(" 1.5m : /metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "1.5m" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    "#);
+    assert_snapshot!(told(":/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    "#);
+    assert_snapshot!(told("v1:/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "v1" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    "#);
+    assert_snapshot!(told("30s1m:/metrics?a=b"), @r#"
+    app 10.0.0.1:8080/metrics?a=b 1m
+    app: PROMETHEUS_ENDPOINT has "30s1m" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    "#);
+    assert_snapshot!(told("-30:/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "-30" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    "#);
+    assert_snapshot!(told("/metrics,30S:/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "30S" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    app: PROMETHEUS_ENDPOINT names "30S:/metrics" again; the last one counts
+    "#);
+}
+
+#[test]
+fn a_number_before_a_path_is_seconds_that_are_offered_or_else_a_port() {
+    assert_snapshot!(told("60:/metrics"), @"app 10.0.0.1:8080/metrics 1m");
+    assert_snapshot!(told("015:/metrics"), @"app 10.0.0.1:8080/metrics 15s");
+    assert_snapshot!(told("9102:/metrics"), @"app 10.0.0.1:9102/metrics 1m");
+    assert_snapshot!(told(" 9102 : /metrics "), @"app 10.0.0.1:9102/metrics 1m");
+    assert_snapshot!(told("61:/metrics"), @"app 10.0.0.1:61/metrics 1m");
+    assert_snapshot!(told("1m:9102:/metrics"), @"app 10.0.0.1:9102/metrics 1m");
+    assert_snapshot!(told("1m:60:/metrics"), @"app 10.0.0.1:60/metrics 1m");
+    assert_snapshot!(told("0:/metrics"), @"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT asks for the interval 0, which is not offered (15s, 30s, 1m, 5m); it gets 1m
+    ");
+    assert_snapshot!(told("65536:/metrics"), @"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT asks for the interval 65536, which is not offered (15s, 30s, 1m, 5m); it gets 1m
+    ");
+    assert_snapshot!(told("99999999999999999999:/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "99999999999999999999" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    "#);
+    assert_snapshot!(told("1m:65536:/metrics"), @r#"app: invalid port: the port in PROMETHEUS_ENDPOINT is "65536"; a port is a number from 1 to 65535"#);
+    assert_snapshot!(told("60:/metrics,/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: PROMETHEUS_ENDPOINT names "/metrics" again; the last one counts
+    "#);
+}
+
+#[test]
+fn a_listen_address_is_an_invalid_endpoint() {
+    assert_snapshot!(told("0.0.0.0:9090"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "0.0.0.0:9090", which looks like a listen address; write a path, such as 9090/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told(":9090"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has ":9090", which looks like a listen address; write a path, such as 9090/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("[::]:9090"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "[::]:9090", which looks like a listen address; write a path, such as 9090/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("localhost : 9090?a=b"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "localhost : 9090?a=b", which looks like a listen address; write a path, such as 9090/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("2001:db8::7"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "2001:db8::7", which looks like a listen address; write a path, such as 7/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("30s:localhost:9090"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "30s:localhost:9090", which looks like a listen address; write a path, such as 9090/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("localhost:9090/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "localhost:9090/metrics", and "localhost" is not an interval, such as 30s; write 9090/metrics"#);
+    assert_snapshot!(told("30S:9102/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "30S:9102/metrics", and "30S" is not an interval, such as 30s; write 9102/metrics"#);
+    assert_snapshot!(told("/metrics,0.0.0.0:9090"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: invalid endpoint: PROMETHEUS_ENDPOINT has "0.0.0.0:9090", which looks like a listen address; write a path, such as 9090/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT
+    "#);
+}
+
+#[test]
+fn a_url_is_an_invalid_endpoint_and_is_not_quoted() {
+    assert_snapshot!(told("https://user:hunter2@x/api/v1/write"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "https://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("30s:http://localhost:9090/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "30s:http://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("9102://x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "9102://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("http://hunter2@x,http://hunter2@x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "http://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("probe/http://x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "probe/http://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+}
+
+#[test]
+fn other_colons_before_a_path_are_an_invalid_endpoint() {
+    assert_snapshot!(told("30s:15s:/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "30s:15s:/metrics", and "15s" is not a port; write one interval and one port at most before the path"#);
+    assert_snapshot!(told("a:b:/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "a:b:/metrics", and "a:b" is not a port; write one interval and one port at most before the path"#);
+    assert_snapshot!(told("[::]:/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "[::]:/metrics", and "[::]" is not a port; write one interval and one port at most before the path"#);
+    assert_snapshot!(told("metrics:"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "metrics:", without a path; write one, such as /metrics"#);
+    assert_snapshot!(told("default:?a=b"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "default:?a=b", without a path; write one, such as /metrics"#);
+    assert_snapshot!(told("60:"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "60:", without a path; write one, such as /metrics"#);
+}
+
+#[test]
+fn a_doubtful_path_without_a_slash_is_said() {
+    assert_snapshot!(told("9102"), @r#"
+    app 10.0.0.1:8080/9102 1m
+    app: PROMETHEUS_ENDPOINT has "9102", which is taken for a path; begin it with / if it is one; write 9102/metrics if it is a port
+    "#);
+    assert_snapshot!(told("30s:9102?a=b"), @r#"
+    app 10.0.0.1:8080/9102?a=b 30s
+    app: PROMETHEUS_ENDPOINT has "9102?a=b", which is taken for a path; begin it with / if it is one
+    "#);
+    assert_snapshot!(told("v1:metrics"), @r#"
+    app 10.0.0.1:8080/v1:metrics 1m
+    app: PROMETHEUS_ENDPOINT has "v1:metrics", which is taken for a path; begin it with / if it is one
+    "#);
+    assert_snapshot!(told("60:metrics/b:c"), @r#"
+    app 10.0.0.1:8080/60:metrics/b:c 1m
+    app: PROMETHEUS_ENDPOINT has "60:metrics/b:c", which is taken for a path; begin it with / if it is one
+    "#);
+    assert_snapshot!(told("v1/a:b"), @"app 10.0.0.1:8080/v1/a:b 1m");
+}
+
+#[test]
+fn where_the_image_owns_the_name_another_one_goes_before_it() {
+    let check = |container: ContainerFixture| {
+        let fixture = fargate().with(container.maps("8080"));
+        [published(fixture.clone()), findings(fixture)].join("\n").trim().to_owned()
+    };
+    let owned = || app().endpoint("0.0.0.0:9090");
+    assert_snapshot!(check(owned().label("PROMETHEUS_SD_ENDPOINT", "30s:/a,9102/b")), @"
+    app 10.0.0.1:8080/a 30s
+    app 10.0.0.1:9102/b 1m
+    ");
+    assert_snapshot!(check(owned().env("PROMETHEUS_SD_ENDPOINT", "/env").label("PROMETHEUS_SD_ENDPOINT", "/label")), @"app 10.0.0.1:8080/env 1m");
+    assert_snapshot!(check(owned().overriding("PROMETHEUS_SD_ENDPOINT", "/override")), @"app 10.0.0.1:8080/override 1m");
+    assert_snapshot!(check(app().endpoint("/a").env("PROMETHEUS_SD_ENDPOINT", " ,")), @"app 10.0.0.1:8080/a 1m");
+    assert_snapshot!(check(app().env("PROMETHEUS_SD_ENDPOINT", "localhost:9090")), @r#"
+    app: invalid endpoint
+    app: invalid endpoint: PROMETHEUS_SD_ENDPOINT has "localhost:9090", which looks like a listen address; write a path, such as 9090/metrics
+    "#);
+    assert_snapshot!(check(app().env("PROMETHEUS_SD_ENDPOINT", "30S:/a,/b,/b,45s:/c,70000/d,/e?f[]=g")), @r#"
+    app 10.0.0.1:8080/a 1m
+    app 10.0.0.1:8080/b 1m
+    app 10.0.0.1:8080/c 1m
+    app: warning
+    app: warning
+    app: warning
+    app: warning
+    app: warning
+    app: PROMETHEUS_SD_ENDPOINT asks for the interval 45s, which is not offered (15s, 30s, 1m, 5m); it gets 1m
+    app: PROMETHEUS_SD_ENDPOINT has "30S" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
+    app: PROMETHEUS_SD_ENDPOINT names "/b" again; the last one counts
+    app: invalid endpoint: the query of PROMETHEUS_SD_ENDPOINT has "f[]=g", which no label can carry
+    app: invalid port: the port in PROMETHEUS_SD_ENDPOINT is "70000"; a port is a number from 1 to 65535
+    "#);
+    let mut secret = app().env("PROMETHEUS_SD_ENDPOINT", "/a");
+    secret.definition.secrets = vec![Variable::Endpoint];
+    assert_snapshot!(check(secret), @"app 10.0.0.1:8080/a 1m");
 }
 
 #[test]

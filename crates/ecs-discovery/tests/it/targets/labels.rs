@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ecs_discovery::conventions::Variable;
 use ecs_discovery::derive::TagSelection;
 use ecs_discovery::model::{LaunchType, NetworkInterface};
 use insta::assert_snapshot;
@@ -139,6 +140,15 @@ fn the_scheme_is_a_label_when_it_is_https() {
     let check = |scheme: &str| labels(fargate().with(app().env("PROMETHEUS_SCHEME", scheme)), "__scheme__");
     assert_snapshot!(check("https"), @"__scheme__=https");
     assert_snapshot!(check("http"), @"");
+}
+
+#[test]
+fn docker_labels_that_are_variables_are_not_published() {
+    let value = |variable| if variable == Variable::Scheme { "http" } else { "8080" };
+    let app = Variable::ALL
+        .into_iter()
+        .fold(app().label("team", "web"), |app, variable| app.label(variable.name(), value(variable)));
+    assert_snapshot!(labels(fargate().with(app), "__meta_ecs_container_label_"), @"__meta_ecs_container_label_team=web");
 }
 
 #[test]

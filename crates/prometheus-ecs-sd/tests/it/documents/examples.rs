@@ -319,8 +319,10 @@ async fn the_endpoints_that_are_explained_are_read_as_explained() {
             Some(expected) => (expected, 1),
             None => (row[1], 0),
         };
+        let expected = if expected == "nothing: `invalid endpoint`" { "" } else { expected };
         let expected: Vec<_> = expected
             .split(" and ")
+            .filter(|target| !target.is_empty())
             .map(|target| target.replace('`', "").replacen(':', "http://10.0.1.23:", 1).replace(" every", ""))
             .collect();
         assert_eq!((targets, warnings), (expected, warning), "{}", row[0]);

@@ -86,12 +86,15 @@ const ENDPOINTS: &[&str] = &[
     "8080/a,15s:9102/b,7002/c",
     "60s:/minute,2h:/rare",
     "/twice,5m:/once,15s:/twice",
+    "60:/seconds,9102:/port,default:/mistaken,/with:colon",
+    "0.0.0.0:9090",
 ];
 /// Seven more than the limit; one repeats the first.
 const TOO_MANY: &str = "/0,/1,/2,/3,/4,/5,/6,/7,/8,/9,/10,/11,/12,/13,/14,/15,/16,/17,/18,/19,/20,/21,/22,/23,/24,/25,/26,\
     /27,/28,/29,/30,/31,/32,/33,/34,/35,/36,/37,/38,/39,/40,/41,/42,/43,/44,/45,/46,/47,/48,/49,/50,/51,/52,/53,/54,/55,/56,\
     /57,/58,/59,/60,/61,/62,30s:/0,/63,/64,/65,/66,/67,/68,15s:/1,/70";
 const VARIABLES: &[&str] = &[
+    "PROMETHEUS_SD_ENDPOINT=15s:/own",
     "PROMETHEUS_PORT=9999",
     "PROMETHEUS_CONTAINER_PORT=9102",
     "PROMETHEUS_SCHEME=https",

@@ -127,10 +127,11 @@ impl<'a> Asking<'a> {
     }
 
     fn endpoints(&self) -> Vec<Endpoint<'a>> {
-        let text = self.settings.get("PROMETHEUS_ENDPOINT").copied().unwrap_or_default();
+        let text = ["PROMETHEUS_SD_ENDPOINT", "PROMETHEUS_ENDPOINT"].map(|name| self.settings.get(name));
+        let text = text.into_iter().flatten().next().copied().unwrap_or_default();
         let text = if text.is_empty() { "/metrics" } else { text };
         let mut endpoints: Vec<Endpoint<'a>> = Vec::new();
-        for one in text.split(',').map(endpoint) {
+        for one in text.split(',').filter_map(endpoint) {
             let same = |other: &Endpoint<'_>| {
                 (other.port, other.path, &other.query) == (one.port, one.path, &one.query)
             };
@@ -180,19 +181,22 @@ impl<'a> Asking<'a> {
     }
 }
 
-fn endpoint(text: &str) -> Endpoint<'_> {
-    let (interval, rest) = match text.split_once(':') {
-        Some(("15s", rest)) => ("15s", rest),
-        Some(("30s", rest)) => ("30s", rest),
-        Some(("5m", rest)) => ("5m", rest),
-        // What is not offered is a minute too.
-        Some((_, rest)) => ("1m", rest),
-        None => ("1m", text),
+/// `None` for a listen address.
+fn endpoint(text: &str) -> Option<Endpoint<'_>> {
+    let (interval, port, rest) = match text.split_once(':').filter(|_| !text.starts_with('/')) {
+        Some(("15s", rest)) => ("15s", None, rest),
+        Some(("30s", rest)) => ("30s", None, rest),
+        Some(("5m", rest)) => ("5m", None, rest),
+        // So many seconds are not offered.
+        Some(("9102", rest)) => ("1m", Some(9102), rest),
+        // An interval that is not offered, or is not one, is a minute too.
+        Some((_, rest)) => ("1m", None, rest),
+        None => ("1m", None, text),
     };
-    let (port, path) = rest.split_at(rest.find('/').unwrap());
+    let (digits, path) = rest.split_at(rest.find('/')?);
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let query = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
-    Endpoint { interval, port: port.parse().ok(), path, query }
+    Some(Endpoint { interval, port: port.or(digits.parse().ok()), path, query })
 }
 
 /// Where a TCP port of a container is published.
