@@ -177,6 +177,7 @@ impl<'a> Facts<'a> {
         Saved {
             scopes: self.list(2, Self::scope),
             definitions: self.list(3, |facts| facts.definition().into()),
+            outdated: BTreeSet::new(),
             container_instances: self.list(3, |facts| {
                 let cluster = facts.below(2);
                 let arn = facts.container_instance_arn(cluster);

@@ -12,7 +12,7 @@ pub mod selection;
 mod settled;
 mod texts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
 pub struct Inventory {
     scopes: BTreeMap<ClusterArn, ScopeFacts>,
     definitions: Facts<TaskDefinitionArn, Arc<TaskDefinition>>,
+    /// Definitions that a program read which knew fewer variables of the convention, and dropped the others.
+    outdated: BTreeSet<TaskDefinitionArn>,
     container_instances: Facts<ContainerInstanceArn, ContainerInstance>,
     hosts: Facts<InstanceId, Arc<Host>>,
     texts: Texts,
@@ -135,12 +137,12 @@ impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
         self.failed.get(key).map(|(failure, _)| failure)
     }
 
-    /// Whether AWS should be asked; for what it said it does not know, only after a while.
-    fn is_wanted(&self, key: &K, now: Duration) -> bool {
+    /// Whether AWS said a short while ago that it does not know this.
+    fn is_refused(&self, key: &K, now: Duration) -> bool {
         let refused = |(failure, when): &(Failure, Duration)| {
             failure.is_answer() && now.saturating_sub(*when) < DEFINITION_ASKED_AGAIN
         };
-        !self.known.contains_key(key) && !self.failed.get(key).is_some_and(refused)
+        self.failed.get(key).is_some_and(refused)
     }
 
     /// Stores a fact; returns whether it changed. An unchanged fact keeps its allocation, which targets share.
@@ -263,6 +265,17 @@ impl Inventory {
     /// How many definitions, container instances and hosts are known.
     pub fn cached(&self) -> [usize; 3] {
         [self.definitions.known.len(), self.container_instances.known.len(), self.hosts.known.len()]
+    }
+
+    /// Whether AWS should be asked for a definition.
+    fn is_definition_wanted(&self, arn: &TaskDefinitionArn, now: Duration) -> bool {
+        let is_known = self.definitions.value(arn).is_some() && !self.outdated.contains(arn);
+        !is_known && !self.definitions.is_refused(arn, now)
+    }
+
+    /// Whether a fact should be asked for that this task's targets depend on.
+    fn is_lacking(&self, view: &TaskView<'_>) -> bool {
+        view.is_lacking() || self.outdated.contains(&view.task.definition)
     }
 
     /// Whether AWS denies an item that this operation is to request.

@@ -218,7 +218,7 @@ impl Refresh {
         let (definition, now) = (&around.definition, self.now);
         self.inventory.definitions.mark_used(definition, now);
         if !definition.is_managed_daemon()
-            && self.inventory.definitions.is_wanted(definition, now)
+            && self.inventory.is_definition_wanted(definition, now)
             && self.definitions.insert(definition.clone())
         {
             self.ask(Question::TaskDefinition { definition: definition.clone() });

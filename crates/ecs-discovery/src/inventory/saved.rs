@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settled::{incomplete, is_settled};
-use super::{Facts, Inventory, KnownTask, ScopeFacts, TaskView};
-use crate::arn::{ClusterArn, TaskArn};
+use super::{Facts, Inventory, KnownTask, ScopeFacts};
+use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
 use crate::derive::{Rules, derive};
 use crate::inventory::selection::ClusterSelection;
 use crate::model::{Cluster, ContainerInstance, Host, Task, TaskDefinition};
@@ -22,6 +22,8 @@ pub struct Saved {
     pub scopes: Vec<SavedScope>,
     /// By ARN.
     pub definitions: Vec<Arc<TaskDefinition>>,
+    /// Those of them that a program read which knew fewer variables of the convention. They are requested again.
+    pub outdated: BTreeSet<TaskDefinitionArn>,
     /// By ARN.
     pub container_instances: Vec<ContainerInstance>,
     /// By id.
@@ -59,6 +61,7 @@ impl Inventory {
         Saved {
             scopes: self.scopes.iter().filter_map(scope).collect(),
             definitions: self.definitions.values().cloned().collect(),
+            outdated: self.outdated.clone(),
             container_instances: self.container_instances.values().cloned().collect(),
             hosts: self.hosts.values().cloned().collect(),
         }
@@ -87,6 +90,7 @@ impl Saved {
         self.scopes.extend(other.scopes.into_iter().filter(|scope| !known.contains(&scope.cluster.arn)));
         // If there are two facts of one item, the later one is used when they are restored.
         self.definitions.splice(..0, other.definitions);
+        self.outdated.extend(other.outdated);
         self.container_instances.splice(..0, other.container_instances);
         self.hosts.splice(..0, other.hosts);
     }
@@ -101,7 +105,8 @@ impl Saved {
         as_of: Duration,
         now: Duration,
     ) -> (Inventory, BTreeMap<ClusterArn, Scope>) {
-        let mut inventory = Inventory { collected: now, ..Inventory::default() };
+        let outdated = self.outdated;
+        let mut inventory = Inventory { collected: now, outdated, ..Inventory::default() };
         for definition in self.definitions {
             inventory.definitions.learn(definition.arn.clone(), definition, now);
         }
@@ -117,7 +122,7 @@ impl Saved {
             let arn = cluster.arn.clone();
             let tasks = inventory.restored_tasks(tasks, now);
             let views: Vec<_> = tasks.values().map(|known| inventory.view(&cluster, known)).collect();
-            let lacking = views.iter().any(TaskView::is_lacking);
+            let lacking = views.iter().any(|view| inventory.is_lacking(view));
             let derived = Arc::new(derive(views.iter().copied(), rules));
             let incomplete = incomplete(&views, &derived);
             let (heard, failing) = (held_since.unwrap_or(as_of), failing_since);

@@ -13,7 +13,7 @@ use crate::clock::Reading;
 
 /// The first line, followed by the version.
 const TITLE: &str = "prometheus-ecs-sd state ";
-/// Counts every change of the records' form.
+/// Counts the changes of the records' form that a program would misread which does not know them.
 const VERSION: &str = "2";
 /// A version without the revision; it is still read.
 const EARLIER_VERSION: &str = "1";

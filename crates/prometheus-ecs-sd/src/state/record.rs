@@ -51,6 +51,9 @@ pub(super) enum Record<'a> {
 pub(super) struct Definition<'a> {
     arn: Text<'a>,
     network_mode: Text<'a>,
+    /// The number of the convention's variables that were known when it was read: the values of others are dropped.
+    #[serde(default)]
+    variables: usize,
     containers: Vec<ContainerDefinition<'a>>,
     tags: Texts<'a>,
 }
@@ -128,7 +131,8 @@ pub(super) fn records(
 ) -> io::Result<()> {
     write(Record::Source(source.into()))?;
     for definition in &saved.definitions {
-        write(Record::Definition(Definition::of(definition)))?;
+        let variables = if saved.outdated.contains(&definition.arn) { 0 } else { Variable::ALL.len() };
+        write(Record::Definition(Definition { variables, ..Definition::of(definition) }))?;
     }
     for known in &saved.container_instances {
         let instance = known.instance.as_ref().map(|id| id.as_str().into());
@@ -177,7 +181,14 @@ impl Reader {
         let (_, saved) = self.source.as_mut().ok_or("a record is of no source")?;
         match record {
             Record::Source(_) | Record::Revision { .. } => {}
-            Record::Definition(definition) => saved.definitions.push(Arc::new(definition.fact()?)),
+            Record::Definition(definition) => {
+                let is_outdated = definition.variables < Variable::ALL.len();
+                let definition = definition.fact()?;
+                if is_outdated {
+                    saved.outdated.insert(definition.arn.clone());
+                }
+                saved.definitions.push(Arc::new(definition));
+            }
             Record::ContainerInstance { arn, instance } => {
                 let arn = parsed(ContainerInstanceArn::parse(&arn))?;
                 let instance = instance.map(|id| model::InstanceId::new(&id));
@@ -209,6 +220,7 @@ impl<'a> Definition<'a> {
         Self {
             arn: definition.arn.as_str().into(),
             network_mode: definition.network_mode.as_str().into(),
+            variables: Variable::ALL.len(),
             containers: definition.containers.iter().map(ContainerDefinition::of).collect(),
             tags: texts(&definition.tags),
         }

@@ -112,7 +112,7 @@ impl Refresh {
             return Scope::heard(scope.derived.clone(), self.now);
         }
         let tasks: Vec<_> = self.inventory.tasks(cluster).collect();
-        let lacking = tasks.iter().any(TaskView::is_lacking);
+        let lacking = tasks.iter().any(|view| self.inventory.is_lacking(view));
         let failures = || tasks.iter().filter_map(TaskView::lacking_failure);
         let failure = failures().next().map(ToString::to_string);
         let all_denied = failure.is_some() && failures().all(|failure| failure.kind == FailureKind::Denied);
@@ -156,6 +156,7 @@ impl Inventory {
             }
         }
         self.definitions.forget_unused(now);
+        self.outdated.retain(|arn| self.definitions.value(arn).is_some());
         self.container_instances.forget_unused(now);
         self.hosts.forget_unused(now);
         self.texts.collect();

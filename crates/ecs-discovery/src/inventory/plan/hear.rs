@@ -47,6 +47,7 @@ impl Refresh {
                 self.batch_heard(&cluster);
             }
             (Question::TaskDefinition { definition }, Answer::TaskDefinition(answer)) => {
+                self.inventory.outdated.remove(&definition);
                 self.learned |= self.inventory.definitions.learn(definition, Arc::new(answer), self.now);
             }
             (Question::DefinitionTags { definition }, Answer::DefinitionTags(tags)) => {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
+use ecs_discovery::conventions::Variable;
 use ecs_discovery::snapshot::Standing;
 use ecs_simulator::{
     ContainerDefinition, Delivery, HostKind, Placement, Response, TaskDefinition, World, worlds,
@@ -194,6 +195,43 @@ async fn a_state_file_that_cannot_be_used_is_ignored_and_replaced() {
         assert!(stage.asked().contains("ecs DescribeTaskDefinition 1"));
         assert_eq!((facts(&stage), stage.targets("1m").len()), (held.clone(), 2));
     }
+}
+
+/// An earlier program dropped the values of variables that it did not know.
+#[tokio::test(start_paused = true)]
+async fn a_definition_that_was_read_when_there_were_fewer_variables_is_read_again() {
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    let app = ContainerDefinition::new("app", "shop/app:1").port(8080).env("PROMETHEUS", "true");
+    let app = app.env("PROMETHEUS_ENDPOINT", "/old").env("PROMETHEUS_SD_ENDPOINT", "/new");
+    let definition = region.register(TaskDefinition::new("web").network_mode("awsvpc").container(app));
+    region.run("prod", &definition, Placement::Fargate);
+    let stage = Stage::new(world);
+    stage.once().await;
+    let (files_before, facts_before) = (files(&stage), facts(&stage));
+    assert!(files_before[2].contains("/new"), "{files_before:?}");
+    stage.edit_state(|text| {
+        let count = format!(r#","variables":{}"#, Variable::ALL.len());
+        let earlier = text.replace(&count, "").replace(r#",["PROMETHEUS_SD_ENDPOINT","/new"]"#, "");
+        assert!(!earlier.contains("variables") && !earlier.contains("SD_ENDPOINT"), "{text}");
+        earlier
+    });
+
+    // While AWS does not say more, the target is derived from what is known, and the next process knows that it is not all.
+    stage
+        .simulator
+        .on_call(|call| (call.operation == "DescribeTaskDefinition").then(|| Response::server_error(call)));
+    for _ in 0..2 {
+        stage.once().await;
+        assert!(stage.file("1m").contains("/old"));
+    }
+    stage.simulator.heal();
+    stage.asked();
+    assert_eq!(stage.once().await, Outcome::Complete);
+    assert_eq!((files(&stage), facts(&stage)), (files_before, facts_before));
+    assert!(stage.asked().contains("ecs DescribeTaskDefinition 1"));
+    stage.once().await;
+    assert!(!stage.asked().contains("DescribeTaskDefinition"));
 }
 
 #[tokio::test(start_paused = true)]
