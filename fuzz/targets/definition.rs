@@ -14,7 +14,7 @@ fuzz::target!(definition);
 const EXPLANATION: usize = 16 * 1024 * 1024;
 
 fn definition(input: &[u8]) {
-    let draft = match task_definition(input) {
+    let draft = match task_definition(input, None) {
         Ok(draft) => draft,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };

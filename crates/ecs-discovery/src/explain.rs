@@ -29,6 +29,8 @@ pub struct Explanation {
     pub task: Arc<Task>,
     /// Of its definition, where that is known.
     pub network_mode: Option<NetworkMode>,
+    /// Whether nobody has named it: an array of containers has none.
+    pub network_mode_is_assumed: bool,
     /// The machine it runs on, where that is known.
     pub instance: Option<InstanceId>,
     /// Each container of its definition, in that order; or why none of them could be looked at.
@@ -46,6 +48,8 @@ pub struct ExplainedContainer {
     pub variables: Vec<Seen>,
     /// What was not followed to the letter.
     pub warnings: Vec<String>,
+    /// What is not read, and is probably meant to be. Only of a definition in a file.
+    pub hints: Vec<String>,
     /// What came of it.
     pub verdict: ContainerVerdict,
 }
@@ -97,6 +101,7 @@ pub fn explain(view: &TaskView<'_>, rules: &Rules) -> Explanation {
         cluster: view.cluster.clone(),
         task: view.task.clone(),
         network_mode: network_mode.clone(),
+        network_mode_is_assumed: false,
         instance: view.placement.instance().cloned(),
         containers: examined.map(|()| containers),
         stand_ins: None,
@@ -123,7 +128,8 @@ fn container(
             ContainerVerdict::Endpoints(explained.collect())
         }
     };
-    ExplainedContainer { name: definition.name.clone(), variables, warnings: few(warnings), verdict }
+    let (name, warnings) = (definition.name.clone(), few(warnings));
+    ExplainedContainer { name, variables, warnings, hints: Vec::new(), verdict }
 }
 
 fn why_not_asked(variables: &[Seen]) -> &'static str {
@@ -282,6 +288,11 @@ impl ExplainedContainer {
             ContainerVerdict::NotAsked(_) | ContainerVerdict::NotScraped(_) => &[],
         };
         endpoints.iter().filter_map(|endpoint| Some(&endpoint.outcome.as_ref().ok()?.target))
+    }
+
+    /// Whether it says that it is to be scraped, or not to be.
+    pub fn opted_in(&self) -> bool {
+        !matches!(self.verdict, ContainerVerdict::NotAsked(_))
     }
 
     /// Why it is not scraped at all, if it opted in, or out.

@@ -4,6 +4,7 @@
 //! which address and port answer, is not looked at here. What each value meant is [told](seen) by the same functions.
 
 pub(crate) mod endpoints;
+pub mod meant;
 pub mod seen;
 
 use std::borrow::Cow;

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use super::{Explanation, explain};
 use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn};
 use crate::conventions::Variable;
+use crate::conventions::environment::Place;
 use crate::derive::Rules;
+use crate::finding::brief;
 use crate::inventory::{Definition, Placement, TaskView};
 use crate::model::{
     Cluster, Container, Host, InstanceId, LaunchType, NetworkBinding, NetworkInterface, PortRange, Status,
@@ -29,10 +31,63 @@ const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub struct Draft {
     /// The definition.
     pub definition: TaskDefinition,
+    /// Who names its network mode.
+    pub network_mode_source: NetworkModeSource,
     /// The image of each of its containers, in their order.
     pub images: Vec<Option<Arc<str>>>,
     /// For each port mapping of each of its containers the first host port, if that is fixed.
     pub host_ports: Vec<Vec<Option<u16>>>,
+    /// For each of its containers what is no variable, but may be meant as one.
+    pub hints: Vec<Hints>,
+}
+
+/// Who names a network mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkModeSource {
+    /// The definition, which is `bridge` if it says nothing.
+    Definition,
+    /// The user, since an array of containers has none.
+    Option,
+    /// Nobody.
+    Assumption,
+}
+
+/// What a container's definition has that is not read, and may be meant to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Names that are nearly variables.
+    pub near_misses: Vec<NearMiss>,
+    /// Whether it has `environmentFiles`.
+    pub environment_files: bool,
+}
+
+/// A name that is nearly a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearMiss {
+    /// The name.
+    pub name: Box<str>,
+    /// Where it stands.
+    pub place: Place,
+    /// The variable that is probably meant.
+    pub meant: Variable,
+}
+
+impl Hints {
+    /// The number of hints about names. More are the same mistake.
+    const NEAR_MISSES: usize = 8;
+
+    fn words(&self, opted_in: bool) -> Vec<String> {
+        let near_miss = |NearMiss { name, place, meant }: &NearMiss| {
+            let (name, place, meant) = (brief(name), place.as_str(), meant.name());
+            format!("{name:?} in {place} is not read; is {meant} meant?")
+        };
+        let mut words: Vec<_> = self.near_misses.iter().take(Self::NEAR_MISSES).map(near_miss).collect();
+        if self.environment_files && !opted_in {
+            let hint = "environmentFiles are not read; set PROMETHEUS in environment or as a docker label";
+            words.push(hint.to_owned());
+        }
+        words
+    }
 }
 
 /// More ports are mapped than a host has.
@@ -102,7 +157,15 @@ impl Draft {
             placement: if is_at_the_host { Placement::Host(&host) } else { Placement::Nowhere },
             partial: None,
         };
-        Ok(Explanation { stand_ins: Some(stand_ins), ..explain(&view, rules) })
+        let mut explanation = Explanation {
+            stand_ins: Some(stand_ins),
+            network_mode_is_assumed: self.network_mode_source == NetworkModeSource::Assumption,
+            ..explain(&view, rules)
+        };
+        for (container, hints) in explanation.containers.iter_mut().flatten().zip(&self.hints) {
+            container.hints = hints.words(container.opted_in());
+        }
+        Ok(explanation)
     }
 
     fn task(&self) -> Result<(Task, StandIns), TooManyPorts> {

@@ -1,6 +1,6 @@
 //! What was asked about, with every explanation of it; tasks that come to the same are told once.
 
-use super::{ContainerVerdict, Explanation};
+use super::{ContainerVerdict, ExplainedContainer, Explanation};
 use crate::arn::TaskArn;
 use crate::finding::Reason;
 
@@ -57,6 +57,16 @@ impl Report {
     /// Every task that was looked at.
     pub fn explanations(&self) -> impl Iterator<Item = &Explanation> {
         self.groups.iter().flat_map(|group| std::iter::once(&group.explanation).chain(&group.alike))
+    }
+
+    /// What may be missing where no container opted in.
+    pub fn hint(&self) -> Option<&'static str> {
+        let mut containers = self.explanations().flat_map(Explanation::containers).peekable();
+        let is_silent = containers.peek().is_some() && !containers.any(ExplainedContainer::opted_in);
+        is_silent.then_some(
+            "PROMETHEUS counts in environment and dockerLabels of the task definition; \
+             the image's own variables and labels (ENV, LABEL) cannot be seen from outside",
+        )
     }
 
     /// How many targets they have.

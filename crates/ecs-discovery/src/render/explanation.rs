@@ -83,6 +83,9 @@ impl Text<'_> {
             write!(f, ", {} not opted in", count(not_asked, "container"))?;
         }
         writeln!(f)?;
+        if let Some(hint) = report.hint() {
+            writeln!(f, "{} {hint}", colours.yellow("hint:"))?;
+        }
         if report.explanations().any(Explanation::is_draft) && report.targets() > 0 {
             writeln!(f, "{}", colours.dim(STAND_INS))?;
         }
@@ -119,8 +122,12 @@ impl Colours {
         let definition = &task.definition;
         let mode = network_mode.as_ref().map(|mode| format!(", network mode {}", mode.as_str()));
         let mode = mode.unwrap_or_default();
+        let assumed = match explanation.network_mode_is_assumed {
+            true => ", which is assumed: --network-mode names another",
+            false => "",
+        };
         let line = if explanation.is_draft() {
-            format!("Task definition {}{mode}", definition.family())
+            format!("Task definition {}{mode}{assumed}", definition.family())
         } else {
             let launch_type = task.launch_type.as_ref().map(LaunchType::as_str);
             let launch_type = launch_type.map(|kind| format!(", {kind}")).unwrap_or_default();
@@ -151,6 +158,9 @@ impl Colours {
         self.variables(f, &container.variables)?;
         for warning in &container.warnings {
             writeln!(f, "  {} {}", self.yellow("warning:"), printable(warning))?;
+        }
+        for hint in &container.hints {
+            writeln!(f, "  {} {}", self.yellow("hint:"), printable(hint))?;
         }
         match &container.verdict {
             ContainerVerdict::NotAsked(_) => {}

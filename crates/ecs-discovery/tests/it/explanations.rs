@@ -1,9 +1,10 @@
 //! Why a container is scraped as it is, in words.
 
 use ecs_discovery::arn::TaskDefinitionArn;
+use ecs_discovery::conventions::Variable;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::Explanation;
-use ecs_discovery::explain::draft::Draft;
+use ecs_discovery::explain::draft::{Draft, NetworkModeSource};
 use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::render::explanation::{Colours, Text, json};
 use insta::assert_snapshot;
@@ -115,7 +116,6 @@ fn every_place_that_sets_a_variable_is_told_and_which_wins() {
 
 #[test]
 fn secrets_are_seen_and_not_read() {
-    use ecs_discovery::conventions::Variable;
     let mut fixture = app();
     fixture.definition.secrets = vec![Variable::Prometheus, Variable::Port];
     let mut only_secret = container("only");
@@ -175,6 +175,25 @@ fn an_interval_has_a_reason() {
 
     4 targets
     "#);
+}
+
+#[test]
+fn an_endpoint_that_is_written_oddly_is_told_as_it_is_taken() {
+    let mut container =
+        app().label("PROMETHEUS_SD_ENDPOINT", "30S:/a,60:/b,9102:/c,:80").env("PROMETHEUS_PORT", "1");
+    container.definition.secrets = vec![Variable::Endpoint];
+    let said = task(fargate().with(container));
+    for words in [
+        "PROMETHEUS_SD_ENDPOINT=30S:/a,60:/b,9102:/c,:80  dockerLabels  4 endpoints",
+        "PROMETHEUS_ENDPOINT=<secret>                     secrets       not looked at: PROMETHEUS_SD_ENDPOINT wins",
+        "http://10.0.0.1:1/a every 1m\n    interval  the default, since \"30S\" is not an interval",
+        "http://10.0.0.1:1/b every 1m\n    interval  as the endpoint asks",
+        "http://10.0.0.1:9102/c every 1m\n    interval  the default, since the endpoint names none",
+        "endpoint :80: not scraped, invalid endpoint",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert!(said.contains("port      the container port that the endpoint names"), "{said}");
 }
 
 #[test]
@@ -423,6 +442,7 @@ fn tools_get_the_same_as_json() {
     let report = explained([fixture.with(container("side"))]);
     assert_snapshot!(json::write(&report), @r#"
     {
+      "hint": null,
       "kind": "service",
       "name": "web",
       "scraped": true,
@@ -465,6 +485,7 @@ fn tools_get_the_same_as_json() {
                   "written": "0/b"
                 }
               ],
+              "hints": [],
               "name": "app",
               "opted_in": true,
               "reason": null,
@@ -498,6 +519,7 @@ fn tools_get_the_same_as_json() {
               "advice": null,
               "detail": "PROMETHEUS is not set",
               "endpoints": [],
+              "hints": [],
               "name": "side",
               "opted_in": false,
               "reason": null,
@@ -510,6 +532,7 @@ fn tools_get_the_same_as_json() {
           "instance": null,
           "launch_type": "FARGATE",
           "network_mode": "awsvpc",
+          "network_mode_assumed": false,
           "reason": null,
           "stand_ins": false,
           "task": "arn:aws:ecs:eu-west-1:123456789012:task/prod/0f1e",
@@ -523,9 +546,15 @@ fn tools_get_the_same_as_json() {
 /// The definition of a task, its first container's port mappings at these host ports.
 fn draft(fixture: TaskFixture, host_ports: &[Option<u16>]) -> Explanation {
     let definition = fixture.definition.unwrap();
-    Draft { definition, images: Vec::new(), host_ports: vec![host_ports.to_vec()] }
-        .explain(&Rules::default())
-        .unwrap()
+    Draft {
+        definition,
+        network_mode_source: NetworkModeSource::Definition,
+        hints: Vec::new(),
+        images: Vec::new(),
+        host_ports: vec![host_ports.to_vec()],
+    }
+    .explain(&Rules::default())
+    .unwrap()
 }
 
 /// The URLs of a definition's targets.
@@ -607,7 +636,13 @@ fn a_definition_cannot_map_more_ports_than_there_are() {
     let definition = fixture.definition.take().unwrap();
     let arn = TaskDefinitionArn::parse("arn:aws:ecs:<region>:<account>:task-definition/web:<revision>");
     let definition = ecs_discovery::model::TaskDefinition { arn: arn.unwrap(), ..definition };
-    let draft = Draft { definition, images: Vec::new(), host_ports: Vec::new() };
+    let draft = Draft {
+        definition,
+        network_mode_source: NetworkModeSource::Definition,
+        hints: Vec::new(),
+        images: Vec::new(),
+        host_ports: Vec::new(),
+    };
     let error = draft.explain(&Rules::default()).unwrap_err();
     assert_eq!(error.to_string(), "its port mappings take more ports than a host has");
 }
@@ -619,6 +654,12 @@ fn as_many_ports_as_a_host_has_are_given_out() {
     let last = app.clone().endpoint("65535/metrics");
     assert_snapshot!(urls(ec2("bridge").with(last), &[]), @"http://<host address>:<host port of 65535>/metrics");
     let definition = ec2("bridge").with(app.maps("1")).definition.unwrap();
-    let draft = Draft { definition, images: Vec::new(), host_ports: Vec::new() };
+    let draft = Draft {
+        definition,
+        network_mode_source: NetworkModeSource::Definition,
+        hints: Vec::new(),
+        images: Vec::new(),
+        host_ports: Vec::new(),
+    };
     draft.explain(&Rules::default()).unwrap_err();
 }

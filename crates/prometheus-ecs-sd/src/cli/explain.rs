@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args};
 use ecs_discovery::arn::{ClusterArn, TaskArn};
 use ecs_discovery::derive::Rules;
+use ecs_discovery::explain::draft::NetworkModeSource;
 use ecs_discovery::explain::report::{Report, Subject};
+use ecs_discovery::model::NetworkMode;
 use ecs_discovery::render::explanation::{Colours, Text, json};
 use ecs_discovery::render::printable_json;
 
@@ -38,9 +40,21 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "NAME", group = "what", requires = "cluster", help_heading = "What to explain")]
     pub(super) service: Option<String>,
 
-    /// Read a task definition, as the AWS CLI writes it, and ask nobody; - is standard input
+    /// Read a task definition, as the AWS CLI writes it, or an array of its containers, and ask nobody; - is standard
+    /// input
     #[arg(long, value_name = "FILE", group = "what", help_heading = "What to explain")]
     pub(super) task_definition: Option<PathBuf>,
+
+    /// The network mode of an array of containers [default: awsvpc]
+    #[arg(
+        long,
+        value_name = "MODE",
+        conflicts_with_all = ["task", "service"],
+        value_parser = ["awsvpc", "bridge", "host", "none", "default"],
+        hide_possible_values = true,
+        help_heading = "What to explain"
+    )]
+    pub(super) network_mode: Option<String>,
 
     /// The cluster of the task or service: its name or ARN
     #[arg(long, value_name = "C", conflicts_with = "task_definition", help_heading = "What to explain")]
@@ -89,7 +103,7 @@ pub(super) fn run(arguments: &ExplainArgs, file: Option<FileLayer>) -> ExitCode 
         Err(mistakes) => return usage(&mistakes),
     };
     match &arguments.task_definition {
-        Some(file) => match drafted(file, &rules) {
+        Some(file) => match drafted(file, arguments.network_mode.as_deref(), &rules) {
             Ok(report) => told(&report, arguments.json),
             Err(mistake) => usage(&Mistakes(vec![mistake])),
         },
@@ -119,14 +133,21 @@ fn settings(
     Ok((accounts.into_iter().next().unwrap_or_default(), sts_region, rules))
 }
 
-fn drafted(file: &Path, rules: &Rules) -> Result<Report, String> {
+fn drafted(file: &Path, network_mode: Option<&str>, rules: &Rules) -> Result<Report, String> {
     let name = if file == "-" { "standard input".to_owned() } else { file.display().to_string() };
     let text = if file == "-" { bounded(io::stdin()) } else { File::open(file).and_then(bounded) };
     let text = text.map_err(|error| format!("{name} cannot be read: {error}"))?;
     if text.len() as u64 > MAX_FILE {
         return Err(format!("{name} is larger than {} KiB; no task definition is", MAX_FILE / 1024));
     }
-    let draft = task_definition(&text).map_err(|error| format!("{name} is no task definition: {error}"))?;
+    let draft = task_definition(&text, network_mode.map(NetworkMode::from));
+    let draft = draft.map_err(|error| format!("{name} is no task definition: {error}"))?;
+    if network_mode.is_some() && draft.network_mode_source == NetworkModeSource::Definition {
+        let own = draft.definition.network_mode.as_str();
+        return Err(format!(
+            "--network-mode: {name} is a task definition, whose network mode is {own}; it is for an array of containers"
+        ));
+    }
     let explanation = draft.explain(rules).map_err(|error| format!("{name}: {error}"))?;
     Ok(Report::new(Subject::Definition(name), 1, [explanation]))
 }

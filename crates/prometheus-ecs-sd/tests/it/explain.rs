@@ -460,30 +460,30 @@ fn a_file_that_is_no_definition_is_told_where_it_is_not() {
 
     error: /nonexistent.json cannot be read: No such file or directory (os error 2)
     ");
-    assert_snapshot!(of_file("family: web"), @r"
+    assert_snapshot!(of_file("family: web"), @"
     exit 2
 
-    error: DIR/definition.json is no task definition: it is not a JSON object; give what aws ecs describe-task-definition prints or register-task-definition takes
+    error: DIR/definition.json is no task definition: it is not JSON of an object or an array; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
     ");
     assert_snapshot!(of_file("{\n  \"family\": \"web\",\n}"), @r"
     exit 2
 
     error: DIR/definition.json is no task definition: line 3, column 1: it is not JSON from here on
     ");
-    assert_snapshot!(of_file(r#"{"taskArns": []}"#), @r"
+    assert_snapshot!(of_file(r#"{"taskArns": []}"#), @"
     exit 2
 
-    error: DIR/definition.json is no task definition: containerDefinitions is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
+    error: DIR/definition.json is no task definition: containerDefinitions is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
     ");
-    assert_snapshot!(of_file(r#"{"containerDefinitions": []}"#), @r"
+    assert_snapshot!(of_file(r#"{"containerDefinitions": []}"#), @"
     exit 2
 
-    error: DIR/definition.json is no task definition: family is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
+    error: DIR/definition.json is no task definition: family is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
     ");
-    assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"image": "x"}]))), @r"
+    assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"image": "x"}]))), @"
     exit 2
 
-    error: DIR/definition.json is no task definition: containerDefinitions[1].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes
+    error: DIR/definition.json is no task definition: containerDefinitions[1].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
     ");
     assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"name": "app"}]))), @r"
     exit 2
@@ -491,16 +491,234 @@ fn a_file_that_is_no_definition_is_told_where_it_is_not() {
     error: DIR/definition.json is no task definition: containerDefinitions[1].name is another container's name; give each its own
     ");
     let secret = containers(json!([{"name": "app", "environment": [{"name": "PASSWORD", "value": 12345}]}]));
-    assert_snapshot!(of_file(&secret), @r"
+    assert_snapshot!(of_file(&secret), @r#"
     exit 2
 
-    error: DIR/definition.json is no task definition: line 1, column 73: a value is of another type than AWS documents
-    ");
+    error: DIR/definition.json is no task definition: line 1, column 73: environment[0].value of the container "app" must be a string
+    "#);
     assert_snapshot!(of_file(&format!("{{{}}}", " ".repeat(1024 * 1024))), @r"
     exit 2
 
     error: DIR/definition.json is larger than 1024 KiB; no task definition is
     ");
+}
+
+/// What is said of a file with this text and these options.
+fn of_file_with(text: &str, options: &[&str]) -> String {
+    let program = Program::new();
+    let path = file(&program, text);
+    explain(program, &[&["--task-definition", &path], options].concat())
+}
+
+#[test]
+fn an_array_of_containers_has_the_network_mode_of_an_option() {
+    let array = json!([{"name": "app", "image": "shop/app:1", "portMappings": [{"containerPort": 8080}], "environment": [
+        {"name": "PROMETHEUS", "value": "true"},
+    ]}]);
+    assert_snapshot!(of_file(&array.to_string()), @"
+    exit 0
+    Task definition <family>, network mode awsvpc, which is assumed: --network-mode names another
+
+    app: 1 target
+      PROMETHEUS=true  environment  opts in
+
+      http://<task address>:8080/metrics every 1m
+        interval  the default, since the endpoint names none
+        address   the IPv4 address of its task's network interface
+        port      the container port that the first TCP port mapping names
+
+    1 target
+    What only a running task has stands in <…>; one on a container instance has labels of its host too.
+    ");
+    assert_snapshot!(of_file_with(&array.to_string(), &["--network-mode", "bridge"]), @"
+    exit 0
+    Task definition <family>, network mode bridge
+
+    app: 1 target
+      PROMETHEUS=true  environment  opts in
+
+      http://<host address>:<host port of 8080>/metrics every 1m
+        interval  the default, since the endpoint names none
+        address   the private IPv4 address of its host <instance id>, as in bridge mode
+        port      the host port of container port 8080, which the first TCP port mapping names
+
+    1 target
+    What only a running task has stands in <…>; one on a container instance has labels of its host too.
+    ");
+    assert_snapshot!(of_file_with(&array.to_string(), &["--network-mode", "mesh"]), @"
+    exit 2
+
+    error: invalid value 'mesh' for '--network-mode <MODE>'
+      [possible values: awsvpc, bridge, host, none, default]
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file_with(&containers(array), &["--network-mode", "host"]), @"
+    exit 2
+
+    error: --network-mode: DIR/definition.json is a task definition, whose network mode is bridge; it is for an array of containers
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(of_file("[]"), @"
+    exit 4
+    Task definition <family>, network mode awsvpc, which is assumed: --network-mode names another
+
+    It has no containers.
+
+    Nothing would be scraped
+    ");
+    let said = explain(Program::new(), &["--task", "arn", "--network-mode", "host"]);
+    assert!(said.contains("'--task <ARN>' cannot be used with '--network-mode <MODE>'"), "{said}");
+}
+
+/// A template of CloudFormation has functions where the deployment decides.
+#[test]
+fn a_template_of_cloudformation_is_read_as_far_as_it_is_text() {
+    let container = |value: Value| {
+        json!({
+            "Name": "app",
+            "Image": {"Fn::Sub": "${AWS::AccountId}.dkr.ecr.${AWS::Region}.amazonaws.com/app"},
+            "Environment": [{"Name": "PASSWORD", "Value": {"Ref": "Password"}}, {"Name": "PROMETHEUS_ENDPOINT", "Value": value}],
+            "DockerLabels": {"PROMETHEUS": "true"},
+            "PortMappings": [{"ContainerPort": 8080, "Protocol": "tcp"}],
+        })
+    };
+    let array = json!([container(json!("15s:/metrics"))]);
+    assert_snapshot!(of_file(&array.to_string()), @"
+    exit 0
+    Task definition <family>, network mode awsvpc, which is assumed: --network-mode names another
+
+    app: 1 target
+      PROMETHEUS=true                   dockerLabels  opts in
+      PROMETHEUS_ENDPOINT=15s:/metrics  environment   one endpoint
+
+      http://<task address>:8080/metrics every 15s
+        interval  as the endpoint asks
+        address   the IPv4 address of its task's network interface
+        port      the container port that the first TCP port mapping names
+
+    1 target
+    What only a running task has stands in <…>; one on a container instance has labels of its host too.
+    ");
+    let properties = json!({"Family": "web", "NetworkMode": "awsvpc", "ContainerDefinitions": array});
+    assert_snapshot!(of_file(&properties.to_string()), @"
+    exit 0
+    Task definition web, network mode awsvpc
+
+    app: 1 target
+      PROMETHEUS=true                   dockerLabels  opts in
+      PROMETHEUS_ENDPOINT=15s:/metrics  environment   one endpoint
+
+      http://<task address>:8080/metrics every 15s
+        interval  as the endpoint asks
+        address   the IPv4 address of its task's network interface
+        port      the container port that the first TCP port mapping names
+
+    1 target
+    What only a running task has stands in <…>; one on a container instance has labels of its host too.
+    ");
+    assert_snapshot!(of_file(&json!([container(json!({"Ref": "Endpoint"}))]).to_string()), @r#"
+    exit 2
+
+    error: DIR/definition.json is no task definition: PROMETHEUS_ENDPOINT of the container "app" has a value that only the deployment knows; write it as text
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(of_file(&json!([container(json!({"Reference": "hunter2"}))]).to_string()), @r#"
+    exit 2
+
+    error: DIR/definition.json is no task definition: line 1, column 162: Environment[1].Value of the container "app" must be a string
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_value_of_another_type_is_told_with_its_key_and_its_container() {
+    let of_app = |key: &str, value: Value| {
+        let said = of_file(&containers(json!([{"name": "side"}, {"name": "app", key: value}])));
+        let said =
+            said.lines().find_map(|line| line.split_once("no task definition: ")).unwrap().1.to_owned();
+        assert!(!said.contains("hunter2"), "{said}");
+        said
+    };
+    assert_snapshot!(of_app("environment", json!([{"name": "A", "value": "hunter2"}, {"name": "B", "value": 8080}])), @r#"line 1, column 112: environment[1].value of the container "app" must be a string"#);
+    assert_snapshot!(of_app("environment", json!({"A": "hunter2"})), @r#"line 1, column 56: environment of the container "app" must be an array"#);
+    assert_snapshot!(of_app("environment", json!(["hunter2"])), @r#"line 1, column 66: environment[0] of the container "app" must be an object"#);
+    assert_snapshot!(of_app("dockerLabels", json!({"PROMETHEUS": true})), @r#"line 1, column 75: dockerLabels.PROMETHEUS of the container "app" must be a string"#);
+    assert_snapshot!(of_app("dockerLabels", json!(["hunter2, expected i"])), @r#"line 1, column 57: dockerLabels of the container "app" must be an object"#);
+    assert_snapshot!(of_app("portMappings", json!([{"containerPort": 80}, {"containerPort": "hunter2"}])), @r#"line 1, column 118: portMappings[1].containerPort of the container "app" must be a number"#);
+    assert_snapshot!(of_app("portMappings", json!([{"containerPort": 99999999999u64}])), @r#"line 1, column 99: portMappings[0].containerPort of the container "app" must be a number"#);
+    assert_snapshot!(of_app("secrets", json!([{"name": 5}])), @r#"line 1, column 75: secrets[0].name of the container "app" must be a string"#);
+    assert_snapshot!(of_app("image", json!({"a": 1, "b": 2})), @r#"line 1, column 60: image of the container "app" must be a string"#);
+    let told = |text: &str| {
+        let said = of_file(text);
+        said.lines().find_map(|line| line.split_once("no task definition: ")).unwrap().1.to_owned()
+    };
+    assert_snapshot!(told(r#"{"family": 5}"#), @"line 1, column 12: family must be a string");
+    assert_snapshot!(told(r#"{"taskDefinition": {"containerDefinitions": [{"name": "app", "image": 5}]}}"#), @r#"line 1, column 71: image of the container "app" must be a string"#);
+    assert_snapshot!(told(r#"{"containerDefinitions": {"name": "app"}}"#), @"line 1, column 25: containerDefinitions must be an array");
+    assert_snapshot!(told(r#"{"containerDefinitions": ["app"]}"#), @"line 1, column 31: containerDefinitions[0] must be an object");
+    assert_snapshot!(told(r#"[{"name": "app"}, {"name": 5}]"#), @"line 1, column 28: [1].name must be a string");
+    assert_snapshot!(told(r#"[{"name": "app", "environment": [{"value": 5}]}]"#), @r#"line 1, column 44: environment[0].value of the container "app" must be a string"#);
+    assert_snapshot!(told(r#"[{"image": "app"}]"#), @"[0].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers");
+    assert_snapshot!(told(r#"[{"name": "app"}] []"#), @"line 1, column 19: it is not JSON from here on");
+    assert_snapshot!(told(r#"[{"name": "app", "Name": "other"}]"#), @r#"line 1, column 22: the container "app" has a key twice"#);
+    assert_snapshot!(told("[[]]"), @"line 1, column 3: [0] must be an object");
+}
+
+#[test]
+fn what_may_be_meant_to_opt_in_is_a_hint_that_quotes_no_value() {
+    let hunter2 = |name: &str| json!({"name": name, "value": "hunter2"});
+    let said = of_file(&containers(json!([
+        {"name": "near", "environment": [hunter2("Prometheus"), hunter2("PROMETHEUS_PATH"), hunter2("PASSWORD")]},
+        {"name": "files", "environmentFiles": [{"type": "s3", "value": "arn:aws:s3:::hunter2"}]},
+        {"name": "labels", "dockerLabels": {"prometheus.io/scrape": "hunter2"}, "secrets": [{"name": "PROMETHUES", "valueFrom": "hunter2"}]},
+        {"name": "plain", "environmentFiles": []},
+    ])));
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_snapshot!(said, @r#"
+    exit 4
+    Task definition web, network mode bridge
+
+    near: not opted in, PROMETHEUS is not set
+      hint: "Prometheus" in environment is not read; is PROMETHEUS meant?
+      hint: "PROMETHEUS_PATH" in environment is not read; is PROMETHEUS_ENDPOINT meant?
+
+    files: not opted in, PROMETHEUS is not set
+      hint: environmentFiles are not read; set PROMETHEUS in environment or as a docker label
+
+    labels: not opted in, PROMETHEUS is not set
+      hint: "PROMETHUES" in secrets is not read; is PROMETHEUS meant?
+      hint: "prometheus.io/scrape" in dockerLabels is not read; is PROMETHEUS meant?
+
+    plain: not opted in, PROMETHEUS is not set
+
+    Nothing would be scraped, 4 containers not opted in
+    hint: PROMETHEUS counts in environment and dockerLabels of the task definition; the image's own variables and labels (ENV, LABEL) cannot be seen from outside
+    "#);
+    let opted_in = json!([{"name": "app", "environmentFiles": [{"type": "s3", "value": "arn:aws:s3:::a"}], "environment": [
+        {"name": "PROMETHEUS", "value": "true"}, hunter2("PROMETHEUS_ENDPOINTS"),
+    ]}, {"name": "side"}]);
+    assert_snapshot!(of_file(&opted_in.to_string()), @r#"
+    exit 0
+    Task definition <family>, network mode awsvpc, which is assumed: --network-mode names another
+
+    app: 1 target
+      PROMETHEUS=true  environment  opts in
+      hint: "PROMETHEUS_ENDPOINTS" in environment is not read; is PROMETHEUS_ENDPOINT meant?
+
+      http://<task address>:80/metrics every 1m
+        interval  the default, since the endpoint names none
+        address   the IPv4 address of its task's network interface
+        port      the default, since neither a variable nor a TCP port mapping names one
+
+    side: not opted in, PROMETHEUS is not set
+
+    1 target, 1 container not opted in
+    What only a running task has stands in <…>; one on a container instance has labels of its host too.
+    "#);
 }
 
 #[test]

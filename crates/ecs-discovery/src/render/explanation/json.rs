@@ -24,6 +24,7 @@ pub fn write(report: &Report) -> String {
         "name": name,
         "scraped": report.targets() > 0,
         "targets": report.targets(),
+        "hint": report.hint(),
         "task_count": report.tasks,
         "tasks": explained.collect::<Vec<_>>(),
     });
@@ -39,6 +40,7 @@ fn explanation(explanation: &Explanation) -> Value {
         "task_definition": task.definition.as_str(),
         "cluster": cluster.arn.as_str(),
         "network_mode": network_mode.as_ref().map(NetworkMode::as_str),
+        "network_mode_assumed": explanation.network_mode_is_assumed,
         "launch_type": task.launch_type.as_ref().map(LaunchType::as_str),
         "instance": instance.as_ref().map(|id| id.as_str()),
         "stand_ins": explanation.is_draft(),
@@ -55,10 +57,11 @@ fn container(explanation: &Explanation, container: &ExplainedContainer) -> Value
     };
     let mut object = json!({
         "name": container.name,
-        "opted_in": !matches!(container.verdict, ContainerVerdict::NotAsked(_)),
+        "opted_in": container.opted_in(),
         "scraped": container.targets().next().is_some(),
         "variables": container.variables.iter().map(variable).collect::<Vec<_>>(),
         "warnings": container.warnings,
+        "hints": container.hints,
         "endpoints": endpoints.iter().map(|one| endpoint(explanation, one)).collect::<Vec<_>>(),
     });
     insert_problem(&mut object, explanation, container.problem());

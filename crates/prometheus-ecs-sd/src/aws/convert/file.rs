@@ -1,142 +1,231 @@
 //! Task definitions in files, as `aws ecs describe-task-definition` prints them or `aws ecs register-task-definition`
-//! takes them.
+//! takes them, and arrays of containers, as Terraform and the CDK write them.
 //!
 //! Unknown fields are skipped, as in AWS's answers; but what a definition cannot be without must be there. No error quotes a
 //! value: environments hold secrets.
+
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ecs_discovery::arn::TaskDefinitionArn;
 use ecs_discovery::conventions::Variable;
-use ecs_discovery::explain::draft::Draft;
+use ecs_discovery::conventions::environment::Place;
+use ecs_discovery::conventions::environment::meant::meant;
+use ecs_discovery::explain::draft::{Draft, Hints, NearMiss, NetworkModeSource};
 use ecs_discovery::finding::brief;
 use ecs_discovery::model;
 use ecs_discovery::model::NetworkMode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
 
 use super::{ports, present, protocol, settings, sorted_tags};
+use text::Text;
 
 /// Why a text is no task definition.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotADefinition(String);
 
-const WHAT_IT_IS: &str =
-    "give what aws ecs describe-task-definition prints or register-task-definition takes";
+const WHAT_IT_IS: &str = "give what aws ecs describe-task-definition prints or register-task-definition takes, \
+     or an array of containers";
 
-/// Reads the text of a file.
-pub fn task_definition(text: &[u8]) -> Result<Draft, NotADefinition> {
+/// The network mode of an array of containers, which names none: that of Fargate.
+const ASSUMED: NetworkMode = NetworkMode::Awsvpc;
+
+/// Reads the text of a file. The network mode is that of an array of containers; a definition names its own.
+pub fn task_definition(text: &[u8], network_mode: Option<NetworkMode>) -> Result<Draft, NotADefinition> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = std::str::from_utf8(text).map_err(|_| NotADefinition("it is not UTF-8 text".to_owned()))?;
-    if !text.trim_start().starts_with('{') {
-        return Err(NotADefinition(format!("it is not a JSON object; {WHAT_IT_IS}")));
-    }
-    let document: Definition = serde_json::from_str(text).map_err(|error| {
-        let why = match error.classify() {
-            Category::Eof | Category::Io => "it ends too early",
-            Category::Syntax => "it is not JSON from here on",
-            Category::Data => "a value is of another type than AWS documents",
-        };
-        NotADefinition(format!("line {}, column {}: {why}", error.line(), error.column()))
-    })?;
-    match document.task_definition {
-        // DescribeTaskDefinition puts the tags beside the definition.
-        Some(definition) => Definition { tags: document.tags, ..*definition }.draft("taskDefinition."),
-        None => document.draft(""),
+    match text.trim_start().chars().next() {
+        Some('{') => {
+            let document: Definition = parsed(text)?;
+            match document.task_definition {
+                // DescribeTaskDefinition puts the tags beside the definition.
+                Some(definition) => {
+                    Definition { tags: document.tags, ..*definition }.draft("taskDefinition.")
+                }
+                None => document.draft(""),
+            }
+        }
+        Some('[') => of_containers(parsed(text)?, network_mode),
+        _ => Err(NotADefinition(format!("it is not JSON of an object or an array; {WHAT_IT_IS}"))),
     }
 }
 
+fn of_containers(
+    containers: Vec<Container>,
+    network_mode: Option<NetworkMode>,
+) -> Result<Draft, NotADefinition> {
+    let source = match network_mode {
+        Some(_) => NetworkModeSource::Option,
+        None => NetworkModeSource::Assumption,
+    };
+    let arn = TaskDefinitionArn::parse("arn:aws:ecs:<region>:<account>:task-definition/<family>:<revision>");
+    let arn = arn.expect("it has the form of an ARN");
+    drafted(arn, network_mode.unwrap_or(ASSUMED), source, containers, Vec::new(), "")
+}
+
+/// Names the key and the container of a value that has another type.
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, NotADefinition> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let result = serde_path_to_error::deserialize(&mut json);
+    let result = result.map_err(|error| (place(text, error.path()), error.into_inner()));
+    let result = result.and_then(|value| json.end().map(|()| value).map_err(|error| (String::new(), error)));
+    result.map_err(|(place, error)| {
+        let why = match error.classify() {
+            Category::Eof | Category::Io => "it ends too early".to_owned(),
+            Category::Syntax => "it is not JSON from here on".to_owned(),
+            Category::Data => format!("{place} {}", expected(&error.to_string())),
+        };
+        NotADefinition(format!("line {}, column {}: {why}", error.line(), error.column()))
+    })
+}
+
+/// Serde says what it expected after the value that it got.
+fn expected(error: &str) -> &'static str {
+    match error.rsplit_once(", expected ").map(|(_, expected)| expected) {
+        None if error.starts_with("duplicate field") => "has a key twice",
+        Some(expected) if expected.starts_with("a string") => "must be a string",
+        Some(expected) if expected.starts_with('i') => "must be a number",
+        Some(expected) if expected.starts_with("a sequence") => "must be an array",
+        Some(expected) if expected.starts_with("a map") || expected.starts_with("struct") => {
+            "must be an object"
+        }
+        _ => "is of another type than AWS documents",
+    }
+}
+
+/// `environment[0].value of the container "app"`
+fn place(text: &str, path: &Path) -> String {
+    let mut value = serde_json::from_str::<Value>(text).ok();
+    let (mut keys, mut container) = (String::new(), None);
+    let mut is_container = true;
+    for segment in path {
+        match segment {
+            Segment::Map { key } => {
+                value = value.and_then(|value| value.get(key).cloned());
+                keys = if keys.is_empty() { key.clone() } else { format!("{keys}.{key}") };
+                is_container = key.eq_ignore_ascii_case("containerDefinitions");
+            }
+            Segment::Seq { index } => {
+                value = value.and_then(|value| value.get(index).cloned());
+                keys = format!("{keys}[{index}]");
+                let name = value.as_ref().and_then(|value| value.get("name").or_else(|| value.get("Name")));
+                if let (true, Some(name)) = (is_container, name.and_then(Value::as_str)) {
+                    (container, keys) = (Some(brief(name).into_owned()), String::new());
+                }
+                is_container = false;
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    match container {
+        Some(name) if keys.is_empty() => format!("the container {name:?}"),
+        Some(name) => format!("{} of the container {name:?}", brief(&keys)),
+        None => brief(&keys).into_owned(),
+    }
+}
+
+/// In a template of CloudFormation, such as the CDK writes, names begin with a capital.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Definition {
     task_definition: Option<Box<Definition>>,
     task_definition_arn: Option<String>,
+    #[serde(alias = "Family")]
     family: Option<String>,
     revision: Option<i64>,
+    #[serde(alias = "NetworkMode")]
     network_mode: Option<String>,
+    #[serde(alias = "ContainerDefinitions")]
     container_definitions: Option<Vec<Container>>,
+    #[serde(alias = "Tags")]
     tags: Option<Vec<Tag>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Container {
+    #[serde(alias = "Name")]
     name: Option<String>,
-    image: Option<String>,
+    #[serde(alias = "Image")]
+    image: Option<Text>,
+    #[serde(alias = "Environment")]
     environment: Option<Vec<Pair>>,
+    #[serde(alias = "EnvironmentFiles")]
+    environment_files: Option<Vec<serde::de::IgnoredAny>>,
+    #[serde(alias = "Secrets")]
     secrets: Option<Vec<Secret>>,
-    docker_labels: Option<BTreeMap<String, Option<String>>>,
+    #[serde(alias = "DockerLabels")]
+    docker_labels: Option<BTreeMap<String, Option<Text>>>,
+    #[serde(alias = "PortMappings")]
     port_mappings: Option<Vec<PortMapping>>,
 }
 
 #[derive(Deserialize)]
 struct Pair {
+    #[serde(alias = "Name")]
     name: Option<String>,
-    value: Option<String>,
+    #[serde(alias = "Value")]
+    value: Option<Text>,
 }
 
 #[derive(Deserialize)]
 struct Secret {
+    #[serde(alias = "Name")]
     name: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Tag {
+    #[serde(alias = "Key")]
     key: Option<String>,
-    value: Option<String>,
+    #[serde(alias = "Value")]
+    value: Option<Text>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PortMapping {
+    #[serde(alias = "ContainerPort")]
     container_port: Option<i32>,
+    #[serde(alias = "ContainerPortRange")]
     container_port_range: Option<String>,
+    #[serde(alias = "HostPort")]
     host_port: Option<i32>,
+    #[serde(alias = "Protocol")]
     protocol: Option<String>,
+}
+
+fn missing(place: &str, field: &str) -> NotADefinition {
+    NotADefinition(format!("{place}{field} is missing; {WHAT_IT_IS}"))
 }
 
 impl Definition {
     fn draft(self, place: &str) -> Result<Draft, NotADefinition> {
-        let missing = |field: &str| NotADefinition(format!("{place}{field} is missing; {WHAT_IT_IS}"));
-        let arn = self.arn(place, missing)?;
-        let definitions = self.container_definitions.ok_or_else(|| missing("containerDefinitions"))?;
-        let (mut containers, mut images, mut host_ports) = (Vec::new(), Vec::new(), Vec::new());
-        let mut names = BTreeSet::new();
-        for (position, container) in definitions.into_iter().enumerate() {
-            let place = format!("containerDefinitions[{position}].name");
-            let name = container.name.clone().filter(|name| !name.is_empty());
-            let name = name.ok_or_else(|| missing(&place))?;
-            if !names.insert(name) {
-                return Err(NotADefinition(format!(
-                    "{place} is another container's name; give each its own"
-                )));
-            }
-            images.push(present::<_, Arc<str>>(container.image.clone()));
-            let (container, ports) = container.converted();
-            containers.push(container);
-            host_ports.push(ports);
-        }
+        let arn = self.arn(place)?;
+        let containers = self.container_definitions.ok_or_else(|| missing(place, "containerDefinitions"))?;
         let network_mode = NetworkMode::from(self.network_mode.as_deref().unwrap_or_default());
-        let tags = sorted_tags(self.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)));
-        let definition = model::TaskDefinition { arn, network_mode, containers, tags };
-        Ok(Draft { definition, images, host_ports })
+        let tags =
+            self.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value.and_then(Text::known)));
+        let place = format!("{place}containerDefinitions");
+        drafted(arn, network_mode, NetworkModeSource::Definition, containers, sorted_tags(tags), &place)
     }
 
     /// AWS's, or one with stand-ins for what only AWS can say.
-    fn arn(
-        &self,
-        place: &str,
-        missing: impl Fn(&str) -> NotADefinition,
-    ) -> Result<TaskDefinitionArn, NotADefinition> {
+    fn arn(&self, place: &str) -> Result<TaskDefinitionArn, NotADefinition> {
         if let Some(arn) = self.task_definition_arn.as_deref().filter(|arn| !arn.is_empty()) {
             let wrong = |error| NotADefinition(format!("{place}taskDefinitionArn: {error}"));
             return TaskDefinitionArn::parse(arn).map_err(wrong);
         }
         let field = if self.container_definitions.is_some() { "family" } else { "containerDefinitions" };
         let family = self.family.as_deref().filter(|family| !family.is_empty());
-        let family = family.ok_or_else(|| missing(field))?;
+        let family = family.ok_or_else(|| missing(place, field))?;
         let revision = self.revision.map_or_else(|| "<revision>".to_owned(), |revision| revision.to_string());
         let arn = format!("arn:aws:ecs:<region>:<account>:task-definition/{family}:{revision}");
         match TaskDefinitionArn::parse(&arn) {
@@ -149,21 +238,85 @@ impl Definition {
     }
 }
 
+/// The containers stand at `place` in the file.
+fn drafted(
+    arn: TaskDefinitionArn,
+    network_mode: NetworkMode,
+    network_mode_source: NetworkModeSource,
+    definitions: Vec<Container>,
+    tags: model::Tags,
+    place: &str,
+) -> Result<Draft, NotADefinition> {
+    let (mut containers, mut images, mut host_ports) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut hints, mut names) = (Vec::new(), BTreeSet::new());
+    for (position, container) in definitions.into_iter().enumerate() {
+        let field = format!("{place}[{position}].name");
+        let name = container.name.clone().filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| missing("", &field))?;
+        if let Some(variable) = container.unresolved() {
+            let (name, variable) = (brief(&name), variable.name());
+            return Err(NotADefinition(format!(
+                "{variable} of the container {name:?} has a value that only the deployment knows; write it as text"
+            )));
+        }
+        if !names.insert(name) {
+            return Err(NotADefinition(format!("{field} is another container's name; give each its own")));
+        }
+        images.push(present::<_, Arc<str>>(container.image.clone().and_then(Text::known)));
+        hints.push(container.hints());
+        let (container, ports) = container.converted();
+        containers.push(container);
+        host_ports.push(ports);
+    }
+    let definition = model::TaskDefinition { arn, network_mode, containers, tags };
+    Ok(Draft { definition, network_mode_source, images, host_ports, hints })
+}
+
 impl Container {
+    /// A variable of the convention whose value is a function of CloudFormation.
+    fn unresolved(&self) -> Option<Variable> {
+        let environment = self.environment.iter().flatten();
+        let environment = environment.filter_map(|pair| Some((pair.name.as_deref()?, pair.value.as_ref()?)));
+        let labels = self.docker_labels.iter().flatten();
+        let labels = labels.filter_map(|(name, value)| Some((name.as_str(), value.as_ref()?)));
+        let mut unresolved = environment.chain(labels).filter(|(_, value)| **value == Text::Later);
+        unresolved.find_map(|(name, _)| Variable::named(name))
+    }
+
+    fn hints(&self) -> Hints {
+        let environment = self.environment.iter().flatten().filter_map(|pair| pair.name.as_deref());
+        let secrets = self.secrets.iter().flatten().filter_map(|secret| secret.name.as_deref());
+        let labels = self.docker_labels.iter().flatten().map(|(name, _)| name.as_str());
+        let environment = environment.map(|name| (Place::Environment, name));
+        let secrets = secrets.map(|name| (Place::Secrets, name));
+        let labels = labels.map(|name| (Place::DockerLabels, name));
+        let near_misses = environment
+            .chain(secrets)
+            .chain(labels)
+            .filter_map(|(place, name)| Some(NearMiss { name: name.into(), place, meant: meant(name)? }));
+        Hints {
+            near_misses: near_misses.collect(),
+            environment_files: self.environment_files.as_ref().is_some_and(|files| !files.is_empty()),
+        }
+    }
+
     /// Its host ports stand beside it.
     fn converted(self) -> (model::ContainerDefinition, Vec<Option<u16>>) {
         let environment = self.environment.unwrap_or_default();
         let secrets = self.secrets.unwrap_or_default();
         let labels = self.docker_labels.unwrap_or_default();
+        let labels = labels.into_iter().map(|(name, value)| (Some(name), value.and_then(Text::known)));
         let mappings = self.port_mappings.unwrap_or_default().into_iter().filter_map(PortMapping::converted);
         let (port_mappings, host_ports) = mappings.unzip();
         let container = model::ContainerDefinition {
             name: self.name.unwrap_or_default().into(),
             environment: settings(
-                environment.iter().map(|pair| (pair.name.as_deref(), pair.value.as_deref())),
+                environment
+                    .iter()
+                    .map(|pair| (pair.name.as_deref(), pair.value.as_ref().and_then(Text::as_str))),
             ),
             secrets: secrets.iter().filter_map(|secret| Variable::named(secret.name.as_deref()?)).collect(),
-            docker_labels: sorted_tags(labels.into_iter().map(|(name, value)| (Some(name), value))),
+            docker_labels: sorted_tags(labels),
             port_mappings,
         };
         (container, host_ports)
