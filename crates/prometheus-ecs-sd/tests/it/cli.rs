@@ -376,7 +376,7 @@ fn logs_and_changes_can_be_json() {
     let printed = printed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert_snapshot!(printed, @r#"
     {"cluster":"prod","container":"app","event":"appeared","job":"web","scrape_interval":"1m","task":"arn:aws:ecs:eu-central-1:111111111111:task/prod/656a2dd6fc794c1546ca31247755d136","url":"http://10.0.0.4:8080/metrics"}
-    {"appeared":1,"changed":0,"clusters":1,"containers_not_scraped":0,"event":"totals","gone":0,"stale_clusters":0,"targets":1}
+    {"appeared":1,"changed":0,"clusters":1,"containers_not_scraped":0,"event":"totals","gone":0,"stale_clusters":0,"targets":1,"unread_clusters":0}
     "#);
 }
 

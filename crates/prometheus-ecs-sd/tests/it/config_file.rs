@@ -155,15 +155,11 @@ fn an_empty_external_id_is_told_with_its_place() {
     assert_snapshot!(configured(text).runs(&["check-config"]), @r"
     exit 2
     error: config.yml:2: external_id: it is not an external id: 2 to 1,224 letters, digits or _+=,.@:/-
-
-    For more information, try '--help'.
     ");
     let text = "sources:\n  - role: arn:aws:iam::123456789012:role/reader\n    external_id: ' '\n";
     assert_snapshot!(configured(text).runs(&["check-config"]), @r"
     exit 2
     error: config.yml:3: sources[0].external_id: it is not an external id: 2 to 1,224 letters, digits or _+=,.@:/-
-
-    For more information, try '--help'.
     ");
 }
 
@@ -360,8 +356,6 @@ fn the_policies_are_those_of_the_examples() {
     assert_snapshot!(configured("{}").runs(&["generate", "iam-role-policy"]), @r"
     exit 2
     error: there is no role; add --role, or a source with one
-
-    For more information, try '--help'.
     ");
     let named = of("iam-policy", "cluster: [one, arn:aws:ecs:eu-west-1:123456789012:cluster/two]\n");
     assert!(!named.to_string().contains("ListClusters"), "{named}");

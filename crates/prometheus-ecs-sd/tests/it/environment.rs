@@ -130,8 +130,6 @@ fn a_profiles_value_that_cannot_be_used_is_named_before_anything_starts() {
     )), @r#"
     exit 2
     error: endpoint_url of the AWS profile: for SSO it is "localhost:4566", which is not a URL such as https://HOST; correct it, or remove it
-
-    For more information, try '--help'.
     "#);
     assert_snapshot!(refused(profile("[default]\nregion = eu west 1\nendpoint_url = http://127.0.0.1:1\n")), @r#"
     exit 2

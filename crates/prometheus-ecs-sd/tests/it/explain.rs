@@ -622,15 +622,11 @@ fn a_template_of_cloudformation_is_read_as_far_as_it_is_text() {
     exit 2
 
     error: DIR/definition.json is no task definition: PROMETHEUS_ENDPOINT of the container "app" has a value that only the deployment knows; write it as text
-
-    For more information, try '--help'.
     "#);
     assert_snapshot!(of_file(&json!([container(json!({"Reference": "hunter2"}))]).to_string()), @r#"
     exit 2
 
     error: DIR/definition.json is no task definition: line 1, column 162: Environment[1].Value of the container "app" must be a string
-
-    For more information, try '--help'.
     "#);
 }
 
@@ -664,7 +660,7 @@ fn a_value_of_another_type_is_told_with_its_key_and_its_container() {
     assert_snapshot!(told(r#"[{"name": "app", "environment": [{"value": 5}]}]"#), @r#"line 1, column 44: environment[0].value of the container "app" must be a string"#);
     assert_snapshot!(told(r#"[{"image": "app"}]"#), @"[0].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers");
     assert_snapshot!(told(r#"[{"name": "app"}] []"#), @"line 1, column 19: it is not JSON from here on");
-    assert_snapshot!(told(r#"[{"name": "app", "Name": "other"}]"#), @r#"line 1, column 22: the container "app" has a key twice"#);
+    assert_snapshot!(told(r#"[{"name": "app", "Name": "other"}]"#), @r#"line 1, column 23: the container "app" has a key twice"#);
     assert_snapshot!(told("[[]]"), @"line 1, column 3: [0] must be an object");
 }
 
