@@ -128,7 +128,7 @@ impl Aws {
     /// `credential_process`, web identity, the task's role, the instance's role.
     ///
     /// Without `http` the SDK's own client is used, which honours the proxy variables. An invalid value in the files is
-    /// a mistake.
+    /// a mistake. A profile that cannot be found is a warning: its credentials may not be needed here.
     pub async fn load(http: Option<SharedHttpClient>, environment: &Environment) -> Result<Self, Mistakes> {
         let (http, trusting) = match http {
             Some(http) => (http, None),
@@ -140,8 +140,11 @@ impl Aws {
         let http = http::bounded(http);
         let config = loader(http.clone(), environment.for_aws()).load().await;
         check(&config)?;
-        let missing_profile = MissingProfile::of(&environment.for_aws()).await.map(Arc::new);
-        let chain = Chain::new(http, environment.for_aws(), config.region().cloned());
+        let environment = environment.for_aws();
+        let missing_profile = MissingProfile::of(&environment).await.map(Arc::new);
+        missing_profile.as_ref().inspect(|missing| missing.warn(&environment));
+        chain::warn_of_default_profile(&environment);
+        let chain = Chain::new(http, environment, config.region().cloned());
         let mut builder = config.to_builder().credentials_provider(SharedCredentialsProvider::new(chain));
         if config.app_name().is_none() {
             builder.set_app_name(Some(AppName::new(APPLICATION).expect("the name is valid")));

@@ -16,8 +16,14 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
+use ecs_discovery::finding::brief;
+use tracing::warn;
 
 use super::loader;
+
+/// Variables that name a profile.
+const PROFILE: &str = "AWS_PROFILE";
+const DEFAULT_PROFILE: &str = "AWS_DEFAULT_PROFILE";
 
 /// Variables that name credential files, and the default path of each file.
 const FILES: [(&str, Option<&str>); 4] = [
@@ -48,30 +54,58 @@ struct Unreadable {
 
 /// The SDK would continue with the next provider, and so with another identity than the one that was chosen.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "AWS_PROFILE={name} is in neither {config} (as [profile {name}]) nor {credentials} (as [{name}]); \
-     add the profile there, or correct AWS_PROFILE"
-)]
-pub(super) struct MissingProfile {
-    name: String,
-    config: String,
-    credentials: String,
+pub(super) enum MissingProfile {
+    /// The profile is in no file.
+    #[error(
+        "AWS_PROFILE={name} is in neither {config} (as [profile {name}]) nor {credentials} (as [{name}]); \
+         add the profile there, or correct AWS_PROFILE"
+    )]
+    Nowhere { name: String, config: String, credentials: String },
+    /// The SDK skips profiles with such names, so it is unknown whether a file contains the profile.
+    #[error(
+        "AWS_PROFILE={0}: the name of the profile has characters that are not supported; rename the profile, \
+         with ASCII letters, digits and _-/.%@:+ only"
+    )]
+    UnsupportedName(String),
 }
 
 impl MissingProfile {
-    /// The profile that the environment names, if it is in no file.
+    /// The profile that the environment names, if the SDK finds it in no file.
     pub(super) async fn of(environment: &Env) -> Option<Self> {
-        let name = environment.get("AWS_PROFILE").ok()?;
+        let name = environment.get(PROFILE).ok()?;
         let profiles = aws_config::profile::load(&Fs::real(), environment, &Default::default(), None).await;
         // Many set the usual one without having any.
         if name == "default" || profiles.ok()?.get_profile(&name).is_some() {
             return None;
         }
+        let shown = brief(&name).into_owned();
+        // The rule of the SDK's parser of these files, which is private.
+        if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-/.%@:+".contains(c)) {
+            return Some(Self::UnsupportedName(shown));
+        }
         let path = |(name, usual): (&'static str, _)| {
             file(name, usual, environment).map_or(name.to_owned(), |(_, path, _)| path.display().to_string())
         };
         let [credentials, config, ..] = FILES;
-        Some(Self { name, config: path(config), credentials: path(credentials) })
+        Some(Self::Nowhere { name: shown, config: path(config), credentials: path(credentials) })
+    }
+
+    /// Says at the start that loading credentials will fail, unless the environment has an access key, which goes
+    /// before any profile.
+    pub(super) fn warn(&self, environment: &Env) {
+        if environment.get("AWS_ACCESS_KEY_ID").is_err() {
+            warn!(error = %self, "the AWS profile cannot be used");
+        }
+    }
+}
+
+/// The AWS CLI reads the second variable too, which the SDK does not.
+pub(super) fn warn_of_default_profile(environment: &Env) {
+    if environment.get(DEFAULT_PROFILE).is_ok() && environment.get(PROFILE).is_err() {
+        warn!(
+            variable = DEFAULT_PROFILE,
+            "this environment variable has no effect; name the profile in AWS_PROFILE"
+        );
     }
 }
 

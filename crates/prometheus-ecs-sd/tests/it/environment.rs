@@ -176,6 +176,53 @@ fn a_profile_that_is_in_no_file_is_named() {
     assert!(said.contains(told), "{said}");
 }
 
+/// What `check-config` says besides the configuration, given a configuration file and variables.
+fn checked(config: &str, variables: &[(&str, &str)]) -> String {
+    let mut program = Program::new().args(&["check-config", "--directory", "/tmp"]);
+    std::fs::create_dir(program.path().join(".aws")).unwrap();
+    std::fs::write(program.path().join(".aws/config"), config).unwrap();
+    program.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    program.command.envs(variables.iter().copied());
+    let said = program.failed();
+    let warnings: Vec<_> =
+        said.lines().map(|line| line.split_once("WARN ").map_or(line, |(_, text)| text)).collect();
+    warnings.join("\n")
+}
+
+#[test]
+fn checking_the_configuration_warns_of_a_profile_that_is_in_no_file() {
+    let work = ("AWS_PROFILE", "work");
+    assert_snapshot!(checked("[profile home]\n", &[work]), @r#"
+    exit 0
+    the AWS profile cannot be used error="AWS_PROFILE=work is in neither DIR/.aws/config (as [profile work]) nor DIR/.aws/credentials (as [work]); add the profile there, or correct AWS_PROFILE"
+    "#);
+    let found = checked("[profile work]\nregion = eu-west-1\n", &[work]);
+    let with_key = checked("", &[work, ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")]);
+    assert_eq!([found.as_str(), with_key.as_str()], ["exit 0"; 2]);
+}
+
+#[test]
+fn a_start_warns_of_a_variable_that_only_other_aws_programs_read() {
+    let warning = "this environment variable has no effect; name the profile in AWS_PROFILE variable=AWS_DEFAULT_PROFILE";
+    let of_others = ("AWS_DEFAULT_PROFILE", "work");
+    assert_eq!(checked("[profile work]\n", &[of_others]), format!("exit 0\n{warning}"));
+    assert_eq!(checked("[profile work]\n", &[of_others, ("AWS_PROFILE", "work")]), "exit 0");
+    let said = without_keys("", &[of_others]);
+    assert!(said.contains(warning), "{said}");
+}
+
+#[test]
+fn a_profile_with_a_name_that_cannot_be_read_is_not_said_to_be_missing() {
+    for name in ["spaced name", "\"quoted\"", "büro"] {
+        let config = format!("[profile {name}]\nregion = eu-west-1\n");
+        let said = checked(&config, &[("AWS_PROFILE", name)]);
+        assert!(said.contains("the name of the profile has characters that are not supported"), "{said}");
+        assert!(!said.contains("is in neither"), "{said}");
+    }
+    let said = checked("", &[("AWS_PROFILE", &"x".repeat(1000))]);
+    assert!(said.contains("is in neither") && !said.contains(&"x".repeat(257)), "{said}");
+}
+
 #[test]
 fn instance_metadata_that_does_not_answer_is_told_with_the_hop_limit() {
     for (disabled, is_told) in [("false", true), ("true", false)] {
