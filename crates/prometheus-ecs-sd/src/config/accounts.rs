@@ -164,7 +164,7 @@ fn each<T: Ord + Clone>(
     problems: &mut Problems,
 ) -> Vec<T> {
     let lists: Vec<_> = keys.into_iter().filter_map(|key| item.take_set(key, problems)).collect();
-    let texts: Vec<_> = lists.iter().flat_map(|list| list.texts(problems)).collect();
+    let texts: Vec<_> = lists.iter().flat_map(|list| list.texts_set(problems)).collect();
     let texts = texts.iter().map(|(place, text)| (place, text.trim()));
     each_once(texts, check, |place, problem| problems.add(place, problem))
 }

@@ -63,7 +63,7 @@ impl FileLayer {
                     .into_iter()
                     .collect()
             }
-            ArgAction::Append => value.texts(&mut self.problems),
+            ArgAction::Append => value.texts_set(&mut self.problems),
             _ => {
                 let text = value.text(&mut self.problems).map(str::to_owned);
                 text.map(|text| (value.place.clone(), text)).into_iter().collect()

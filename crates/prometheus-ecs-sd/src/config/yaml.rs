@@ -212,13 +212,9 @@ impl Value {
         }
     }
 
-    /// A list of texts, or a single one. Who writes an empty one may mean nothing, not the default.
+    /// A list of texts, or a single one.
     pub(crate) fn texts(&self, problems: &mut Problems) -> Vec<(Place, String)> {
         let values = match &self.node {
-            Node::Sequence(values) if values.is_empty() => {
-                self.refuse::<()>("this list is empty; leave the key out for the default", problems);
-                return Vec::new();
-            }
             Node::Sequence(values) => &values[..],
             _ => std::slice::from_ref(self),
         };
@@ -228,6 +224,14 @@ impl Value {
             _ => Some((value.place.clone(), value.text(problems)?.to_owned())),
         };
         values.iter().filter_map(text).collect()
+    }
+
+    /// The same, but an empty list is a mistake: its author may mean nothing, not the default.
+    pub(crate) fn texts_set(&self, problems: &mut Problems) -> Vec<(Place, String)> {
+        if matches!(&self.node, Node::Sequence(values) if values.is_empty()) {
+            self.refuse::<()>("this list is empty; leave the key out for the default", problems);
+        }
+        self.texts(problems)
     }
 
     /// `true` or `false`.

@@ -158,6 +158,13 @@ fn a_certificate_and_the_key_of_another_are_refused() {
     );
 }
 
+/// As in Prometheus's exporters, whose templates write such lists.
+#[test]
+fn empty_lists_of_suites_and_curves_are_the_default() {
+    let directory = directory("  cipher_suites: []\n  curve_preferences: []\n");
+    assert!(is_served(&NOBODY, served(&directory).address));
+}
+
 #[test]
 fn a_connection_ends_when_the_terms_change() {
     let directory = directory("");

@@ -210,6 +210,7 @@ fn provider(section: &mut Mapping, problems: &mut Problems) -> CryptoProvider {
     provider
 }
 
+/// An empty list is the default, as in Go.
 fn chosen(value: Option<Value>, known: &[String], problems: &mut Problems) -> Vec<String> {
     let given = value.map(|value| value.texts(problems)).unwrap_or_default();
     for (place, name) in given.iter().filter(|(_, name)| !known.contains(name)) {
