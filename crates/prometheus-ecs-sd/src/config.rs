@@ -316,20 +316,34 @@ fn accounts(arguments: &RunArgs, notes: &mut Notes) -> Vec<Account> {
         regions,
         clusters: ClusterSelection::new(clusters),
     };
-    if let Some(accounts) = notes.sources(&common) {
-        return accounts;
-    }
-    let roles = each("role", &arguments.role, accounts::role, notes);
-    if arguments.no_own_account && values(&arguments.role).next().is_none() {
-        notes.option("no-own-account", "there is no role to discover instead; add --role".to_owned());
-    }
     // As an empty variable counts as unset, so does an empty option; but nobody writes an empty key.
     let is_given = |id: &&str| !id.trim().is_empty() || notes.is_of_file("external-id");
     let external_id = arguments.external_id.as_deref().filter(is_given);
-    if external_id.is_some() && values(&arguments.role).next().is_none() {
+    if let Some(accounts) = notes.sources(&common) {
+        if external_id.is_some() && !notes.is_of_file("external-id") {
+            notes.option(
+                "external-id",
+                "the configuration file has sources; put external_id at the source that needs it".to_owned(),
+            );
+        }
+        if arguments.no_own_account && !notes.is_of_file("no-own-account") {
+            notes.option(
+                "no-own-account",
+                "the configuration file has sources; remove the one with own_account there".to_owned(),
+            );
+        }
+        return accounts;
+    }
+    let roles = each("role", &arguments.role, accounts::role, notes);
+    let has_role = values(&arguments.role).next().is_some();
+    if arguments.no_own_account && !has_role {
+        notes.option("no-own-account", "there is no role to discover instead; add --role".to_owned());
+    }
+    if external_id.is_some() && !has_role {
         notes.option("external-id", "this is for assuming a role, and there is none; add --role".to_owned());
     }
-    let external_id = notes.checked("external-id", external_id.map(accounts::external_id).transpose());
+    let external_id = external_id.filter(|_| has_role).map(accounts::external_id).transpose();
+    let external_id = notes.checked("external-id", external_id);
     let own = (!arguments.no_own_account).then_some(None);
     let account = |role: Option<RoleArn>| Account {
         external_id: role.as_ref().and(external_id.clone()),

@@ -142,7 +142,7 @@ fn account(mut item: Mapping, common: &Common, problems: &mut Problems) -> Optio
     Some(Account {
         role,
         external_id: checked(external_id.filter(|_| has_role), self::external_id, problems),
-        session_name: checked(session_name, self::session_name, problems),
+        session_name: checked(session_name.filter(|_| has_role), self::session_name, problems),
         regions: if regions.is_empty() || common.regions_are_given {
             common.regions.clone()
         } else {

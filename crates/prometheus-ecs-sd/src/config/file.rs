@@ -17,7 +17,7 @@ use super::yaml::{self, EMPTY, Place, Problems, Value};
 /// What names the file cannot stand in it.
 const CONFIG_FILE: &str = "config-file";
 
-/// What says whose containers, and gives way to `sources`.
+/// What says whose containers, which the file says in `sources` or with these.
 pub(super) const WHOSE: [&str; 3] = ["role", "external-id", "no-own-account"];
 
 /// What a file says where nothing else does.
@@ -107,14 +107,14 @@ impl FileLayer {
         self.sources = None;
     }
 
-    /// Forgets what the command line or the environment says otherwise. To say whose containers is to say that of all.
+    /// Forgets what the command line or the environment says otherwise. Roles given there replace all sources.
     pub(crate) fn overruled_by(&mut self, matches: &ArgMatches) {
         let is_given = |name: &str| {
             let source = matches.value_source(&name.replace('-', "_"));
             matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         };
         self.options.retain(|name, _| !is_given(name));
-        if self.sources.is_some() && WHOSE.into_iter().any(is_given) {
+        if is_given("role") {
             self.sources = None;
         }
     }

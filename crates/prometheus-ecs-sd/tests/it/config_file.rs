@@ -150,7 +150,26 @@ fn an_external_id_without_a_role_is_a_mistake_wherever_it_stands() {
 }
 
 #[test]
+fn an_option_that_belongs_to_a_source_says_so() {
+    let sources = "sources:\n  - role: arn:aws:iam::123456789012:role/reader\n";
+    let of_environment = configured(sources).env("PROMETHEUS_ECS_SD_EXTERNAL_ID", "x1");
+    assert_snapshot!(of_environment.runs(&["check-config", "--no-own-account"]), @r"
+    exit 2
+    error: --external-id: the configuration file has sources; put external_id at the source that needs it
+    error: --no-own-account: the configuration file has sources; remove the one with own_account there
+
+    For more information, try '--help'.
+    ");
+    let role = ["check-config", "--external-id", "x1", "--role", "arn:aws:iam::333333333333:role/reader"];
+    assert!(configured(sources).runs(&role).contains("333333333333"));
+}
+
+#[test]
 fn an_empty_external_id_is_told_with_its_place() {
+    assert_snapshot!(configured("external_id: ''\n").runs(&["check-config"]), @r"
+    exit 2
+    error: config.yml:1: external_id: this is for assuming a role, and there is none; add --role
+    ");
     let text = "role: arn:aws:iam::123456789012:role/reader\nexternal_id: ''\n";
     assert_snapshot!(configured(text).runs(&["check-config"]), @r"
     exit 2
