@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use ecs_discovery::render::printable_json;
-use tracing::warn;
+use tracing::error;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Messages that wait to be written. What comes when so many wait is dropped and counted.
@@ -58,8 +58,8 @@ fn write_all(waiting: &Receiver<Message>, mut out: impl Write, dropped: &AtomicU
                 let _ = out.write_all(&text);
                 let lost = dropped.swap(0, Ordering::Relaxed);
                 if lost > 0 {
-                    // In the format of all others, and counted as they are if there is no room for it.
-                    warn!(
+                    // In the format of all others, at every level, and counted as they are if there is no room for it.
+                    error!(
                         dropped = lost,
                         "log messages were dropped: they came faster than they were taken away"
                     );
@@ -127,5 +127,28 @@ impl Drop for LastMessages {
         if self.0.messages.try_send(Message::Flush(written)).is_ok() {
             let _ = all_written.recv_timeout(LAST_MESSAGES);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::filter::LevelFilter;
+
+    use super::*;
+
+    #[test]
+    fn lost_messages_are_told_even_if_only_errors_are_logged() {
+        let (messages, waiting) = sync_channel(1);
+        messages.send(Message::Text(b"a message\n".to_vec())).unwrap();
+        drop(messages);
+        let (messages, log) = sync_channel(1);
+        let queue = Queue { messages, dropped: Arc::default() };
+        let errors = tracing_subscriber::fmt().with_max_level(LevelFilter::ERROR).with_ansi(false);
+        tracing::subscriber::with_default(errors.with_writer(queue).finish(), || {
+            write_all(&waiting, io::sink(), &AtomicU64::new(3));
+        });
+        let Ok(Message::Text(text)) = log.try_recv() else { panic!("nothing is told") };
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("log messages were dropped") && text.contains("dropped=3"), "{text}");
     }
 }
