@@ -79,7 +79,7 @@ fn print_text(out: &mut impl Write, changes: &Differences<'_>, published: &Publi
     let unread = if restored > 0 { format!(", {restored} not read yet") } else { String::new() };
     writeln!(
         out,
-        "{} (+{} ~{} -{}) in {}, {} not scraped, {} not heard{unread}; {:.1} s",
+        "{} (+{} ~{} -{}) in {}, {} not scraped, {} not up to date{unread}; {:.1} s",
         count(snapshot.target_count(), "target"),
         changes.appeared.len(),
         changes.changed.len(),

@@ -37,7 +37,7 @@ async fn what_changes_is_told() {
     running.next().await;
     assert_snapshot!(stage.printed(), @r"
     + http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136
-    1 target (+1 ~0 -0) in 1 cluster, 0 containers not scraped, 0 clusters not heard; 0.0 s
+    1 target (+1 ~0 -0) in 1 cluster, 0 containers not scraped, 0 clusters not up to date; 0.0 s
     ");
     running.next().await;
     assert_eq!(stage.printed(), "");
@@ -51,7 +51,7 @@ async fn what_changes_is_told() {
     assert_snapshot!(stage.printed(), @r"
     + http://10.0.0.5:8080/metrics 1m prod web app 6d541ff6826e5e35df3182bf060d17e2
     - http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136
-    1 target (+1 ~0 -1) in 1 cluster, 0 containers not scraped, 0 clusters not heard; 0.0 s
+    1 target (+1 ~0 -1) in 1 cluster, 0 containers not scraped, 0 clusters not up to date; 0.0 s
     ");
 }
 

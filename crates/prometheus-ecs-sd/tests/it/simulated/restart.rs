@@ -73,8 +73,8 @@ async fn a_run_after_another_says_in_the_end_that_all_was_read() {
     assert_eq!(stage.once().await, Outcome::Complete);
     assert_snapshot!(stage.printed(), @r"
     + http://10.0.0.4:8080/metrics 1m prod web app 656a2dd6fc794c1546ca31247755d136
-    1 target (+1 ~0 -0) in 1 cluster, 0 containers not scraped, 0 clusters not heard, 1 not read yet; 0.0 s
-    1 target (+0 ~0 -0) in 1 cluster, 0 containers not scraped, 0 clusters not heard; 0.0 s
+    1 target (+1 ~0 -0) in 1 cluster, 0 containers not scraped, 0 clusters not up to date, 1 not read yet; 0.0 s
+    1 target (+0 ~0 -0) in 1 cluster, 0 containers not scraped, 0 clusters not up to date; 0.0 s
     ");
 }
 
