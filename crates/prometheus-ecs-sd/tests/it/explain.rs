@@ -631,6 +631,24 @@ fn a_template_of_cloudformation_is_read_as_far_as_it_is_text() {
 }
 
 #[test]
+fn a_function_in_place_of_a_list_or_an_item_is_told_with_its_place() {
+    let told = |text: Value| {
+        let said = of_file(&text.to_string());
+        assert!(said.starts_with("exit 2\n") && !said.contains("hunter2"), "{said}");
+        said.lines().find_map(|line| line.split_once("no task definition: ")).unwrap().1.to_owned()
+    };
+    let function =
+        json!({"Fn::If": ["IsScraped", {"Name": "PROMETHEUS", "Value": "hunter2"}, {"Ref": "AWS::NoValue"}]});
+    assert_snapshot!(told(json!([{"Name": "app", "Environment": [{"Name": "A", "Value": "b"}, function]}])), @r#"Environment[1] of the container "app" is a function that only the deployment resolves; write its result in its place"#);
+    assert_snapshot!(told(json!([{"Name": "app", "Environment": function}])), @r#"Environment of the container "app" is a function that only the deployment resolves; write its result in its place"#);
+    assert_snapshot!(told(json!([{"Name": "app", "DockerLabels": function}])), @r#"DockerLabels of the container "app" is a function that only the deployment resolves; write its result in its place"#);
+    assert_snapshot!(told(json!({"Family": "web", "ContainerDefinitions": [{"Name": "app"}, function]})), @"ContainerDefinitions[1] is a function that only the deployment resolves; write its result in its place");
+    // A label may have such a name.
+    let labelled = of_file(&containers(json!([{"name": "app", "dockerLabels": {"Ref": "main"}}])));
+    assert!(labelled.starts_with("exit 4\n"), "{labelled}");
+}
+
+#[test]
 fn a_value_of_another_type_is_told_with_its_key_and_its_container() {
     let of_app = |key: &str, value: Value| {
         let said = of_file(&containers(json!([{"name": "side"}, {"name": "app", key: value}])));
@@ -659,7 +677,8 @@ fn a_value_of_another_type_is_told_with_its_key_and_its_container() {
     assert_snapshot!(told(r#"[{"name": "app"}, {"name": 5}]"#), @"line 1, column 28: [1].name must be a string");
     assert_snapshot!(told(r#"[{"name": "app", "environment": [{"value": 5}]}]"#), @r#"line 1, column 44: environment[0].value of the container "app" must be a string"#);
     assert_snapshot!(told(r#"[{"image": "app"}]"#), @"[0].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers");
-    assert_snapshot!(told(r#"[{"name": "app"}] []"#), @"line 1, column 19: it is not JSON from here on");
+    assert_snapshot!(told(r#"[{"name": "app"}] []"#), @"line 1, column 19: another document begins here; give one");
+    assert_snapshot!(told(r#"[{"name": "app"}] x"#), @"line 1, column 19: it is not JSON from here on");
     assert_snapshot!(told(r#"[{"name": "app", "Name": "other"}]"#), @r#"line 1, column 23: the container "app" has a key twice"#);
     assert_snapshot!(told("[[]]"), @"line 1, column 3: [0] must be an object");
 }

@@ -34,6 +34,8 @@ pub struct NotADefinition(String);
 const WHAT_IT_IS: &str = "give what aws ecs describe-task-definition prints or register-task-definition takes, \
      or an array of containers";
 
+const NOT_JSON: &str = "it is not JSON from here on";
+
 /// The network mode of an array of containers, which names none: that of Fargate.
 const ASSUMED: NetworkMode = NetworkMode::Awsvpc;
 
@@ -41,6 +43,11 @@ const ASSUMED: NetworkMode = NetworkMode::Awsvpc;
 pub fn task_definition(text: &[u8], network_mode: Option<NetworkMode>) -> Result<Draft, NotADefinition> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = std::str::from_utf8(text).map_err(|_| NotADefinition("it is not UTF-8 text".to_owned()))?;
+    if let Some(place) = serde_json::from_str(text).ok().as_ref().and_then(function) {
+        return Err(NotADefinition(format!(
+            "{place} is a function that only the deployment resolves; write its result in its place"
+        )));
+    }
     match text.trim_start().chars().next() {
         Some('{') => {
             let document: Definition = parsed(text)?;
@@ -73,17 +80,67 @@ fn of_containers(
 /// Names the key and the container of a value that has another type.
 fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, NotADefinition> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let result = serde_path_to_error::deserialize(&mut json);
-    let result = result.map_err(|error| (place(text, error.path()), error.into_inner()));
-    let result = result.and_then(|value| json.end().map(|()| value).map_err(|error| (String::new(), error)));
-    result.map_err(|(place, error)| {
-        let why = match error.classify() {
-            Category::Eof | Category::Io => "it ends too early".to_owned(),
-            Category::Syntax => "it is not JSON from here on".to_owned(),
-            Category::Data => format!("{place} {}", expected(&error.to_string())),
-        };
+    let at = |error: &serde_json::Error, why: &str| {
         NotADefinition(format!("line {}, column {}: {why}", error.line(), error.column()))
+    };
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let place = place(text, error.path());
+        let error = error.into_inner();
+        match error.classify() {
+            Category::Eof | Category::Io => at(&error, "it ends too early"),
+            Category::Syntax => at(&error, NOT_JSON),
+            Category::Data => at(&error, &format!("{place} {}", expected(&error.to_string()))),
+        }
+    })?;
+    json.end().map_err(|error| {
+        let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+        match line.as_bytes().get(error.column().saturating_sub(1)) {
+            Some(b'[' | b'{') => at(&error, "another document begins here; give one"),
+            _ => at(&error, NOT_JSON),
+        }
+    })?;
+    Ok(value)
+}
+
+/// The fields of a container that hold more than a text, as AWS and a template name them.
+const FIELDS: [[&str; 2]; 4] = [
+    ["environment", "Environment"],
+    ["secrets", "Secrets"],
+    ["portMappings", "PortMappings"],
+    ["dockerLabels", "DockerLabels"],
+];
+
+/// The first place where a template has a function instead of a container, a list, or an item of a list. A function in
+/// place of a text is a [`Text`].
+fn function(document: &Value) -> Option<String> {
+    let is_named = |name: &str| name.starts_with("Fn::") || name == "Ref";
+    let is_function = |value: &Value| {
+        value.as_object().is_some_and(|map| map.len() == 1 && map.keys().all(|name| is_named(name)))
+    };
+    let definition = document.get("taskDefinition").unwrap_or(document);
+    let (list, containers) =
+        field(definition, ["containerDefinitions", "ContainerDefinitions"]).unwrap_or(("", definition));
+    containers.as_array()?.iter().enumerate().find_map(|(position, container)| {
+        if is_function(container) {
+            return Some(format!("{list}[{position}]"));
+        }
+        let place = FIELDS.into_iter().find_map(|names| {
+            let (name, value) = field(container, names)?;
+            // A label may be named Ref.
+            if is_function(value) && (value.get("Ref").is_none() || names != FIELDS[3]) {
+                return Some(name.to_owned());
+            }
+            let index = value.as_array()?.iter().position(is_function)?;
+            Some(format!("{name}[{index}]"))
+        })?;
+        let name = field(container, ["name", "Name"]).and_then(|(_, name)| name.as_str());
+        Some(format!("{place} of the container {:?}", brief(name.unwrap_or_default())))
     })
+}
+
+/// The first of two fields that is there, with its name.
+fn field<'a, 'n>(value: &'a Value, names: [&'n str; 2]) -> Option<(&'n str, &'a Value)> {
+    names.into_iter().find_map(|name| Some((name, value.get(name)?)))
 }
 
 /// Serde says what it expected after the value that it got.
