@@ -265,10 +265,11 @@ fn check(config: &SdkConfig) -> Result<(), Mistakes> {
     let region = config.region().map(|region| config::region(region.as_ref()));
     let region = region.and_then(Result::err).map(|problem| format!("region of the AWS profile: {problem}"));
     let urls = SERVICES.iter().filter_map(|service| Some((service, endpoint::configured(config, service)?)));
-    let endpoint = urls.into_iter().find(|(_, url)| !is_url(url)).map(|(service, url)| {
+    let endpoint = urls.into_iter().find(|(_, url)| !is_url(url)).map(|(service, _)| {
+        // Not quoted: it may contain a password.
         format!(
-            "endpoint_url of the AWS profile: for {service} it is {url:?}, which is not a URL such as \
-             https://HOST; correct it, or remove it"
+            "endpoint_url of the AWS profile: for {service} it is not a URL such as https://HOST; correct it, \
+             or remove it"
         )
     });
     let mistakes: Vec<_> = region.into_iter().chain(endpoint).collect();

@@ -37,6 +37,15 @@ const QUOTED_REQUEST: &str = " to request `Request";
 /// What stands in place of the standard error: such a program may well write the secrets that it is about.
 const NOT_SHOWN: &str = "; run it by hand to see what it says, which may be secret and is not shown here";
 
+/// What the SDK says of a profile with `login_session`: that its own build lacks this feature.
+const LOGIN: &str = "`credentials-login`";
+const NO_LOGIN: &str = "a profile with login_session is not supported; use a profile with credential_process = \
+     aws configure export-credentials --profile NAME";
+
+/// What the SDK's errors about a token of IAM Identity Center, or about its file, have in common.
+const SSO_TOKEN: [&str; 2] = ["SSO token", "/sso/cache/"];
+const HOW_TO_GET_A_TOKEN: &str = "; run aws sso login";
+
 /// What the SDK and its connector call an error that is better told by its cause.
 const EMPTY_WORDS: [&str; 9] = [
     "an error occurred while loading credentials",
@@ -208,7 +217,16 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
             said.push(text);
         }
     }
-    if said.is_empty() { "failed for an unknown reason".to_owned() } else { first_line(&said.join(": ")) }
+    if said.is_empty() {
+        return "failed for an unknown reason".to_owned();
+    }
+    let text = said.join(": ");
+    if text.contains(LOGIN) {
+        return NO_LOGIN.to_owned();
+    }
+    let lacks_token = SSO_TOKEN.iter().any(|words| text.contains(words));
+    let advice = if lacks_token { HOW_TO_GET_A_TOKEN } else { "" };
+    first_line(&text) + advice
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -123,13 +123,13 @@ fn a_profiles_value_that_cannot_be_used_is_named_before_anything_starts() {
     };
     assert_snapshot!(refused(profile("[default]\nregion = eu-west-1\nendpoint_url =\n")), @r#"
     exit 2
-    error: endpoint_url of the AWS profile: for ECS it is "", which is not a URL such as https://HOST; correct it, or remove it
+    error: endpoint_url of the AWS profile: for ECS it is not a URL such as https://HOST; correct it, or remove it
     "#);
     assert_snapshot!(refused(profile(
         "[default]\nregion = eu-west-1\nservices = local\n[services local]\nsso =\n  endpoint_url = localhost:4566\n"
     )), @r#"
     exit 2
-    error: endpoint_url of the AWS profile: for SSO it is "localhost:4566", which is not a URL such as https://HOST; correct it, or remove it
+    error: endpoint_url of the AWS profile: for SSO it is not a URL such as https://HOST; correct it, or remove it
     "#);
     assert_snapshot!(refused(profile("[default]\nregion = eu west 1\nendpoint_url = http://127.0.0.1:1\n")), @r#"
     exit 2
@@ -139,7 +139,7 @@ fn a_profiles_value_that_cannot_be_used_is_named_before_anything_starts() {
         "[default]\nregion = eu-west-1\nservices = local\n[services local]\nec2 =\n  endpoint_url = nonsense\n"
     )), @r#"
     exit 2
-    error: endpoint_url of the AWS profile: for EC2 it is "nonsense", which is not a URL such as https://HOST; correct it, or remove it
+    error: endpoint_url of the AWS profile: for EC2 it is not a URL such as https://HOST; correct it, or remove it
     "#);
 }
 
@@ -221,6 +221,23 @@ fn a_profile_with_a_name_that_cannot_be_read_is_not_said_to_be_missing() {
     }
     let said = checked("", &[("AWS_PROFILE", &"x".repeat(1000))]);
     assert!(said.contains("is in neither") && !said.contains(&"x".repeat(257)), "{said}");
+}
+
+#[test]
+fn a_profile_that_needs_a_login_is_told_with_what_to_do() {
+    let said = without_keys("[default]\nlogin_session = arn:aws:iam::123456789012:user/me\n", &[]);
+    let told = "cannot be loaded: a profile with login_session is not supported; use a profile with credential_process = \
+                aws configure export-credentials --profile NAME";
+    assert!(said.contains(told) && !said.contains("cargo"), "{said}");
+    let account = "sso_account_id = 123456789012\nsso_role_name = reader\n";
+    let of_session = "sso_region = eu-west-1\nsso_start_url = https://example.org/start\n";
+    for config in [
+        format!("[default]\nsso_session = office\n{account}[sso-session office]\n{of_session}"),
+        format!("[default]\n{account}{of_session}"),
+    ] {
+        let said = without_keys(&config, &[]);
+        assert!(said.contains("; run aws sso login"), "{said}");
+    }
 }
 
 #[test]
