@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use ecs_discovery::derive::Rules;
@@ -41,6 +42,9 @@ const PROMETHEUS_PORT: u16 = 9090;
 /// How often removing the directory for temporary files is tried: a target file may still be being written, and
 /// Prometheus may keep its data there.
 const REMOVALS: usize = 10;
+
+/// How long it waits between two of them.
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(50);
 
 pub(super) fn run(arguments: &DemoArgs) -> ExitCode {
     let demo = match Demo::new(arguments) {
@@ -177,8 +181,13 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        let is_gone = || fs::remove_dir_all(&self.path).is_ok() || !self.path.exists();
-        if self.is_temporary && !(0..REMOVALS).any(|_| is_gone()) {
+        let is_gone = |removals: usize| {
+            if removals > 0 {
+                thread::sleep(BETWEEN_REMOVALS);
+            }
+            fs::remove_dir_all(&self.path).is_ok() || !self.path.exists()
+        };
+        if self.is_temporary && !(0..REMOVALS).any(is_gone) {
             tell(&format!("{} cannot be removed; remove it", self.path.display()));
         }
     }
