@@ -107,7 +107,7 @@ impl Derived {
                 warnings.extend(problems.map(|problem| format!("{}: {}", problem.reason, problem.detail)));
             }
         }
-        for warning in few(warnings) {
+        for warning in few(warnings, "warning") {
             self.find(task, name, Verdict::Warning(warning));
         }
     }

@@ -128,7 +128,7 @@ fn container(
             ContainerVerdict::Endpoints(explained.collect())
         }
     };
-    let (name, warnings) = (definition.name.clone(), few(warnings));
+    let (name, warnings) = (definition.name.clone(), few(warnings, "warning"));
     ExplainedContainer { name, variables, warnings, hints: Vec::new(), verdict }
 }
 

@@ -128,8 +128,8 @@ impl fmt::Display for Reason {
 /// The number of characters that a sentence quotes. The names that ECS accepts have at most 255.
 const QUOTED: usize = 256;
 
-/// The number of warnings of one container. More are repetitions of the same mistake, and are only counted.
-const WARNINGS: usize = 8;
+/// The number of warnings of one container, and of hints. More are repetitions of the same mistake, and are only counted.
+const LINES: usize = 8;
 
 /// The part of an external text that a sentence quotes.
 pub fn brief(text: &str) -> Cow<'_, str> {
@@ -139,15 +139,15 @@ pub fn brief(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Each warning once, and the number of omitted ones.
-pub(crate) fn few(mut warnings: Vec<String>) -> Vec<String> {
+/// Each line once, and the number of omitted ones, which are called by this noun.
+pub(crate) fn few(mut lines: Vec<String>, noun: &str) -> Vec<String> {
     let mut told = BTreeSet::new();
-    warnings.retain(|warning| told.insert(warning.clone()));
-    if warnings.len() > WARNINGS {
-        let more = warnings.split_off(WARNINGS - 1).len();
-        warnings.push(format!("and {} like these", count(more, "more warning")));
+    lines.retain(|line| told.insert(line.clone()));
+    if lines.len() > LINES {
+        let more = lines.split_off(LINES - 1).len();
+        lines.push(format!("and {} like these", count(more, &format!("more {noun}"))));
     }
-    warnings
+    lines
 }
 
 /// A reason with what it was in this case: which value, and what to do.

@@ -15,7 +15,7 @@ use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn};
 use crate::conventions::Variable;
 use crate::conventions::environment::Place;
 use crate::derive::Rules;
-use crate::finding::brief;
+use crate::finding::{brief, few};
 use crate::inventory::{Definition, Placement, TaskView};
 use crate::model::{
     Cluster, Container, Host, InstanceId, LaunchType, NetworkBinding, NetworkInterface, PortRange, Status,
@@ -73,15 +73,12 @@ pub struct NearMiss {
 }
 
 impl Hints {
-    /// The number of hints about names. More are the same mistake.
-    const NEAR_MISSES: usize = 8;
-
     fn words(&self, opted_in: bool) -> Vec<String> {
         let near_miss = |NearMiss { name, place, meant }: &NearMiss| {
             let (name, place, meant) = (brief(name), place.as_str(), meant.name());
             format!("{name:?} in {place} is not read; is {meant} meant?")
         };
-        let mut words: Vec<_> = self.near_misses.iter().take(Self::NEAR_MISSES).map(near_miss).collect();
+        let mut words = few(self.near_misses.iter().map(near_miss).collect(), "hint");
         if self.environment_files && !opted_in {
             let hint = "environmentFiles are not read; set PROMETHEUS in environment or as a docker label";
             words.push(hint.to_owned());

@@ -713,6 +713,13 @@ fn what_may_be_meant_to_opt_in_is_a_hint_that_quotes_no_value() {
     Nothing would be scraped, 4 containers not opted in
     hint: PROMETHEUS counts in environment and dockerLabels of the task definition; the image's own variables and labels (ENV, LABEL) cannot be seen from outside
     "#);
+    let equal = vec![hunter2("Prometheus"); 20];
+    let said = of_file(&json!([{"name": "app", "environment": equal}]).to_string());
+    assert_eq!(said.matches("\"Prometheus\" in environment is not read").count(), 1, "{said}");
+    let different: Vec<_> = ('A'..='T').map(|letter| hunter2(&format!("PROMETHEUS_POR{letter}"))).collect();
+    let said = of_file(&json!([{"name": "app", "environment": different}]).to_string());
+    assert_eq!(said.matches("is PROMETHEUS_PORT meant?").count(), 7, "{said}");
+    assert!(said.contains("hint: and 12 more hints like these"), "{said}");
     let opted_in = json!([{"name": "app", "environmentFiles": [{"type": "s3", "value": "arn:aws:s3:::a"}], "environment": [
         {"name": "PROMETHEUS", "value": "true"}, hunter2("PROMETHEUS_ENDPOINTS"),
     ]}, {"name": "side"}]);
