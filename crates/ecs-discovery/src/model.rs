@@ -122,6 +122,10 @@ impl PortRange {
         Self { first: port, last: port }
     }
 
+    pub(crate) fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+
     /// Reads `8080-8090`, or `8080`; `None` for anything else and for port 0.
     pub fn parse(text: &str) -> Option<Self> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));

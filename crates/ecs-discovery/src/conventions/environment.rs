@@ -168,7 +168,8 @@ pub fn read(
         OptIn::Yes => {}
     }
     let mut warnings = unreadable(definition, &settings);
-    let (endpoints, written) = endpoints::endpoints(&settings, intervals, &mut warnings);
+    let (endpoints, written) =
+        endpoints::endpoints(&settings, intervals, &definition.port_mappings, &mut warnings);
     Request::Scrape(Scrape {
         endpoints,
         written,
@@ -197,6 +198,14 @@ fn no_labels(settings: &Settings) -> bool {
     settings.value(Variable::NoLabels).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
 }
 
+/// What to do about a variable that only `secrets` sets.
+fn remedy(variable: Variable) -> &'static str {
+    match variable {
+        Variable::Endpoint => "set it, or PROMETHEUS_SD_ENDPOINT, in environment",
+        _ => "set it in environment",
+    }
+}
+
 /// A variable that only `secrets` sets reads as unset, which its owner would not expect.
 fn unreadable(definition: &ContainerDefinition, settings: &Settings) -> Vec<String> {
     let is_unset = |variable: &Variable| settings.value(*variable).is_none();
@@ -211,7 +220,8 @@ fn unreadable(definition: &ContainerDefinition, settings: &Settings) -> Vec<Stri
             definition.secrets.contains(variable) && is_unset(variable) && !is_unused(variable)
         })
         .map(|variable| {
-            format!("{} comes from secrets, which cannot be read; set it in environment", variable.name())
+            let (name, remedy) = (variable.name(), remedy(variable));
+            format!("{name} comes from secrets, which cannot be read; {remedy}")
         })
         .collect()
 }

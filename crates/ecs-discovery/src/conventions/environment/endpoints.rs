@@ -2,17 +2,19 @@
 //! leaves open.
 //!
 //! `endpoint = [ interval ":" ] [ port ] path`. A text that begins with `/` is a path. Other text that can hardly be one,
-//! such as a listen address or a URL, is a problem that says what is probably meant, or has a warning.
+//! such as a listen address or a URL, is a problem that says what is probably meant, or has a warning. A URL may contain
+//! a password: it is never published, and quoted only up to its first `:`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Endpoint, PortRequest, Variable};
 use crate::finding::{Problem, Reason, brief};
 use crate::interval::{Interval, Intervals, parse_duration};
 use crate::labels::{VALUE_BYTES, is_label_name};
-use crate::model::Settings;
+use crate::model::{PortMapping, Settings};
 use crate::target::Scheme;
 
 /// What is scraped of a container that names no endpoint.
@@ -23,6 +25,7 @@ struct Defaults<'a> {
     /// The variable that lists the endpoints.
     variable: Variable,
     intervals: &'a Intervals,
+    port_mappings: &'a [PortMapping],
     port: Result<PortRequest, Problem>,
     scheme: Result<Scheme, Problem>,
 }
@@ -38,11 +41,13 @@ const ENDPOINT_BYTES: usize = VALUE_BYTES;
 pub(super) fn endpoints(
     settings: &Settings,
     intervals: &Intervals,
+    port_mappings: &[PortMapping],
     warnings: &mut Vec<String>,
 ) -> (Vec<Result<Endpoint, Problem>>, Vec<Box<str>>) {
     let variable = endpoint_variable(settings);
-    let defaults = Defaults { variable, intervals, port: port(settings), scheme: scheme(settings) };
-    let texts: Vec<&str> = endpoint_texts(settings, variable).collect();
+    let (port, scheme) = (port(settings), scheme(settings));
+    let defaults = Defaults { variable, intervals, port_mappings, port, scheme };
+    let texts = endpoint_texts(settings, variable);
     let texts = match &texts[..] {
         [] => vec![DEFAULT_PATH],
         [_] => texts,
@@ -54,14 +59,57 @@ pub(super) fn endpoints(
 
 /// The variable that lists the endpoints: an image may read the other one itself.
 pub(super) fn endpoint_variable(settings: &Settings) -> Variable {
-    let is_set = endpoint_texts(settings, Variable::SdEndpoint).next().is_some();
-    if is_set { Variable::SdEndpoint } else { Variable::Endpoint }
+    let is_unset = endpoint_texts(settings, Variable::SdEndpoint).is_empty();
+    if is_unset { Variable::Endpoint } else { Variable::SdEndpoint }
 }
 
 /// The endpoints that this variable lists.
-pub(super) fn endpoint_texts(settings: &Settings, variable: Variable) -> impl Iterator<Item = &str> {
+///
+/// The password of a URL may contain commas. If there is a URL, all text from the first to the last that may be a part
+/// of it stays together, and is the only endpoint with a comma.
+pub(super) fn endpoint_texts(settings: &Settings, variable: Variable) -> Vec<&str> {
     let text = settings.value(variable).unwrap_or_default();
-    text.split(',').map(str::trim).filter(|endpoint| !endpoint.is_empty())
+    let pieces: Vec<&str> = text.split(',').collect();
+    let may_be_part = |piece: &&str| !piece.trim().is_empty() && !begins_a_path(piece);
+    let mut texts = pieces.clone();
+    if is_url(text) {
+        let first = pieces.iter().position(may_be_part).unwrap_or_default();
+        let last = pieces.iter().rposition(|piece| may_be_part(piece) || piece.contains('@'));
+        let last = last.unwrap_or_default();
+        let start: usize = pieces[..first].iter().map(|piece| piece.len() + 1).sum();
+        let end = start + pieces[first..=last].iter().map(|piece| piece.len() + 1).sum::<usize>() - 1;
+        texts.splice(first..=last, [&text[start..end]]);
+    }
+    texts.into_iter().map(str::trim).filter(|endpoint| !endpoint.is_empty()).collect()
+}
+
+/// The interval before the first `:`, if it is one, and the rest.
+fn split_interval(text: &str) -> (Option<&str>, &str) {
+    match text.split_once(':').map(|(before, after)| (before.trim(), after.trim())) {
+        Some((before, after)) if parse_duration(before).is_some() => (Some(before), after),
+        _ => (None, text.trim()),
+    }
+}
+
+/// Whether a path with a leading `/` follows, after an interval or a port at most.
+fn begins_a_path(text: &str) -> bool {
+    let Some((head, tail)) = split_interval(text).1.split_once('/') else { return false };
+    match head.trim().strip_suffix(':') {
+        // In `9102:/probe/http://x` a path follows the colon.
+        Some(number) => is_digits(number.trim()) && !tail.starts_with('/'),
+        None => head.trim().is_empty() || is_digits(head.trim()),
+    }
+}
+
+/// Whether it contains a URL, or an `@` that may end a password. A query may contain both.
+fn is_url(text: &str) -> bool {
+    let mut has_user = false;
+    text.split(',').any(|piece| {
+        let is_path = begins_a_path(piece);
+        let before_query = split_interval(piece).1.split('?').next().unwrap_or_default();
+        has_user |= !is_path && before_query.contains([':', '@']);
+        (has_user && piece.contains('@')) || (!is_path && before_query.contains("://"))
+    })
 }
 
 /// The parts of an endpoint as they are written.
@@ -79,7 +127,7 @@ pub(crate) enum Misfit<'a> {
     OnlyAnInterval,
     /// `metrics:`
     NoPath,
-    /// `https://example.com/api`
+    /// `https://example.com/api`, or `user:password@example.com`.
     Url,
     /// `0.0.0.0:9090`, and its port.
     Address(&'a str),
@@ -91,17 +139,15 @@ pub(crate) enum Misfit<'a> {
 
 impl<'a> Parts<'a> {
     pub(crate) fn of(text: &'a str, intervals: &Intervals) -> Result<Self, Misfit<'a>> {
-        let (interval, rest) = match text.split_once(':') {
-            Some((before, after)) if parse_duration(before.trim()).is_some() => {
-                (Some(before.trim()), after.trim())
-            }
-            _ => (None, text),
-        };
+        if is_url(text) {
+            return Err(Misfit::Url);
+        }
+        let (interval, rest) = split_interval(text);
         let (head, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let has_path = tail.starts_with('/');
         let is_port = |digits: &str| {
             let seconds = interval_length(digits).and_then(|length| intervals.find(length));
-            interval.is_some() || (seconds.is_none() && digits.parse().is_ok_and(|port: u16| port > 0))
+            interval.is_some() || (seconds.is_none() && is_port(digits))
         };
         if rest.is_empty() {
             return Err(Misfit::OnlyAnInterval);
@@ -111,11 +157,6 @@ impl<'a> Parts<'a> {
         }
         if has_path && is_digits(head.trim()) {
             return Ok(Self { interval, port: Some(head.trim()), path: tail });
-        }
-        // In `9102:/probe/http://x` a path follows the colon.
-        let is_path_next = head.ends_with(':') && !tail.starts_with("//");
-        if !is_path_next && rest.split('?').next().is_some_and(|path| path.contains("://")) {
-            return Err(Misfit::Url);
         }
         match head.rsplit_once(':').map(|(before, after)| (before.trim(), after.trim())) {
             Some((_, "")) if !has_path => Err(Misfit::NoPath),
@@ -134,10 +175,19 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Whether the path may be meant as something else: it lacks the leading `/`, and is a number or has a colon.
-    fn is_doubtful(&self) -> bool {
-        let head = self.path.split(['/', '?']).next().unwrap_or_default().trim();
-        head.contains(':') || is_digits(head)
+    /// The advice about a path that may be meant as something else: it lacks the leading `/`, and is a number or an
+    /// interval, or has a colon.
+    fn doubt(&self) -> Option<String> {
+        let (head, rest) = self.path.split_at(self.path.find(['/', '?']).unwrap_or(self.path.len()));
+        let (head, path) = (head.trim(), if rest.starts_with('/') { rest } else { DEFAULT_PATH });
+        if is_digits(head) {
+            let is_number = is_port(head) && rest.is_empty();
+            Some(if is_number { format!("; write {head}{path} if it is a port") } else { String::new() })
+        } else if parse_duration(head).is_some() {
+            Some(format!("; write {head}:{} if it is an interval", brief(path)))
+        } else {
+            head.contains(':').then(String::new)
+        }
     }
 }
 
@@ -147,12 +197,28 @@ pub(crate) fn interval_length(text: &str) -> Option<Duration> {
     parse_duration(text).or_else(seconds)
 }
 
-/// The part of an endpoint that a sentence quotes: a URL may hold a password.
-fn without_url(text: &str) -> Cow<'_, str> {
-    match text.split_once("://") {
-        Some((before, _)) if !text.starts_with('/') => format!("{}://…", brief(before)).into(),
-        _ => brief(text),
+/// The part of an endpoint that a sentence quotes: a URL may contain a password after its first `:`.
+fn quoted(text: &str) -> Cow<'_, str> {
+    if !is_url(text) {
+        return brief(text);
     }
+    match text.split_once(':') {
+        Some((before, after)) if !before.contains('@') => {
+            let slashes = if after.starts_with("//") { "//" } else { "" };
+            format!("{}:{slashes}…", brief(before)).into()
+        }
+        _ => "…".into(),
+    }
+}
+
+fn is_port(digits: &str) -> bool {
+    is_digits(digits) && digits.parse().is_ok_and(|port: u16| port > 0)
+}
+
+/// The endpoint that is probably meant; without the port if that cannot be one.
+fn advised(port: &str, path: &str) -> String {
+    let port = if is_port(port) { port } else { "" };
+    brief(&format!("{port}{path}")).into_owned()
 }
 
 fn is_digits(text: &str) -> bool {
@@ -183,7 +249,7 @@ impl Defaults<'_> {
                 repeated.get_or_insert(*text);
             }
         }
-        if let Some(text) = repeated.map(without_url) {
+        if let Some(text) = repeated.map(quoted) {
             let others = if repeats > 1 { format!(" and {} more", repeats - 1) } else { String::new() };
             warnings.push(format!("{name} names {text:?}{others} again; the last one counts"));
         }
@@ -194,16 +260,24 @@ impl Defaults<'_> {
 
     fn endpoint(&self, text: &str, warnings: &mut Vec<String>) -> Result<Endpoint, Problem> {
         let (parts, (scheme, path, parameters, port)) = self.parsed(text)?;
-        if parts.is_doubtful() {
-            let (name, path) = (self.variable.name(), brief(parts.path));
-            let port = if is_digits(&path) {
-                format!("; write {path}/metrics if it is a port")
-            } else {
-                String::new()
-            };
+        let name = self.variable.name();
+        if let Some(advice) = parts.doubt() {
+            let path = brief(parts.path);
             warnings.push(format!(
-                "{name} has {path:?}, which is taken for a path; begin it with / if it is one{port}"
+                "{name} has {path:?}, which is taken for a path; begin it with / if it is one{advice}"
             ));
+        }
+        if let (None, Some(number), PortRequest::Container(port)) = (parts.interval, parts.port, port) {
+            let has_colon = text[number.len()..].trim_start().starts_with(':');
+            let is_mapped = self.port_mappings.iter().any(|mapping| mapping.container_ports.contains(port));
+            if has_colon && !is_mapped {
+                let (text, meant) = (brief(text), format!("{port}s:{}", parts.path));
+                warnings.push(format!(
+                    "{name} has {text:?}, taken for the container port {port}, which is not mapped; \
+                     write {} if it is an interval",
+                    brief(&meant)
+                ));
+            }
         }
         Ok(Endpoint { interval: self.interval(parts.interval, warnings), port, scheme, path, parameters })
     }
@@ -212,7 +286,7 @@ impl Defaults<'_> {
     fn parsed<'a>(&self, text: &'a str) -> Result<(Parts<'a>, Identity), Problem> {
         let name = self.variable.name();
         if text.len() > ENDPOINT_BYTES {
-            let (bytes, text) = (text.len(), without_url(text));
+            let (bytes, text) = (text.len(), quoted(text));
             let detail =
                 format!("{name} has {text:?}, which is {bytes} bytes long; it can have {ENDPOINT_BYTES}");
             return Err(Problem::new(Reason::InvalidEndpoint, detail));
@@ -229,7 +303,7 @@ impl Defaults<'_> {
     }
 
     fn misfit(&self, text: &str, misfit: Misfit<'_>) -> Problem {
-        let (name, text) = (self.variable.name(), brief(text));
+        let (name, text) = (self.variable.name(), quoted(text));
         let other_variable = match self.variable {
             Variable::Endpoint => "; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT",
             _ => "",
@@ -240,17 +314,20 @@ impl Defaults<'_> {
             }
             Misfit::NoPath => format!("{name} has {text:?}, without a path; write one, such as /metrics"),
             Misfit::Url => format!(
-                "{name} has {:?}, which is a URL; write a path, such as /metrics or 9102/metrics{other_variable}",
-                without_url(&text)
+                "{name} has {text:?}, which looks like a URL; write a path, such as /metrics or 9102/metrics{other_variable}"
             ),
             Misfit::Address(port) => format!(
-                "{name} has {text:?}, which looks like a listen address; write a path, such as {}/metrics{other_variable}",
-                brief(port)
+                "{name} has {text:?}, which looks like a listen address; write a path, such as {}{other_variable}",
+                advised(port, DEFAULT_PATH)
+            ),
+            Misfit::AddressAndPath(host, port, path) if is_listened_at(host) => format!(
+                "{name} has {text:?}, which looks like a listen address with a path; write {}{other_variable}",
+                advised(port, path)
             ),
             Misfit::AddressAndPath(word, port, path) => format!(
                 "{name} has {text:?}, and {:?} is not an interval, such as 30s; write {}",
                 brief(word),
-                brief(&format!("{port}{path}"))
+                advised(port, path)
             ),
             Misfit::TwoIntervals(word) => format!(
                 "{name} has {text:?}, and {:?} is not a port; write one interval and one port at most before the path",
@@ -281,6 +358,11 @@ impl Defaults<'_> {
     }
 }
 
+/// Whether it is what stands before the port of a listen address, and no interval in other words.
+fn is_listened_at(host: &str) -> bool {
+    host.is_empty() || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
 fn port(settings: &Settings) -> Result<PortRequest, Problem> {
     port_in(settings, Variable::Port, PortRequest::Verbatim)
         .or_else(|| port_in(settings, Variable::ContainerPort, PortRequest::Container))
@@ -302,7 +384,7 @@ fn parse_port(place: &str, text: &str) -> Result<u16, Problem> {
     text.parse().ok().filter(|port| is_digits(text) && *port != 0).ok_or_else(|| {
         Problem::new(
             Reason::InvalidPort,
-            format!("{place} is {:?}; a port is a number from 1 to 65535", brief(text)),
+            format!("{place} is {:?}; a port is a number from 1 to 65535", quoted(text)),
         )
     })
 }
@@ -313,7 +395,7 @@ pub(super) fn scheme(settings: &Settings) -> Result<Scheme, Problem> {
         text if text.eq_ignore_ascii_case("http") => Ok(Scheme::Http),
         text if text.eq_ignore_ascii_case("https") => Ok(Scheme::Https),
         text => {
-            let detail = format!("PROMETHEUS_SCHEME is {:?}; it can be http or https", brief(text));
+            let detail = format!("PROMETHEUS_SCHEME is {:?}; it can be http or https", quoted(text));
             Err(Problem::new(Reason::InvalidEndpoint, detail))
         }
     }
@@ -326,8 +408,9 @@ fn parameters(variable: &str, query: &str) -> Result<BTreeMap<Box<str>, Box<str>
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         // An empty value is the same to Prometheus as no label at all.
         if name.is_empty() || value.is_empty() || !is_label_name(&format!("__param_{name}")) {
-            let parameter = format!("{name}={value}");
-            let parameter = brief(&parameter);
+            // The value may be a secret.
+            let value = if value.is_empty() { "" } else { "…" };
+            let parameter = format!("{}={value}", brief(&name));
             let detail = format!("the query of {variable} has {parameter:?}, which no label can carry");
             return Err(Problem::new(Reason::InvalidEndpoint, detail));
         }

@@ -3,7 +3,7 @@
 //! The words are those of the functions that [`read`](super::read) uses; nothing is decided here.
 
 use super::endpoints::{endpoint_texts, endpoint_variable, port_in, scheme};
-use super::{OptIn, Place, PortRequest, Variable, no_labels, opt_in, places, settings};
+use super::{OptIn, Place, PortRequest, Variable, no_labels, opt_in, places, remedy, settings};
 use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings};
 
@@ -55,7 +55,7 @@ pub fn seen(definition: &ContainerDefinition, overrides: Option<&Settings>) -> V
                 variable == Variable::Endpoint && endpoint_variable(&settings) == Variable::SdEndpoint;
             let meaning = match winner {
                 None if is_unused => "not looked at: PROMETHEUS_SD_ENDPOINT wins".to_owned(),
-                None => "cannot be read, and counts as unset; set it in environment".to_owned(),
+                None => format!("cannot be read, and counts as unset; {}", remedy(variable)),
                 Some(winner) => format!("cannot be read: {} counts", winner.as_str()),
             };
             seen.push(Seen { variable, place: Place::Secrets, value: None, counts: false, meaning });
@@ -79,7 +79,7 @@ fn meaning(variable: Variable, settings: &Settings) -> String {
         Variable::Endpoint if endpoint_variable(settings) == Variable::SdEndpoint => {
             "not looked at: PROMETHEUS_SD_ENDPOINT wins".to_owned()
         }
-        Variable::Endpoint | Variable::SdEndpoint => match endpoint_texts(settings, variable).count() {
+        Variable::Endpoint | Variable::SdEndpoint => match endpoint_texts(settings, variable).len() {
             0 => "names no endpoint, as if it were not set".to_owned(),
             1 => "one endpoint".to_owned(),
             several => format!("{several} endpoints"),

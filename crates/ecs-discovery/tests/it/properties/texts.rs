@@ -40,6 +40,7 @@ const ENDPOINT_PIECES: &[&str] = &[
     "default",
     "localhost",
     "://",
+    "@",
     "65536",
     "?",
     "&",
@@ -58,6 +59,9 @@ const ENDPOINT_PIECES: &[&str] = &[
     "../",
     "__address__",
 ];
+
+const PASSWORD_PIECES: &[&str] =
+    &[",", "s", ":", "?", "/", "=", "&", "9102", "30s:", "60:", "é", "%", " ", "//", "@", "\""];
 
 const TAG_PIECES: &[&str] = &[
     "a",
@@ -151,7 +155,8 @@ proptest! {
         // With a second slash it would be a URL.
         let path = format!("/{}", rest.replace([',', '?'], "").trim_start_matches('/'));
         let mut source = Source::default();
-        source.refresh(&World::of([fargate().with(app().endpoint(&format!("{before}{path}")))]));
+        let container = app().maps("80").maps("9102").endpoint(&format!("{before}{path}"));
+        source.refresh(&World::of([fargate().with(container)]));
         let derived = &source.scope("prod").derived;
         prop_assert_eq!(&derived.findings, &[]);
         let target = &derived.targets[0];
@@ -159,6 +164,29 @@ proptest! {
         let port = if before.contains("9102") { 9102 } else { 80 };
         let interval = if before.contains("30s") { "30s" } else { "1m" };
         prop_assert_eq!((target.endpoint.address.port(), target.interval.name()), (port, interval));
+    }
+
+    #[test]
+    fn a_password_is_neither_published_nor_told(
+        before in sample::select(&["", "/metrics,", "metrics,", "30s:", "9102/a, "][..]),
+        scheme in sample::select(&["", "https://", "30s:http://", "tcp://"][..]),
+        user in sample::select(&["user:", "us,er:", "30S:", ":"][..]),
+        password in collection::vec(sample::select(PASSWORD_PIECES), 0..6),
+        position in 0..6_usize,
+        after in sample::select(&["", "/p", ":9091/metrics", ":9091", "/p?a=b,c", ",/metrics", ",http://x"][..]),
+        variable in sample::select(&["PROMETHEUS_ENDPOINT", "PROMETHEUS_SD_ENDPOINT", "PROMETHEUS_PORT", "PROMETHEUS_SCHEME"][..]),
+    ) {
+        let (start, end) = password.split_at(position.min(password.len()));
+        let url = format!("{scheme}{user}{}hunter2{}@host{after}", start.concat(), end.concat());
+        let container = app().maps("8080").env(variable, &format!("{before}{url}"));
+        let mut source = Source::default();
+        source.refresh(&World::of([fargate().with(container)]));
+        let derived = &source.scope("prod").derived;
+        let told = format!("{:?}", derived.findings);
+        prop_assert!(!told.contains("hunter2"), "{}", told);
+        prop_assert!(told.contains(variable), "{}", told);
+        let published = file(&source);
+        prop_assert!(!published.contains("hunter2"), "{}", published);
     }
 
     #[test]

@@ -71,7 +71,9 @@ fn what_begins_with_a_slash_is_a_path() {
     assert_snapshot!(check("30s:/probe/http://x"), @"app 10.0.0.1:8080/probe/http://x 30s");
     assert_snapshot!(check("30s://metrics"), @"app 10.0.0.1:8080//metrics 30s");
     assert_snapshot!(check("9102/probe/http://x:80"), @"app 10.0.0.1:9102/probe/http://x:80 1m");
-    assert_snapshot!(check("9102:/probe/http://x:80"), @"app 10.0.0.1:9102/probe/http://x:80 1m");
+    assert_snapshot!(check("8080:/probe/http://x:80"), @"app 10.0.0.1:8080/probe/http://x:80 1m");
+    assert_snapshot!(check("/user:hunter2@x"), @"app 10.0.0.1:8080/user:hunter2@x 1m");
+    assert_snapshot!(check("30s:9102/a@b"), @"app 10.0.0.1:9102/a@b 30s");
     assert_snapshot!(check("15s:9102/v1:metrics"), @"app 10.0.0.1:9102/v1:metrics 15s");
 }
 
@@ -80,6 +82,7 @@ fn a_query_may_hold_anything() {
     assert_snapshot!(check("30s:/probe?target=http://x:80"), @"app 10.0.0.1:8080/probe?target=http://x:80 30s");
     assert_snapshot!(check("probe?target=http://x:80"), @"app 10.0.0.1:8080/probe?target=http://x:80 1m");
     assert_snapshot!(check("30s:9102/probe?target=localhost:9090"), @"app 10.0.0.1:9102/probe?target=localhost:9090 30s");
+    assert_snapshot!(check("30s:probe?mail=a@b"), @"app 10.0.0.1:8080/probe?mail=a@b 30s");
     assert_snapshot!(check("?target=localhost:9090"), @"app 10.0.0.1:8080/?target=localhost:9090 1m");
 }
 
@@ -124,9 +127,18 @@ fn a_word_in_place_of_an_interval_is_said() {
 fn a_number_before_a_path_is_seconds_that_are_offered_or_else_a_port() {
     assert_snapshot!(told("60:/metrics"), @"app 10.0.0.1:8080/metrics 1m");
     assert_snapshot!(told("015:/metrics"), @"app 10.0.0.1:8080/metrics 15s");
-    assert_snapshot!(told("9102:/metrics"), @"app 10.0.0.1:9102/metrics 1m");
-    assert_snapshot!(told(" 9102 : /metrics "), @"app 10.0.0.1:9102/metrics 1m");
-    assert_snapshot!(told("61:/metrics"), @"app 10.0.0.1:61/metrics 1m");
+    assert_snapshot!(told("9102:/metrics"), @r#"
+    app 10.0.0.1:9102/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "9102:/metrics", taken for the container port 9102, which is not mapped; write 9102s:/metrics if it is an interval
+    "#);
+    assert_snapshot!(told(" 9102 : /metrics "), @r#"
+    app 10.0.0.1:9102/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "9102 : /metrics", taken for the container port 9102, which is not mapped; write 9102s:/metrics if it is an interval
+    "#);
+    assert_snapshot!(told("61:/metrics"), @r#"
+    app 10.0.0.1:61/metrics 1m
+    app: PROMETHEUS_ENDPOINT has "61:/metrics", taken for the container port 61, which is not mapped; write 61s:/metrics if it is an interval
+    "#);
     assert_snapshot!(told("1m:9102:/metrics"), @"app 10.0.0.1:9102/metrics 1m");
     assert_snapshot!(told("1m:60:/metrics"), @"app 10.0.0.1:60/metrics 1m");
     assert_snapshot!(told("0:/metrics"), @"
@@ -157,6 +169,12 @@ fn a_listen_address_is_an_invalid_endpoint() {
     assert_snapshot!(told("2001:db8::7"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "2001:db8::7", which looks like a listen address; write a path, such as 7/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
     assert_snapshot!(told("30s:localhost:9090"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "30s:localhost:9090", which looks like a listen address; write a path, such as 9090/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
     assert_snapshot!(told("localhost:9090/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "localhost:9090/metrics", and "localhost" is not an interval, such as 30s; write 9090/metrics"#);
+    assert_snapshot!(told("localhost:99999/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "localhost:99999/metrics", and "localhost" is not an interval, such as 30s; write /metrics"#);
+    assert_snapshot!(told(":8080/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has ":8080/metrics", which looks like a listen address with a path; write 8080/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("0.0.0.0:8080/metrics?a=b"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "0.0.0.0:8080/metrics?a=b", which looks like a listen address with a path; write 8080/metrics?a=b; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("[::1]:0/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "[::1]:0/metrics", which looks like a listen address with a path; write /metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("0.0.0.0:99999"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "0.0.0.0:99999", which looks like a listen address; write a path, such as /metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told(":0"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has ":0", which looks like a listen address; write a path, such as /metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
     assert_snapshot!(told("30S:9102/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "30S:9102/metrics", and "30S" is not an interval, such as 30s; write 9102/metrics"#);
     assert_snapshot!(told("/metrics,0.0.0.0:9090"), @r#"
     app 10.0.0.1:8080/metrics 1m
@@ -165,12 +183,59 @@ fn a_listen_address_is_an_invalid_endpoint() {
 }
 
 #[test]
+fn a_number_that_is_no_mapped_port_may_be_an_interval() {
+    let check = |endpoint: &str| {
+        let ports = app().maps("8080").maps("53/udp").maps("9000-9010");
+        findings(fargate().with(ports.endpoint(endpoint)))
+    };
+    assert_snapshot!(check("10:/metrics"), @r#"app: PROMETHEUS_ENDPOINT has "10:/metrics", taken for the container port 10, which is not mapped; write 10s:/metrics if it is an interval"#);
+    assert_snapshot!(check("010:/a?b=c"), @r#"app: PROMETHEUS_ENDPOINT has "010:/a?b=c", taken for the container port 10, which is not mapped; write 10s:/a?b=c if it is an interval"#);
+    assert_snapshot!(check("8080:/a,53:/b,9000:/c,9010 : /d,9011/e,30s:9011:/f"), @"");
+    assert_snapshot!(findings(fargate().with(app().endpoint("10:/metrics"))), @r#"app: PROMETHEUS_ENDPOINT has "10:/metrics", taken for the container port 10, which is not mapped; write 10s:/metrics if it is an interval"#);
+}
+
+#[test]
 fn a_url_is_an_invalid_endpoint_and_is_not_quoted() {
-    assert_snapshot!(told("https://user:hunter2@x/api/v1/write"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "https://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
-    assert_snapshot!(told("30s:http://localhost:9090/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "30s:http://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
-    assert_snapshot!(told("9102://x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "9102://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
-    assert_snapshot!(told("http://hunter2@x,http://hunter2@x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "http://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
-    assert_snapshot!(told("probe/http://x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "probe/http://…", which is a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("https://user:hunter2@x/api/v1/write"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "https://…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("30s:http://localhost:9090/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "30s:…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("9102://x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "9102://…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("http://hunter2@x,http://hunter2@x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "http://…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("user:hunter2@pushgw:9091/metrics"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "user:…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("svc:hunter2@host"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "svc:…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("user:/hunter2@host"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "user:…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("user:hunt?er2@host"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "user:…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("hunter2@host:9091"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("hunter2@host"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("probe/http://x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "probe/http://…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+}
+
+#[test]
+fn a_url_may_contain_commas() {
+    assert_snapshot!(told("https://u:hunter,2@host/p"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "https://…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("https://x/p?token=a,hunter2,/metrics"), @r#"
+    app 10.0.0.1:8080/metrics 1m
+    app: invalid endpoint: PROMETHEUS_ENDPOINT has "https://…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT
+    "#);
+    assert_snapshot!(told("/a, u:hunter ,, 2,/metrics,30s:9102/2@host/p , 30s:9102/b"), @r#"
+    app 10.0.0.1:8080/a 1m
+    app 10.0.0.1:9102/b 30s
+    app: invalid endpoint: PROMETHEUS_ENDPOINT has "u:…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT
+    "#);
+    assert_snapshot!(told("metrics,http://x"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "metrics,http://…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("u:hunter2,/metrics,?@host"), @r#"app: invalid endpoint: PROMETHEUS_ENDPOINT has "u:…", which looks like a URL; write a path, such as /metrics or 9102/metrics; if the image reads this variable itself, use PROMETHEUS_SD_ENDPOINT"#);
+    assert_snapshot!(told("/probe?mail=a@b,v1/metrics"), @"
+    app 10.0.0.1:8080/probe?mail=a@b 1m
+    app 10.0.0.1:8080/v1/metrics 1m
+    ");
+}
+
+#[test]
+fn a_url_in_another_variable_is_not_quoted() {
+    let told = |name, value| findings(fargate().with(app().env(name, value)));
+    assert_snapshot!(told("PROMETHEUS_PORT", "tcp://user:hunter2@x:80"), @r#"app: invalid port: PROMETHEUS_PORT is "tcp://…"; a port is a number from 1 to 65535"#);
+    assert_snapshot!(told("PROMETHEUS_CONTAINER_PORT", "user:hunter2@x:80"), @r#"app: invalid port: PROMETHEUS_CONTAINER_PORT is "user:…"; a port is a number from 1 to 65535"#);
+    assert_snapshot!(told("PROMETHEUS_SCHEME", "https://user:hunter2@x"), @r#"app: invalid endpoint: PROMETHEUS_SCHEME is "https://…"; it can be http or https"#);
+    assert_snapshot!(told("PROMETHEUS_PORT", "80,81"), @r#"app: invalid port: PROMETHEUS_PORT is "80,81"; a port is a number from 1 to 65535"#);
 }
 
 #[test]
@@ -201,6 +266,23 @@ fn a_doubtful_path_without_a_slash_is_said() {
     app 10.0.0.1:8080/60:metrics/b:c 1m
     app: PROMETHEUS_ENDPOINT has "60:metrics/b:c", which is taken for a path; begin it with / if it is one
     "#);
+    assert_snapshot!(told("99999"), @r#"
+    app 10.0.0.1:8080/99999 1m
+    app: PROMETHEUS_ENDPOINT has "99999", which is taken for a path; begin it with / if it is one
+    "#);
+    assert_snapshot!(told("30s"), @r#"
+    app 10.0.0.1:8080/30s 1m
+    app: PROMETHEUS_ENDPOINT has "30s", which is taken for a path; begin it with / if it is one; write 30s:/metrics if it is an interval
+    "#);
+    assert_snapshot!(told("1d"), @r#"
+    app 10.0.0.1:8080/1d 1m
+    app: PROMETHEUS_ENDPOINT has "1d", which is taken for a path; begin it with / if it is one; write 1d:/metrics if it is an interval
+    "#);
+    assert_snapshot!(told("30s/slow?a=b"), @r#"
+    app 10.0.0.1:8080/30s/slow?a=b 1m
+    app: PROMETHEUS_ENDPOINT has "30s/slow?a=b", which is taken for a path; begin it with / if it is one; write 30s:/slow?a=b if it is an interval
+    "#);
+    assert_snapshot!(told("/30s"), @"app 10.0.0.1:8080/30s 1m");
     assert_snapshot!(told("v1/a:b"), @"app 10.0.0.1:8080/v1/a:b 1m");
 }
 
@@ -234,12 +316,19 @@ fn where_the_image_owns_the_name_another_one_goes_before_it() {
     app: PROMETHEUS_SD_ENDPOINT asks for the interval 45s, which is not offered (15s, 30s, 1m, 5m); it gets 1m
     app: PROMETHEUS_SD_ENDPOINT has "30S" before a path, which is not an interval (15s, 30s, 1m, 5m); it gets 1m
     app: PROMETHEUS_SD_ENDPOINT names "/b" again; the last one counts
-    app: invalid endpoint: the query of PROMETHEUS_SD_ENDPOINT has "f[]=g", which no label can carry
+    app: invalid endpoint: the query of PROMETHEUS_SD_ENDPOINT has "f[]=…", which no label can carry
     app: invalid port: the port in PROMETHEUS_SD_ENDPOINT is "70000"; a port is a number from 1 to 65535
     "#);
     let mut secret = app().env("PROMETHEUS_SD_ENDPOINT", "/a");
     secret.definition.secrets = vec![Variable::Endpoint];
     assert_snapshot!(check(secret), @"app 10.0.0.1:8080/a 1m");
+    let mut secret = app();
+    secret.definition.secrets = vec![Variable::Endpoint];
+    assert_snapshot!(check(secret), @"
+    app 10.0.0.1:8080/metrics 1m
+    app: warning
+    app: PROMETHEUS_ENDPOINT comes from secrets, which cannot be read; set it, or PROMETHEUS_SD_ENDPOINT, in environment
+    ");
 }
 
 #[test]
