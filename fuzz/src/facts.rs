@@ -12,7 +12,7 @@ use std::time::Duration;
 use arbitrary::Unstructured;
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskDefinitionArn};
 use ecs_discovery::conventions::Variable;
-use ecs_discovery::inventory::saved::{Saved, SavedScope};
+use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
 use ecs_discovery::model::{
     Cluster, ContainerDefinition, ContainerInstance, Host, InstanceId, NetworkMode, PortMapping, PortRange,
     Protocol, Settings, Tags, TaskDefinition,
@@ -194,7 +194,11 @@ impl<'a> Facts<'a> {
             cluster: Cluster { arn, tags: self.tags() }.into(),
             described: self.below(2) == 1,
             held_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
-            tasks: self.list(4, |facts| facts.task(number).into()),
+            tasks: self.list(4, |facts| SavedTask {
+                task: facts.task(number).into(),
+                version: None,
+                observed: Duration::ZERO,
+            }),
             failing_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
         }
     }

@@ -1,6 +1,7 @@
 //! What must hold of everything that is published, whatever it was made of.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ecs_discovery::finding::{Finding, Problem, Verdict};
 use ecs_discovery::labels::{self, Label};
@@ -28,8 +29,8 @@ const FAMILIES: [Label; 6] = [
 ];
 
 /// The file of these targets is JSON and says of each just what its labels say, in their order.
-pub fn check<'a>(targets: impl IntoIterator<Item = &'a Target>) {
-    let targets: Vec<_> = targets.into_iter().collect();
+pub fn check<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>) {
+    let targets: Vec<&Target> = targets.into_iter().map(|target| &**target).collect();
     let mut file = Vec::new();
     file_sd::write(&mut file, targets.iter().copied()).expect("memory takes everything");
     let groups: Vec<Value> = serde_json::from_slice(&file).expect("the file is JSON");
@@ -73,7 +74,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// That no two targets are scraped for one container at one place.
-pub fn check_places(targets: &[Target]) {
+pub fn check_places(targets: &[Arc<Target>]) {
     let places: BTreeSet<_> = targets.iter().map(|target| (target.task(), &target.endpoint)).collect();
     assert_eq!(places.len(), targets.len());
 }

@@ -37,8 +37,10 @@ fn targets(input: &[u8]) {
             Definition::Known(definition) => definition.containers.len(),
             Definition::Unavailable(_) => 0,
         };
-        let (targets, findings) =
-            (one.targets.iter().collect::<Vec<_>>(), one.findings.iter().collect::<Vec<_>>());
+        let (targets, findings) = (
+            one.targets.iter().map(|target| &**target).collect::<Vec<_>>(),
+            one.findings.iter().collect::<Vec<_>>(),
+        );
         published::check_bounds(&targets, &findings, containers);
         one_by_one.targets.append(&mut one.targets);
         one_by_one.findings.append(&mut one.findings);
@@ -72,7 +74,7 @@ fn views<'a>(saved: &'a Saved, failure: Option<&'a Failure>) -> BTreeMap<&'a str
         host.map_or(Placement::ContainerInstance { arn, instance, problem: failure }, Placement::Host)
     };
     let scopes = saved.scopes.iter();
-    let tasks = scopes.flat_map(|scope| scope.tasks.iter().map(|task| (&scope.cluster, task)));
+    let tasks = scopes.flat_map(|scope| scope.tasks.iter().map(|saved| (&scope.cluster, &saved.task)));
     let view = |(cluster, task): (_, &'a Arc<Task>)| {
         let view = TaskView {
             cluster,

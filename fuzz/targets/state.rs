@@ -82,20 +82,20 @@ fn restores(saved: Saved) {
 }
 
 /// A refresh in which AWS lists what there is and answers nothing else takes no target away and adds none.
-fn holds(inventory: Inventory, saved: &Saved, scopes: &Scopes) {
-    let mut refresh = Refresh::begin(inventory, ClusterSelection::All, NOW, RECHECK);
-    let mut questions = refresh.questions();
+fn holds(mut inventory: Inventory, saved: &Saved, scopes: &Scopes) {
+    let mut refresh = Refresh::begin(&mut inventory, ClusterSelection::All, NOW, RECHECK);
+    let mut questions = refresh.questions(&mut inventory);
     while let Some(question) = questions.pop() {
         match listing(&question, saved) {
-            Some(answer) => refresh.answered(question, answer),
+            Some(answer) => refresh.answered(&mut inventory, question, answer),
             None => {
                 let message = "ServerException".to_owned();
-                refresh.failed(question, Failure { kind: FailureKind::Unavailable, message });
+                refresh.failed(&mut inventory, question, Failure { kind: FailureKind::Unavailable, message });
             }
         }
-        questions.append(&mut refresh.questions());
+        questions.append(&mut refresh.questions(&mut inventory));
     }
-    let conclusion = refresh.finish(&Rules::default(), scopes);
+    let conclusion = refresh.finish(&mut inventory, &Rules::default(), scopes);
     let targets = |scopes: &Scopes| {
         let targets = scopes.iter().map(|(arn, scope)| (arn.clone(), scope.derived.targets.clone()));
         targets.collect::<Vec<_>>()
@@ -112,7 +112,7 @@ fn listing(question: &Question, saved: &Saved) -> Option<Answer> {
         }
         Question::Tasks { cluster, .. } => {
             let tasks = scopes().filter(|scope| scope.cluster.arn == *cluster).flat_map(|scope| &scope.tasks);
-            Some(Answer::Tasks { tasks: tasks.map(|task| task.arn.clone()).collect(), next: None })
+            Some(Answer::Tasks { tasks: tasks.map(|saved| saved.task.arn.clone()).collect(), next: None })
         }
         _ => None,
     }

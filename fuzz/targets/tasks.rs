@@ -51,7 +51,9 @@ static ASKED: LazyLock<Vec<TaskArn>> = LazyLock::new(|| {
 /// The tasks that are there, and those that are missing; `None` where the answer says nothing or cannot be read.
 fn read(body: &[u8]) -> Option<(Vec<Task>, Vec<TaskArn>)> {
     match fuzzing::tasks(body, &ASKED) {
-        Ok(Some(Answer::TaskDetails { tasks, missing, .. })) => Some((tasks, missing)),
+        Ok(Some(Answer::TaskDetails { tasks, missing })) => {
+            Some((tasks.into_iter().map(|described| described.task).collect(), missing))
+        }
         Ok(Some(other)) => panic!("{other:?}"),
         Ok(None) => None,
         Err(failure) => {

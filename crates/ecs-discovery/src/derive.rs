@@ -4,10 +4,12 @@
 //! than a fixed number of bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::mem::take;
 use std::sync::Arc;
 
 use crate::address::{Reachable, Reached};
+use crate::arn::TaskArn;
 use crate::conventions::environment::{Endpoint, Request, Scrape, Variable, read};
 use crate::finding::{Finding, Problem, Reason, Verdict, brief, few};
 use crate::interval::Intervals;
@@ -48,8 +50,8 @@ pub enum TagSelection {
 /// What came out, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Derived {
-    /// In order of publication.
-    pub targets: Vec<Target>,
+    /// In order of publication. Results that are derived again share those that did not change.
+    pub targets: Vec<Arc<Target>>,
     /// By task and container.
     pub findings: Vec<Finding>,
 }
@@ -74,6 +76,45 @@ pub fn derive<'a>(tasks: impl IntoIterator<Item = TaskView<'a>>, rules: &Rules) 
 }
 
 impl Derived {
+    /// The same with another result of these tasks; `None` if it is equal.
+    pub(crate) fn with(&self, tasks: &BTreeSet<TaskArn>, part: Self) -> Option<Self> {
+        let mut targets = Vec::with_capacity(self.targets.len() + part.targets.len());
+        let mut is_changed = false;
+        let mut new = part.targets.into_iter().peekable();
+        for target in &self.targets {
+            let before = targets.len();
+            targets.extend(iter::from_fn(|| new.next_if(|new| new.in_order(target).is_lt())));
+            is_changed |= targets.len() > before;
+            match new.next_if(|new| new.in_order(target).is_eq()) {
+                Some(new) if new != *target => {
+                    is_changed = true;
+                    targets.push(new);
+                }
+                None if tasks.contains(target.task()) => is_changed = true,
+                _ => targets.push(target.clone()),
+            }
+        }
+        is_changed |= new.peek().is_some();
+        targets.extend(new);
+        let mut findings = part.findings;
+        findings.extend(self.findings.iter().filter(|finding| !tasks.contains(&finding.task)).cloned());
+        findings.sort();
+        (is_changed || findings != self.findings).then_some(Self { targets, findings })
+    }
+
+    /// The targets that the other result of the same cluster does not share.
+    pub(crate) fn targets_beyond<'a>(&'a self, other: Option<&'a Self>) -> impl Iterator<Item = &'a Target> {
+        let mut others = other.into_iter().flat_map(|other| &other.targets).peekable();
+        let is_beyond = move |target: &&Arc<Target>| {
+            while others
+                .next_if(|other| !Arc::ptr_eq(other, target) && other.in_order(target).is_lt())
+                .is_some()
+            {}
+            others.next_if(|other| Arc::ptr_eq(other, target)).is_none()
+        };
+        self.targets.iter().filter(is_beyond).map(|target| &**target)
+    }
+
     fn task(&mut self, view: &TaskView<'_>, rules: &Rules) {
         let examined = examine(view, rules, |examined| self.container(view.task, examined));
         if let Err(problem) = examined {
@@ -95,7 +136,7 @@ impl Derived {
                 let before = self.targets.len();
                 for endpoint in endpoints {
                     match endpoint {
-                        Ok((target, _)) => self.targets.push(target),
+                        Ok((target, _)) => self.targets.push(Arc::new(target)),
                         Err(problem) => problems.push(problem),
                     }
                 }

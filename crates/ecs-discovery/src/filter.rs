@@ -85,7 +85,7 @@ impl Filter {
             return (!derived.targets.is_empty()).then(|| of_part(None));
         }
         let (mut chosen, mut all) = (BTreeSet::new(), true);
-        for Target { interval, .. } in &derived.targets {
+        for interval in derived.targets.iter().map(|target| &target.interval) {
             if !self.intervals.contains(interval) {
                 all = false;
             } else if !chosen.contains(interval) {
@@ -195,7 +195,7 @@ impl Selection {
             let is_chosen = |target: &&Target| {
                 intervals.as_ref().is_none_or(|intervals| intervals.contains(&target.interval))
             };
-            derived.targets.iter().filter(is_chosen)
+            derived.targets.iter().map(|target| &**target).filter(is_chosen)
         })
     }
 

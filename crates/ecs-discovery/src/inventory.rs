@@ -1,12 +1,15 @@
-//! What AWS said about one source, by thing: the incremental cache of a whole account and region.
+//! The facts of one source: what AWS said about its clusters, tasks, definitions and hosts.
 //!
-//! Facts come in through a [`Refresh`](plan::Refresh); tasks joined with their definition and host go out
-//! through [`Inventory::tasks`]. A fact stays until AWS says otherwise, or until nothing has used it for a
-//! while. Nothing here is published: that is for whoever concludes a refresh.
+//! It lives as long as the source. Facts change only through the three [doors](doors): [`Inventory::apply`],
+//! [`Inventory::forget`] and [`Inventory::reset`]. [`Inventory::derive`] keeps the result of each cluster and derives
+//! only the tasks again that a fact has touched. Nothing here is published.
 
 mod denials;
+pub mod doors;
+mod facts;
 pub mod plan;
 pub mod question;
+mod results;
 pub mod saved;
 pub mod selection;
 mod settled;
@@ -17,18 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use crate::derive::{Derived, Rules};
 use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefinition};
 use denials::Denials;
+use doors::Ended;
+use facts::Facts;
 use plan::recheck::{Round, Rounds};
 use question::Failure;
 use texts::Texts;
-
-/// How long a definition, container instance or host that no task uses is kept: a job that runs every half
-/// hour finds its definition still known.
-const KEPT_UNUSED: Duration = Duration::from_secs(3600);
-
-/// After how long AWS is asked again for a definition it said it does not know: such calls take one definition each.
-const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
 
 /// All facts of one source. Times are durations since any fixed moment.
 #[derive(Debug, Default)]
@@ -40,9 +39,12 @@ pub struct Inventory {
     container_instances: Facts<ContainerInstanceArn, ContainerInstance>,
     hosts: Facts<InstanceId, Arc<Host>>,
     texts: Texts,
+    ended: Ended,
     denials: Denials,
     rounds: Rounds,
-    /// The refresh that is on, or was last.
+    /// The rules by which the results were derived.
+    rules: Option<Rules>,
+    /// The number of the current refresh, or of the last one.
     refresh: u64,
     /// When unused facts were last looked for.
     collected: Duration,
@@ -62,18 +64,29 @@ struct ScopeFacts {
     /// The recheck schedules of its settled tasks and of its container instances.
     task_round: Round,
     instance_round: Round,
-    /// Whether some task lacked a fact when the scope was last concluded, or it was held since: what came in
-    /// meanwhile was not looked at.
-    lacking: bool,
+    /// The result of its tasks; `None` before the first.
+    derived: Option<Arc<Derived>>,
+    /// The tasks whose result may have changed since.
+    touched: BTreeSet<TaskArn>,
+    /// The tasks that lacked a fact when they were derived.
+    missing_facts: BTreeSet<TaskArn>,
 }
 
+/// A task, and how much of it is known.
 #[derive(Debug)]
 struct KnownTask {
     task: Arc<Task>,
+    /// The version of the newest answer about it; `None` if AWS did not say one.
+    version: Option<u64>,
+    /// When AWS last described it as it is.
+    observed: Duration,
+    /// When it was last requested.
+    asked: Duration,
     settled: bool,
+    /// Whether the last answer about it had a lower version.
+    is_ahead: bool,
     /// Why the last answer about it was not accepted, if so: it is described again at each refresh.
     partial: Option<Box<str>>,
-    described: Duration,
     /// The refresh in which a listing last had it.
     listed: u64,
 }
@@ -88,14 +101,23 @@ impl ScopeFacts {
             tags_asked: now,
             task_round: Round::begun(now),
             instance_round: Round::begun(now),
-            lacking: false,
+            derived: None,
+            touched: BTreeSet::new(),
+            missing_facts: BTreeSet::new(),
         }
     }
 
-    /// Has these tasks described again at the next refresh.
-    fn unsettle(&mut self, tasks: &[TaskArn]) {
-        for task in tasks {
-            self.tasks.entry(task.clone()).and_modify(|known| known.settled = false);
+    /// All results are derived again.
+    fn forget_results(&mut self) {
+        self.derived = None;
+        self.touched.clear();
+        self.missing_facts.clear();
+    }
+
+    /// The result of this task may change. Before the first result, all of them are derived.
+    fn touch(&mut self, task: &TaskArn) {
+        if self.derived.is_some() {
+            self.touched.insert(task.clone());
         }
     }
 }
@@ -104,102 +126,6 @@ impl KnownTask {
     /// Whether it is described on its recheck schedule and not at every refresh. It must be listed in this refresh.
     fn has_turns(&self, refresh: u64) -> bool {
         self.settled && self.listed == refresh
-    }
-}
-
-/// Facts of one kind, and the failures to get one.
-#[derive(Debug)]
-struct Facts<K, V> {
-    known: BTreeMap<K, Fact<V>>,
-    failed: BTreeMap<K, (Failure, Duration)>,
-}
-
-#[derive(Debug)]
-struct Fact<V> {
-    value: V,
-    used: Duration,
-    /// When AWS last described it, or said that it does not exist.
-    asked: Duration,
-}
-
-impl<K, V> Default for Facts<K, V> {
-    fn default() -> Self {
-        Self { known: BTreeMap::new(), failed: BTreeMap::new() }
-    }
-}
-
-impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
-    fn value(&self, key: &K) -> Option<&V> {
-        self.known.get(key).map(|fact| &fact.value)
-    }
-
-    fn failure(&self, key: &K) -> Option<&Failure> {
-        self.failed.get(key).map(|(failure, _)| failure)
-    }
-
-    /// Whether AWS said a short while ago that it does not know this.
-    fn is_refused(&self, key: &K, now: Duration) -> bool {
-        let refused = |(failure, when): &(Failure, Duration)| {
-            failure.is_answer() && now.saturating_sub(*when) < DEFINITION_ASKED_AGAIN
-        };
-        self.failed.get(key).is_some_and(refused)
-    }
-
-    /// Stores a fact; returns whether it changed. An unchanged fact keeps its allocation, which targets share.
-    fn learn(&mut self, key: K, value: V, now: Duration) -> bool {
-        self.failed.remove(&key);
-        match self.known.get_mut(&key) {
-            Some(fact) => {
-                fact.asked = now;
-                let is_news = fact.value != value;
-                if is_news {
-                    fact.value = value;
-                }
-                is_news
-            }
-            None => {
-                self.known.insert(key, Fact { value, used: now, asked: now });
-                true
-            }
-        }
-    }
-
-    /// Records that a fact could not be read. A known fact stays; if a retry would not help, its recheck counts as
-    /// done.
-    fn fail(&mut self, key: K, failure: Failure, now: Duration) {
-        if !failure.may_pass() {
-            self.touch(&key, now);
-        }
-        self.failed.insert(key, (failure, now));
-    }
-
-    /// Records that AWS was asked; returns whether the fact is known.
-    fn touch(&mut self, key: &K, now: Duration) -> bool {
-        let fact = self.known.get_mut(key);
-        fact.map(|fact| fact.asked = now).is_some()
-    }
-
-    /// When a known fact was last requested, unless in this refresh.
-    fn asked_before(&self, key: &K, now: Duration) -> Option<Duration> {
-        self.known.get(key).map(|fact| fact.asked).filter(|asked| *asked != now)
-    }
-
-    /// The facts that were in use at the last collection, at `collected`, and when they were last requested, unless in
-    /// this refresh.
-    fn in_use(&self, collected: Duration, now: Duration) -> Vec<(Duration, K)> {
-        let in_use = self.known.iter().filter(|(_, fact)| fact.used >= collected && fact.asked != now);
-        in_use.map(|(key, fact)| (fact.asked, key.clone())).collect()
-    }
-
-    fn mark_used(&mut self, key: &K, now: Duration) {
-        if let Some(fact) = self.known.get_mut(key) {
-            fact.used = now;
-        }
-    }
-
-    fn forget_unused(&mut self, now: Duration) {
-        self.known.retain(|_, fact| now.saturating_sub(fact.used) < KEPT_UNUSED);
-        self.failed.retain(|_, (_, when)| now.saturating_sub(*when) < KEPT_UNUSED);
     }
 }
 
@@ -264,7 +190,7 @@ impl Inventory {
 
     /// How many definitions, container instances and hosts are known.
     pub fn cached(&self) -> [usize; 3] {
-        [self.definitions.known.len(), self.container_instances.known.len(), self.hosts.known.len()]
+        [self.definitions.len(), self.container_instances.len(), self.hosts.len()]
     }
 
     /// Whether AWS should be asked for a definition.
@@ -274,8 +200,8 @@ impl Inventory {
     }
 
     /// Whether a fact should be asked for that this task's targets depend on.
-    fn is_lacking(&self, view: &TaskView<'_>) -> bool {
-        view.is_lacking() || self.outdated.contains(&view.task.definition)
+    fn has_missing_facts(&self, view: &TaskView<'_>) -> bool {
+        view.has_missing_facts() || self.outdated.contains(&view.task.definition)
     }
 
     /// Whether AWS denies an item that this operation is to request.
@@ -292,13 +218,17 @@ impl Inventory {
     }
 
     fn view<'a>(&'a self, cluster: &'a Arc<Cluster>, known: &'a KnownTask) -> TaskView<'a> {
-        let KnownTask { task, partial, .. } = known;
+        TaskView { partial: known.partial.as_deref(), ..self.join(cluster, &known.task) }
+    }
+
+    /// A task with everything its targets depend on, as far as that is known.
+    pub fn join<'a>(&'a self, cluster: &'a Arc<Cluster>, task: &'a Arc<Task>) -> TaskView<'a> {
         let definition = self.definitions.value(&task.definition);
         let definition = definition.map_or_else(
             || Definition::Unavailable(self.definitions.failure(&task.definition)),
             Definition::Known,
         );
-        TaskView { cluster, task, definition, placement: self.placement(task), partial: partial.as_deref() }
+        TaskView { cluster, task, definition, placement: self.placement(task), partial: None }
     }
 
     fn placement<'a>(&'a self, task: &'a Task) -> Placement<'a> {
@@ -313,9 +243,9 @@ impl Inventory {
     }
 }
 
-impl TaskView<'_> {
+impl<'a> TaskView<'a> {
     /// Whether a fact that this task's targets depend on is not known.
-    fn is_lacking(&self) -> bool {
+    fn has_missing_facts(&self) -> bool {
         !self.task.definition.is_managed_daemon()
             && match (self.definition, self.placement) {
                 (Definition::Unavailable(_), _) | (_, Placement::ContainerInstance { .. }) => true,
@@ -327,7 +257,7 @@ impl TaskView<'_> {
     }
 
     /// Why such a fact is not known.
-    fn failure(&self) -> Option<&Failure> {
+    fn failure(&self) -> Option<&'a Failure> {
         match (self.definition, self.placement) {
             (Definition::Unavailable(Some(failure)), _) => Some(failure),
             (_, Placement::ContainerInstance { problem, .. }) => problem,

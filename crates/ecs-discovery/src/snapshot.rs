@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
+use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +123,8 @@ impl Scope {
 impl Snapshot {
     /// Every target, in order of publication.
     pub fn targets(&self) -> Vec<&Target> {
-        let mut targets: Vec<_> = self.scopes.values().flat_map(|scope| &scope.derived.targets).collect();
+        let targets = self.scopes.values().flat_map(|scope| &scope.derived.targets);
+        let mut targets: Vec<&Target> = targets.map(|target| &**target).collect();
         targets.sort_by(|one, other| one.in_order(other));
         targets
     }
@@ -167,15 +169,14 @@ impl Snapshot {
         // What both share by reference is equal; a refresh without news costs nothing here.
         let unshared = |one: &'a Self, other: &'a Self| {
             one.scopes.iter().filter_map(move |(cluster, scope)| {
-                let twin = other.scopes.get(cluster);
-                (!twin.is_some_and(|twin| Arc::ptr_eq(&twin.derived, &scope.derived)))
-                    .then_some(&*scope.derived)
+                let twin = other.scopes.get(cluster).map(|twin| &*twin.derived);
+                (!twin.is_some_and(|twin| ptr::eq(twin, &*scope.derived))).then_some((&*scope.derived, twin))
             })
         };
         let (old, new): (Vec<_>, Vec<_>) =
             (unshared(before, self).collect(), unshared(self, before).collect());
-        let index = |parts: &[&'a Derived]| -> BTreeMap<_, &'a Target> {
-            let targets = parts.iter().flat_map(|derived| &derived.targets);
+        let index = |parts: &[(&'a Derived, Option<&'a Derived>)]| -> BTreeMap<_, &'a Target> {
+            let targets = parts.iter().flat_map(|(one, twin)| one.targets_beyond(*twin));
             targets.map(|target| ((target.task(), target.container(), &target.endpoint), target)).collect()
         };
         let (old_targets, new_targets) = (index(&old), index(&new));
@@ -188,9 +189,9 @@ impl Snapshot {
         }
         let gone = old_targets.iter().filter(|(key, _)| !new_targets.contains_key(*key));
         changes.gone.extend(gone.map(|(_, target)| *target));
-        let known = old.iter().flat_map(|derived| &derived.findings);
+        let known = old.iter().flat_map(|(derived, _)| &derived.findings);
         let known: BTreeSet<_> = known.map(Finding::subject).collect();
-        let findings = new.iter().flat_map(|derived| &derived.findings);
+        let findings = new.iter().flat_map(|(derived, _)| &derived.findings);
         changes.findings.extend(findings.filter(|finding| !known.contains(&finding.subject())));
         changes.scopes = self.scopes_since(before);
         changes

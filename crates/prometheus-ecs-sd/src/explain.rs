@@ -166,11 +166,12 @@ async fn described_tasks(
         return Ok(Vec::new());
     }
     let question = Question::TaskDetails { cluster: cluster.clone(), tasks };
-    let Answer::TaskDetails { mut tasks, .. } = source.ask(&question).await? else {
+    let Answer::TaskDetails { tasks, .. } = source.ask(&question).await? else {
         return Err(misfit(&question));
     };
+    let mut tasks: Vec<_> = tasks.into_iter().map(|described| Arc::new(described.task)).collect();
     tasks.sort_by(|one, other| one.arn.cmp(&other.arn));
-    Ok(tasks.into_iter().map(Arc::new).collect())
+    Ok(tasks)
 }
 
 fn misfit(question: &Question) -> NotExplained {

@@ -1,14 +1,17 @@
 //! One refresh of one source, as a list of questions: what must be asked now, what an answer makes askable
-//! next, and what it all comes to.
+//! next, and the results.
 //!
 //! Whoever drives a [`Refresh`] asks the [`questions`](Refresh::questions) in any order and number at a time,
 //! and hands in every [answer](Refresh::answered) or [failure](Refresh::failed). A failure touches only what
 //! was asked; a scope whose tasks could not be heard in full is held by [`Refresh::finish`].
+//!
+//! It borrows the [`Inventory`] at each step, so that facts can enter it from elsewhere in between.
 
 mod clusters;
 mod conclude;
 mod halves;
 mod hear;
+mod lookup;
 mod pages;
 pub(super) mod recheck;
 
@@ -17,20 +20,21 @@ use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::inventory::denials::Kind;
+use crate::inventory::doors::Missing;
 use crate::inventory::question::{Failure, Question};
 use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
-use crate::model::{ContainerInstance, InstanceId, Task};
+use crate::model::{ContainerInstance, InstanceId};
 
 pub use conclude::Conclusion;
 use halves::Search;
+pub use lookup::Lookup;
 use pages::Pages;
 pub use recheck::Recheck;
 
-/// One refresh in progress; it owns the source's facts meanwhile.
+/// One refresh in progress.
 #[derive(Debug)]
 pub struct Refresh {
-    inventory: Inventory,
     now: Duration,
     recheck: Recheck,
     /// Whether the facts outside of clusters were checked for due ones.
@@ -64,8 +68,6 @@ pub struct Refresh {
     waiting_external: BTreeSet<InstanceId>,
     /// Known container instances that, according to AWS, are on another machine, which is not known yet.
     moving: Vec<ContainerInstance>,
-    /// Whether a definition, container instance, host or cluster's tags became known or changed.
-    learned: bool,
     /// Whether a call for one of these failed in a way that may pass: what is published may lack a target.
     partial: bool,
 }
@@ -80,9 +82,8 @@ struct ScopeRefresh {
     described: BTreeSet<TaskArn>,
     describing: usize,
     instances: BTreeSet<ContainerInstanceArn>,
-    changed: bool,
     /// Whether AWS called tasks missing that it had just listed, and of which nothing else is known.
-    doubtful: bool,
+    contradicted: bool,
     /// Why an unknown task could not be described, while others could.
     denied: Option<Failure>,
     failure: Option<Failure>,
@@ -100,29 +101,29 @@ impl ScopeRefresh {
     }
 }
 
-/// What a task's targets depend on.
-struct Around {
-    definition: TaskDefinitionArn,
-    container_instance: Option<ContainerInstanceArn>,
-}
-
-impl Around {
-    fn of(task: &Task) -> Self {
-        Self { definition: task.definition.clone(), container_instance: task.container_instance.clone() }
-    }
-}
-
 impl Refresh {
     /// Begins a refresh. `now` is a duration since any fixed moment and never goes back.
     pub fn begin(
-        mut inventory: Inventory,
+        index: &mut Inventory,
         selection: ClusterSelection,
         now: Duration,
         recheck: Recheck,
     ) -> Self {
-        inventory.refresh += 1;
-        let mut refresh = Self {
-            inventory,
+        index.refresh += 1;
+        let mut refresh = Self::new(selection, now, recheck);
+        // Clusters selected by ARN were narrowed to the account.
+        refresh.are_foreign(index, |refresh, _, cluster| !refresh.selection.selects(cluster));
+        if refresh.selection.needs_listing() {
+            refresh.ask(Question::Clusters { page: None });
+        } else {
+            refresh.begin_known_scopes(index);
+            refresh.ask_named_clusters(index);
+        }
+        refresh
+    }
+
+    fn new(selection: ClusterSelection, now: Duration, recheck: Recheck) -> Self {
+        Self {
             now,
             recheck,
             rechecked: false,
@@ -145,30 +146,20 @@ impl Refresh {
             waiting_ec2: BTreeSet::new(),
             waiting_external: BTreeSet::new(),
             moving: Vec::new(),
-            learned: false,
             partial: false,
-        };
-        // Clusters selected by ARN were narrowed to the account.
-        refresh.are_foreign(|refresh, cluster| !refresh.selection.selects(cluster));
-        if refresh.selection.needs_listing() {
-            refresh.ask(Question::Clusters { page: None });
-        } else {
-            refresh.begin_known_scopes();
-            refresh.ask_named_clusters();
         }
-        refresh
     }
 
     /// The questions that can be asked now and have not been given out yet. Pages of a listing are asked for one
     /// after the other, so they should not have to wait behind batches.
-    pub fn questions(&mut self) -> Vec<Question> {
+    pub fn questions(&mut self, index: &mut Inventory) -> Vec<Question> {
         if self.open == 0 && self.ready.is_empty() {
-            self.begin_denied_scopes();
+            self.begin_denied_scopes(index);
         }
         if self.open == 0 && self.ready.is_empty() {
-            self.recheck_source();
+            self.recheck_source(index);
             // Nothing else can add a host: what is waiting is as full a batch as it gets.
-            self.ask_hosts(1);
+            self.ask_hosts(index, 1);
         }
         let questions = std::mem::take(&mut self.ready);
         self.open += questions.iter().filter(|question| !is_of_hosts(question)).count();
@@ -179,102 +170,89 @@ impl Refresh {
         self.ready.push(question);
     }
 
-    fn begin_known_scopes(&mut self) {
-        let known: Vec<_> = self.inventory.clusters().cloned().collect();
+    fn begin_known_scopes(&mut self, index: &mut Inventory) {
+        let known: Vec<_> = index.clusters().cloned().collect();
         for cluster in known {
-            self.begin_scope(cluster);
+            self.begin_scope(index, cluster);
         }
     }
 
-    fn begin_scope(&mut self, cluster: ClusterArn) {
+    fn begin_scope(&mut self, index: &mut Inventory, cluster: ClusterArn) {
         if self.scopes.contains_key(&cluster) {
             return;
         }
         let now = self.now;
-        self.inventory.scopes.entry(cluster.clone()).or_insert_with(|| ScopeFacts::new(cluster.clone(), now));
+        index.scopes.entry(cluster.clone()).or_insert_with(|| ScopeFacts::new(cluster.clone(), now));
         self.scopes.insert(cluster.clone(), ScopeRefresh::default());
         self.ask(Question::Tasks { cluster, page: None });
     }
 
-    fn ask_cluster_details(&mut self, clusters: &[Box<str>]) {
+    fn ask_cluster_details(&mut self, index: &mut Inventory, clusters: &[Box<str>]) {
         for batch in clusters.chunks(Question::CLUSTERS) {
-            self.ask_batch(Question::ClusterDetails { clusters: batch.to_vec() });
+            self.ask_batch(index, Question::ClusterDetails { clusters: batch.to_vec() });
         }
     }
 
     /// Asks for tasks of a cluster in full batches, and with `rest` for what remains too.
-    fn ask_task_details(&mut self, cluster: &ClusterArn, rest: bool) {
+    fn ask_task_details(&mut self, index: &mut Inventory, cluster: &ClusterArn, rest: bool) {
         while let Some(scope) = self.scopes.get_mut(cluster)
             && (scope.to_describe.len() >= Question::TASKS || (rest && !scope.to_describe.is_empty()))
         {
             let batch = scope.to_describe.len().min(Question::TASKS);
             let tasks = scope.to_describe.drain(..batch).collect();
-            self.ask_batch(Question::TaskDetails { cluster: cluster.clone(), tasks });
+            self.ask_batch(index, Question::TaskDetails { cluster: cluster.clone(), tasks });
         }
     }
 
-    /// Asks for what a task's targets depend on and is not known yet.
-    fn ask_around(&mut self, cluster: &ClusterArn, around: &Around) {
-        let (definition, now) = (&around.definition, self.now);
-        self.inventory.definitions.mark_used(definition, now);
-        if !definition.is_managed_daemon()
-            && self.inventory.is_definition_wanted(definition, now)
-            && self.definitions.insert(definition.clone())
-        {
-            self.ask(Question::TaskDefinition { definition: definition.clone() });
-        }
-        let Some(arn) = &around.container_instance else { return };
-        // One that has not registered its machine yet is not known well enough.
-        let known = self.inventory.container_instances.value(arn);
-        if known.is_none_or(|known| known.instance.is_none()) {
-            if self.instances.insert(arn.clone())
-                && let Some(scope) = self.scopes.get_mut(cluster)
-            {
-                scope.instances.insert(arn.clone());
-                self.ask_container_instances(cluster, Question::CONTAINER_INSTANCES);
+    /// Asks for facts that are missing, once in a refresh.
+    fn ask_for(&mut self, index: &mut Inventory, cluster: &ClusterArn, missing: Vec<Missing>) {
+        for fact in missing {
+            match fact {
+                Missing::Definition(definition) => {
+                    if self.definitions.insert(definition.clone()) {
+                        self.ask(Question::TaskDefinition { definition });
+                    }
+                }
+                Missing::ContainerInstance(arn) => {
+                    if self.instances.insert(arn.clone())
+                        && let Some(scope) = self.scopes.get_mut(cluster)
+                    {
+                        scope.instances.insert(arn);
+                        self.ask_container_instances(index, cluster, Question::CONTAINER_INSTANCES);
+                    }
+                }
+                Missing::Host(id) => self.wait_for_host(index, id),
             }
-        } else {
-            self.ask_host_of(arn);
         }
     }
 
     /// Asks for a cluster's waiting container instances in full batches, as long as there are `least`.
-    fn ask_container_instances(&mut self, cluster: &ClusterArn, least: usize) {
+    fn ask_container_instances(&mut self, index: &mut Inventory, cluster: &ClusterArn, least: usize) {
         while let Some(scope) = self.scopes.get_mut(cluster)
             && scope.instances.len() >= least
         {
             let instances = take(&mut scope.instances, Question::CONTAINER_INSTANCES);
-            self.ask_batch(Question::ContainerInstances { cluster: cluster.clone(), instances });
+            self.ask_batch(index, Question::ContainerInstances { cluster: cluster.clone(), instances });
         }
     }
 
-    fn ask_host_of(&mut self, arn: &ContainerInstanceArn) {
-        let known = self.inventory.container_instances.value(arn);
-        let Some(id) = known.and_then(|known| known.instance.clone()) else { return };
-        self.inventory.hosts.mark_used(&id, self.now);
-        let host = self.inventory.hosts.value(&id);
-        if host.is_none_or(|host| host.private_ipv4.is_none()) {
-            self.wait_for_host(id);
-        }
-    }
-
-    fn wait_for_host(&mut self, id: InstanceId) {
+    fn wait_for_host(&mut self, index: &mut Inventory, id: InstanceId) {
         if self.hosts.insert(id.clone()) {
             let waiting = if id.is_external() { &mut self.waiting_external } else { &mut self.waiting_ec2 };
             waiting.insert(id);
-            self.ask_hosts(Question::EC2_INSTANCES);
+            self.ask_hosts(index, Question::EC2_INSTANCES);
         }
     }
 
     /// Asks for waiting hosts in full batches, as long as there are `least` of a kind.
-    fn ask_hosts(&mut self, least: usize) {
+    fn ask_hosts(&mut self, index: &mut Inventory, least: usize) {
         while self.waiting_ec2.len() >= least {
             let instances = take(&mut self.waiting_ec2, Question::EC2_INSTANCES);
-            self.ask_batch(Question::Ec2Instances { instances });
+            self.ask_batch(index, Question::Ec2Instances { instances });
         }
         while self.waiting_external.len() >= least.min(Question::EXTERNAL_INSTANCES) {
             let instances = take(&mut self.waiting_external, Question::EXTERNAL_INSTANCES);
-            self.ask_batch(Question::ExternalInstances { instances });
+            self.ask_batch(index, Question::ExternalInstances { instances });
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::doors::DescribedTask;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Tags, Task, TaskDefinition};
+use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Tags, TaskDefinition};
 
 /// One call. A batch is never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,11 +128,9 @@ pub enum Answer {
     /// To [`Question::TaskDetails`].
     TaskDetails {
         /// The tasks as they are.
-        tasks: Vec<Task>,
+        tasks: Vec<DescribedTask>,
         /// Those that AWS calls MISSING.
         missing: Vec<TaskArn>,
-        /// Those of `tasks` without a list of tags in the answer, not even an empty one.
-        untagged: Vec<TaskArn>,
     },
     /// To [`Question::TaskDefinition`].
     TaskDefinition(TaskDefinition),

@@ -1,16 +1,15 @@
 //! What of an inventory outlasts the process: facts that are costly to ask for again, as plain data.
 //!
-//! Failures are not saved, they are asked about anew; nor is what was published, which follows from the facts
+//! Failures are not saved, they are requested again; nor is what was published, which follows from the facts
 //! and from the rules, and these may have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settled::{incomplete, is_settled};
-use super::{Facts, Inventory, KnownTask, ScopeFacts};
+use super::{Inventory, KnownTask, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
-use crate::derive::{Rules, derive};
+use crate::derive::Rules;
 use crate::inventory::selection::ClusterSelection;
 use crate::model::{Cluster, ContainerInstance, Host, Task, TaskDefinition};
 use crate::snapshot::{Scope, Standing};
@@ -42,8 +41,28 @@ pub struct SavedScope {
     /// The time of the first refresh that failed to read it since, if any did.
     pub failing_since: Option<Duration>,
     /// Its tasks, by ARN.
-    pub tasks: Vec<Arc<Task>>,
+    pub tasks: Vec<SavedTask>,
 }
+
+/// One task, and how much of it is known.
+#[derive(Clone, Debug)]
+pub struct SavedTask {
+    /// The task.
+    pub task: Arc<Task>,
+    /// The version of the newest answer about it, if AWS said one.
+    pub version: Option<u64>,
+    /// When AWS last described it as it is.
+    pub observed: Duration,
+}
+
+/// A task that was only described again is not worth saving again: an older version and time do no harm.
+impl PartialEq for SavedTask {
+    fn eq(&self, other: &Self) -> bool {
+        self.task == other.task
+    }
+}
+
+impl Eq for SavedTask {}
 
 impl Inventory {
     /// What is worth saving, with what was last published of it: a scope that was never heard is not.
@@ -55,7 +74,7 @@ impl Inventory {
                 described: facts.described,
                 held_since: (scope.standing != Standing::Heard).then_some(scope.heard),
                 failing_since: scope.failing,
-                tasks: facts.tasks.values().map(|known| known.task.clone()).collect(),
+                tasks: facts.tasks.values().map(KnownTask::saved).collect(),
             })
         };
         Saved {
@@ -121,42 +140,38 @@ impl Saved {
         for SavedScope { cluster, described, held_since, failing_since, tasks } in selected {
             let arn = cluster.arn.clone();
             let tasks = inventory.restored_tasks(tasks, now);
-            let views: Vec<_> = tasks.values().map(|known| inventory.view(&cluster, known)).collect();
-            let lacking = views.iter().any(|view| inventory.is_lacking(view));
-            let derived = Arc::new(derive(views.iter().copied(), rules));
-            let incomplete = incomplete(&views, &derived);
-            let (heard, failing) = (held_since.unwrap_or(as_of), failing_since);
-            let standing = Standing::Restored;
-            scopes.insert(arn.clone(), Scope { derived, standing, heard, failing, denied: false });
-            let mut facts = ScopeFacts {
+            let facts = ScopeFacts {
                 cluster,
                 described,
                 tasks,
-                lacking,
                 confirmed: false,
                 ..ScopeFacts::new(arn.clone(), now)
             };
-            facts.unsettle(&incomplete);
-            inventory.scopes.insert(arn, facts);
+            inventory.scopes.insert(arn.clone(), facts);
+            let derived = inventory.derive(&arn, rules);
+            let (heard, failing) = (held_since.unwrap_or(as_of), failing_since);
+            let standing = Standing::Restored;
+            scopes.insert(arn, Scope { derived, standing, heard, failing, denied: false });
         }
         (inventory, scopes)
     }
 }
 
 impl Inventory {
-    fn restored_tasks(&mut self, tasks: Vec<Arc<Task>>, now: Duration) -> BTreeMap<TaskArn, KnownTask> {
-        let restored = tasks.into_iter().map(|task| {
+    /// Each is requested again within the recheck interval from now on.
+    fn restored_tasks(&mut self, tasks: Vec<SavedTask>, now: Duration) -> BTreeMap<TaskArn, KnownTask> {
+        let restored = tasks.into_iter().map(|SavedTask { task, version, observed }| {
             let mut task = Arc::unwrap_or_clone(task);
             self.texts.share(&mut task);
-            let (arn, settled) = (task.arn.clone(), is_settled(&task));
-            (arn, KnownTask { task: Arc::new(task), settled, partial: None, described: now, listed: 0 })
+            let arn = task.arn.clone();
+            (arn, KnownTask { asked: now, ..KnownTask::new(Arc::new(task), version, observed.min(now)) })
         });
         restored.collect()
     }
 }
 
-impl<K, V> Facts<K, V> {
-    fn values(&self) -> impl Iterator<Item = &V> {
-        self.known.values().map(|fact| &fact.value)
+impl KnownTask {
+    fn saved(&self) -> SavedTask {
+        SavedTask { task: self.task.clone(), version: self.version, observed: self.observed }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::inventory::doors::DescribedTask;
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
 use ecs_discovery::model::{
     Cluster, Container, ContainerDefinition, ContainerInstance, Host, InstanceId, LaunchType, NetworkBinding,
@@ -406,8 +407,8 @@ impl World {
                 let of_cluster = self.tasks.get(cluster);
                 let known = |arn: &TaskArn| of_cluster.and_then(|of_cluster| of_cluster.get(arn));
                 let missing = tasks.iter().filter(|arn| known(arn).is_none()).cloned().collect();
-                let tasks = tasks.iter().filter_map(known).cloned().collect();
-                Answer::TaskDetails { tasks, missing, untagged: Vec::new() }
+                let tasks = tasks.iter().filter_map(known).cloned().map(described).collect();
+                Answer::TaskDetails { tasks, missing }
             }
             Question::TaskDefinition { definition } => {
                 let known = self.definitions.get(definition).cloned();
@@ -439,4 +440,9 @@ impl World {
         let entries = rest.by_ref().take(self.page).collect();
         (entries, rest.peek().map(|_| (start + self.page).to_string()))
     }
+}
+
+/// An answer about a task without a version, as some stand-ins for AWS give.
+pub(crate) fn described(task: Task) -> DescribedTask {
+    DescribedTask { task, version: None, untagged: false }
 }

@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod doors;
 mod explanations;
 mod fixture;
 mod properties;

@@ -26,7 +26,7 @@ pub(crate) fn scope(scope: &Scope) -> String {
         Standing::Unheard(why) => Some(format!("unheard: {why}")),
         Standing::Restored => Some("restored".to_owned()),
     };
-    let targets = scope.derived.targets.iter().map(target);
+    let targets = scope.derived.targets.iter().map(|one| target(one));
     let findings = scope.derived.findings.iter().map(|finding| {
         let verdict = match &finding.verdict {
             Verdict::NotScraped(problem) => problem.reason.as_str(),

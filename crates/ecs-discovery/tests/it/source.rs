@@ -20,7 +20,7 @@ const TOO_MANY: usize = 5_000;
 /// One source, refresh after refresh.
 #[derive(Default)]
 pub(crate) struct Source {
-    inventory: Inventory,
+    pub(crate) inventory: Inventory,
     pub(crate) selection: ClusterSelection,
     pub(crate) rules: Rules,
     pub(crate) snapshot: Snapshot,
@@ -45,16 +45,14 @@ impl Source {
 
     /// Begins a refresh for a test that answers by itself.
     pub(crate) fn begin(&mut self) -> Refresh {
-        let inventory = std::mem::take(&mut self.inventory);
         let definition_tags = self.rules.need_definition_tags();
         let recheck = Recheck { interval: Self::RECHECK, definition_tags };
-        Refresh::begin(inventory, self.selection.clone(), self.now, recheck)
+        Refresh::begin(&mut self.inventory, self.selection.clone(), self.now, recheck)
     }
 
     pub(crate) fn finish(&mut self, refresh: Refresh) {
-        let conclusion = refresh.finish(&self.rules, &self.snapshot.scopes);
+        let conclusion = refresh.finish(&mut self.inventory, &self.rules, &self.snapshot.scopes);
         self.complete = conclusion.is_complete();
-        self.inventory = conclusion.inventory;
         self.snapshot = Snapshot { scopes: conclusion.scopes };
         self.failure = conclusion.failure;
         self.now += Self::INTERVAL;
@@ -92,17 +90,17 @@ impl Source {
     ) -> Vec<Question> {
         let mut refresh = self.begin();
         let mut asked = Vec::new();
-        let mut open = refresh.questions();
+        let mut open = refresh.questions(&mut self.inventory);
         while !open.is_empty() {
             assert!(asked.len() < TOO_MANY, "the refresh does not end");
             let question = open.remove(pick(open.len()));
             assert_accepted(&question);
             match answer(&question) {
-                Ok(answer) => refresh.answered(question.clone(), answer),
-                Err(failure) => refresh.failed(question.clone(), failure),
+                Ok(answer) => refresh.answered(&mut self.inventory, question.clone(), answer),
+                Err(failure) => refresh.failed(&mut self.inventory, question.clone(), failure),
             }
             asked.push(question);
-            open.extend(refresh.questions());
+            open.extend(refresh.questions(&mut self.inventory));
         }
         self.finish(refresh);
         asked

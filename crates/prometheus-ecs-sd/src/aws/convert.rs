@@ -17,6 +17,7 @@ use aws_sdk_ecs::operation::list_clusters::ListClustersOutput;
 use aws_sdk_ecs::operation::list_tasks::ListTasksOutput;
 use aws_sdk_ecs::types::{Failure, Tag};
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, InvalidArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::inventory::doors::DescribedTask;
 use ecs_discovery::inventory::question::Answer;
 use ecs_discovery::model::{Cluster, ContainerInstance, InstanceId, PortRange, Protocol, Settings, Tags};
 
@@ -82,17 +83,13 @@ pub(super) fn task_details(answer: DescribeTasksResponse<'_>, asked: &[TaskArn])
     let known = asked.iter().map(|arn| (arn.as_str(), arn)).collect::<HashMap<_, _>>();
     let failures: Vec<_> = items(answer.failures).collect();
     let missing: HashSet<&str> = failures.iter().filter_map(missing_task).collect();
-    let (mut tasks, mut untagged) = (Vec::with_capacity(asked.len()), Vec::new());
-    for task in items(answer.tasks) {
-        let is_untagged = !task::is_tagged(&task);
-        let Some(task) = task::task(task, &known) else { continue };
-        untagged.extend(is_untagged.then(|| task.arn.clone()));
-        tasks.push(task);
-    }
+    let tasks = items(answer.tasks).filter_map(|task| {
+        let (version, untagged) = (task.version, !task::is_tagged(&task));
+        Some(DescribedTask { task: task::task(task, &known)?, version, untagged })
+    });
     Some(Answer::TaskDetails {
         tasks: exact(tasks),
         missing: exact(asked.iter().filter(|arn| missing.contains(arn.last_part())).cloned()),
-        untagged,
     })
 }
 
@@ -292,7 +289,7 @@ mod tests {
         let missing = asked[..2].to_vec();
         assert_eq!(
             read(&output.to_string(), &asked),
-            Some(Answer::TaskDetails { tasks: Vec::new(), missing, untagged: Vec::new() })
+            Some(Answer::TaskDetails { tasks: Vec::new(), missing })
         );
     }
 
@@ -312,10 +309,12 @@ mod tests {
             task(2, json!([{"value": "shop"}])),
             task(3, json!([{"key": "team"}])),
         ]});
-        let Some(Answer::TaskDetails { untagged, .. }) = read(&output.to_string(), &[]) else {
+        let Some(Answer::TaskDetails { tasks, .. }) = read(&output.to_string(), &[]) else {
             panic!("no tasks")
         };
-        assert_eq!(untagged.iter().map(TaskArn::last_part).collect::<Vec<_>>(), ["1", "2"]);
+        let untagged = tasks.iter().filter(|described| described.untagged);
+        let untagged: Vec<_> = untagged.map(|described| described.task.arn.last_part()).collect();
+        assert_eq!(untagged, ["1", "2"]);
     }
 
     #[test]

@@ -92,7 +92,7 @@ async fn tasks(source: &Source) -> Vec<Task> {
         panic!("no tasks")
     };
     assert_eq!(missing, []);
-    tasks
+    tasks.into_iter().map(|described| described.task).collect()
 }
 
 async fn definition(source: &Source, arn: &TaskDefinitionArn) -> TaskDefinition {

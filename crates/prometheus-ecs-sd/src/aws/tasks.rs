@@ -9,7 +9,8 @@
 use std::borrow::Cow;
 
 use ecs_discovery::inventory::question::Failure;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use super::failure::unreadable;
@@ -83,6 +84,22 @@ pub(super) struct Task<'a> {
     pub(super) containers: List<Container<'a>>,
     pub(super) overrides: Option<TaskOverride<'a>>,
     pub(super) tags: List<Tag<'a>>,
+    #[serde(default, deserialize_with = "version")]
+    pub(super) version: Option<u64>,
+}
+
+/// A version that is no number counts as none: it only orders answers.
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Version {
+        Number(u64),
+        Other(IgnoredAny),
+    }
+    Ok(match Version::deserialize(deserializer)? {
+        Version::Number(number) => Some(number),
+        Version::Other(_) => None,
+    })
 }
 
 #[derive(Deserialize)]

@@ -129,23 +129,21 @@ impl Turn {
     async fn heard(&self, known: &mut Known, account: Option<&str>) -> Heard {
         let conclusion = self.ask_everything(known, account).await;
         let complete = conclusion.is_complete();
-        let Conclusion { inventory, scopes, failure, partial, incomplete, foreign } = conclusion;
-        known.inventory = inventory;
+        let Conclusion { scopes, failure, partial, incomplete, foreign } = conclusion;
         Heard { scopes, complete, failure, partial, incomplete, foreign, ..Heard::default() }
     }
 
     async fn ask_everything(&self, known: &mut Known, account: Option<&str>) -> Conclusion {
         let settings = &self.settings;
         let selection = self.clusters.within(account, self.source.region());
-        let inventory = std::mem::take(&mut known.inventory);
         let definition_tags = settings.rules.need_definition_tags();
         let recheck = Recheck { interval: settings.recheck_interval, definition_tags };
-        let mut refresh = Refresh::begin(inventory, selection, settings.clock.now(), recheck);
+        let mut refresh = Refresh::begin(&mut known.inventory, selection, settings.clock.now(), recheck);
         let mut waiting = Waiting::default();
         let (mut answered, mut denied) = (BTreeSet::new(), BTreeSet::new());
         let mut asking = FuturesUnordered::new();
         loop {
-            let questions = refresh.questions();
+            let questions = refresh.questions(&mut known.inventory);
             settings.progress.open.fetch_add(questions.len(), Ordering::Relaxed);
             questions.into_iter().for_each(|question| waiting.add(question));
             while let Some((question, given_up)) = waiting.next() {
@@ -164,23 +162,23 @@ impl Turn {
             match answer {
                 Ok(answer) => {
                     answered.insert(question.operation());
-                    refresh.answered(question, answer);
+                    refresh.answered(&mut known.inventory, question, answer);
                 }
                 Err(failure) => {
                     if failure.kind == FailureKind::Denied {
                         denied.insert(question.operation());
                     }
                     self.note_failure(&mut known.denied, &question, &failure);
-                    refresh.failed(question, failure);
+                    refresh.failed(&mut known.inventory, question, failure);
                 }
             }
         }
         drop(asking);
-        let conclusion = refresh.finish(&settings.rules, &known.scopes);
+        let conclusion = refresh.finish(&mut known.inventory, &settings.rules, &known.scopes);
         let is_allowed = |operation: &str| {
             answered.contains(operation)
                 && !denied.contains(operation)
-                && !conclusion.inventory.is_denied(operation)
+                && !known.inventory.is_denied(operation)
         };
         for operation in known.denied.extract_if(.., |operation| is_allowed(operation)) {
             info!(source = %self.name, operation, "request is allowed again");

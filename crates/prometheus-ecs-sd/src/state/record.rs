@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::conventions::Variable;
-use ecs_discovery::inventory::saved::{Saved, SavedScope};
+use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
 use ecs_discovery::model;
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,12 @@ pub(super) struct Task<'a> {
     containers: Vec<Container<'a>>,
     overrides: Vec<(Text<'a>, Texts<'a>)>,
     tags: Texts<'a>,
+    /// Earlier files have no version.
+    #[serde(default)]
+    version: Option<u64>,
+    /// In seconds since the Unix epoch; earlier files have none.
+    #[serde(default)]
+    observed: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -148,7 +154,7 @@ pub(super) fn records(
         let (described, held_since, failing_since) = (*described, since(held_since), since(failing_since));
         write(Record::Cluster { arn, tags, described, held_since, failing_since })?;
         for task in tasks {
-            write(Record::Task(Box::new(Task::of(task))))?;
+            write(Record::Task(Box::new(Task::of(task, clock))))?;
         }
     }
     Ok(())
@@ -203,7 +209,8 @@ impl Reader {
             }
             Record::Task(task) => {
                 let scope = saved.scopes.last_mut().ok_or("a task is of no cluster")?;
-                scope.tasks.push(Arc::new(task.fact()?));
+                let (version, observed) = (task.version, Duration::from_secs(task.observed));
+                scope.tasks.push(SavedTask { task: Arc::new(task.fact()?), version, observed });
             }
         }
         Ok(())
@@ -293,7 +300,7 @@ impl<'a> Host<'a> {
 }
 
 impl<'a> Task<'a> {
-    fn of(task: &'a model::Task) -> Self {
+    fn of(SavedTask { task, version, observed }: &'a SavedTask, clock: Reading) -> Self {
         let interface = task.network_interface.as_ref();
         let overrides = task.overrides.iter();
         Self {
@@ -314,6 +321,8 @@ impl<'a> Task<'a> {
             containers: task.containers.iter().map(Container::of).collect(),
             overrides: overrides.map(|(name, over)| ((&**name).into(), settings(over))).collect(),
             tags: texts(&task.tags),
+            version: *version,
+            observed: clock.time_of_day(*observed).as_secs(),
         }
     }
 

@@ -51,3 +51,13 @@ pub(crate) fn others(directory: &Path) -> Vec<PathBuf> {
     let entries = [directory.to_owned(), work_directory(directory)].map(|path| fs::read_dir(path).unwrap());
     entries.into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| !is_known(path)).collect()
 }
+
+/// The records of a state file without the times at which the process observed and saved them.
+pub(crate) fn facts(text: &str) -> Vec<String> {
+    let is_of_facts = |line: &&str| !line.starts_with("{\"Revision\"") && !line.starts_with("end ");
+    let without_time = |line: &str| match line.split_once(",\"observed\":") {
+        Some((task, _)) => task.to_owned(),
+        None => line.to_owned(),
+    };
+    text.lines().filter(is_of_facts).map(without_time).collect()
+}

@@ -13,7 +13,7 @@ use std::{fs, thread};
 use ecs_simulator::{Aws, ContainerDefinition, Placement, TaskDefinition, World};
 
 use crate::cli::Program;
-use crate::files::others;
+use crate::files::{facts, others};
 use crate::simulated::REGION;
 use crate::tools::{Running, wait};
 
@@ -126,8 +126,7 @@ fn limit(running: &Running, size: &str) {
 fn contents(directory: &Path) -> [String; 5] {
     FILES.map(|name| {
         let text = fs::read_to_string(directory.join(name)).unwrap();
-        let is_of_facts = |line: &&str| !line.starts_with("{\"Revision\"") && !line.starts_with("end ");
-        text.split_inclusive('\n').filter(is_of_facts).collect()
+        if name == FILES[0] { facts(&text).concat() } else { text }
     })
 }
 

@@ -101,7 +101,7 @@ fn known(published: &Published) -> Used {
     let tasks = saved.scopes.iter().flat_map(|scope| &scope.tasks);
     let instances = saved.container_instances.iter();
     Used {
-        tasks: tasks.map(|task| task.arn.to_string()).collect(),
+        tasks: tasks.map(|saved| saved.task.arn.to_string()).collect(),
         definitions: saved.definitions.iter().map(|definition| definition.arn.to_string()).collect(),
         container_instances: instances.map(|instance| instance.arn.to_string()).collect(),
         hosts: saved.hosts.iter().map(|host| host.id.to_string()).collect(),

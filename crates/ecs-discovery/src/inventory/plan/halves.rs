@@ -5,6 +5,7 @@ use std::slice;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn};
+use crate::inventory::Inventory;
 use crate::inventory::denials::Kind;
 use crate::inventory::question::{Failure, FailureKind, Question};
 use crate::model::InstanceId;
@@ -44,18 +45,18 @@ pub(super) struct Search {
 
 impl Refresh {
     /// Requests a batch without the ids that are known to be denied, and separately from ids of which none was allowed.
-    pub(super) fn ask_batch(&mut self, mut question: Question) {
+    pub(super) fn ask_batch(&mut self, index: &mut Inventory, mut question: Question) {
         let Some(kind) = question.kind() else { return self.ask(question) };
-        if self.inventory.denials.is_whole(&kind) {
-            let is_of_whole = |id: &str| self.inventory.denials.is_of_whole(&kind, id, self.now);
+        if index.denials.is_whole(&kind) {
+            let is_of_whole = |id: &str| index.denials.is_of_whole(&kind, id, self.now);
             let whole = question.only(is_of_whole);
             question = question.only(|id| !is_of_whole(id));
             self.push_batch(whole);
         }
-        if self.inventory.denials.any_id(&kind) {
+        if index.denials.any_id(&kind) {
             let (mut again, mut known) = (Vec::new(), BTreeMap::new());
             for id in question.ids() {
-                let Some((failure, is_due)) = self.inventory.denials.of(&kind, id, self.now) else {
+                let Some((failure, is_due)) = index.denials.of(&kind, id, self.now) else {
                     continue;
                 };
                 let splits = self.splits.entry(kind.0).or_default();
@@ -69,9 +70,21 @@ impl Refresh {
             let is_alone = |id: &str| again.iter().any(|question| question.ids() == [id]);
             question = question.only(|id| !known.contains_key(id) && !is_alone(id));
             again.into_iter().for_each(|question| self.push_batch(question));
-            known.iter().for_each(|(id, failure)| self.still_denied(&kind, id, failure));
+            known.iter().for_each(|(id, failure)| self.still_denied(index, &kind, id, failure));
         }
         self.push_batch(question);
+    }
+
+    /// Lets only so many batches of each operation be halved.
+    pub(super) fn leave_splits(&mut self, splits: usize) {
+        for operation in [Question::DESCRIBE_TASKS, Question::DESCRIBE_CONTAINER_INSTANCES] {
+            self.splits.insert(operation, MAX_SPLITS.saturating_sub(splits));
+        }
+    }
+
+    /// How many batches were halved.
+    pub(super) fn splits(&self) -> usize {
+        self.splits.values().sum()
     }
 
     fn push_batch(&mut self, question: Question) {
@@ -90,41 +103,52 @@ impl Refresh {
     }
 
     /// The effect of a denial that is not requested again. (Missing host facts are reported since the denial.)
-    fn still_denied(&mut self, kind: &Kind, id: &str, failure: &Failure) {
+    fn still_denied(&mut self, index: &mut Inventory, kind: &Kind, id: &str, failure: &Failure) {
         match (kind.1.as_ref(), TaskArn::parse(id)) {
             (None, _) if kind.0 == Question::DESCRIBE_CLUSTERS => {
-                self.cluster_details_failed(&[id.into()], failure);
+                self.cluster_details_failed(index, &[id.into()], failure);
                 // If it was due to be requested again, its recheck counts as done.
                 ClusterArn::parse(id)
                     .iter()
-                    .for_each(|cluster| self.cluster_tags_asked(slice::from_ref(cluster)));
+                    .for_each(|cluster| self.cluster_tags_asked(index, slice::from_ref(cluster)));
             }
-            (Some(cluster), Ok(task)) => self.task_denied(cluster, &task, failure),
+            (Some(cluster), Ok(task)) => self.task_denied(index, cluster, &task, failure),
             (Some(_), Err(_)) => {
                 ContainerInstanceArn::parse(id).iter().for_each(|arn| {
-                    self.inventory.container_instances.touch(arn, self.now);
+                    index.container_instances.touch(arn, self.now);
                 });
             }
             (None, _) => {
-                self.inventory.hosts.touch(&InstanceId::new(id), self.now);
+                index.hosts.touch(&InstanceId::new(id), self.now);
             }
         }
     }
 
     /// A denied task is kept unchanged, and its recheck counts as done.
-    pub(super) fn task_denied(&mut self, cluster: &ClusterArn, task: &TaskArn, failure: &Failure) {
-        let known = self.inventory.scopes.get_mut(cluster).and_then(|facts| facts.tasks.get_mut(task));
+    pub(super) fn task_denied(
+        &mut self,
+        index: &mut Inventory,
+        cluster: &ClusterArn,
+        task: &TaskArn,
+        failure: &Failure,
+    ) {
+        let known = index.scopes.get_mut(cluster).and_then(|facts| facts.tasks.get_mut(task));
         match (known, self.scopes.get_mut(cluster)) {
-            (Some(known), _) => known.described = self.now,
+            (Some(known), _) => known.asked = self.now,
             (None, Some(scope)) => scope.denied = Some(failure.clone()),
             (None, None) => {}
         }
     }
 
     /// Records that a question failed. Returns whether it is requested in halves instead.
-    pub(super) fn is_halved(&mut self, question: &Question, failure: &Failure) -> bool {
+    pub(super) fn is_halved(
+        &mut self,
+        index: &mut Inventory,
+        question: &Question,
+        failure: &Failure,
+    ) -> bool {
         let Some(kind) = question.kind() else { return false };
-        let is_missed = self.is_missed(question);
+        let is_missed = self.is_missed(index, question);
         let search = self.searches.entry(kind.clone()).or_default();
         if failure.kind != FailureKind::Denied {
             search.troubled = true;
@@ -136,7 +160,7 @@ impl Refresh {
             return false;
         }
         let splits = self.splits.entry(kind.0).or_default();
-        let is_of_whole = |id: &&str| self.inventory.denials.is_of_whole(&kind, id, self.now);
+        let is_of_whole = |id: &&str| index.denials.is_of_whole(&kind, id, self.now);
         let is_known = ids.iter().all(is_of_whole);
         if *splits >= question.max_splits() || is_known {
             search.left.extend(ids.into_iter().map(Box::from));
@@ -150,7 +174,7 @@ impl Refresh {
         let (first, second) = ids.split_at(ids.len() / 2);
         let mut halves = [second, first].map(|half| question.only(|id| half.contains(&id)));
         // Not always from the same end: one refresh may not find all denied ids.
-        if self.inventory.refresh >> ids.len().ilog2() & 1 == 1 {
+        if index.refresh >> ids.len().ilog2() & 1 == 1 {
             halves.reverse();
         }
         halves.iter().for_each(|half| self.count_tasks_batch(half));
@@ -161,9 +185,9 @@ impl Refresh {
     }
 
     /// Records that a question was answered.
-    pub(super) fn was_allowed(&mut self, question: &Question) {
+    pub(super) fn was_allowed(&mut self, index: &mut Inventory, question: &Question) {
         let Some(kind) = question.kind() else { return };
-        self.inventory.denials.allowed(&kind, question.ids(), self.now);
+        index.denials.allowed(&kind, question.ids(), self.now);
         self.searches.entry(kind).or_default().allowed = true;
     }
 
@@ -176,14 +200,14 @@ impl Refresh {
     }
 
     /// Whether no container instance of the cluster may be described, once that is [remembered](Self::remember_denials).
-    pub(super) fn are_instances_denied(&self, cluster: &ClusterArn) -> bool {
+    pub(super) fn are_instances_denied(&self, index: &mut Inventory, cluster: &ClusterArn) -> bool {
         let kind = (Question::DESCRIBE_CONTAINER_INSTANCES, Some(cluster.clone()));
-        self.inventory.denials.is_whole(&kind)
+        index.denials.is_whole(&kind)
     }
 
     /// Remembers the denied ids. A cluster is held if none of its tasks could be described; if some are denied, it is
     /// read without them.
-    pub(super) fn remember_denials(&mut self) {
+    pub(super) fn remember_denials(&mut self, index: &mut Inventory) {
         for (kind, search) in std::mem::take(&mut self.searches) {
             let Search {
                 denied, left, why_left, is_missed, allowed, troubled, was_split, is_untried, ..
@@ -191,7 +215,7 @@ impl Refresh {
             // Some task of a cluster is described within each recheck interval, if any may be.
             let within =
                 if kind.0 == Question::DESCRIBE_TASKS { 2 * self.recheck.interval } else { Duration::MAX };
-            let is_mixed = allowed || self.inventory.denials.is_mixed(&kind, within, self.now);
+            let is_mixed = allowed || index.denials.is_mixed(&kind, within, self.now);
             let Some(why) = why_left.or_else(|| denied.values().next().cloned()) else { continue };
             // What is left beside what is allowed may be allowed, too.
             let is_untried = is_untried && !was_split;
@@ -207,14 +231,14 @@ impl Refresh {
                 }
             }
             match is_mixed {
-                true => self.inventory.denials.denied(kind, denied, allowed, self.now),
+                true => index.denials.denied(kind, denied, allowed, self.now),
                 false if !troubled && !is_untried => {
-                    self.inventory.denials.whole(kind, left.into_iter().chain(denied.into_keys()), self.now);
+                    index.denials.whole(kind, left.into_iter().chain(denied.into_keys()), self.now);
                 }
                 false => {}
             }
         }
-        self.inventory.denials.forget_unused(self.recheck.interval, self.now);
+        index.denials.forget_unused(self.recheck.interval, self.now);
     }
 }
 

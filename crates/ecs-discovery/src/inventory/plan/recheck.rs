@@ -4,14 +4,13 @@
 //! If such a request fails, or its answer is incomplete, the known facts stay and are requested again later.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
+use crate::inventory::doors::Fact;
 use crate::inventory::question::{Failure, Question};
-use crate::inventory::settled::is_instance_lost;
 use crate::inventory::{Inventory, KnownTask};
-use crate::model::{Cluster, ContainerInstance, InstanceId, Tags, TaskDefinition};
+use crate::model::{Cluster, ContainerInstance, InstanceId, Tags};
 
 use super::Refresh;
 
@@ -89,19 +88,19 @@ pub(in crate::inventory) struct Rounds {
 
 impl Refresh {
     /// Which settled tasks of a cluster that is listed in full to describe again.
-    pub(super) fn tasks_due(&mut self, cluster: &ClusterArn) -> Vec<TaskArn> {
-        let (now, interval, refresh) = (self.now, self.recheck.interval, self.inventory.refresh);
-        let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return Vec::new() };
+    pub(super) fn tasks_due(&mut self, index: &mut Inventory, cluster: &ClusterArn) -> Vec<TaskArn> {
+        let (now, interval, refresh) = (self.now, self.recheck.interval, index.refresh);
+        let Some(facts) = index.scopes.get_mut(cluster) else { return Vec::new() };
         let settled = facts.tasks.iter().filter(|(_, known)| known.has_turns(refresh));
-        let settled = settled.map(|(arn, known)| (known.described, arn)).collect();
+        let settled = settled.map(|(arn, known)| (known.asked, arn)).collect();
         let due = facts.task_round.due(settled, Question::TASKS, usize::MAX, now, interval);
         due.into_iter().cloned().collect()
     }
 
     /// Tasks that were requested again and not answered are due again.
-    pub(super) fn tasks_due_again(&mut self, cluster: &ClusterArn, tasks: &[TaskArn]) {
-        let refresh = self.inventory.refresh;
-        let Some(facts) = self.inventory.scopes.get_mut(cluster) else { return };
+    pub(super) fn tasks_due_again(&mut self, index: &mut Inventory, cluster: &ClusterArn, tasks: &[TaskArn]) {
+        let refresh = index.refresh;
+        let Some(facts) = index.scopes.get_mut(cluster) else { return };
         let has_turns = |known: &&KnownTask| known.has_turns(refresh);
         let due = tasks.iter().filter_map(|task| facts.tasks.get(task)).filter(has_turns).count();
         if due > 0 {
@@ -111,16 +110,14 @@ impl Refresh {
     }
 
     /// Queues the container instances of a cluster's tasks to be requested again, along with new ones.
-    pub(super) fn recheck_instances(&mut self, cluster: &ClusterArn) {
+    pub(super) fn recheck_instances(&mut self, index: &mut Inventory, cluster: &ClusterArn) {
         let (now, interval) = (self.now, self.recheck.interval);
-        let (Some(facts), Some(scope)) =
-            (self.inventory.scopes.get_mut(cluster), self.scopes.get_mut(cluster))
-        else {
+        let (Some(facts), Some(scope)) = (index.scopes.get_mut(cluster), self.scopes.get_mut(cluster)) else {
             return;
         };
         let used = facts.tasks.values().filter_map(|known| known.task.container_instance.as_ref());
         let used: BTreeSet<_> = used.collect();
-        let known = &self.inventory.container_instances;
+        let known = &index.container_instances;
         let known = used.into_iter().filter_map(|arn| Some((known.asked_before(arn, now)?, arn))).collect();
         let due = facts.instance_round.due(known, Question::CONTAINER_INSTANCES, usize::MAX, now, interval);
         for arn in due {
@@ -132,56 +129,56 @@ impl Refresh {
 
     /// Requests the facts outside of clusters again, once everything new is answered; unless no cluster could be
     /// listed.
-    pub(super) fn recheck_source(&mut self) {
+    pub(super) fn recheck_source(&mut self, index: &mut Inventory) {
         if !self.rechecked && self.scopes.values().any(|scope| scope.listed) {
             self.rechecked = true;
-            self.recheck_cluster_tags();
-            self.recheck_definition_tags();
-            self.recheck_hosts();
+            self.recheck_cluster_tags(index);
+            self.recheck_definition_tags(index);
+            self.recheck_hosts(index);
         }
     }
 
-    fn recheck_cluster_tags(&mut self) {
+    fn recheck_cluster_tags(&mut self, index: &mut Inventory) {
         let (now, interval) = (self.now, self.recheck.interval);
-        let described = self.inventory.scopes.iter().filter(|(arn, facts)| {
+        let described = index.scopes.iter().filter(|(arn, facts)| {
             let is_listed = self.scopes.get(*arn).is_some_and(|scope| scope.listed);
             is_listed && facts.described && facts.tags_asked != now
         });
         let described = described.map(|(arn, facts)| (facts.tags_asked, arn.clone())).collect();
-        let round = &mut self.inventory.rounds.clusters;
+        let round = &mut index.rounds.clusters;
         let due = round.due(described, Question::CLUSTERS, usize::MAX, now, interval);
         for batch in due.chunks(Question::CLUSTERS) {
-            self.ask_batch(Question::ClusterTags { clusters: batch.to_vec() });
+            self.ask_batch(index, Question::ClusterTags { clusters: batch.to_vec() });
         }
     }
 
-    fn recheck_definition_tags(&mut self) {
+    fn recheck_definition_tags(&mut self, index: &mut Inventory) {
         if !self.recheck.definition_tags {
             return;
         }
-        let known = self.inventory.definitions.in_use(self.inventory.collected, self.now);
-        let round = &mut self.inventory.rounds.definitions;
+        let known = index.definitions.in_use(index.collected, self.now);
+        let round = &mut index.rounds.definitions;
         for definition in round.due(known, 1, DEFINITIONS, self.now, self.recheck.interval) {
             self.ask(Question::DefinitionTags { definition });
         }
     }
 
-    fn recheck_hosts(&mut self) {
+    fn recheck_hosts(&mut self, index: &mut Inventory) {
         let (now, interval) = (self.now, self.recheck.interval);
-        let known = self.inventory.hosts.in_use(self.inventory.collected, now);
+        let known = index.hosts.in_use(index.collected, now);
         let (external, ec2): (Vec<_>, Vec<_>) = known.into_iter().partition(|(_, id)| id.is_external());
-        let rounds = &mut self.inventory.rounds;
+        let rounds = &mut index.rounds;
         let ec2 = rounds.ec2.due(ec2, Question::EC2_INSTANCES, usize::MAX, now, interval);
         let external = rounds.external.due(external, Question::EXTERNAL_INSTANCES, usize::MAX, now, interval);
         for id in ec2.into_iter().chain(external) {
-            self.wait_for_host(id);
+            self.wait_for_host(index, id);
         }
     }
 
     /// Facts that were requested again and got no answer stay unchanged. They are due at the next refresh if a retry
     /// may help, and else on schedule: permanently refused facts must not displace others.
-    pub(super) fn due_again(&mut self, question: &Question, failure: &Failure) {
-        let Inventory { scopes, container_instances, hosts, rounds, .. } = &mut self.inventory;
+    pub(super) fn due_again(&mut self, index: &mut Inventory, question: &Question, failure: &Failure) {
+        let Inventory { scopes, container_instances, hosts, rounds, .. } = index;
         let any_host = |ids: &[InstanceId]| ids.iter().any(|id| hosts.value(id).is_some());
         let (is_known, round) = match question {
             Question::ContainerInstances { cluster, instances } => {
@@ -201,15 +198,15 @@ impl Refresh {
     }
 
     /// Whether a target may be missing without an answer to this question, and not only be outdated.
-    pub(super) fn is_missed(&self, question: &Question) -> bool {
+    pub(super) fn is_missed(&self, index: &mut Inventory, question: &Question) -> bool {
         match question {
             Question::TaskDefinition { .. } => true,
             Question::ContainerInstances { instances, .. } => {
-                let known = |arn| self.inventory.container_instances.value(arn);
+                let known = |arn| index.container_instances.value(arn);
                 instances.iter().any(|arn| known(arn).is_none_or(|known| known.instance.is_none()))
             }
             Question::Ec2Instances { instances } | Question::ExternalInstances { instances } => {
-                let known = |id| self.inventory.hosts.value(id);
+                let known = |id| index.hosts.value(id);
                 instances.iter().any(|id| known(id).is_none_or(|host| host.private_ipv4.is_none()))
             }
             _ => false,
@@ -218,62 +215,64 @@ impl Refresh {
 
     /// A container instance that moved to another machine is updated once the machine is known: until then its tasks
     /// keep their address.
-    pub(super) fn container_instance_described(&mut self, said: ContainerInstance) {
-        let known = self.inventory.container_instances.value(&said.arn);
-        if known.is_some_and(|known| is_instance_lost(known, &said)) {
-            return;
-        }
+    pub(super) fn container_instance_described(
+        &mut self,
+        index: &mut Inventory,
+        cluster: &ClusterArn,
+        said: ContainerInstance,
+    ) {
+        let known = index.container_instances.value(&said.arn);
         let moves = known.is_some_and(|known| known.instance.is_some() && known.instance != said.instance);
-        match said.instance.clone().filter(|id| moves && self.inventory.hosts.value(id).is_none()) {
+        match said.instance.clone().filter(|id| moves && index.hosts.value(id).is_none()) {
             Some(id) => {
                 self.moving.push(said);
-                self.wait_for_host(id);
+                self.wait_for_host(index, id);
             }
             None => {
-                let arn = said.arn.clone();
-                self.learned |= self.inventory.container_instances.learn(arn.clone(), said, self.now);
-                self.ask_host_of(&arn);
+                let missing = index.apply(Fact::ContainerInstance(said), self.now);
+                self.ask_for(index, cluster, missing);
             }
         }
     }
 
     /// Updates moved container instances whose new machines are known by now.
-    pub(super) fn finish_moves(&mut self) {
+    pub(super) fn finish_moves(&mut self, index: &mut Inventory) {
         for said in std::mem::take(&mut self.moving) {
-            if said.instance.as_ref().is_some_and(|id| self.inventory.hosts.value(id).is_some()) {
-                self.learned |= self.inventory.container_instances.learn(said.arn.clone(), said, self.now);
+            if said.instance.as_ref().is_some_and(|id| index.hosts.value(id).is_some()) {
+                index.apply(Fact::ContainerInstance(said), self.now);
             }
         }
     }
 
-    pub(super) fn cluster_tags_heard(&mut self, asked: &[ClusterArn], clusters: Vec<Cluster>) {
-        self.cluster_tags_asked(asked);
+    pub(super) fn cluster_tags_heard(
+        &mut self,
+        index: &mut Inventory,
+        asked: &[ClusterArn],
+        clusters: Vec<Cluster>,
+    ) {
+        self.cluster_tags_asked(index, asked);
         for cluster in clusters {
-            let Some(facts) = self.inventory.scopes.get_mut(&cluster.arn) else { continue };
-            if *facts.cluster != cluster {
-                facts.cluster = Arc::new(cluster);
-                self.learned = true;
-            }
+            index.apply(Fact::Cluster(cluster), self.now);
         }
     }
 
     /// Their recheck is done.
-    pub(super) fn cluster_tags_asked(&mut self, clusters: &[ClusterArn]) {
+    pub(super) fn cluster_tags_asked(&mut self, index: &mut Inventory, clusters: &[ClusterArn]) {
         for cluster in clusters {
             let now = self.now;
-            self.inventory.scopes.entry(cluster.clone()).and_modify(|facts| facts.tags_asked = now);
+            index.scopes.entry(cluster.clone()).and_modify(|facts| facts.tags_asked = now);
         }
     }
 
-    /// Only the tags of a definition are used: the rest of a revision never changes.
-    pub(super) fn definition_tags_heard(&mut self, arn: TaskDefinitionArn, tags: Option<Tags>) {
-        self.inventory.definitions.touch(&arn, self.now);
-        let known = self.inventory.definitions.value(&arn);
-        if let (Some(known), Some(tags)) = (known, tags)
-            && known.tags != tags
-        {
-            let definition = TaskDefinition { tags, ..TaskDefinition::clone(known) };
-            self.learned |= self.inventory.definitions.learn(arn, Arc::new(definition), self.now);
+    pub(super) fn definition_tags_heard(
+        &mut self,
+        index: &mut Inventory,
+        arn: TaskDefinitionArn,
+        tags: Option<Tags>,
+    ) {
+        index.definitions.touch(&arn, self.now);
+        if let Some(tags) = tags {
+            index.apply(Fact::DefinitionTags(arn, tags), self.now);
         }
     }
 }

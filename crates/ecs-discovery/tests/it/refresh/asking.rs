@@ -150,7 +150,7 @@ fn a_describe_batch_begins_before_the_last_page() {
     let mut refresh = source.begin();
     let mut operations = Vec::new();
     loop {
-        let open = refresh.questions();
+        let open = refresh.questions(&mut source.inventory);
         operations.push(open.iter().map(Question::operation).collect::<Vec<_>>().join(" + "));
         // Only listings are answered: what else is asked by then waits for none of them.
         let listings = open.into_iter().filter(|question| question.operation().starts_with("List"));
@@ -160,7 +160,7 @@ fn a_describe_batch_begins_before_the_last_page() {
         }
         for question in listings {
             let answer = world.answer(&question).unwrap();
-            refresh.answered(question, answer);
+            refresh.answered(&mut source.inventory, question, answer);
         }
     }
     assert_snapshot!(operations.join("\n"), @"

@@ -67,9 +67,7 @@ fn an_unlisted_task_that_the_answer_does_not_speak_of_stays() {
     let mut source = heard_once(&world);
     source.refresh_with(|question| match question {
         Question::Tasks { .. } => Ok(Answer::Tasks { tasks: Vec::new(), next: None }),
-        Question::TaskDetails { .. } => {
-            Ok(Answer::TaskDetails { tasks: Vec::new(), missing: Vec::new(), untagged: Vec::new() })
-        }
+        Question::TaskDetails { .. } => Ok(Answer::TaskDetails { tasks: Vec::new(), missing: Vec::new() }),
         other => world.answer(other),
     });
     assert_eq!(source.snapshot.targets().len(), 2);
@@ -82,7 +80,7 @@ fn a_task_that_is_listed_does_not_go_because_one_answer_calls_it_missing() {
     for _ in 0..12 {
         source.refresh_with(|question| match question {
             Question::TaskDetails { tasks, .. } => {
-                Ok(Answer::TaskDetails { tasks: Vec::new(), missing: tasks.clone(), untagged: Vec::new() })
+                Ok(Answer::TaskDetails { tasks: Vec::new(), missing: tasks.clone() })
             }
             other => world.answer(other),
         });

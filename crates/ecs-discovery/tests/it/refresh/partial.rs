@@ -167,12 +167,12 @@ fn tasks_that_an_answer_leaves_out_or_calls_missing_while_they_are_listed_stay()
         },
         |answer| {
             let Answer::TaskDetails { tasks, missing, .. } = answer else { return };
-            missing.extend(tasks.drain(..).map(|task| task.arn));
+            missing.extend(tasks.drain(..).map(|described| described.task.arn));
         },
         |answer| {
-            let Answer::TaskDetails { tasks, untagged, .. } = answer else { return };
-            tasks[0].tags.clear();
-            untagged.push(tasks[0].arn.clone());
+            let Answer::TaskDetails { tasks, .. } = answer else { return };
+            tasks[0].task.tags.clear();
+            tasks[0].untagged = true;
         },
     ];
     let world = World::of([on_fargate()]);

@@ -10,7 +10,7 @@ use std::{fs, io};
 use ecs_discovery::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::Intervals;
-use ecs_discovery::inventory::saved::{Saved, SavedScope};
+use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::model::{
     Cluster, Container, ContainerDefinition, LaunchType, NetworkInterface, NetworkMode, PortMapping,
@@ -108,7 +108,9 @@ fn saved(group: &str) -> Saved {
         described: true,
         held_since: None,
         failing_since: None,
-        tasks: tasks.map(Arc::new).collect(),
+        tasks: tasks
+            .map(|task| SavedTask { task: Arc::new(task), version: None, observed: Duration::ZERO })
+            .collect(),
     };
     Saved { scopes: vec![scope], definitions, ..Saved::default() }
 }

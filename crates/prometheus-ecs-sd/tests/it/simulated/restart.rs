@@ -32,9 +32,7 @@ fn state(stage: &Stage) -> Vec<u8> {
 
 /// The facts in the state file, without their revision and the checksum.
 fn facts(stage: &Stage) -> Vec<String> {
-    let text = String::from_utf8(state(stage)).unwrap();
-    let records = text.lines().filter(|line| !line.starts_with("{\"Revision\"") && !line.starts_with("end "));
-    records.map(str::to_owned).collect()
+    crate::files::facts(&String::from_utf8(state(stage)).unwrap())
 }
 
 /// No call is ever answered.
@@ -218,14 +216,12 @@ async fn a_definition_that_was_read_when_there_were_fewer_variables_is_read_agai
     });
 
     // While AWS does not say more, the target is derived from what is known, and the next process knows that it is not all.
-    stage
-        .simulator
-        .on_call(|call| (call.operation == "DescribeTaskDefinition").then(|| Response::server_error(call)));
-    for _ in 0..2 {
+    for fail in [Response::server_error, Response::denied] {
+        stage.simulator.on_call(move |call| (call.operation == "DescribeTaskDefinition").then(|| fail(call)));
         stage.once().await;
         assert!(stage.file("1m").contains("/old"));
+        stage.simulator.heal();
     }
-    stage.simulator.heal();
     stage.asked();
     assert_eq!(stage.once().await, Outcome::Complete);
     assert_eq!((files(&stage), facts(&stage)), (files_before, facts_before));

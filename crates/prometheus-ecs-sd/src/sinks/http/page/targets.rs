@@ -95,7 +95,9 @@ pub(super) fn detail(snapshot: &Snapshot, query: &str) -> Option<Markup> {
             && target.endpoint.to_string() == endpoint
     };
     let mut scopes = snapshot.scopes.values();
-    scopes.find_map(|scope| Some(labels(scope, scope.derived.targets.iter().find(is_it)?)))
+    scopes.find_map(|scope| {
+        Some(labels(scope, scope.derived.targets.iter().map(|target| &**target).find(is_it)?))
+    })
 }
 
 fn labels(scope: &Scope, target: &Target) -> Markup {

@@ -1,0 +1,126 @@
+//! Facts of one kind that tasks have in common: definitions, container instances or hosts. A fact stays until AWS says
+//! otherwise, or until nothing has used it for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::question::Failure;
+
+/// How long a definition, container instance or host that no task uses is kept: a job that runs every half
+/// hour finds its definition still known.
+const KEPT_UNUSED: Duration = Duration::from_secs(3600);
+
+/// After how long AWS is asked again for a definition it said it does not know: such calls take one definition each.
+const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
+
+/// Facts of one kind, and the failures to get one.
+#[derive(Debug)]
+pub(super) struct Facts<K, V> {
+    known: BTreeMap<K, Fact<V>>,
+    failed: BTreeMap<K, (Failure, Duration)>,
+    /// The facts that changed, or whose failure did, since this was last taken.
+    touched: BTreeSet<K>,
+}
+
+#[derive(Debug)]
+struct Fact<V> {
+    value: V,
+    used: Duration,
+    /// When AWS last described it, or said that it does not exist.
+    asked: Duration,
+}
+
+impl<K, V> Default for Facts<K, V> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), failed: BTreeMap::new(), touched: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
+    pub(super) fn value(&self, key: &K) -> Option<&V> {
+        self.known.get(key).map(|fact| &fact.value)
+    }
+
+    pub(super) fn failure(&self, key: &K) -> Option<&Failure> {
+        self.failed.get(key).map(|(failure, _)| failure)
+    }
+
+    /// Whether AWS said a short while ago that it does not know this.
+    pub(super) fn is_refused(&self, key: &K, now: Duration) -> bool {
+        let refused = |(failure, when): &(Failure, Duration)| {
+            failure.is_answer() && now.saturating_sub(*when) < DEFINITION_ASKED_AGAIN
+        };
+        self.failed.get(key).is_some_and(refused)
+    }
+
+    /// Stores a fact; returns whether it changed. An unchanged fact keeps its allocation, which targets share.
+    pub(super) fn learn(&mut self, key: K, value: V, now: Duration) -> bool {
+        self.failed.remove(&key);
+        let known = self.known.get_mut(&key);
+        let is_news = known.as_ref().is_none_or(|fact| fact.value != value);
+        if is_news {
+            self.touched.insert(key.clone());
+        }
+        match known {
+            Some(fact) => {
+                fact.asked = now;
+                if is_news {
+                    fact.value = value;
+                }
+            }
+            None => drop(self.known.insert(key, Fact { value, used: now, asked: now })),
+        }
+        is_news
+    }
+
+    /// Records that a fact could not be read. A known fact stays; if a retry would not help, its recheck counts as
+    /// done.
+    pub(super) fn fail(&mut self, key: K, failure: Failure, now: Duration) {
+        if !failure.may_pass() {
+            self.touch(&key, now);
+        }
+        self.failed.insert(key, (failure, now));
+    }
+
+    /// The facts that changed, or whose failure did, since the last call.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<K> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Records that AWS was asked; returns whether the fact is known.
+    pub(super) fn touch(&mut self, key: &K, now: Duration) -> bool {
+        let fact = self.known.get_mut(key);
+        fact.map(|fact| fact.asked = now).is_some()
+    }
+
+    /// When a known fact was last requested, unless in this refresh.
+    pub(super) fn asked_before(&self, key: &K, now: Duration) -> Option<Duration> {
+        self.known.get(key).map(|fact| fact.asked).filter(|asked| *asked != now)
+    }
+
+    /// The facts that were in use at the last collection, at `collected`, and when they were last requested, unless in
+    /// this refresh.
+    pub(super) fn in_use(&self, collected: Duration, now: Duration) -> Vec<(Duration, K)> {
+        let in_use = self.known.iter().filter(|(_, fact)| fact.used >= collected && fact.asked != now);
+        in_use.map(|(key, fact)| (fact.asked, key.clone())).collect()
+    }
+
+    pub(super) fn mark_used(&mut self, key: &K, now: Duration) {
+        if let Some(fact) = self.known.get_mut(key) {
+            fact.used = now;
+        }
+    }
+
+    pub(super) fn forget_unused(&mut self, now: Duration) {
+        self.known.retain(|_, fact| now.saturating_sub(fact.used) < KEPT_UNUSED);
+        self.failed.retain(|_, (_, when)| now.saturating_sub(*when) < KEPT_UNUSED);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.known.values().map(|fact| &fact.value)
+    }
+}

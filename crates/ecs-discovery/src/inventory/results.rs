@@ -1,0 +1,122 @@
+//! The results of the tasks: each cluster's are kept, and only those of touched tasks are derived again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::question::Failure;
+use super::settled::incomplete;
+use super::{Inventory, ScopeFacts};
+use crate::arn::{ClusterArn, TaskArn};
+use crate::derive::{Derived, Rules, derive};
+
+/// How often facts that nothing uses are looked for.
+const COLLECTED_EVERY: Duration = Duration::from_secs(600);
+
+impl Inventory {
+    /// The targets and findings of a cluster's tasks. An unchanged result keeps its allocation, and so does each
+    /// unchanged target.
+    pub fn derive(&mut self, cluster: &ClusterArn, rules: &Rules) -> Arc<Derived> {
+        if self.rules.as_ref() != Some(rules) {
+            self.rules = Some(rules.clone());
+            self.scopes.values_mut().for_each(ScopeFacts::forget_results);
+        }
+        let again = self.touched(cluster);
+        let Some(scope) = self.scopes.get(cluster) else { return Arc::default() };
+        let views: Vec<_> = match &scope.derived {
+            Some(derived) if again.is_empty() => return derived.clone(),
+            Some(_) => {
+                let tasks = again.iter().filter_map(|task| scope.tasks.get(task));
+                tasks.map(|known| self.view(&scope.cluster, known)).collect()
+            }
+            None => self.tasks(cluster).collect(),
+        };
+        let part = derive(views.iter().copied(), rules);
+        let incomplete = incomplete(&views, &part);
+        let missing_facts = views.iter().filter(|view| self.has_missing_facts(view));
+        let missing_facts = missing_facts.map(|view| view.task.arn.clone()).collect();
+        let derived = match &scope.derived {
+            Some(derived) => derived.with(&again, part).map_or_else(|| derived.clone(), Arc::new),
+            None => Arc::new(part),
+        };
+        if let Some(scope) = self.scopes.get_mut(cluster) {
+            scope.touched.clear();
+            scope.missing_facts = missing_facts;
+            scope.derived = Some(derived.clone());
+            // They are described again at the next refresh.
+            for task in incomplete {
+                scope.tasks.entry(task).and_modify(|known| known.settled = false);
+            }
+        }
+        derived
+    }
+
+    /// The tasks of a cluster whose results may differ from those of the last [derivation](Self::derive): those that a
+    /// door touched, the users of changed facts, and those that lacked facts, because the reasons may have changed. All
+    /// tasks are derived the first time, and none is counted.
+    pub fn touched(&mut self, cluster: &ClusterArn) -> BTreeSet<TaskArn> {
+        self.touch_users();
+        let scope = self.scopes.get(cluster);
+        scope.map(|scope| &scope.touched | &scope.missing_facts).unwrap_or_default()
+    }
+
+    /// Why facts are missing that the cluster's tasks depend on, as of the last [derivation](Self::derive), where that
+    /// is because a call failed rather than because AWS knows no such thing.
+    pub(super) fn missing_facts_failures(&self, cluster: &ClusterArn) -> impl Iterator<Item = &Failure> {
+        let scope = self.scopes.get(cluster).into_iter();
+        let tasks = scope.flat_map(|scope| {
+            let tasks = scope.missing_facts.iter().filter_map(|task| scope.tasks.get(task));
+            tasks.map(|known| self.view(&scope.cluster, known))
+        });
+        let of_outdated = |definition| {
+            self.outdated.get(definition).and_then(|outdated| self.definitions.failure(outdated))
+        };
+        let failures =
+            tasks.filter_map(move |view| view.failure().or_else(|| of_outdated(&view.task.definition)));
+        failures.filter(|failure| !failure.is_answer())
+    }
+
+    /// Touches the tasks that use a changed definition, container instance or host.
+    fn touch_users(&mut self) {
+        let definitions = self.definitions.take_touched();
+        let instances = self.container_instances.take_touched();
+        let hosts = self.hosts.take_touched();
+        if definitions.is_empty() && instances.is_empty() && hosts.is_empty() {
+            return;
+        }
+        let known = &self.container_instances;
+        for scope in self.scopes.values_mut().filter(|scope| scope.derived.is_some()) {
+            let users = scope.tasks.iter().filter(|(_, one)| {
+                let instance = one.task.container_instance.as_ref();
+                let host = instance.and_then(|arn| known.value(arn)?.instance.as_ref());
+                definitions.contains(&one.task.definition)
+                    || instance.is_some_and(|arn| instances.contains(arn))
+                    || host.is_some_and(|id| hosts.contains(id))
+            });
+            let users: Vec<TaskArn> = users.map(|(arn, _)| arn.clone()).collect();
+            scope.touched.extend(users);
+        }
+    }
+
+    /// Forgets, now and then, facts that no task has used for long.
+    pub(super) fn collect(&mut self, now: Duration) {
+        if now.saturating_sub(self.collected) < COLLECTED_EVERY {
+            return;
+        }
+        self.collected = now;
+        for task in self.scopes.values().flat_map(|scope| scope.tasks.values()).map(|known| &known.task) {
+            self.definitions.mark_used(&task.definition, now);
+            let Some(arn) = &task.container_instance else { continue };
+            self.container_instances.mark_used(arn, now);
+            if let Some(id) = self.container_instances.value(arn).and_then(|known| known.instance.as_ref()) {
+                self.hosts.mark_used(id, now);
+            }
+        }
+        self.definitions.forget_unused(now);
+        self.outdated.retain(|arn| self.definitions.value(arn).is_some());
+        self.container_instances.forget_unused(now);
+        self.hosts.forget_unused(now);
+        self.ended.collect(now);
+        self.texts.collect();
+    }
+}
