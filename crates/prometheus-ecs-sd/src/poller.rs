@@ -5,6 +5,7 @@
 
 mod before;
 mod turn;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! One refresh of one source: it drives the core's plan, asking the questions that are open, some of each operation at a
 //! time, and handing the answers in, until there is no question left.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,16 +16,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::waiting::Waiting;
 use super::{Heard, Known, Settings};
 use crate::aws::Source;
-
-/// Questions of one operation that are open at the same time. Those that wait for their turn with AWS hold up no other
-/// operation; and an answer of a hundred tasks takes about a megabyte while it is read.
-const AT_A_TIME: usize = 8;
-
-/// An operation that fails so often in a row, retries included, is left alone until the next refresh: with a
-/// time-out each, hundreds of definitions would hold up everything else for half an hour.
-const GIVE_UP_AFTER: u32 = 16;
 
 /// The time before STS is called again for the account after it failed. If STS cannot be reached, each call delays a
 /// refresh by the time limits of three attempts.
@@ -139,7 +132,7 @@ impl Turn {
         let definition_tags = settings.rules.need_definition_tags();
         let recheck = Recheck { interval: settings.recheck_interval, definition_tags };
         let mut refresh = Refresh::begin(&mut known.inventory, selection, settings.clock.now(), recheck);
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting::new(&known.scopes);
         let (mut answered, mut denied) = (BTreeSet::new(), BTreeSet::new());
         let mut asking = FuturesUnordered::new();
         loop {
@@ -215,57 +208,6 @@ impl Turn {
         match failure {
             Some(error) => warn!(source = %self.name, %error, "{problem}"),
             None => info!(source = %self.name, "source can be read again"),
-        }
-    }
-}
-
-/// Questions that wait to be asked, by operation. Listings come first (`false` before `true`), since their next pages
-/// cannot be asked for before.
-#[derive(Default)]
-struct Waiting {
-    operations: BTreeMap<(bool, &'static str), Operation>,
-}
-
-/// Questions of one operation, and how such questions fare.
-#[derive(Default)]
-struct Operation {
-    waiting: VecDeque<Question>,
-    open: usize,
-    /// Failures in a row.
-    failures: u32,
-    /// Why none is asked any more in this refresh.
-    given_up: Option<Failure>,
-}
-
-impl Waiting {
-    fn of(&mut self, question: &Question) -> &mut Operation {
-        self.operations.entry((!question.is_page(), question.operation())).or_default()
-    }
-
-    fn add(&mut self, question: Question) {
-        self.of(&question).waiting.push_back(question);
-    }
-
-    /// What to ask now; or, with a failure, what need not be asked.
-    fn next(&mut self) -> Option<(Question, Option<Failure>)> {
-        self.operations.values_mut().find_map(|operation| {
-            let question = operation.waiting.pop_front_if(|_| operation.open < AT_A_TIME)?;
-            operation.open += 1;
-            Some((question, operation.given_up.clone()))
-        })
-    }
-
-    fn done(&mut self, question: &Question, failure: Option<&Failure>) {
-        let operation = self.of(question);
-        operation.open -= 1;
-        match failure.filter(|failure| failure.may_pass()) {
-            Some(failure) => {
-                operation.failures += 1;
-                if operation.failures >= GIVE_UP_AFTER {
-                    operation.given_up = Some(failure.clone());
-                }
-            }
-            None => operation.failures = 0,
         }
     }
 }

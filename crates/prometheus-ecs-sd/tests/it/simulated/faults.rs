@@ -10,9 +10,13 @@ mod listings;
 mod restart;
 mod trial;
 
+use std::time::Duration;
+
 use ecs_discovery::snapshot::Standing;
-use ecs_simulator::{OWN_ACCOUNT, Placement, Response, World};
+use ecs_simulator::{Call, Delivery, OWN_ACCOUNT, Placement, Response, World};
+use prometheus_ecs_sd::board::Published;
 use prometheus_ecs_sd::discovery::Outcome;
+use tokio::time::Instant;
 
 use super::{REGION, Stage, fleet, opted_in};
 
@@ -158,6 +162,84 @@ async fn a_restart_amid_trouble_takes_nothing_of_the_run_before_away() {
     stage.simulator.heal();
     running.next().await;
     assert_eq!((stage.targets("1m").len(), stage.file("5m").as_str()), (2, "[]\n"));
+}
+
+/// 55 of 60 clusters fail, by errors or by time-outs, the first in order among them.
+#[tokio::test(start_paused = true)]
+async fn healthy_clusters_are_read_while_most_others_fail() {
+    const HEALTHY: [&str; 5] = ["c11", "c23", "c37", "c48", "c59"];
+    let stalled = |_: &Call| Response { delivery: Delivery::Stalled, ..Response::json(200, "{}") };
+    let failures: [fn(&Call) -> Response; 2] = [Response::server_error, stalled];
+    for fail in failures {
+        let names: Vec<String> = (0..60).map(|number| format!("c{number:02}")).collect();
+        let stage = Stage::new(fleet(&names.iter().map(|name| (&**name, 1)).collect::<Vec<_>>()));
+        let mut running = stage.run().await;
+        running.next().await;
+        stage.simulator.on_call(move |call| {
+            let cluster = call.cluster.as_deref()?;
+            let is_healthy = HEALTHY.iter().any(|name| cluster.ends_with(name));
+            (call.operation == "ListTasks" && !is_healthy).then(|| fail(call))
+        });
+        // This refresh finds out which clusters fail.
+        running.next().await;
+        stage.change(|region| {
+            let definition = region.task_definitions.keys().next().unwrap().clone();
+            names.iter().for_each(|name| drop(region.run(name, &definition, Placement::Fargate)));
+        });
+        let begun = Instant::now();
+        let targets = |published: &Published| -> Vec<_> {
+            let scopes = published.snapshot.scopes.iter();
+            let new = scopes.filter(|(_, scope)| scope.derived.targets.len() == 2);
+            new.map(|(cluster, _)| cluster.last_part().to_owned()).collect()
+        };
+        let mut published = running.next().await;
+        while targets(&published) != HEALTHY {
+            published = running.next().await;
+        }
+        assert!(begun.elapsed() <= 2 * stage.config.interval, "{:?}", begun.elapsed());
+        for (cluster, scope) in &published.snapshot.scopes {
+            assert_eq!(scope.problem().is_none(), HEALTHY.contains(&cluster.last_part()), "{cluster}");
+        }
+    }
+}
+
+/// One cluster still fails after an outage of all.
+#[tokio::test(start_paused = true)]
+async fn clusters_of_many_pages_are_read_again_after_an_outage() {
+    let names: Vec<String> = (0..12).map(|number| format!("c{number:02}")).collect();
+    let stage = Stage::new(fleet(&names.iter().map(|name| (&**name, 250)).collect::<Vec<_>>()));
+    let mut running = stage.run().await;
+    running.next().await;
+    let stalled = |_: &Call| Response { delivery: Delivery::Stalled, ..Response::json(200, "{}") };
+    stage.simulator.on_call(move |call| (call.operation == "ListTasks").then(|| stalled(call)));
+    running.next().await;
+    running.next().await;
+    stage.simulator.heal();
+    stage.simulator.on_call(move |call| {
+        let is_hit = call.operation == "ListTasks" && call.cluster.as_deref()?.ends_with("c05");
+        is_hit.then(|| stalled(call))
+    });
+    running.next().await;
+    let published = running.next().await;
+    let failing = published.snapshot.scopes.iter().filter(|(_, scope)| scope.problem().is_some());
+    assert_eq!(failing.map(|(cluster, _)| cluster.last_part()).collect::<Vec<_>>(), ["c05"]);
+}
+
+/// An outage is told within two intervals, however many clusters there are.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_ends_though_every_cluster_begins_to_time_out() {
+    let names: Vec<String> = (0..200).map(|number| format!("c{number:03}")).collect();
+    let stage = Stage::new(fleet(&names.iter().map(|name| (&**name, 1)).collect::<Vec<_>>()));
+    let mut running = stage.run().await;
+    running.next().await;
+    stage.simulator.on_call(|call| {
+        let stalled = Response { delivery: Delivery::Stalled, ..Response::json(200, "{}") };
+        (call.operation == "ListTasks").then_some(stalled)
+    });
+    let begun = Instant::now();
+    let published = running.next().await;
+    assert!(begun.elapsed() <= Duration::from_secs(180), "{:?}", begun.elapsed());
+    assert_eq!((published.snapshot.held(), published.snapshot.target_count()), (200, 200));
 }
 
 #[tokio::test(start_paused = true)]
