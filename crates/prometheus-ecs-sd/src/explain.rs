@@ -1,17 +1,19 @@
 //! Asks AWS about one task, or the tasks of one service, and explains what they come to.
 //!
-//! It asks no more than that takes: not the plan of a refresh, which would list and describe the whole cluster.
+//! It requests only what that takes: a refresh would list and describe the whole cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::arn::{ClusterArn, TaskArn};
 use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::explain;
 use ecs_discovery::explain::report::{Report, Subject};
+use ecs_discovery::inventory::Inventory;
+use ecs_discovery::inventory::plan::Lookup;
 use ecs_discovery::inventory::question::{Answer, Failure, Question};
-use ecs_discovery::inventory::{Definition, Placement, TaskView};
-use ecs_discovery::model::{Cluster, Host, InstanceId, Task, TaskDefinition};
+use ecs_discovery::model::{Cluster, Task};
 
 use crate::aws::Source;
 
@@ -98,14 +100,14 @@ pub async fn explained(
             (Subject::Service { name: name.clone(), cluster }, count, tasks)
         }
     };
-    let tasks = described_tasks(source, &cluster.arn, arns).await?;
+    let mut inventory = Inventory::default();
+    let (tasks, failures) = look_up(source, &mut inventory, &cluster, &arns).await?;
     if let (Wanted::Task(_), Subject::Task(arn), []) = (wanted, &subject, &tasks[..]) {
         let (task, cluster) = (arn.last_part().to_owned(), cluster.arn.last_part().to_owned());
         return Err(NotExplained::NoTask { task, cluster });
     }
-    let around = Around::of(source, &cluster.arn, &tasks).await;
-    let explanations = tasks.iter().map(|task| explain(&around.view(&cluster, task), rules));
-    Ok(Explained { report: Report::new(subject, count, explanations), failures: around.failures() })
+    let explanations = tasks.iter().map(|task| explain(&inventory.join(&cluster, task), rules));
+    Ok(Explained { report: Report::new(subject, count, explanations), failures })
 }
 
 async fn described_cluster(source: &Source, name: &str) -> Result<Cluster, NotExplained> {
@@ -156,130 +158,37 @@ async fn tasks_of(
     Ok((count, first))
 }
 
-/// Those that AWS knows, by ARN.
-async fn described_tasks(
+/// Looks the tasks up. Returns those that AWS knows, by ARN, and for each operation that failed a failure of requests for
+/// what they depend on. That AWS knows no such thing is an answer.
+async fn look_up(
     source: &Source,
-    cluster: &ClusterArn,
-    tasks: Vec<TaskArn>,
-) -> Result<Vec<Arc<Task>>, NotExplained> {
-    if tasks.is_empty() {
-        return Ok(Vec::new());
+    inventory: &mut Inventory,
+    cluster: &Cluster,
+    tasks: &[TaskArn],
+) -> Result<(Vec<Arc<Task>>, Vec<Failure>), Failure> {
+    let mut lookup = Lookup::begin(inventory, cluster.clone(), tasks, Duration::ZERO);
+    let mut failures = BTreeMap::new();
+    loop {
+        let questions = lookup.questions(inventory);
+        if questions.is_empty() {
+            return Ok((lookup.finish(inventory), failures.into_values().collect()));
+        }
+        for question in questions {
+            match source.ask(&question).await {
+                Ok(answer) => lookup.answered(inventory, question, answer),
+                Err(failure) if matches!(question, Question::TaskDetails { .. }) => return Err(failure),
+                Err(failure) => {
+                    let (operation, is_answer) = (question.operation(), failure.is_answer());
+                    let is_halved = lookup.failed(inventory, question, failure.clone());
+                    if !is_answer && !is_halved {
+                        failures.entry(operation).or_insert(failure);
+                    }
+                }
+            }
+        }
     }
-    let question = Question::TaskDetails { cluster: cluster.clone(), tasks };
-    let Answer::TaskDetails { tasks, .. } = source.ask(&question).await? else {
-        return Err(misfit(&question));
-    };
-    let mut tasks: Vec<_> = tasks.into_iter().map(|described| Arc::new(described.task)).collect();
-    tasks.sort_by(|one, other| one.arn.cmp(&other.arn));
-    Ok(tasks)
 }
 
 fn misfit(question: &Question) -> NotExplained {
     NotExplained::Asked(format!("the answer is not one to {}", question.operation()))
-}
-
-/// What the tasks' targets depend on, or why that is not known.
-#[derive(Default)]
-struct Around {
-    definitions: BTreeMap<TaskDefinitionArn, Result<Arc<TaskDefinition>, Failure>>,
-    instances: BTreeMap<ContainerInstanceArn, InstanceId>,
-    instances_failed: Option<Failure>,
-    hosts: BTreeMap<InstanceId, Arc<Host>>,
-    hosts_failed: [Option<Failure>; 2],
-}
-
-impl Around {
-    async fn of(source: &Source, cluster: &ClusterArn, tasks: &[Arc<Task>]) -> Self {
-        let mut around = Self::default();
-        let definitions = tasks.iter().map(|task| &task.definition);
-        let definitions = definitions.filter(|definition| !definition.is_managed_daemon());
-        for definition in definitions.collect::<BTreeSet<_>>() {
-            let question = Question::TaskDefinition { definition: definition.clone() };
-            match source.ask(&question).await {
-                Ok(Answer::TaskDefinition(answer)) => {
-                    around.definitions.insert(definition.clone(), Ok(Arc::new(answer)));
-                }
-                Ok(_) => {}
-                Err(failure) => {
-                    around.definitions.insert(definition.clone(), Err(failure));
-                }
-            }
-        }
-        let instances: BTreeSet<_> =
-            tasks.iter().filter_map(|task| task.container_instance.clone()).collect();
-        around.ask_instances(source, cluster, instances.into_iter().collect()).await;
-        let ids: BTreeSet<_> = around.instances.values().cloned().collect();
-        let (external, ec2) = ids.into_iter().partition(InstanceId::is_external);
-        around.ask_hosts(source, Question::Ec2Instances { instances: ec2 }).await;
-        around.ask_hosts(source, Question::ExternalInstances { instances: external }).await;
-        around
-    }
-
-    async fn ask_instances(
-        &mut self,
-        source: &Source,
-        cluster: &ClusterArn,
-        instances: Vec<ContainerInstanceArn>,
-    ) {
-        if instances.is_empty() {
-            return;
-        }
-        match source.ask(&Question::ContainerInstances { cluster: cluster.clone(), instances }).await {
-            Ok(Answer::ContainerInstances(known)) => {
-                let known = known.into_iter().filter_map(|known| Some((known.arn, known.instance?)));
-                self.instances.extend(known);
-            }
-            Ok(_) => {}
-            Err(failure) => self.instances_failed = Some(failure),
-        }
-    }
-
-    async fn ask_hosts(&mut self, source: &Source, question: Question) {
-        let (Question::Ec2Instances { instances } | Question::ExternalInstances { instances }) = &question
-        else {
-            return;
-        };
-        let Some(external) = instances.first().map(InstanceId::is_external) else { return };
-        match source.ask(&question).await {
-            Ok(Answer::Hosts(hosts)) => {
-                self.hosts.extend(hosts.into_iter().map(|host| (host.id.clone(), Arc::new(host))));
-            }
-            Ok(_) => {}
-            Err(failure) => self.hosts_failed[usize::from(external)] = Some(failure),
-        }
-    }
-
-    /// Calls that failed. That AWS knows no such thing is an answer.
-    fn failures(&self) -> Vec<Failure> {
-        let definitions = self.definitions.values().filter_map(|definition| definition.as_ref().err());
-        let others = self.instances_failed.iter().chain(self.hosts_failed.iter().flatten());
-        definitions.chain(others).filter(|failure| !failure.is_answer()).cloned().collect()
-    }
-
-    fn view<'a>(&'a self, cluster: &'a Arc<Cluster>, task: &'a Arc<Task>) -> TaskView<'a> {
-        let definition = match self.definitions.get(&task.definition) {
-            Some(Ok(definition)) => Definition::Known(definition),
-            Some(Err(failure)) => Definition::Unavailable(Some(failure)),
-            None => Definition::Unavailable(None),
-        };
-        TaskView { cluster, task, definition, placement: self.placement(task), partial: None }
-    }
-
-    fn placement<'a>(&'a self, task: &'a Task) -> Placement<'a> {
-        let Some(arn) = &task.container_instance else { return Placement::Nowhere };
-        let Some(id) = self.instances.get(arn) else {
-            return Placement::ContainerInstance {
-                arn,
-                instance: None,
-                problem: self.instances_failed.as_ref(),
-            };
-        };
-        match self.hosts.get(id) {
-            Some(host) => Placement::Host(host),
-            None => {
-                let problem = self.hosts_failed[usize::from(id.is_external())].as_ref();
-                Placement::ContainerInstance { arn, instance: Some(id), problem }
-            }
-        }
-    }
 }

@@ -112,6 +112,29 @@ fn a_task_is_explained_with_a_call_for_each_thing_it_depends_on() {
 }
 
 #[test]
+fn a_host_that_is_gone_is_said_to_be_gone() {
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    let definition = region.register(opted_in("web").network_mode("bridge"));
+    let host = region.launch(Host::new("prod", HostKind::Ec2));
+    region.run("prod", &definition, Placement::On(host));
+    region.instances.clear();
+    let arn = region.clusters["prod"].tasks.values().next().unwrap().task_arn.clone();
+    let program = Program::asking(&Aws::new(world));
+    assert_snapshot!(explain(program, &["--task", &arn, "--cluster", "prod"]), @"
+    exit 4
+    Task 656a2dd6fc794c1546ca31247755d136 of web:1 in cluster prod, network mode bridge, EC2 on i-098c0a74ee104f0ea
+
+    app: not scraped, host gone
+      PROMETHEUS=true  environment  opts in
+      why         its host i-098c0a74ee104f0ea is unknown: EC2 knows no such instance
+      what to do  wait: ECS ends the tasks of a terminated instance; if they stay, deregister its container instance
+
+    Nothing would be scraped, 1 container not scraped
+    ");
+}
+
+#[test]
 fn a_tasks_id_is_enough_with_its_cluster() {
     let aws = Aws::new(fleet(&[("prod", 1)]));
     let arn = aws.change(|world| world.own(REGION).clusters["prod"].tasks.keys().next().unwrap().clone());
