@@ -87,13 +87,14 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
         };
         let (skipped, targets) =
             (skipped::section(&catalogue, &search, &found), targets::section(&catalogue, &search, &found));
-        let only_targets = search.is_narrow() && found.findings.is_empty();
+        // Someone who searches looks for targets, unless none match. A long list of findings would hide them.
+        let targets_first = search.is_narrow() && !found.targets.is_empty();
         // The form has one place, so that it keeps the focus: what it found moves.
         let body = html! {
             (verdict::section(&verdict, &published, &sources, now))
             (find::section(&catalogue, &search, &found))
             @if !search.is_narrow() { (around) }
-            @if only_targets { (targets) (skipped) } @else { (skipped) (targets) }
+            @if targets_first { (targets) (skipped) } @else { (skipped) (targets) }
             @if search.is_narrow() { (around) }
             div.columns {
                 (budget::section(site.metrics.levels()))
@@ -173,7 +174,7 @@ fn frame(title: &str, overview: &str, body: Markup) -> Markup {
                 script defer src=(assets::SCRIPT.path()) {}
             }
             body {
-                a.skip href="#targets" { "Skip to the targets" }
+                a.skip href="#main" { "Skip to the content" }
                 header {
                     a.name href="./" {
                         img src=(assets::ICON.path()) alt="" width="24" height="24";
@@ -185,7 +186,7 @@ fn frame(title: &str, overview: &str, body: Markup) -> Markup {
                     a #news href={ (overview) "#changes" } hidden { "New changes" }
                     p #live role="status" {}
                 }
-                main { (body) }
+                main #main tabindex="-1" { (body) }
                 footer { "prometheus-ecs-sd " (env!("CARGO_PKG_VERSION")) }
             }
         }

@@ -68,7 +68,7 @@ fn filters_leave_out_what_they_say() {
     let page = served.page("/?q=network+mode");
     assert_eq!(rows(&page), 0);
     assert!(page.contains("broken") && page.contains("network mode none"), "{page}");
-    assert!(page.contains("0 of 7 targets, 1 container not scraped"), "{page}");
+    assert!(page.contains(">0 of 7 targets</a>, <a href=\"#skipped\">1 container not scraped"), "{page}");
     assert_eq!(count("state=heard"), 7);
 
     let is_staging =
@@ -81,6 +81,40 @@ fn filters_leave_out_what_they_say() {
     let page = served.shows("/?state=held", "Access to 1 cluster is denied");
     assert_eq!((rows(&page), count("state=heard")), (4, 3));
     assert!(page.contains("badge warn\">denied"), "{page}");
+}
+
+#[test]
+fn targets_that_match_come_before_containers_that_match_and_the_counts_lead_to_both() {
+    let mut world = fleet(&[("production", 2)]);
+    let region = world.own(REGION);
+    let broken = region.register(opted_in("web-broken").network_mode("none"));
+    (0..30).for_each(|_| drop(region.run("production", &broken, Placement::Fargate)));
+    let served = Served::ready(&Aws::new(world));
+    for (query, sections) in [
+        ("", ["skipped", "targets"]),
+        ("?q=web", ["targets", "skipped"]),
+        ("?q=none", ["skipped", "targets"]),
+    ] {
+        let page = served.page(&format!("/{query}"));
+        let mut found = sections.map(|id| (page.find(&format!("<section id=\"{id}\"")).unwrap(), id));
+        found.sort_unstable();
+        assert_eq!(found.map(|(_, id)| id), sections, "{query}");
+        for link in ["<a href=\"#targets\">", "<a href=\"#skipped\">"] {
+            assert!(page.split("id=\"count\"").nth(1).unwrap().contains(link), "{page}");
+        }
+    }
+}
+
+#[test]
+fn every_page_has_a_link_to_its_content() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
+    let page = served.page("/");
+    let link = unescaped(page.split("href=\"target?").nth(1).unwrap().split('"').next().unwrap());
+    for path in ["/", "/?q=nothing", "/changes", &format!("/target?{link}")] {
+        let page = served.page(path);
+        let skip = page.split("class=\"skip\" href=\"#").nth(1).unwrap().split('"').next().unwrap();
+        assert!(page.contains(&format!("<main id=\"{skip}\" tabindex=\"-1\">")), "{page}");
+    }
 }
 
 #[test]
@@ -113,7 +147,7 @@ fn there_is_one_number_of_containers_that_are_not_scraped() {
             "2 containers are not scraped",
             "1 of them needs attention",
             "not scraped2",
-            "2 containers not scraped, ",
+            "2 containers not scraped, 1 warning",
         ],
     );
 }

@@ -25,9 +25,11 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
                 a #clear href="./#find" hidden[!search.is_narrow()] { "Clear" }
             }
             p #count role="status" {
-                (of(found.targets.len(), index.targets(), "target"))
-                ", " (of(not_scraped, index.not_scraped, "container")) " not scraped"
-                @if all_warnings > 0 { ", " (of(warnings, all_warnings, "warning")) }
+                a href="#targets" { (of(found.targets.len(), index.targets(), "target")) } ", "
+                a href="#skipped" {
+                    (of(not_scraped, index.not_scraped, "container")) " not scraped"
+                    @if all_warnings > 0 { ", " (of(warnings, all_warnings, "warning")) }
+                }
             }
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
                     }
                 }
             }
-            (page.links("Pages of containers", |skipped| search.link(search.page, skipped, "skipped")))
+            (page.links("Pages of containers and warnings", |skipped| search.link(search.page, skipped, "skipped")))
         }
     }
 }
