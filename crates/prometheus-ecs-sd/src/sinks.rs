@@ -4,4 +4,5 @@ pub mod changes;
 pub mod file_sd;
 pub mod history;
 pub mod http;
+mod numbers;
 pub mod progress;

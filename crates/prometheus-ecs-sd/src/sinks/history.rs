@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::render::{clipped, count};
+use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 
 use crate::board::{Board, Published};
 use crate::publisher::Reading;
 use crate::sinks::changes::Difference;
+use crate::sinks::numbers::{count, number};
 
 /// As many events as one scrolls through.
 const KEPT: usize = 500;
@@ -170,7 +171,7 @@ impl Entry {
             self.push(kind, &subject, &detail);
         }
         if let more @ 1.. = all.len().saturating_sub(OF_A_KIND) {
-            self.push(kind, &format!("and {more} more"), "");
+            self.push(kind, &format!("and {} more", number(more)), "");
         }
     }
 

@@ -66,7 +66,7 @@ impl Served {
 
 /// The text of a page without its markup, as far as escaping goes.
 fn unescaped(page: &str) -> String {
-    let text = page.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+    let text = page.replace("<wbr>", "").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
     text.replace("&amp;", "&")
 }
 

@@ -82,6 +82,7 @@ fn ten_thousand_targets_are_searched_while_one_types() {
     let browser = Browser::open(Scripts::Run);
     browser.go(&served.url("/"));
     assert_eq!(browser.text("#number-of-targets"), "10,000");
+    assert!(browser.text("#changes").contains("10,000 targets in 2 clusters"));
     assert_eq!(browser.count("#targets tbody tr"), 100);
     browser.value("window.loaded = true");
     browser.keys("#q", "basket");

@@ -9,7 +9,7 @@ use crate::browser::{Browser, Scripts};
 use crate::simulated::{REGION, fleet};
 
 /// A small phone, a common one, a large one, two tablets, two laptops, a large screen.
-const WIDTHS: [u32; 8] = [320, 390, 600, 768, 900, 1024, 1280, 1920];
+const WIDTHS: [u32; 9] = [320, 390, 600, 768, 900, 960, 1024, 1280, 1920];
 
 /// What is wrong with the layout at the window's width.
 const FAULTS: &str = include_str!("layout.js");
@@ -36,7 +36,10 @@ fn run_long(region: &mut Region, cluster: &str) {
         let key = format!("com.example.platform.team/{}-{number}", "cost-centre".repeat(number % 7 + 1));
         app = app.label(&key, &long_name("value"));
     }
-    let short = ContainerDefinition::new("proxy", "proxy:1").env("PROMETHEUS", "true").port(9102);
+    let short = ContainerDefinition::new("proxy", "proxy:1")
+        .env("PROMETHEUS", "true")
+        .env("PROMETHEUS_ENDPOINT", "32781/metrics,32781/actuator/prometheus?collect[]=cpu&collect[]=memory")
+        .port(32_781);
     let unfit = ContainerDefinition::new("unfit", "unfit:1")
         .env("PROMETHEUS", "true")
         .env("PROMETHEUS_CONTAINER_PORT", &long_name("port"));
@@ -48,8 +51,9 @@ fn run_long(region: &mut Region, cluster: &str) {
     let definition = TaskDefinition::new(&family).network_mode("awsvpc").container(app).container(short);
     let definition = definition.container(unfit).container(stopped).container(odd);
     let definition = region.register(definition);
-    for _ in 0..4 {
-        region.run_with(Run::new(cluster, &definition, Placement::Fargate).service(&long_name("service")));
+    for last in 210..214 {
+        let run = Run::new(cluster, &definition, Placement::Fargate).service(&long_name("service"));
+        region.run_with(run.ipv4(&format!("10.123.234.{last}")));
     }
 }
 
@@ -95,4 +99,26 @@ fn nothing_is_wider_than_the_page_cut_off_or_squeezed_at_any_width() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_form_that_stays_covers_nothing_that_is_scrolled_to_or_focused() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 60)])));
+    let browser = Browser::open(Scripts::Run);
+    let is_free = "document.activeElement.getBoundingClientRect().top - document.getElementById('find').getBoundingClientRect().bottom";
+    for width in [1280, 1920] {
+        browser.size(width, 900);
+        for section in ["clusters", "changes", "skipped", "targets"] {
+            browser.go("about:blank");
+            browser.go(&served.url(&format!("/#{section}")));
+            let top = format!("document.getElementById('{section}').getBoundingClientRect().top");
+            let bottom = "document.getElementById('find').getBoundingClientRect().bottom";
+            let gap = browser.value(&format!("{top} - {bottom}")).as_f64().unwrap();
+            assert!(gap >= 0.0, "#{section} begins {gap} px below the form at {width} px");
+        }
+        browser.value("(window.scrollTo(0, document.body.scrollHeight), true)");
+        browser.value("document.querySelectorAll('#targets tbody a')[5].focus()");
+        let gap = browser.value(is_free).as_f64().unwrap();
+        assert!(gap >= 0.0, "a link has the focus {gap} px below the form at {width} px");
+    }
 }

@@ -20,10 +20,15 @@ fn before_anything_is_published_it_says_so_and_why() {
     aws.on_call(|call| Some(Response::denied(call)));
     let served = Served::start(&aws);
     let page = served.shows("/", "Nothing is published yet");
-    assert!(page.contains("own account eu-central-1") && page.contains("not heard in full"), "{page}");
+    assert!(
+        page.contains("own account <span class=\"region\">eu-central-1<")
+            && page.contains("not heard in full"),
+        "{page}"
+    );
     assert!(page.contains("ecs:ListClusters"), "{page}");
+    assert!(page.contains("<dt>tried</dt>"), "{page}");
     aws.heal();
-    served.shows("/", "All is well");
+    assert!(served.shows("/", "All is well").contains("<dt>refreshed</dt>"));
 }
 
 #[test]

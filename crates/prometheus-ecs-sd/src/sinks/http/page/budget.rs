@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::words::number;
 use crate::aws::Level;
+use crate::sinks::numbers::number;
 
 /// Rows; those with the least left come first.
 const SHOWN: usize = 25;
@@ -42,7 +42,7 @@ fn row(level: &Level) -> Markup {
                 @if *slowness > 1.0 { div { span.badge.warn { "slowed down" } small { " AWS throttled" } } }
             }
             td data-label="account and region" {
-                (level.account.as_deref().unwrap_or("own account")) br; (level.region)
+                (level.account.as_deref().unwrap_or("own account")) br; span.region { (level.region) }
             }
             td data-label="left" {
                 div.left {

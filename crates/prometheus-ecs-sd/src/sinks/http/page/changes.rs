@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::words::{ago, number};
+use super::words::{ago, path};
 use crate::clock::Reading;
 use crate::sinks::history::{Event, History, Kind};
+use crate::sinks::numbers::number;
 
 /// Events on the overview; few enough that what is below them is not far.
 const NEWEST: usize = 10;
@@ -62,7 +63,7 @@ fn entry(event: &Event) -> Markup {
         li {
             span.sign.(tone) aria-hidden="true" { (sign) }
             div {
-                span.kind { (words) } " " span.subject { (event.subject) }
+                span.kind { (words) } " " span.subject { (path(&event.subject)) }
                 @if !event.detail.is_empty() { small { " " (event.detail) } }
             }
         }

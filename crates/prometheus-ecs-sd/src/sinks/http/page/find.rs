@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::catalogue::{Found, Index};
 use super::search::Search;
-use super::words::{count, number};
+use crate::sinks::numbers::{count, number};
 
 pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
     let not_scraped = index.not_scraped_in(found);

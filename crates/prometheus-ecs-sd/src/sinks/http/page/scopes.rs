@@ -6,9 +6,10 @@ use ecs_discovery::snapshot::Scope;
 use maud::{Markup, html};
 
 use super::search::Search;
-use super::words::{ago, count, number, seconds};
+use super::words::{ago, seconds};
 use crate::board::{Published, SourceStanding};
 use crate::clock::Reading;
+use crate::sinks::numbers::{count, number};
 
 /// Rows of a table; those come first that someone should look at.
 const SHOWN: usize = 50;
@@ -75,7 +76,10 @@ fn source(standing: &SourceStanding, now: Reading) -> Markup {
     html! {
         tr {
             th scope="row" data-label="source" {
-                (standing.name)
+                @match standing.name.strip_suffix(&*standing.region) {
+                    Some(start) => { (start) span.region { (standing.region) } }
+                    None => (standing.name),
+                }
                 @match &standing.account {
                     Some(account) if !standing.name.contains(&**account) => small { " " (account) },
                     _ => {},
@@ -100,7 +104,7 @@ fn cluster(arn: &ClusterArn, scope: &Scope, now: Reading) -> Markup {
         tr data-key=(arn) {
             th scope="row" data-label="cluster" {
                 a href=(search.link(1, 1, "targets")) { (clipped(arn.last_part())) }
-                small { " " (arn.account()) " " (arn.region()) }
+                small { " " (arn.account()) " " span.region { (arn.region()) } }
             }
             td data-label="state" {
                 (badge(scope.standing.as_str()))

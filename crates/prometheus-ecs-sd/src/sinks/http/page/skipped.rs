@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use super::catalogue::{Found, Group, Index, Part};
 use super::find::Page;
 use super::search::Search;
-use super::words::count;
+use super::words::task_id;
+use crate::sinks::numbers::count;
 
 /// Rows on a page.
 const SHOWN: usize = 25;
@@ -81,7 +82,7 @@ fn row(part: &Part, finding: &Finding) -> Markup {
             th scope="row" data-label="job" { (clipped(finding.job())) }
             td data-label="container" { @if finding.container.is_empty() { "–" } @else { (clipped(&finding.container)) } }
             td data-label="cluster" { (clipped(part.cluster.last_part())) }
-            td data-label="task" { code { (finding.task.last_part()) } }
+            td data-label="task" { (task_id(finding.task.last_part())) }
             td data-label="details" { (clipped(detail)) }
         }
     }

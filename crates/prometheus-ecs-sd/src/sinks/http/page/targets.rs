@@ -10,7 +10,8 @@ use super::catalogue::{Found, Index, Part};
 use super::find::Page;
 use super::scopes::badge;
 use super::search::Search;
-use super::words::number;
+use super::words::{path, task_id};
+use crate::sinks::numbers::number;
 
 /// Rows on a page.
 const SHOWN: usize = 100;
@@ -61,13 +62,13 @@ fn row(part: &Part, target: &Target) -> Markup {
     html! {
         tr data-key=(link) {
             th scope="row" data-label="endpoint" {
-                (endpoint) " " a href=(link) aria-label=(format!("labels of {endpoint}")) { "labels" }
+                (path(&endpoint)) " " a href=(link) aria-label=(format!("labels of {endpoint}")) { "labels" }
             }
             td data-label="interval" { (target.interval.name()) }
             td data-label="job" { (clipped(target.job())) }
             td data-label="container" { (clipped(target.container())) }
             td data-label="cluster" { (clipped(part.cluster.last_part())) }
-            td data-label="task" { code { (target.task().last_part()) } }
+            td data-label="task" { (task_id(target.task().last_part())) }
             td data-label="state" { (badge(part.state)) }
         }
     }
@@ -108,7 +109,7 @@ fn labels(scope: &Scope, target: &Target) -> Markup {
     html! {
         section #target aria-labelledby="target-heading" {
             p { a href="./#targets" { "All targets" } }
-            h1 #target-heading { (clipped(&endpoint)) }
+            h1 #target-heading { (path(&clipped(&endpoint))) }
             p {
                 (badge(scope.standing.as_str())) " " (clipped(target.job())) " · " (clipped(target.container()))
                 " · " a href=(endpoint) rel="noopener noreferrer external" { "open the endpoint" }

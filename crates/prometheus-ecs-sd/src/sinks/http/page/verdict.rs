@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use ecs_discovery::snapshot::{Scope, Standing};
 use maud::{Markup, html};
 
-use super::words::{ago, count, number, seconds};
+use super::words::{ago, seconds};
 use crate::board::{Published, SourceStanding};
 use crate::clock::Reading;
+use crate::sinks::numbers::{count, number};
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,14 @@ impl Verdict {
             Self::UnderWay | Self::Restored => "calm",
             Self::Empty | Self::Unscraped { .. } | Self::Incomplete { .. } | Self::Denied { .. } => "warn",
             Self::Nothing { .. } => "bad",
+        }
+    }
+
+    /// What the last refresh did.
+    fn refresh(self) -> &'static str {
+        match self {
+            Self::Nothing { .. } | Self::Incomplete { .. } => "tried",
+            _ => "refreshed",
         }
     }
 
@@ -141,7 +150,7 @@ pub(super) fn section(
                 div { dt { "not scraped" } dd { (number(published.snapshot.not_scraped())) } }
                 div { dt { "clusters up to date" } dd { (number(up_to_date)) small { " of " (number(scopes.len())) } } }
                 div {
-                    dt { "refreshed" }
+                    dt { (verdict.refresh()) }
                     dd {
                         @match refreshed {
                             Some(at) => { (ago(at, now)) small { " in " (seconds(published.took)) } }

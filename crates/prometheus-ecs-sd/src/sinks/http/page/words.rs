@@ -1,4 +1,4 @@
-//! How numbers and times are written.
+//! How paths, tasks and times are written.
 
 use std::time::Duration;
 
@@ -7,22 +7,18 @@ use time::OffsetDateTime;
 
 use crate::clock::Reading;
 
-/// `10,000`
-pub(super) fn number(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+/// A text in which a line may end before each part of a path, so that it does not end within one.
+pub(super) fn path(text: &str) -> Markup {
+    let start = text.find("://").map_or(0, |at| at + "://".len());
+    let cuts = text.match_indices(['/', '?', '&']).map(|(at, _)| at).filter(|at| *at > start);
+    let ends: Vec<_> = [0].into_iter().chain(cuts).chain([text.len()]).collect();
+    html! { @for part in ends.windows(2) { @if part[0] > 0 { wbr; } (text[part[0]..part[1]]) } }
 }
 
-/// `1 cluster`, `10,000 clusters`
-pub(super) fn count(count: usize, noun: &str) -> String {
-    format!("{} {noun}{}", number(count), if count == 1 { "" } else { "s" })
+/// A task's id, in one line or in two of the same length.
+pub(super) fn task_id(id: &str) -> Markup {
+    let (first, second) = id.split_at_checked(id.len() / 2).unwrap_or((id, ""));
+    html! { code { (first) wbr; (second) } }
 }
 
 /// How long ago it was, with the time itself for programs and for those who want it exactly.
@@ -60,11 +56,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_numbers_are_grouped() {
-        assert_eq!(
-            [0, 999, 1000, 10_000, 1_234_567].map(number),
-            ["0", "999", "1,000", "10,000", "1,234,567"]
-        );
+    fn lines_end_before_a_part_of_a_path_and_in_the_middle_of_a_tasks_id() {
+        for (text, markup) in [
+            ("http://10.0.0.1:80/a/b?c&d", "http://10.0.0.1:80<wbr>/a<wbr>/b<wbr>?c<wbr>&amp;d"),
+            ("2 targets in 1 cluster", "2 targets in 1 cluster"),
+            ("web/app", "web<wbr>/app"),
+            ("", ""),
+        ] {
+            assert_eq!(path(text).into_string(), markup);
+        }
+        assert_eq!(task_id("0af7651916cd43dd").into_string(), "<code>0af76519<wbr>16cd43dd</code>");
+        assert_eq!(task_id("äa").into_string(), "<code>äa<wbr></code>");
     }
 
     #[test]
