@@ -10,7 +10,7 @@ const SHOWN: usize = 25;
 
 /// There are no levels until the AWS configuration has been read.
 pub(super) fn section(mut levels: Vec<Level>) -> Markup {
-    let rank = |level: &Level| (-level.slowness, level.tokens / level.burst);
+    let rank = |level: &Level| (-level.slowness, level.tokens.floor() / level.burst);
     levels.sort_by(|one, other| rank(one).partial_cmp(&rank(other)).unwrap_or(std::cmp::Ordering::Equal));
     html! {
         section #budget aria-labelledby="budget-heading" {
@@ -32,25 +32,59 @@ pub(super) fn section(mut levels: Vec<Level>) -> Markup {
     }
 }
 
+/// All that a row is made of. Tokens come back in fractions all the time; only whole ones are shown.
+pub(super) fn shown(level: &Level) -> (&Option<String>, &str, &str, [String; 3], bool) {
+    let Level { account, region, bucket, tokens, burst, rate, slowness, .. } = level;
+    let numbers =
+        [format!("{:.0}", tokens.floor()), format!("{burst:.0}"), format!("{:.1}", rate / slowness)];
+    (account, region, bucket, numbers, *slowness > 1.0)
+}
+
 fn row(level: &Level) -> Markup {
-    let Level { tokens, burst, rate, slowness, .. } = level;
-    let left = format!("{:.0} of {burst:.0}", tokens.floor());
+    let (account, region, _, [tokens, burst, rate], is_slowed) = shown(level);
+    let left = format!("{tokens} of {burst}");
     html! {
         tr {
             th scope="row" data-label="requests" {
                 @for (at, operation) in level.operations.iter().enumerate() { @if at > 0 { ", " wbr; } (operation) }
-                @if *slowness > 1.0 { div { span.badge.warn { "slowed down" } small { " AWS throttled" } } }
+                @if is_slowed { div { span.badge.warn { "slowed down" } small { " AWS throttled" } } }
             }
             td data-label="account and region" {
-                (level.account.as_deref().unwrap_or("own account")) br; span.region { (level.region) }
+                (account.as_deref().unwrap_or("own account")) br; span.region { (region) }
             }
             td data-label="left" {
                 div.left {
-                    meter min="0" max=(format!("{burst:.1}")) value=(format!("{tokens:.1}")) aria-label="left" { (left) }
+                    meter min="0" max=(burst) value=(tokens) aria-label="left" { (left) }
                     " " (left)
                 }
             }
-            td data-label="a second" { (format!("{:.1}", rate / slowness)) }
+            td data-label="a second" { (rate) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_of_a_token_changes_nothing() {
+        let level = |tokens| Level {
+            account: None,
+            region: "eu-west-1".to_owned(),
+            bucket: "cluster reads",
+            operations: &["ListTasks"],
+            tokens,
+            burst: 20.0,
+            rate: 10.0,
+            slowness: 1.0,
+            drawn: 0,
+            throttled: 0,
+        };
+        let page = |tokens| section(vec![level(tokens)]).into_string();
+        assert_eq!(page(18.1), page(18.9));
+        assert_eq!(shown(&level(18.1)), shown(&level(18.9)));
+        assert_ne!(page(18.9), page(19.0));
+        assert_ne!(shown(&level(18.9)), shown(&level(19.0)));
     }
 }

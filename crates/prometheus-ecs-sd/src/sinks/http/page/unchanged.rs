@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use axum::extract::{Request, State};
 use axum::http::header::{ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -18,8 +18,9 @@ use super::{HEADERS, Site, budget};
 static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 pub(super) async fn answer(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let version = version(&site, request.uri().query());
-    if request.headers().get(IF_NONE_MATCH) == Some(&version) {
+    let version = version(&site, request.uri());
+    let mut known = request.headers().get_all(IF_NONE_MATCH).iter().filter_map(|tags| tags.to_str().ok());
+    if known.any(|tags| tags.split(',').any(|tag| tag.trim() == version)) {
         return (StatusCode::NOT_MODIFIED, HEADERS, [(ETAG, version)]).into_response();
     }
     let mut response = next.run(request).await;
@@ -31,14 +32,14 @@ pub(super) async fn answer(State(site): State<Site>, request: Request, next: Nex
 }
 
 /// Of everything that a page is made of.
-fn version(site: &Site, query: Option<&str>) -> HeaderValue {
+fn version(site: &Site, uri: &Uri) -> HeaderValue {
     let mut hasher = PROCESS.build_hasher();
-    query.hash(&mut hasher);
+    (uri.path(), uri.query()).hash(&mut hasher);
     site.board.published.borrow().number.hash(&mut hasher);
     site.board.sources.borrow().hash(&mut hasher);
     site.board.configuration.borrow().hash(&mut hasher);
     site.history.newest_at().hash(&mut hasher);
-    budget::section(site.metrics.levels()).into_string().hash(&mut hasher);
+    site.metrics.levels().iter().for_each(|level| budget::shown(level).hash(&mut hasher));
     let version = format!("W/\"{:016x}\"", hasher.finish());
     HeaderValue::from_str(&version).expect("letters and digits")
 }
