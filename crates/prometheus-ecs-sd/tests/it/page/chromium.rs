@@ -231,7 +231,7 @@ fn a_page_that_nobody_sees_asks_for_nothing() {
     // From here on time stands still, and requests are only counted.
     browser.value(
         "(window.plans = [], window.requests = 0,
-          window.setTimeout = (plan) => window.plans.push(plan),
+          window.setTimeout = (plan, wait) => wait === 5000 && window.plans.push(plan),
           window.fetch = async () => { window.requests++; return new Response('', { status: 304 }); },
           window.seen = (hidden) => {
             Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
@@ -286,6 +286,42 @@ fn it_says_when_the_program_does_not_answer_any_more() {
     drop(served);
     shows(&browser, "#live", "No answer since");
     assert!(browser.text("#targets").contains("10.0.0.4"));
+}
+
+#[test]
+fn it_says_what_the_server_answers_instead_of_the_page_also_in_older_browsers() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
+    let browser = Browser::open(Scripts::Run);
+    browser.go(&served.url("/"));
+    browser.value("(delete AbortSignal.any, delete AbortSignal.timeout, window.loaded = true)");
+    let answer = |text: &str, status: u32| {
+        browser.value(&format!(
+            "(window.fetch = async () => new Response({text}, {{ status: {status} }}),
+              document.dispatchEvent(new Event('visibilitychange')))"
+        ));
+    };
+    let page = "document.documentElement.outerHTML";
+    for (text, status, words) in [
+        ("'too many pages are asked for'", 503, "The server has answered 503 since "),
+        (page, 200, "Live"),
+        ("''", 401, "Sign in again: reload the page"),
+        ("'Forbidden'", 403, "The server has answered 403 since "),
+        ("'<form>Password</form>'", 200, "Sign in again: reload the page"),
+        (page, 404, "Live"),
+    ] {
+        answer(text, status);
+        shows(&browser, "#live", words);
+        for width in [320, 1280] {
+            browser.size(width, 600);
+            assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth"), true, "{words}");
+        }
+    }
+    assert_eq!(browser.value("window.loaded"), true, "nothing was reloaded");
+    answer(&format!("{page}.replace('src=\"script-', 'src=\"script-1')"), 200);
+    wait(|| match browser.value("window.loaded ?? 'another version'").as_str() {
+        Some(_) => Ok(()),
+        None => Err("the page is that of the version before".to_owned()),
+    });
 }
 
 #[test]

@@ -25,26 +25,36 @@
   // A newer request takes the place of an older one.
   async function load() {
     asked?.abort();
+    asked = null;
     clearTimeout(timer);
     if (document.hidden) return;
     const mine = (asked = new AbortController());
+    const { signal } = mine;
+    const impatience = setTimeout(() => mine.abort(), PATIENCE);
+    let status = 0;
     try {
-      const signal = AbortSignal.any([mine.signal, AbortSignal.timeout(PATIENCE)]);
       const headers = version ? { "If-None-Match": version } : {};
       const answer = await fetch(location.href, { signal, headers, cache: "no-store" });
-      if (answer.status === 304) {
+      status = answer.status;
+      if (status === 304) {
         grow(Date.parse(answer.headers.get("Date") ?? new Date()));
       } else {
-        // A target that is gone has a page that says so.
-        if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
         show(new DOMParser().parseFromString(await answer.text(), "text/html"));
         version = answer.headers.get("ETag");
       }
       answered = new Date();
       say("Live", "good");
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      say(`No answer since ${answered.toLocaleTimeString()}`, "bad");
+    } catch {
+      if (mine !== asked) return;
+      const since = `since ${answered.toLocaleTimeString()}`;
+      say(
+        !status ? `No answer ${since}`
+        : status === 200 || status === 401 ? "Sign in again: reload the page"
+        : `The server has answered ${status} ${since}`,
+        "bad",
+      );
+    } finally {
+      clearTimeout(impatience);
     }
     if (mine === asked) plan(EVERY, load);
   }
@@ -55,9 +65,12 @@
   }
 
   function show(page) {
-    const style = (one) => one.querySelector("link[rel=stylesheet]").getAttribute("href");
+    const files = (one) => ["link[href^=style-]", "script[src^=script-]"].map((file) => one.querySelector(file)?.outerHTML);
+    const [mine, its] = [document, page].map(files);
+    // An error, or a page to sign in; a target that is gone has a page of the program.
+    if (its.includes(undefined)) throw new Error("another page");
     // Another version of the program answers now.
-    if (style(page) !== style(document)) return location.reload();
+    if (String(mine) !== String(its)) return location.reload();
     document.title = page.title;
     become(document.querySelector("main"), page.querySelector("main"));
     mark();
