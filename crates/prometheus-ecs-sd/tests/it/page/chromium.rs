@@ -77,6 +77,30 @@ fn every_section_is_there_in_light_and_dark_on_a_desk_and_on_a_phone() {
 }
 
 #[test]
+fn the_edge_of_a_field_stands_out_from_what_is_around_and_in_it() {
+    let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
+    let browser = Browser::open(Scripts::Run);
+    browser.go(&served.url("/"));
+    // The contrast of WCAG.
+    let contrast = "(() => {
+        const light = (color) => color.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255)
+            .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0.05);
+        const style = (selector) => getComputedStyle(document.querySelector(selector));
+        const ratios = ['#q', '#job'].flatMap((field) => [field, '#find'].map((back) => {
+            const both = [light(style(field).borderTopColor), light(style(back).backgroundColor)];
+            return Math.max(...both) / Math.min(...both);
+        }));
+        return Math.min(...ratios);
+    })()";
+    for scheme in ["light", "dark"] {
+        browser.scheme(scheme);
+        let contrast = browser.value(contrast).as_f64().unwrap();
+        assert!(contrast >= 3.0, "{contrast} in {scheme}");
+    }
+}
+
+#[test]
 fn ten_thousand_targets_are_searched_while_one_types() {
     let served = Served::ready(&ten_thousand_targets());
     let browser = Browser::open(Scripts::Run);
