@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::aws::{Aws, Share};
 use crate::board::Outlet;
-use crate::cli::{DemoArgs, EXIT_USAGE, serve, tell, until_stopped};
+use crate::cli::{DemoArgs, EXIT_USAGE, LogFormat, serve, tell, until_stopped};
 use crate::config::{Account, Config, Listen, Mistakes, duration, listen, usable_directory};
 use crate::demo::containers::Containers;
 use crate::demo::fleet;
@@ -113,13 +113,13 @@ impl Demo {
         let fleet = fleet::Fleet::start(&ports);
         let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(config.api_share);
-        let containers = Containers::listen(fleet.aws().clone()).await?;
+        let containers = Containers::listen(&fleet)?;
         self.introduce(address, ports.of(PROMETHEUS_PORT))?;
         let discovery = Discovery::new(config, &aws, outlet, Arc::new(Progress::default()), io::stdout());
         let discovery = discovery.map_err(io::Error::other)?;
         let (_nobody, unchanging) = mpsc::channel(1);
         tokio::select! {
-            result = containers.run() => result,
+            () = containers.run() => Ok(()),
             () = fleet.churn(*churn, config.interval * 2 + GRACE) => Ok(()),
             () = discovery.run(unchanging) => Ok(()),
             _ = hangup.recv() => Ok(()),
@@ -137,9 +137,14 @@ impl Demo {
             port => format!(" --web.listen-address=localhost:{port}"),
         };
         let end = if self.directory.is_temporary { format!(" and removes {shown}") } else { String::new() };
+        // What reads the lines of changes as JSON cannot read this.
+        let mut out: Box<dyn Write> = match self.config.log_format {
+            LogFormat::Text => Box::new(io::stdout()),
+            LogFormat::Json => Box::new(io::stderr()),
+        };
         // Nobody may be reading.
         let _ = writeln!(
-            io::stdout(),
+            out,
             "A simulated fleet on ECS, with tasks that come and go. Nothing here talks to AWS.\n{page}\
              \n  target files    {shown}/*-tasks.json\
              \n  configuration   {shown}/prometheus.yml\n\

@@ -18,8 +18,10 @@ use ecs_simulator::{Aws, Container, ContainerInstance, Region, TaskDefinition};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
+use tracing::warn;
 
-use super::fleet::REGION;
+use super::fleet::{Fleet, REGION};
+use super::ports::Reserved;
 
 /// How soon a container that starts answers.
 const LOOKED_AFTER_EVERY: Duration = Duration::from_millis(200);
@@ -28,45 +30,58 @@ const LOOKED_AFTER_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Containers {
     aws: Aws,
+    reserved: Reserved,
     listening: BTreeMap<SocketAddr, oneshot::Sender<()>>,
+    /// Where it cannot listen, as long as a task should be there.
+    failed: BTreeSet<SocketAddr>,
 }
 
 impl Containers {
     /// Listens wherever a container of the fleet does. Fails where an address cannot be listened at.
-    pub async fn listen(aws: Aws) -> io::Result<Self> {
-        let mut containers = Self { aws, listening: BTreeMap::new() };
-        containers.follow().await?;
-        Ok(containers)
-    }
-
-    /// Listens where containers start and no longer where they stop, for ever.
-    pub async fn run(mut self) -> io::Result<()> {
-        loop {
-            sleep(LOOKED_AFTER_EVERY).await;
-            self.follow().await?;
+    pub fn listen(fleet: &Fleet) -> io::Result<Self> {
+        let (aws, reserved) = (fleet.aws().clone(), fleet.reserved().clone());
+        let mut containers = Self { aws, reserved, listening: BTreeMap::new(), failed: BTreeSet::new() };
+        match containers.follow().pop() {
+            None => Ok(containers),
+            Some((socket, error)) => {
+                let advice = match error.kind() {
+                    io::ErrorKind::AddrInUse => "something has begun to listen there; start the demo again",
+                    _ => "the demo needs the addresses 127.0.0.0/8, as Linux has them",
+                };
+                Err(io::Error::other(format!("cannot listen at {socket}: {error}; {advice}")))
+            }
         }
     }
 
-    async fn follow(&mut self) -> io::Result<()> {
+    /// Listens where containers start and no longer where they stop, for ever. If another program listens there, the target
+    /// is not the demo's, and the demo goes on.
+    pub async fn run(mut self) {
+        loop {
+            sleep(LOOKED_AFTER_EVERY).await;
+            for (socket, error) in self.follow() {
+                warn!(%socket, %error, "a container cannot listen; end the other program that listens there");
+            }
+        }
+    }
+
+    /// Returns where it cannot listen, once for each container.
+    fn follow(&mut self) -> Vec<(SocketAddr, io::Error)> {
         let wanted = self.aws.change(|world| sockets(world.own(REGION)));
         // Dropping the sender ends the server.
         self.listening.retain(|socket, _| wanted.contains(socket));
+        self.failed.retain(|socket| wanted.contains(socket));
+        let mut failures = Vec::new();
         for socket in wanted {
             if let Entry::Vacant(vacant) = self.listening.entry(socket) {
-                let listener = TcpListener::bind(socket).await.map_err(|error| explained(socket, &error))?;
-                vacant.insert(serve(listener));
+                match self.reserved.take(socket).and_then(TcpListener::from_std) {
+                    Ok(listener) => drop(vacant.insert(serve(listener))),
+                    Err(error) if self.failed.insert(socket) => failures.push((socket, error)),
+                    Err(_) => {}
+                }
             }
         }
-        Ok(())
+        failures
     }
-}
-
-fn explained(socket: SocketAddr, error: &io::Error) -> io::Error {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "something has begun to listen there; start the demo again",
-        _ => "the demo needs the addresses 127.0.0.0/8, as Linux has them",
-    };
-    io::Error::other(format!("cannot listen at {socket}: {error}; {advice}"))
 }
 
 fn serve(listener: TcpListener) -> oneshot::Sender<()> {

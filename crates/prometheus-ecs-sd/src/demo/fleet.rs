@@ -2,7 +2,7 @@
 //! and then. Hosts and network interfaces have addresses of 127.0.0.0/8, so that each can be listened at.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ecs_simulator::{
@@ -11,7 +11,7 @@ use ecs_simulator::{
 use tokio::time::sleep;
 
 use super::containers::address_of;
-use super::ports::{Ports, is_free};
+use super::ports::{Ports, Reserved};
 
 /// Where the fleet runs.
 pub const REGION: &str = "eu-central-1";
@@ -22,8 +22,8 @@ const EDGE: &str = "edge";
 /// The ports that the fleet's containers listen at, unless something else on this machine does.
 pub const PORTS: [u16; 5] = [6379, 8080, 9100, 9102, 9115];
 
-/// How many dynamic ports of a host are known to be free before a task starts there: more than any task takes.
-const FREE_PORTS: usize = 8;
+/// How many dynamic ports of a host are reserved before a task starts there: more than any task takes.
+const RESERVED_PORTS: usize = 8;
 
 /// How long a task stays at each status of its start.
 const STEP: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ pub struct Fleet {
     aws: Aws,
     services: Vec<Service>,
     addresses: Addresses,
+    reserved: Reserved,
     turn: usize,
 }
 
@@ -62,14 +63,19 @@ impl Fleet {
     /// Starts it: every task is RUNNING, with these ports for [the usual ones](PORTS).
     pub fn start(ports: &Ports) -> Self {
         let mut world = World::new(1);
-        let mut addresses = Addresses(0);
-        let services = populate(world.own(REGION), &mut addresses, ports);
-        Self { aws: Aws::new(world), services, addresses, turn: 0 }
+        let (mut addresses, reserved) = (Addresses(0), Reserved::default());
+        let services = populate(world.own(REGION), &mut addresses, ports, &reserved);
+        Self { aws: Aws::new(world), services, addresses, reserved, turn: 0 }
     }
 
     /// The AWS that it runs on.
     pub fn aws(&self) -> &Aws {
         &self.aws
+    }
+
+    /// The sockets that its next tasks listen at.
+    pub fn reserved(&self) -> &Reserved {
+        &self.reserved
     }
 
     /// Replaces one task every `period`, for ever. An old task still answers for `grace` after it was told to stop.
@@ -88,7 +94,7 @@ impl Fleet {
         let placement = service.placements[position % service.placements.len()].clone();
         let run = task_of(service.name, &service.definition, placement, &mut self.addresses);
         let new = self.aws.change(|world| {
-            leave_out_taken_ports(world.own(REGION));
+            reserve_ports(world.own(REGION), &self.reserved);
             world.own(REGION).start(run)
         });
         while self.aws.change(|world| world.own(REGION).task(&new).last_status != "RUNNING") {
@@ -109,8 +115,8 @@ fn task_of(service: &str, definition: &str, placement: Placement, addresses: &mu
     Run::new(PRODUCTION, definition, placement).service(service).ipv4(&addresses.next()).tag("team", service)
 }
 
-/// Makes the hosts give their next tasks dynamic ports that are free on this machine.
-fn leave_out_taken_ports(region: &mut Region) {
+/// Makes the hosts give their next tasks dynamic ports that are free on this machine, and keeps these free of others.
+fn reserve_ports(region: &mut Region, reserved: &Reserved) {
     let instances = region.clusters.values().flat_map(|cluster| cluster.container_instances.values());
     let addresses: BTreeMap<_, _> = instances
         .filter_map(|instance| Some((instance.container_instance_arn.clone(), address_of(region, instance)?)))
@@ -119,8 +125,9 @@ fn leave_out_taken_ports(region: &mut Region) {
     for instance in instances {
         let Some(address) = addresses.get(&instance.container_instance_arn) else { continue };
         let (mut free, mut port) = (0, instance.next_port);
-        while free < FREE_PORTS {
-            if is_free(*address, port) {
+        while free < RESERVED_PORTS {
+            let is_used = instance.ports.contains(&port);
+            if !is_used && reserved.bind(SocketAddr::new(*address, port)) {
                 free += 1;
             } else {
                 instance.ports.insert(port);
@@ -132,7 +139,12 @@ fn leave_out_taken_ports(region: &mut Region) {
 }
 
 /// Builds everything; returns the services whose tasks are replaced.
-fn populate(region: &mut Region, addresses: &mut Addresses, ports: &Ports) -> Vec<Service> {
+fn populate(
+    region: &mut Region,
+    addresses: &mut Addresses,
+    ports: &Ports,
+    reserved: &Reserved,
+) -> Vec<Service> {
     let host = |region: &mut Region, cluster: &str, kind, address: &str| {
         region.launch(Host::new(cluster, kind).private_ip(address).tag("Name", address))
     };
@@ -141,7 +153,7 @@ fn populate(region: &mut Region, addresses: &mut Addresses, ports: &Ports) -> Ve
         .into();
     let external = Placement::On(host(region, EDGE, HostKind::External, "127.30.0.1"));
     let managed = Placement::On(host(region, EDGE, HostKind::ManagedInstances, "127.40.0.1"));
-    leave_out_taken_ports(region);
+    reserve_ports(region, reserved);
 
     let mut replaced = Vec::new();
     for (name, definition, placements) in [

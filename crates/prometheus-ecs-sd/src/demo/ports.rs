@@ -1,9 +1,10 @@
 //! Ports of this machine that nothing listens at. Programs often listen at all addresses, those of the demo included: a
 //! node_exporter at port 9100, a web server at 8080.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The ports that stand for the usual ones.
 #[derive(Debug, Default)]
@@ -32,7 +33,36 @@ impl Ports {
     }
 }
 
+/// Sockets that are bound before a host gives their ports to a task, so that no other program takes them until the task
+/// runs and its containers listen there.
+#[derive(Clone, Debug, Default)]
+pub struct Reserved(Arc<Mutex<BTreeMap<SocketAddr, TcpListener>>>);
+
+impl Reserved {
+    /// Binds a socket, unless that was done; whether that is possible.
+    pub fn bind(&self, socket: SocketAddr) -> bool {
+        match self.sockets().entry(socket) {
+            Entry::Occupied(_) => true,
+            Entry::Vacant(vacant) => {
+                TcpListener::bind(socket).map(|listener| vacant.insert(listener)).is_ok()
+            }
+        }
+    }
+
+    /// The listener at this socket; if it is not reserved, a new one.
+    pub fn take(&self, socket: SocketAddr) -> io::Result<TcpListener> {
+        let reserved = self.sockets().remove(&socket);
+        let listener = reserved.map_or_else(|| TcpListener::bind(socket), Ok)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, TcpListener>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Whether nothing listens at this port of the address; of the unspecified one: of any address.
-pub fn is_free(address: IpAddr, port: u16) -> bool {
+fn is_free(address: IpAddr, port: u16) -> bool {
     TcpListener::bind((address, port)).is_ok()
 }

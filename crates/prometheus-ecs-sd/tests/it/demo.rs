@@ -1,11 +1,19 @@
 //! The demo beside other programs, and what it leaves.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use prometheus_ecs_sd::demo::containers::Containers;
+use prometheus_ecs_sd::demo::fleet::{Fleet, PORTS, REGION};
+use prometheus_ecs_sd::demo::ports::Ports;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use crate::cli::Program;
 use crate::files::{INTERVALS, groups};
@@ -125,4 +133,79 @@ fn a_demo_that_cannot_begin_leaves_nothing() {
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "it introduces itself once it runs");
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
     }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The dynamic ports of the fleet's hosts that its tasks have.
+fn host_ports(fleet: &ecs_simulator::Aws) -> BTreeSet<(Option<String>, u16)> {
+    fleet.change(|world| {
+        let tasks = world.own(REGION).clusters.values().flat_map(|cluster| cluster.tasks.values());
+        let bindings = tasks.flat_map(|task| {
+            let bindings = task.containers.iter().flat_map(|container| &container.network_bindings);
+            bindings.map(|binding| (task.container_instance_arn.clone(), binding.host_port.unwrap()))
+        });
+        bindings.filter(|(_, port)| *port >= 32_768).collect()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_demos_never_take_a_port_from_each_other() {
+    let _turn = demo_turn();
+    let start = || {
+        let fleet = Fleet::start(&Ports::choose(&PORTS).unwrap());
+        (Containers::listen(&fleet).unwrap(), fleet.aws().clone(), fleet)
+    };
+    let ((containers, aws, fleet), (others, other_aws, other_fleet)) = (start(), start());
+    let first = host_ports(&aws);
+    let compared = async {
+        for _ in 0..600 {
+            let (one, other) = (host_ports(&aws), host_ports(&other_aws));
+            assert!(one.is_disjoint(&other), "{one:?} {other:?}");
+            sleep(SECOND).await;
+        }
+        assert_ne!(first, host_ports(&aws), "tasks were replaced");
+    };
+    // In step: each looks for its ports at the same moment.
+    tokio::select! {
+        () = containers.run() => unreachable!(),
+        () = others.run() => unreachable!(),
+        () = fleet.churn(SECOND * 5, SECOND) => unreachable!(),
+        () = other_fleet.churn(SECOND * 5, SECOND) => unreachable!(),
+        () = compared => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_demo_goes_on_where_another_program_has_the_address_of_a_later_task() {
+    let _turn = demo_turn();
+    let ports = Ports::choose(&PORTS).unwrap();
+    let fleet = Fleet::start(&ports);
+    let containers = Containers::listen(&fleet).unwrap();
+    let addresses = (1..=100).map(|last| (Ipv4Addr::new(127, 20, 0, last), ports.of(8080)));
+    let taken: Vec<_> = addresses.filter_map(|address| TcpListener::bind(address).ok()).collect();
+    assert!(taken.len() > 80);
+    let ended = async {
+        tokio::select! {
+            () = containers.run() => {}
+            () = fleet.churn(SECOND * 5, SECOND) => {}
+        }
+    };
+    assert!(timeout(SECOND * 360, ended).await.is_err());
+}
+
+#[test]
+fn with_logs_in_json_its_standard_output_is_json() {
+    let (_turn, temporary) = (demo_turn(), tempfile::tempdir().unwrap());
+    let mut program = Program::new().args(&["demo", "--interval", "1", "--log-format", "json"]);
+    let command = program.command.env("TMPDIR", temporary.path());
+    let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut introduction = String::new();
+    let mut errors = BufReader::new(running.0.stderr.take().unwrap());
+    while !introduction.contains("Ctrl-C ends the demo") {
+        assert_ne!(errors.read_line(&mut introduction).unwrap(), 0, "it ended after {introduction:?}");
+    }
+    let mut line = String::new();
+    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
 }
