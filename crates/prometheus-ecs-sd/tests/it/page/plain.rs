@@ -111,6 +111,24 @@ fn targets_that_match_come_before_containers_that_match_and_the_counts_lead_to_b
 }
 
 #[test]
+fn the_same_mistake_in_many_tasks_is_one_row() {
+    let mut world = fleet(&[]);
+    let region = world.own(REGION);
+    for (family, tasks) in [("many", 1_030), ("few", 2), ("one", 1)] {
+        let broken = region.register(opted_in(family).network_mode("none"));
+        (0..tasks).for_each(|_| drop(region.run("production", &broken, Placement::Fargate)));
+    }
+    let served = Served::ready(&Aws::new(world));
+    let page = served.page("/");
+    let section = page.split("<section id=\"skipped\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert_eq!(section.matches("<th scope=\"row\"").count(), 3);
+    for words in ["1,033 containers", " and 1,029 more tasks", " and 1 more task<"] {
+        assert!(section.contains(words), "{words:?} in {section}");
+    }
+    assert!(!section.contains("pages"), "all are on one page: {section}");
+}
+
+#[test]
 fn every_page_has_a_link_to_its_content() {
     let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
     let page = served.page("/");

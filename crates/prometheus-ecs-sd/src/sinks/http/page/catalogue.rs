@@ -235,7 +235,7 @@ impl Choices {
 }
 
 /// What findings are shown together; those come first that someone should act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Group {
     Unexpected(Reason),
     Warning,

@@ -1,5 +1,8 @@
 //! Containers that opted in and are not scraped, and those that are, with a warning: why, and what to do.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use ecs_discovery::finding::{Finding, Verdict};
 use ecs_discovery::render::clipped;
 use maud::{Markup, html};
@@ -14,9 +17,9 @@ use crate::sinks::numbers::count;
 const SHOWN: usize = 25;
 
 pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
-    let page = Page::new(search.skipped, found.findings.len(), SHOWN);
-    let shown: Vec<_> = found.findings[page.shown.clone()].iter().map(|at| index.finding(*at)).collect();
-    let groups = shown.chunk_by(|(_, one), (_, other)| Group::of(one) == Group::of(other));
+    let rows = rows(found.findings.iter().map(|at| index.finding(*at)));
+    let page = Page::new(search.skipped, rows.len(), SHOWN);
+    let groups = rows[page.shown.clone()].chunk_by(|one, other| one.group == other.group);
     let in_all = |group: Group| {
         let findings = found.findings.iter().map(|at| index.finding(*at).1);
         findings.filter(|finding| Group::of(finding) == group).count()
@@ -28,7 +31,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
                 p.none { @if search.is_narrow() { "None match." } @else { "There are none." } }
             }
             @for group in groups {
-                @let which = Group::of(group[0].1);
+                @let which = group[0].group;
                 div.group {
                     (heading(which, in_all(which)))
                     table {
@@ -37,12 +40,45 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
                             th scope="col" { "job" } th scope="col" { "container" } th scope="col" { "cluster" }
                             th scope="col" { "task" } th scope="col" { "details" }
                         } }
-                        tbody { @for (part, finding) in group { (row(part, finding)) } }
+                        tbody { @for one in group { (row(one)) } }
                     }
                 }
             }
             (page.links("Pages of containers and warnings", |skipped| search.link(search.page, skipped, "skipped")))
         }
+    }
+}
+
+/// What is wrong with one container of a task definition, in all tasks of a cluster.
+struct Row<'a> {
+    group: Group,
+    part: &'a Part,
+    first: &'a Finding,
+    detail: &'a str,
+    tasks: usize,
+}
+
+/// In the order of their first tasks: the same mistake in each task of a service is one row.
+fn rows<'a>(findings: impl Iterator<Item = (&'a Part, &'a Finding)>) -> Vec<Row<'a>> {
+    let (mut rows, mut places) = (Vec::<Row<'_>>::new(), HashMap::<_, usize>::new());
+    for (part, first) in findings {
+        let (group, detail) = (Group::of(first), detail(first));
+        let place = places.entry((group, &part.cluster, first.job(), &*first.container, detail));
+        match place {
+            Entry::Occupied(place) => rows[*place.get()].tasks += 1,
+            Entry::Vacant(place) => {
+                place.insert(rows.len());
+                rows.push(Row { group, part, first, detail, tasks: 1 });
+            }
+        }
+    }
+    rows
+}
+
+fn detail(finding: &Finding) -> &str {
+    match &finding.verdict {
+        Verdict::NotScraped(problem) => &problem.detail,
+        Verdict::Warning(detail) => detail,
     }
 }
 
@@ -72,17 +108,17 @@ fn heading(group: Group, findings: usize) -> Markup {
     }
 }
 
-fn row(part: &Part, finding: &Finding) -> Markup {
-    let detail = match &finding.verdict {
-        Verdict::NotScraped(problem) => &problem.detail,
-        Verdict::Warning(detail) => detail,
-    };
+fn row(row: &Row<'_>) -> Markup {
+    let Row { part, first: finding, detail, tasks, .. } = row;
     html! {
         tr {
             th scope="row" data-label="job" { (clipped(finding.job())) }
             td data-label="container" { @if finding.container.is_empty() { "–" } @else { (clipped(&finding.container)) } }
             td data-label="cluster" { (clipped(part.cluster.last_part())) }
-            td data-label="task" { (task_id(finding.task.last_part())) }
+            td data-label="task" {
+                (task_id(finding.task.last_part()))
+                @if *tasks > 1 { small { " and " (count(tasks - 1, "more task")) } }
+            }
             td data-label="details" { (clipped(detail)) }
         }
     }
