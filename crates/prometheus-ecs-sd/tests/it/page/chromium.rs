@@ -306,7 +306,7 @@ fn it_says_when_the_program_does_not_answer_any_more() {
     let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
     let browser = Browser::open(Scripts::Run);
     browser.go(&served.url("/"));
-    assert_eq!(browser.text("#live"), "Live");
+    shows(&browser, "#live", "Live");
     drop(served);
     shows(&browser, "#live", "No answer since");
     assert!(browser.text("#targets").contains("10.0.0.4"));
