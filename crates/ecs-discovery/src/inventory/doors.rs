@@ -155,7 +155,7 @@ impl Inventory {
             scope.cluster = Arc::new(cluster);
             // The targets of all its tasks have its tags.
             if scope.derived.is_some() {
-                scope.touched = scope.tasks.keys().cloned().collect();
+                scope.touched.extend(scope.tasks.keys().cloned());
             }
         }
     }

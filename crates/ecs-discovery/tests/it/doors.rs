@@ -181,6 +181,15 @@ fn a_fact_touches_the_tasks_that_use_it_and_no_others() {
 }
 
 #[test]
+fn a_task_that_ended_leaves_though_its_cluster_changes_too() {
+    let (mut source, _) = source([web(1), web(2)]);
+    let (task, now) = (source.known("web1").unwrap(), source.now);
+    source.describe(Task { desired_status: Status::Stopped, ..task }, None, now);
+    source.inventory.apply(Fact::Cluster(Cluster { arn: prod(), tags: tags(&[("stage", "prod")]) }), now);
+    assert_eq!(source.derived().iter().map(|target| target.task().last_part()).collect::<Vec<_>>(), ["web2"]);
+}
+
+#[test]
 fn a_door_returns_the_missing_facts() {
     let (mut source, _) = source([on_host("n1", "i-1", "10.1.0.1")]);
     let task = source.known("n1").unwrap();

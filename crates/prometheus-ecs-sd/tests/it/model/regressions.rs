@@ -1,12 +1,12 @@
 //! Cases that once failed.
 
 use super::faults::Fault;
-use super::faults::Kind::{ServerError, Stalled};
+use super::faults::Kind::{ServerError, Stalled, Throttled};
 use super::faults::Lie::Omits;
 use super::play::play;
 use super::recipes::Recipe;
 use super::steps::Case;
-use super::steps::Change::Start;
+use super::steps::Change::{BeginStop, RetagCluster, Start};
 use super::steps::Cluster::{Alpha, Beta, Partner};
 use super::steps::Step::{Heal, Pass, Refresh, Restart, Trouble, World};
 
@@ -50,4 +50,20 @@ fn a_refresh_that_takes_longer_than_the_period_is_waited_for() {
         Pass(200),
     ];
     check(Case { page: 2, latency: 2_000, steps, ..SIMPLE });
+}
+
+/// The tags and the task change in one refresh.
+#[test]
+fn a_task_that_ends_leaves_though_its_clusters_tags_change() {
+    let start = Start { cluster: Partner, recipe: Recipe::plain(), tasks: 2, running: true };
+    let throttled = Fault { operation: "", cluster: None, kind: Throttled, share: 4, seed: 0 };
+    let steps = vec![
+        World(start),
+        Refresh,
+        Trouble(throttled),
+        World(RetagCluster(Partner)),
+        World(BeginStop(0)),
+        Heal,
+    ];
+    check(Case { steps, ..SIMPLE });
 }
