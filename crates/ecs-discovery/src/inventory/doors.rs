@@ -121,7 +121,7 @@ impl Inventory {
         self.scopes.remove(cluster);
     }
 
-    /// Ends a listing of a cluster's tasks whose pages were all [marked](Self::mark_listed) and that began then. Returns
+    /// Ends a listing of a cluster's tasks whose pages were all marked and that began then. Returns
     /// the tasks that it lacks: they are to be described, since a listing alone proves nothing. A task that was observed
     /// later is not doubted.
     pub fn reset(&self, cluster: &ClusterArn, begun: Duration) -> Vec<TaskArn> {
