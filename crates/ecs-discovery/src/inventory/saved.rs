@@ -96,7 +96,7 @@ impl Saved {
         if left.is_empty() { Self::default() } else { Self { scopes: left, ..self.clone() } }
     }
 
-    /// Records when its clusters were last heard, so that they become no newer by being saved again or handed on.
+    /// Records when its clusters were last read, so that saving them again or handing them on makes them no newer.
     pub fn hold(&mut self, as_of: Duration) {
         for scope in &mut self.scopes {
             scope.held_since.get_or_insert(as_of);

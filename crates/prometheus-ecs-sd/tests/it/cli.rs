@@ -190,7 +190,7 @@ fn no_region_is_bad_configuration() {
 
 #[test]
 fn the_usual_address_may_be_taken_unless_there_is_nothing_else_to_do() {
-    // By this test, or by whoever else has it; a demo's test would have it for a moment only.
+    // By this test, or by another process that holds it; the test of a demo would hold it for a moment only.
     let _turn = demo_turn();
     let _taken = std::net::TcpListener::bind("127.0.0.1:9779");
     let mut without_files = Program::new().env("AWS_REGION", "eu-central-1");

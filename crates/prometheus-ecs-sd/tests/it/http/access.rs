@@ -77,7 +77,7 @@ fn nobody_is_let_in_without_the_right_password() {
     }
     assert_eq!(status(served.address, "/-/healthy", &right), 200);
     assert_eq!(status(served.address, "/nothing", &right), 404);
-    // Whoever guesses passwords shows in the metrics.
+    // Guessed passwords show in the metrics.
     let page = served.ask("/metrics", &right).text();
     for counted in [
         r#"{handler="/sd",code="401"} 12"#,
