@@ -18,7 +18,7 @@ const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
 pub(super) struct Facts<K, V> {
     known: BTreeMap<K, Fact<V>>,
     failed: BTreeMap<K, (Failure, Duration)>,
-    /// The facts that changed, or whose failure did, since this was last taken.
+    /// The facts that changed since this was last taken.
     touched: BTreeSet<K>,
 }
 
@@ -53,8 +53,8 @@ impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
         self.failed.get(key).is_some_and(refused)
     }
 
-    /// Stores a fact; returns whether it changed. An unchanged fact keeps its allocation, which targets share.
-    pub(super) fn learn(&mut self, key: K, value: V, now: Duration) -> bool {
+    /// Stores a fact. An unchanged one keeps its allocation, which targets share.
+    pub(super) fn learn(&mut self, key: K, value: V, now: Duration) {
         self.failed.remove(&key);
         let known = self.known.get_mut(&key);
         let is_news = known.as_ref().is_none_or(|fact| fact.value != value);
@@ -70,7 +70,6 @@ impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
             }
             None => drop(self.known.insert(key, Fact { value, used: now, asked: now })),
         }
-        is_news
     }
 
     /// Records that a fact could not be read. A known fact stays; if a retry would not help, its recheck counts as
@@ -82,7 +81,7 @@ impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
         self.failed.insert(key, (failure, now));
     }
 
-    /// The facts that changed, or whose failure did, since the last call.
+    /// The facts that changed since the last call.
     pub(super) fn take_touched(&mut self) -> BTreeSet<K> {
         std::mem::take(&mut self.touched)
     }
