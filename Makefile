@@ -1,7 +1,10 @@
 # Each target is a few commands that one could type.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz format setup dev-start screenshot release install
+.PHONY: help demo test model bench fuzz format setup dev-start screenshot release install
+
+# Of `make model`: how many cases are played; a thousand take a quarter of an hour.
+CASES = 1000
 
 # Of `make fuzz`: how many inputs each target is fed, and which targets; libFuzzer's options, for inputs that grow fast
 # to a length that suffices; where a definition comes in, to the 64 KiB that AWS accepts.
@@ -24,6 +27,10 @@ test: setup ## Check everything: format, lints, documentation, tests
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	cargo test --locked --workspace --doc
 	cargo nextest run --locked --workspace
+
+model: ## Play other random cases of the reference model than `make test` does: a thousand, or CASES=100
+	PROPTEST_CASES=$(CASES) PROPTEST_RNG_SEED=$$(date +%N) cargo test --locked -p prometheus-ecs-sd --test it \
+	    -- --exact model::whatever_happens_the_files_hold_what_runs
 
 bench: ## Measure; nginx and wrk are unpacked into .tools if they are not there
 	scripts/setup bench

@@ -2,8 +2,7 @@
 //! a plain function makes of the world, and lose nothing while AWS is in trouble.
 //!
 //! The program runs whole, on the simulated AWS and in paused time. A failure prints its steps as Rust, to be
-//! pasted into `regressions`. `PROPTEST_CASES=10000 cargo test -p prometheus-ecs-sd --test it model`
-//! looks for longer than nextest would wait.
+//! pasted into `regressions`. `make model` looks at other cases, and for longer than nextest would wait.
 
 mod changes;
 mod faults;

@@ -165,9 +165,10 @@ fn picked<T>(all: &[T], pick: Pick) -> Option<&T> {
 fn start(world: &mut World, cluster: Cluster, recipe: &Recipe, tasks: u8, running: bool) {
     let region = cluster.region(world);
     let made = region.cluster(cluster.name());
-    // Deleted ones may be made anew, under the same ARN.
+    // Deleted ones may be made anew, under the same ARN. A cluster that is known keeps its tags: they change by
+    // `RetagCluster` alone, which says how late that may be noticed.
     made.status = "ACTIVE".to_owned();
-    made.tags = [("stage".to_owned(), cluster.name().to_owned())].into();
+    made.tags.entry("stage".to_owned()).or_insert_with(|| cluster.name().to_owned());
     made.arn_form = if cluster == Cluster::Partner { ArnForm::Short } else { ArnForm::Long };
     let definition = region.register(recipe.definition());
     let placement = match recipe.place.host() {

@@ -67,3 +67,11 @@ fn a_task_that_ends_leaves_though_its_clusters_tags_change() {
     ];
     check(Case { steps, ..SIMPLE });
 }
+
+/// A task begins in a cluster whose tags changed before.
+#[test]
+fn a_task_that_begins_has_the_tags_its_cluster_has_now() {
+    let start = |tasks| World(Start { cluster: Alpha, recipe: Recipe::plain(), tasks, running: true });
+    let steps = vec![Refresh, Refresh, start(0), World(RetagCluster(Alpha)), Heal, start(1), Pass(4)];
+    check(Case { rare_rechecks: true, steps, ..SIMPLE });
+}
