@@ -242,23 +242,30 @@ mod tests {
         assert_eq!(check(&third, "prometheus:secret").now_or_never(), None);
     }
 
-    #[tokio::test]
-    async fn a_right_password_is_remembered_though_its_client_has_left() {
-        let passwords = passwords();
-        let held = hold(&passwords);
-        let header = header("prometheus:secret");
-        let client = client(1);
-        let mut check = Box::pin(passwords.check(Some(&header), &client));
-        assert_eq!((&mut check).now_or_never(), None);
-        drop(held);
-        // The check has begun, and its client has left.
-        assert_eq!((&mut check).now_or_never(), None);
-        drop(check);
-        while passwords.checked.right().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        let _held = hold(&passwords);
-        assert_eq!(passwords.check(Some(&header), &client).now_or_never(), Some(Verdict::Right));
+    #[test]
+    fn a_right_password_is_remembered_though_its_client_has_left() {
+        // The only thread that hashes is busy until the client has left.
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (release, busy) = std::sync::mpsc::channel::<()>();
+            let thread = tokio::task::spawn_blocking(move || busy.recv());
+            let passwords = passwords();
+            let held = hold(&passwords);
+            let header = header("prometheus:secret");
+            let client = client(1);
+            let mut check = Box::pin(passwords.check(Some(&header), &client));
+            assert_eq!((&mut check).now_or_never(), None);
+            drop(held);
+            // The check has begun, and its client has left.
+            assert_eq!((&mut check).now_or_never(), None);
+            drop((check, release));
+            thread.await.unwrap().unwrap_err();
+            while passwords.checked.right().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let _held = hold(&passwords);
+            assert_eq!(passwords.check(Some(&header), &client).now_or_never(), Some(Verdict::Right));
+        });
     }
 
     #[tokio::test]
