@@ -209,6 +209,12 @@ impl Inventory {
         self.denials.any_of(operation)
     }
 
+    /// Notes that the credentials may be those of another account now: until AWS names a cluster again, nothing proves
+    /// that it belongs to their account.
+    pub fn unconfirm(&mut self) {
+        self.scopes.values_mut().for_each(|scope| scope.confirmed = false);
+    }
+
     /// The known tasks of a cluster, joined, by ARN.
     pub fn tasks(&self, cluster: &ClusterArn) -> impl Iterator<Item = TaskView<'_>> {
         self.scopes

@@ -1,19 +1,50 @@
-//! What is published, and how each source stands: put up by the publisher, and read by all sinks.
+//! The result of each source, what is published, and the status of each source: written by the publisher, and read by
+//! all sinks.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ecs_discovery::arn::RoleArn;
+use ecs_discovery::arn::{ClusterArn, RoleArn};
 use ecs_discovery::interval::Intervals;
-use ecs_discovery::snapshot::Snapshot;
+use ecs_discovery::inventory::question::Failure;
+use ecs_discovery::inventory::saved::Saved;
+use ecs_discovery::snapshot::{Scope, Snapshot};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::poller::{Heard, source_id};
 use crate::publisher::Reading;
 use crate::state::{Facts, Revision};
 use crate::telemetry::metrics::Metrics;
+
+/// The id under which the facts of a source are saved.
+pub(crate) fn source_id(role: Option<&RoleArn>, region: &str) -> String {
+    format!("{} {region}", role.map_or("own account", |role| role.as_str()))
+}
+
+/// The result of one refresh of one source.
+#[derive(Clone, Debug, Default)]
+pub struct SourceResult {
+    /// Its part of the snapshot.
+    pub scopes: BTreeMap<ClusterArn, Scope>,
+    /// Whether all of it was read.
+    pub complete: bool,
+    /// Whether its clusters were listed, so that it has no others.
+    pub listed: bool,
+    /// Whether a definition or host could not be read, so that clusters that were read may lack a target.
+    pub partial: bool,
+    /// Clusters that were read except for some tasks, definitions or hosts.
+    pub incomplete: BTreeSet<ClusterArn>,
+    /// Known clusters that belong to another account than the credentials.
+    pub foreign: Vec<ClusterArn>,
+    /// Why its clusters could not be listed.
+    pub failure: Option<Failure>,
+    /// How long the refresh took.
+    pub took: Duration,
+    /// The facts that are known of the source; `None` if it has none to save.
+    pub facts: Option<Arc<Saved>>,
+}
 
 /// What the sinks read.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +57,8 @@ pub struct Published {
     pub number: u64,
     /// How long the slowest of the refreshes took that this is the result of.
     pub took: Duration,
-    /// What is known of each source, once each has been refreshed.
-    pub facts: Option<Facts>,
+    /// The facts that are known of each source.
+    pub facts: Facts,
     /// The revision of the facts.
     pub revision: Option<Revision>,
     /// How far everything was read.
@@ -97,32 +128,34 @@ impl SourceStanding {
         source_id(self.role.as_ref(), &self.region)
     }
 
-    /// Goes on from the same source before a reload. Whether all of it was heard is to be seen: it may look for other
-    /// clusters.
-    pub(crate) fn follow(&mut self, earlier: &Self) {
+    /// Continues from the same source before a reload. If it selects other clusters now, it was not read in full.
+    pub(crate) fn follow(&mut self, earlier: &Self, is_same_selection: bool) {
         let Self { account, problem, took, refreshed, completed, .. } = earlier.clone();
         *self = Self { account, problem, took, refreshed, completed, ..self.clone() };
+        if is_same_selection {
+            (self.complete, self.published) = (earlier.complete, earlier.published);
+        }
     }
 
-    pub(crate) fn hear(&mut self, heard: &Heard, now: Duration) {
-        let of_source = || heard.failure.as_ref().map(ToString::to_string);
-        let of_scope = || heard.scopes.values().find_map(|scope| scope.problem().map(str::to_owned));
-        self.complete = heard.complete;
-        self.problem = if heard.complete { None } else { of_source().or_else(of_scope) };
-        self.took = heard.took;
+    pub(crate) fn apply(&mut self, result: &SourceResult, now: Duration) {
+        let of_source = || result.failure.as_ref().map(ToString::to_string);
+        let of_scope = || result.scopes.values().find_map(|scope| scope.problem().map(str::to_owned));
+        self.complete = result.complete;
+        self.problem = if result.complete { None } else { of_source().or_else(of_scope) };
+        self.took = result.took;
         self.refreshed = Some(now);
-        if heard.complete {
+        if result.complete {
             self.completed = Some(now);
         }
-        self.know(heard);
+        self.know(result);
     }
 
-    pub(crate) fn know(&mut self, heard: &Heard) {
+    pub(crate) fn know(&mut self, result: &SourceResult) {
         // The known facts belong to another account; there may be none of this one.
-        if self.role.is_none() && !heard.foreign.is_empty() {
+        if self.role.is_none() && !result.foreign.is_empty() {
             self.account = None;
         }
-        if let Some(cluster) = heard.scopes.keys().next() {
+        if let Some(cluster) = result.scopes.keys().next() {
             self.account = Some(cluster.account().into());
         }
     }
@@ -187,18 +220,13 @@ impl Outlet {
         self.intervals.send_replace(intervals);
     }
 
-    /// Replaces the sources of the previous publisher by those of a new one. Returns the new publisher's number.
+    /// Replaces the sources, at the start and at a reload. Returns the number of these sources, which a publication of
+    /// theirs has.
     pub(crate) fn begin(&self, standings: Vec<SourceStanding>) -> u64 {
         let mut number = 0;
         self.sources.send_modify(|sources| {
             number = self.publishers.fetch_add(1, Ordering::Relaxed) + 1;
-            let before = std::mem::replace(sources, standings);
-            for standing in sources {
-                let is_same = |other: &&SourceStanding| other.id() == standing.id();
-                if let Some(earlier) = before.iter().find(is_same) {
-                    standing.follow(earlier);
-                }
-            }
+            *sources = standings;
         });
         number
     }

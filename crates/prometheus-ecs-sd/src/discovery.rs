@@ -1,29 +1,35 @@
-//! The whole of it, wired: poller → publisher → sinks, until the end of one refresh or for ever.
+//! The program's parts, wired: sources → publisher → sinks, until the end of one refresh or for ever.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::interval::Intervals;
+use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::render::clipped;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use crate::aws::Aws;
 use crate::board::{Outlet, Pending, Published, SourceStanding};
 use crate::config::{Config, Mistakes};
-use crate::poller::{NoSources, Poller, Progress};
 use crate::publisher::{Past, Publisher, Saver, Terms};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::{FileSd, Layout, Outcome as Wrote};
+use crate::source::{self, DESELECTED, NoSources, Progress, Report, Sources, Spec, claimed, departing};
 use crate::state::{Revision, State, StateFile};
 use crate::telemetry::metrics::{Metrics, Part};
 use crate::telemetry::panics::caught;
+
+/// How long the results of fast sources wait for slower ones that are being refreshed, so that Prometheus need not read
+/// the files again for each source.
+const WAIT_FOR_OTHERS: Duration = Duration::from_secs(2);
 
 /// How long a reload waits for target files that are being written: 100,000 targets take about two seconds.
 const ENDED_WITHIN: Duration = Duration::from_secs(10);
@@ -46,9 +52,12 @@ pub struct Discovery {
     config: Config,
     aws: Aws,
     outlet: Outlet,
-    progress: Arc<Progress>,
-    poller: Poller,
+    /// The sources that are configured, before they begin.
+    specs: Vec<Spec>,
+    sources: Sources,
     publisher: Publisher,
+    /// When the results that came in are published at the latest.
+    publish_at: Option<Instant>,
     /// The publication that is to be saved and then shown.
     pending: watch::Sender<Pending>,
     /// What a process before this one has saved.
@@ -70,7 +79,8 @@ impl Discovery {
         let metrics = outlet.metrics();
         metrics.watch(aws);
         let aws = aws.clone().with_metrics(metrics.clone());
-        let poller = Poller::new(config, &aws, progress.clone(), outlet.clock())?;
+        let mut sources = Sources::new(config, progress, outlet.clock());
+        let specs = sources.plan(config, &aws)?;
         outlet.show(config.shown(), config.rules.intervals.clone());
         let before = config.state_file.as_deref().and_then(|path| StateFile::new(path).read());
         let pending = watch::Sender::default();
@@ -81,30 +91,31 @@ impl Discovery {
         let is_newest = before.as_ref().is_some_and(|before| before.is_newest && before.revision.is_some());
         let past = Past::of(is_newest && files.are_known);
         let publisher =
-            Publisher::new(outlet.clone(), pending.clone(), poller.standings(), (past, terms(config)));
+            Publisher::new(outlet.clone(), pending.clone(), standings(&specs), (past, terms(config)));
         let changes = Changes::new(out, (!config.quiet).then_some(config.log_format));
         Ok(Self {
             before,
             files,
             pending,
             changes: tokio::spawn(tell_changes(changes, publisher.subscribe(), metrics)),
-            poller,
+            specs,
+            sources,
             publisher,
+            publish_at: None,
             config: config.clone(),
             aws,
             outlet,
-            progress,
         })
     }
 
     /// The selected accounts, regions and clusters, for the log.
     pub fn sources(&self) -> String {
-        let source = |(standing, clusters): (SourceStanding, ClusterSelection)| {
-            let patterns: Vec<_> = clusters.patterns().iter().map(ClusterPattern::as_str).collect();
+        let source = |spec: &Spec| {
+            let patterns: Vec<_> = spec.clusters.patterns().iter().map(ClusterPattern::as_str).collect();
             let clusters = if patterns.is_empty() { "all clusters".to_owned() } else { patterns.join(" ") };
-            format!("{}: {clusters}", standing.name)
+            format!("{}: {clusters}", spec.name)
         };
-        let sources: Vec<_> = self.poller.standings().into_iter().map(source).collect();
+        let sources: Vec<_> = self.specs.iter().map(source).collect();
         clipped(&sources.join(", "))
     }
 
@@ -113,47 +124,37 @@ impl Discovery {
         self.publisher.subscribe()
     }
 
-    /// Refreshes for ever, and by other rules once there are others.
+    /// Refreshes for ever, and by another configuration once there is one.
     pub async fn run(mut self, mut replacements: mpsc::Receiver<Replacement>) {
-        self.restore();
+        self.begin();
         loop {
-            // A refresh that takes long must come to its end, however often something comes that changes nothing.
-            let Replacement { config, done } = tokio::select! {
-                () = self.poller.run(&mut self.publisher) => unreachable!("it polls for ever"),
-                replacement = next_replacement(&self.config, &self.aws, &mut replacements) => replacement,
-            };
-            let outcome = self.replace(config).await.map_err(|problem| Mistakes(vec![problem.to_string()]));
-            // Whoever waited for it may have left.
-            let _ = done.send(outcome);
+            tokio::select! {
+                biased;
+                replacement = next_replacement(&self.config, &self.aws, &mut replacements) => {
+                    let Replacement { config, done } = replacement;
+                    let outcome = self.replace(config).await;
+                    // Whoever waited for it may have left.
+                    let _ = done.send(outcome.map_err(|problem| Mistakes(vec![problem.to_string()])));
+                }
+                (source, report) = self.sources.next() => self.take(&source, report),
+                () = sleep_until(self.publish_at.unwrap_or_else(Instant::now)), if self.publish_at.is_some() => {
+                    self.publish();
+                }
+            }
         }
-    }
-
-    /// Goes on by another configuration. Sources that stay keep their facts, as in a restart; what is published
-    /// stays until the new sources come to something.
-    async fn replace(&mut self, config: Config) -> Result<(), NoSources> {
-        self.aws.draw(config.api_share);
-        let (known, awaited) = (self.poller.known(), self.publisher.is_waiting());
-        self.poller = Poller::new(&config, &self.aws, self.progress.clone(), self.outlet.clock())?;
-        let past = (self.publisher.past(), terms(&config));
-        let (outlet, pending) = (self.outlet.clone(), self.pending.clone());
-        self.publisher = Publisher::new(outlet, pending, self.poller.standings(), past);
-        self.outlet.show(config.shown(), config.rules.intervals.clone());
-        if self.files.settings != FileSettings::of(&config) {
-            let known = self.files.end().await;
-            self.files = Files::begin(&config, &self.outlet, &self.pending, Some(known));
-        }
-        self.config = config;
-        self.poller.restore(known, awaited, &mut self.publisher);
-        Ok(())
     }
 
     /// Refreshes once, and waits until all is written.
     pub async fn once(mut self) -> Outcome {
         let published = self.publisher.subscribe();
-        self.restore();
-        self.poller.once(&mut self.publisher).await;
+        self.begin();
+        while !self.publisher.are_refreshed() {
+            let (source, report) = self.sources.next().await;
+            self.take_in(&source, report);
+        }
+        self.publish();
         // The sinks end when there is nothing more to come.
-        drop((self.publisher, self.pending, self.outlet));
+        drop((self.publisher, self.pending, self.outlet, self.sources));
         self.files.saver.await.expect("panics are caught in it");
         self.changes.await.expect("panics are caught in the sink");
         let wrote = self.files.task.await.expect("panics are caught in the sink");
@@ -166,11 +167,146 @@ impl Discovery {
         }
     }
 
-    fn restore(&mut self) {
-        if let Some(before) = self.before.take() {
-            self.poller.restore(before, false, &mut self.publisher);
+    /// Begins all sources, and publishes what a process before this one has saved of them.
+    fn begin(&mut self) {
+        let State { mut sources, as_of, .. } = self.before.take().unwrap_or_default();
+        let specs = std::mem::take(&mut self.specs);
+        let saved = claimed(&specs.iter().collect::<Vec<_>>(), &mut sources);
+        let mut is_known = false;
+        for (spec, saved) in specs.into_iter().zip(saved) {
+            let id = spec.id.clone();
+            let Some(continued) = self.sources.begin(spec, saved.map(|saved| (saved, as_of)), true) else {
+                continue;
+            };
+            is_known |= !continued.scopes.is_empty();
+            self.publisher.restore(&id, continued.scopes, continued.facts);
+            self.depart(deselected(&id), continued.departing, as_of);
+        }
+        for (id, saved) in sources {
+            self.depart(id, saved, as_of);
+        }
+        if is_known {
+            self.publisher.publish();
         }
     }
+
+    /// Continues by another configuration. Sources that stay keep their facts and the refresh that is going on. What is
+    /// published stays until the sources that replace its source were read.
+    async fn replace(&mut self, config: Config) -> Result<(), NoSources> {
+        self.aws.draw(config.api_share);
+        let specs = self.sources.plan(&config, &self.aws)?;
+        let as_of = self.outlet.clock.now();
+        let mut facts = self.publisher.take_departing();
+        self.end_sources(&specs, &mut facts).await;
+        let is_new = |spec: &&Spec| !self.sources.specs().any(|known| known.id == spec.id);
+        let new: Vec<_> = specs.iter().filter(is_new).collect();
+        let saved = claimed(&new, &mut facts);
+        let mut new: BTreeMap<_, _> = new.iter().map(|spec| spec.id.clone()).zip(saved).collect();
+        let (standings, mut all_continued) = (standings(&specs), Vec::new());
+        for spec in specs {
+            let id = spec.id.clone();
+            let continued = match new.remove(&id) {
+                Some(saved) => self.sources.begin(spec, saved.map(|saved| (saved, as_of)), false),
+                None => {
+                    let mut left = facts.remove(&deselected(&id)).unwrap_or_default();
+                    let selected_again = left.split_off(|cluster| spec.clusters.selects(cluster));
+                    facts.insert(deselected(&id), left);
+                    self.sources.configure(spec, selected_again).await
+                }
+            };
+            all_continued.extend(continued.map(|continued| (id, continued)));
+        }
+        // What the sources sent before is older than what they continue with.
+        for (id, report) in self.sources.earlier() {
+            self.take_in(&id, report);
+        }
+        self.publisher.reconfigure(standings, terms(&config));
+        self.outlet.show(config.shown(), config.rules.intervals.clone());
+        for (id, continued) in all_continued {
+            self.publisher.restore(&id, continued.scopes, continued.facts);
+            self.depart(deselected(&id), continued.departing, as_of);
+        }
+        for (id, saved) in facts {
+            self.depart(id, saved, as_of);
+        }
+        if self.files.settings != FileSettings::of(&config) {
+            let known = self.files.end().await;
+            self.files = Files::begin(&config, &self.outlet, &self.pending, Some(known));
+        }
+        self.config = config;
+        self.publish();
+        Ok(())
+    }
+
+    /// Ends the sources that do not stay, and collects their facts.
+    async fn end_sources(&mut self, specs: &[Spec], facts: &mut BTreeMap<String, Saved>) {
+        let is_known = |id: &str| self.sources.specs().any(|spec| *spec.id == *id);
+        // A new role may be one of the own account, and continue with its facts.
+        let has_new_role =
+            |own: &Spec| specs.iter().any(|spec| spec.is_role_in(own.region()) && !is_known(&spec.id));
+        let stays = |spec: &&Spec| {
+            specs.iter().any(|new| new.id == spec.id) && !(spec.is_own() && has_new_role(spec))
+        };
+        let ending = self.sources.specs().filter(|spec| !stays(spec));
+        let ending: Vec<_> = ending.map(|spec| spec.id.clone()).collect();
+        for id in ending {
+            if let Some(saved) = self.sources.end(&id).await {
+                facts.insert(id.to_string(), saved);
+            }
+        }
+    }
+
+    /// Continues to publish facts that no source continues with.
+    fn depart(&mut self, id: String, saved: Saved, as_of: Duration) {
+        if !saved.scopes.is_empty() {
+            let (scopes, saved) = departing(saved, as_of, self.sources.settings());
+            self.publisher.depart(id.into(), scopes, saved);
+        }
+    }
+
+    /// Takes a source's message, and publishes if all sources are idle.
+    fn take(&mut self, source: &str, report: Report) {
+        let is_result = matches!(report, Report::Result(..));
+        self.take_in(source, report);
+        if !is_result {
+            return;
+        }
+        if self.sources.are_refreshing() {
+            self.publish_at.get_or_insert_with(|| Instant::now() + WAIT_FOR_OTHERS);
+        } else {
+            self.publish();
+        }
+    }
+
+    fn take_in(&mut self, source: &str, report: Report) {
+        match report {
+            Report::Result(result, departing) => {
+                self.depart(deselected(source), departing, self.outlet.clock.now());
+                self.publisher.apply(source, *result);
+            }
+            Report::Learned(facts) => self.publisher.learn(source, facts),
+            Report::Overdue => self.publisher.overdue(source),
+            Report::Panicked(panicked) => self.publisher.panicked(source, &panicked),
+        }
+    }
+
+    fn publish(&mut self) {
+        self.publish_at = None;
+        if self.publisher.are_refreshed() {
+            self.sources.first_is_over();
+        }
+        self.publisher.publish();
+    }
+}
+
+/// The id under which the facts of a source's clusters are saved that are no longer selected.
+fn deselected(id: &str) -> String {
+    format!("{id}{DESELECTED}")
+}
+
+/// The sources' status before they were refreshed, and their selected clusters.
+fn standings(specs: &[Spec]) -> Vec<(SourceStanding, ClusterSelection)> {
+    specs.iter().map(|spec| (spec.standing(), spec.clusters.clone())).collect()
 }
 
 /// Whether everything was read that was asked for. A denied cluster counts as asked for if it is selected by name.
@@ -187,7 +323,7 @@ async fn next_replacement(
     replacements: &mut mpsc::Receiver<Replacement>,
 ) -> Replacement {
     while let Some(Replacement { config, done }) = replacements.recv().await {
-        let outcome = Poller::check(&config, aws);
+        let outcome = source::check(&config, aws);
         if outcome.is_ok() {
             aws.read_again();
             let config = without_restart(current, config);

@@ -1,6 +1,6 @@
 //! The program: everything of prometheus-ecs-sd that touches the world.
 //!
-//! The data's way: [`config`] → [`aws`] sources → questions ([`poller`]) → facts and targets (the
+//! The data's way: [`config`] → [`aws`] sources → questions ([`source`]) → facts and targets (the
 //! `ecs-discovery` crate) → [`publisher`] → [`sinks`].
 
 pub mod aws;
@@ -12,11 +12,11 @@ pub mod demo;
 mod descriptors;
 pub mod discovery;
 pub mod explain;
-pub mod poller;
 pub mod publisher;
 pub mod reload;
 mod replace;
 pub mod shutdown;
 pub mod sinks;
+pub mod source;
 pub mod state;
 pub mod telemetry;

@@ -7,7 +7,8 @@
 mod reading;
 mod saver;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::board::{Outlet, Pending, Published, SourceStanding};
-use crate::poller::Heard;
+use crate::board::{Outlet, Pending, Published, SourceResult, SourceStanding};
+use crate::state::Facts;
 use crate::telemetry::metrics::{self, Turn};
 use crate::telemetry::panics::Panicked;
 use reading::{LISTS_WAIT, LISTS_WAIT_FOR_DENIED, Place};
@@ -41,7 +42,7 @@ pub struct Publisher {
     /// The longest refresh since the last publication.
     took: Duration,
     /// The results of a previous selection.
-    leaving: BTreeMap<Arc<str>, Leaving>,
+    departing: BTreeMap<Arc<str>, Departing>,
     /// Whether it was logged that they stay.
     kept: bool,
     past: Past,
@@ -51,7 +52,7 @@ pub struct Publisher {
     number: u64,
 }
 
-/// What one publisher passes on to the next at a reload.
+/// What this process and the ones before it have read and published.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Past {
     /// Whether the process knows everything that was published before it began.
@@ -81,16 +82,23 @@ pub(crate) struct Terms {
 }
 
 #[derive(Debug)]
-struct Leaving {
+struct Departing {
     scopes: BTreeMap<ClusterArn, Scope>,
     facts: Arc<Saved>,
 }
 
 #[derive(Debug, Default)]
 struct Part {
-    /// Which clusters are looked for there.
+    /// The id of the source.
+    id: Arc<str>,
+    /// The selected clusters.
     clusters: ClusterSelection,
-    heard: Option<Heard>,
+    /// The last result, or what was known before the first refresh.
+    result: Option<SourceResult>,
+    /// The facts to save.
+    facts: Option<Arc<Saved>>,
+    /// Whether it was refreshed once.
+    refreshed: bool,
     overdue: bool,
     /// Whether its clusters were listed once.
     listed: bool,
@@ -100,21 +108,22 @@ struct Part {
 
 impl Part {
     fn is_known(&self) -> bool {
-        let is_known = |heard: &Heard| heard.complete || heard.scopes.values().any(Scope::is_known);
-        self.heard.as_ref().is_some_and(is_known)
+        let is_known = |result: &SourceResult| result.complete || result.scopes.values().any(Scope::is_known);
+        self.result.as_ref().is_some_and(is_known)
     }
 
-    fn take_in(&mut self, heard: Heard) {
-        self.heard = Some(heard);
+    fn take_in(&mut self, result: SourceResult) {
+        self.facts = result.facts.clone().or(self.facts.take());
+        self.result = Some(result);
         self.overdue = false;
     }
 
     /// Its next refresh is late. The results of the others are saved meanwhile, which makes this one no newer.
     fn fall_behind(&mut self) {
         self.overdue = true;
-        let Some(heard) = &mut self.heard else { return };
-        let as_of = heard.scopes.values().map(|scope| scope.heard).max().unwrap_or_default();
-        if let Some((_, saved)) = heard.facts.as_mut()
+        let scopes = self.result.iter().flat_map(|result| result.scopes.values());
+        let as_of = scopes.map(|scope| scope.heard).max().unwrap_or_default();
+        if let Some(saved) = self.facts.as_mut()
             && saved.scopes.iter().any(|scope| scope.held_since.is_none())
         {
             Arc::make_mut(saved).hold(as_of);
@@ -122,8 +131,14 @@ impl Part {
     }
 
     fn is_complete(&self) -> bool {
-        !self.overdue && self.heard.as_ref().is_some_and(|heard| heard.complete)
+        !self.overdue && self.result.as_ref().is_some_and(|result| result.complete)
     }
+}
+
+/// A source before its first result.
+fn part((standing, clusters): (SourceStanding, ClusterSelection)) -> (SourceStanding, Part) {
+    let id = standing.id().into();
+    (standing, Part { id, clusters, ..Part::default() })
 }
 
 impl Publisher {
@@ -134,8 +149,7 @@ impl Publisher {
         sources: Vec<(SourceStanding, ClusterSelection)>,
         (past, terms): (Past, Terms),
     ) -> Self {
-        let (standings, clusters): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
-        let parts = clusters.into_iter().map(|clusters| Part { clusters, ..Part::default() }).collect();
+        let (standings, parts): (Vec<_>, Vec<_>) = sources.into_iter().map(part).unzip();
         outlet.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
         let number = outlet.begin(standings);
         Self {
@@ -144,7 +158,7 @@ impl Publisher {
             is_nothing: false,
             doubled: BTreeSet::new(),
             took: Duration::ZERO,
-            leaving: BTreeMap::new(),
+            departing: BTreeMap::new(),
             kept: false,
             past,
             terms,
@@ -154,9 +168,30 @@ impl Publisher {
         }
     }
 
-    /// What the next publisher needs to know.
-    pub(crate) fn past(&self) -> Past {
-        self.past.clone()
+    /// Continues with other sources and terms. Sources that stay keep their results, and their targets stay.
+    pub(crate) fn reconfigure(&mut self, sources: Vec<(SourceStanding, ClusterSelection)>, terms: Terms) {
+        let mut earlier: BTreeMap<_, _> =
+            std::mem::take(&mut self.parts).into_iter().map(|part| (part.id.clone(), part)).collect();
+        let standings_before = self.outlet.sources.borrow().clone();
+        let (mut standings, parts): (Vec<_>, Vec<_>) = sources.into_iter().map(part).unzip();
+        for (standing, part) in standings.iter_mut().zip(parts) {
+            let before = earlier.remove(&part.id);
+            let is_same_selection = before.as_ref().is_some_and(|before| before.clusters == part.clusters);
+            if let Some(before) = standings_before.iter().find(|before| before.id() == *part.id) {
+                standing.follow(before, is_same_selection);
+            }
+            self.parts.push(match before {
+                Some(before) if is_same_selection => before,
+                Some(Part { mut result, facts, refreshed, .. }) => {
+                    result.iter_mut().for_each(|result| result.complete = false);
+                    Part { result, facts, refreshed, ..part }
+                }
+                None => part,
+            });
+        }
+        self.outlet.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
+        self.number = self.outlet.begin(standings);
+        self.terms = terms;
     }
 
     /// A sink's view; the newest snapshot replaces one that was not looked at.
@@ -164,32 +199,34 @@ impl Publisher {
         self.outlet.published.subscribe()
     }
 
-    /// Takes in what one source came to.
-    pub fn hear(&mut self, source: usize, heard: Heard) {
-        self.took = self.took.max(heard.took);
+    /// Takes in the result of a source.
+    pub fn apply(&mut self, source: &str, result: SourceResult) {
+        let Some(source) = self.index(source) else { return };
+        self.took = self.took.max(result.took);
         let now = self.outlet.clock.now();
-        let turn = if heard.complete { Turn::Complete } else { Turn::Incomplete };
-        self.outlet.metrics.refreshed(&self.name(source), turn, heard.took);
-        self.outlet.sources.send_modify(|standings| standings[source].hear(&heard, now));
+        let turn = if result.complete { Turn::Complete } else { Turn::Incomplete };
+        self.outlet.metrics.refreshed(&self.name(source), turn, result.took);
+        self.outlet.sources.send_modify(|standings| standings[source].apply(&result, now));
         self.tell_account(source);
         let (part, past) = (&mut self.parts[source], &mut self.past);
-        part.listed |= heard.failure.is_none();
-        part.failing = heard.failure.as_ref().map(|_| part.failing.unwrap_or(now));
-        for (cluster, scope) in &heard.scopes {
+        part.listed |= result.listed;
+        part.refreshed = true;
+        part.failing = result.failure.as_ref().map(|_| part.failing.unwrap_or(now));
+        for (cluster, scope) in &result.scopes {
             // What is denied of it may have been published before; it is not waited for much longer than for a cluster.
-            let is_whole = !heard.incomplete.contains(cluster)
+            let is_whole = !result.incomplete.contains(cluster)
                 || past
                     .failing
                     .get(cluster)
                     .is_some_and(|since| now.saturating_sub(*since) > LISTS_WAIT_FOR_DENIED);
-            if scope.standing == Standing::Heard && !heard.partial && is_whole {
+            if scope.standing == Standing::Heard && !result.partial && is_whole {
                 past.failing.remove(cluster);
                 past.read.insert(cluster.clone());
             } else if !past.read.contains(cluster) {
                 past.failing.entry(cluster.clone()).or_insert(now);
             }
         }
-        part.take_in(heard);
+        part.take_in(result);
     }
 
     fn tell_account(&mut self, source: usize) {
@@ -201,85 +238,120 @@ impl Publisher {
         }
     }
 
+    /// Takes in the facts that a source has learned in the middle of a refresh, and has them saved.
+    pub(crate) fn learn(&mut self, source: &str, facts: Arc<Saved>) {
+        let Some(source) = self.index(source) else { return };
+        self.parts[source].facts = Some(facts);
+        let facts = self.facts();
+        self.pending.send_modify(|pending| pending.published.facts = facts);
+    }
+
     /// Continues to publish clusters that are no longer selected, until everything that is selected was read.
-    pub(crate) fn leave(&mut self, id: Arc<str>, scopes: BTreeMap<ClusterArn, Scope>, facts: Arc<Saved>) {
-        self.leaving.insert(id, Leaving { scopes, facts });
+    pub(crate) fn depart(&mut self, id: Arc<str>, scopes: BTreeMap<ClusterArn, Scope>, facts: Saved) {
+        match self.departing.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(Departing { scopes, facts: Arc::new(facts) });
+            }
+            Entry::Occupied(mut entry) => {
+                let departing = entry.get_mut();
+                for (cluster, scope) in scopes {
+                    departing.scopes.entry(cluster).or_insert(scope);
+                }
+                Arc::make_mut(&mut departing.facts).merge(facts);
+            }
+        }
     }
 
-    /// Whether anything is published that is no longer selected.
-    pub(crate) fn has_leaving(&self) -> bool {
-        !self.leaving.is_empty()
+    /// Takes the facts of clusters that are no longer selected, by the id of their source.
+    pub(crate) fn take_departing(&mut self) -> BTreeMap<String, Saved> {
+        let departing = std::mem::take(&mut self.departing).into_iter();
+        departing.map(|(id, departing)| (id.to_string(), Arc::unwrap_or_clone(departing.facts))).collect()
     }
 
-    /// Takes in what is known of a source that was not refreshed yet.
-    pub fn restore(
-        &mut self,
-        source: usize,
-        scopes: BTreeMap<ClusterArn, Scope>,
-        facts: (Arc<str>, Arc<Saved>),
-    ) {
-        let heard = Heard { scopes, facts: Some(facts), ..Heard::default() };
-        self.outlet.sources.send_modify(|standings| standings[source].know(&heard));
-        self.parts[source].take_in(heard);
+    /// Takes in what is known of a source before it is refreshed.
+    pub(crate) fn restore(&mut self, source: &str, scopes: BTreeMap<ClusterArn, Scope>, facts: Arc<Saved>) {
+        let Some(source) = self.index(source) else { return };
+        let part = &mut self.parts[source];
+        part.facts = Some(facts);
+        let mut result = part.result.take().unwrap_or_default();
+        result.scopes = scopes;
+        if !result.scopes.is_empty() || part.refreshed {
+            self.outlet.sources.send_modify(|standings| standings[source].know(&result));
+            part.result = Some(result);
+        }
     }
 
     /// Notes that a source was not done when its next turn came.
-    pub fn overdue(&mut self, source: usize) {
+    pub fn overdue(&mut self, source: &str) {
+        let Some(source) = self.index(source) else { return };
         self.parts[source].fall_behind();
         self.outlet.metrics.turn_skipped(&self.name(source));
         self.outlet.sources.send_modify(|standings| standings[source].complete = false);
     }
 
     /// Notes that a refresh panicked.
-    pub(crate) fn panicked(&mut self, source: usize, panicked: &Panicked) {
+    pub(crate) fn panicked(&mut self, source: &str, panicked: &Panicked) {
+        let Some(source) = self.index(source) else { return };
         // Clusters that were found and not read yet are lost with it.
         self.parts[source].listed = false;
         self.outlet.metrics.panicked(metrics::Part::Refresh, panicked);
+    }
+
+    /// The position of the source with this id.
+    fn index(&self, id: &str) -> Option<usize> {
+        self.parts.iter().position(|part| *part.id == *id)
     }
 
     fn name(&self, source: usize) -> Arc<str> {
         self.outlet.sources.borrow()[source].name.clone()
     }
 
-    /// Whether there is a source that has neither been heard nor has failed.
-    pub fn is_waiting(&self) -> bool {
-        self.parts.iter().any(|part| part.heard.is_none())
+    /// Whether every source was refreshed once.
+    pub(crate) fn are_refreshed(&self) -> bool {
+        self.parts.iter().all(|part| part.refreshed)
     }
 
-    /// Publishes what all sources came to, once each has been heard or has failed, and unless nothing is known
-    /// at all: that must not empty a file which an earlier run has left.
+    /// Publishes the results of all sources as far as they are known, unless nothing is known at all: that must not
+    /// empty a file which an earlier run has left.
     pub fn publish(&mut self) {
-        if self.is_waiting() {
-            return;
-        }
         let mut snapshot = self.put_together();
         let reading = self.reading(&snapshot);
         self.let_go(&reading);
-        for (cluster, scope) in self.leaving.values().flat_map(|leaving| &leaving.scopes) {
+        for (cluster, scope) in self.departing.values().flat_map(|departing| &departing.scopes) {
             snapshot.scopes.entry(cluster.clone()).or_insert_with(|| scope.clone());
         }
         let any_scope = snapshot.scopes.values().any(Scope::is_known);
-        if !any_scope && let Some(problem) = self.first_problem(&snapshot) {
-            return self.warn_of_nothing(&problem);
+        if !any_scope {
+            if !self.are_refreshed() {
+                return;
+            }
+            if let Some(problem) = self.first_problem(&snapshot) {
+                return self.warn_of_nothing(&problem);
+            }
         }
         self.is_nothing = false;
         let complete = self.parts.iter().all(Part::is_complete);
         if complete {
             self.warn_of_unmatched();
         }
-        let left = self.leaving.iter().map(|(id, leaving)| Some((id.clone(), leaving.facts.clone())));
         let published = Published {
             snapshot: Arc::new(snapshot),
             complete,
             number: self.pending.borrow().published.number + 1,
             took: std::mem::take(&mut self.took),
-            facts: self.heard().map(|heard| heard.facts.clone()).chain(left).collect(),
-            keeps_deselected: reading.keeps_for_want_of_others() && !self.leaving.is_empty(),
+            facts: self.facts(),
+            keeps_deselected: reading.keeps_for_want_of_others() && !self.departing.is_empty(),
             reading: Arc::new(reading),
             revision: None,
         };
         let sources = self.parts.iter().map(|part| (part.is_complete(), part.is_known())).collect();
         self.pending.send_replace(Pending { published, publisher: self.number, sources });
+    }
+
+    fn facts(&self) -> Facts {
+        let of_parts = self.parts.iter().filter_map(|part| Some((part.id.clone(), part.facts.clone()?)));
+        let departing = self.departing.iter().map(|(id, departing)| (id.clone(), departing.facts.clone()));
+        of_parts.chain(departing).collect()
     }
 
     /// How much was read, given this snapshot of the selected clusters.
@@ -333,11 +405,11 @@ impl Publisher {
 
     /// Removes clusters that are no longer selected, once everything else was read, and logs which and why.
     fn let_go(&mut self, reading: &Reading) {
-        let scopes = || self.leaving.values().flat_map(|leaving| &leaving.scopes);
+        let scopes = || self.departing.values().flat_map(|departing| &departing.scopes);
         let targets: usize = scopes().map(|(_, scope)| scope.derived.targets.len()).sum();
         if targets == 0 {
             if reading.is_settled {
-                self.leaving.clear();
+                self.departing.clear();
             }
             return;
         }
@@ -355,25 +427,25 @@ impl Publisher {
         };
         let gone = scopes().filter(|(cluster, _)| goes(cluster)).flat_map(of_each);
         warn_of_deselected(reading, gone);
-        self.leaving.retain(|_, leaving| {
-            leaving.scopes.retain(|cluster, _| !goes(cluster));
-            !leaving.scopes.is_empty()
+        self.departing.retain(|_, departing| {
+            departing.scopes.retain(|cluster, _| !goes(cluster));
+            !departing.scopes.is_empty()
         });
     }
 
-    fn heard(&self) -> impl Iterator<Item = &Heard> {
-        self.parts.iter().filter_map(|part| part.heard.as_ref())
+    fn results(&self) -> impl Iterator<Item = &SourceResult> {
+        self.parts.iter().filter_map(|part| part.result.as_ref())
     }
 
     /// Two roles of one account see the same clusters; one of them speaks for each cluster.
     fn put_together(&mut self) -> Snapshot {
         let mut snapshot = Snapshot::default();
         let mut doubled = BTreeSet::new();
-        for (cluster, scope) in self.heard().flat_map(|heard| &heard.scopes) {
+        for (cluster, scope) in self.results().flat_map(|result| &result.scopes) {
             match snapshot.scopes.get(cluster) {
                 Some(first) => {
                     doubled.insert(cluster.clone());
-                    // Of two views, one that was heard is better than one that is held.
+                    // Of two views, a fresh one is better than a stale one.
                     if first.standing != Standing::Heard && scope.is_known() {
                         snapshot.scopes.insert(cluster.clone(), scope.clone());
                     }
@@ -393,7 +465,7 @@ impl Publisher {
     fn warn_of_unmatched(&mut self) {
         let mut unmatched = BTreeMap::new();
         for part in &self.parts {
-            let clusters = || part.heard.iter().flat_map(|heard| heard.scopes.keys());
+            let clusters = || part.result.iter().flat_map(|result| result.scopes.keys());
             for pattern in part.clusters.patterns() {
                 *unmatched.entry(pattern.as_str()).or_insert(true) &=
                     !clusters().any(|cluster| pattern.matches(cluster));
@@ -410,9 +482,9 @@ impl Publisher {
         self.unmatched = unmatched;
     }
 
-    /// Why something was not heard, if anything was not.
+    /// Why something was not read, if so.
     fn first_problem(&self, snapshot: &Snapshot) -> Option<String> {
-        let of_source = self.heard().find_map(|heard| heard.failure.as_ref()).map(ToString::to_string);
+        let of_source = self.results().find_map(|result| result.failure.as_ref()).map(ToString::to_string);
         let of_scope = || snapshot.scopes.values().find_map(|scope| scope.problem().map(str::to_owned));
         of_source.or_else(of_scope)
     }

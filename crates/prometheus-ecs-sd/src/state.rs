@@ -43,8 +43,6 @@ pub struct State {
     pub(crate) revision: Option<Revision>,
     /// Whether they are those of the last publication, as far as the process that saved them could record it.
     pub(crate) is_newest: bool,
-    /// Whether this process has found them, before a reload.
-    pub(crate) is_of_this_process: bool,
 }
 
 /// Why a state file is of no use.

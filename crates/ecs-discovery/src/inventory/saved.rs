@@ -107,11 +107,11 @@ impl Saved {
     pub fn merge(&mut self, other: Self) {
         let known: BTreeSet<_> = self.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
         self.scopes.extend(other.scopes.into_iter().filter(|scope| !known.contains(&scope.cluster.arn)));
-        // If there are two facts of one item, the later one is used when they are restored.
-        self.definitions.splice(..0, other.definitions);
+        // If there are two facts of one item, the first one is used when they are restored.
+        self.definitions.extend(other.definitions);
         self.outdated.extend(other.outdated);
-        self.container_instances.splice(..0, other.container_instances);
-        self.hosts.splice(..0, other.hosts);
+        self.container_instances.extend(other.container_instances);
+        self.hosts.extend(other.hosts);
     }
 
     /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
@@ -124,22 +124,49 @@ impl Saved {
         as_of: Duration,
         now: Duration,
     ) -> (Inventory, BTreeMap<ClusterArn, Scope>) {
-        let outdated = self.outdated;
-        let mut inventory = Inventory { collected: now, outdated, ..Inventory::default() };
-        for definition in self.definitions {
-            inventory.definitions.learn(definition.arn.clone(), definition, now);
+        let mut inventory = Inventory { collected: now, ..Inventory::default() };
+        let mut selected = self;
+        selected.scopes.retain(|scope| selection.selects(&scope.cluster.arn));
+        let scopes = inventory.restore(selected, rules, as_of, now);
+        (inventory, scopes)
+    }
+}
+
+impl Inventory {
+    /// Adds the clusters that were saved and that are not known, with the facts that they depend on, and returns their
+    /// results by these rules. Facts that are known stay. Times are those of [`Saved::restore`].
+    pub fn restore(
+        &mut self,
+        saved: Saved,
+        rules: &Rules,
+        as_of: Duration,
+        now: Duration,
+    ) -> BTreeMap<ClusterArn, Scope> {
+        let mut outdated = saved.outdated;
+        for definition in saved.definitions {
+            match self.definitions.value(&definition.arn) {
+                Some(_) => drop(outdated.remove(&definition.arn)),
+                None => self.definitions.learn(definition.arn.clone(), definition, now),
+            }
         }
-        for instance in self.container_instances {
-            inventory.container_instances.learn(instance.arn.clone(), instance, now);
+        self.outdated.extend(outdated);
+        for instance in saved.container_instances {
+            if self.container_instances.value(&instance.arn).is_none() {
+                self.container_instances.learn(instance.arn.clone(), instance, now);
+            }
         }
-        for host in self.hosts {
-            inventory.hosts.learn(host.id.clone(), host, now);
+        for host in saved.hosts {
+            if self.hosts.value(&host.id).is_none() {
+                self.hosts.learn(host.id.clone(), host, now);
+            }
         }
         let mut scopes = BTreeMap::new();
-        let selected = self.scopes.into_iter().filter(|scope| selection.selects(&scope.cluster.arn));
-        for SavedScope { cluster, described, held_since, failing_since, tasks } in selected {
+        for SavedScope { cluster, described, held_since, failing_since, tasks } in saved.scopes {
             let arn = cluster.arn.clone();
-            let tasks = inventory.restored_tasks(tasks, now);
+            if self.scopes.contains_key(&arn) {
+                continue;
+            }
+            let tasks = self.restored_tasks(tasks, now);
             let facts = ScopeFacts {
                 cluster,
                 described,
@@ -147,17 +174,15 @@ impl Saved {
                 confirmed: false,
                 ..ScopeFacts::new(arn.clone(), now)
             };
-            inventory.scopes.insert(arn.clone(), facts);
-            let derived = inventory.derive(&arn, rules);
+            self.scopes.insert(arn.clone(), facts);
+            let derived = self.derive(&arn, rules);
             let (heard, failing) = (held_since.unwrap_or(as_of), failing_since);
             let standing = Standing::Restored;
             scopes.insert(arn, Scope { derived, standing, heard, failing, denied: false });
         }
-        (inventory, scopes)
+        scopes
     }
-}
 
-impl Inventory {
     /// Each is requested again within the recheck interval from now on.
     fn restored_tasks(&mut self, tasks: Vec<SavedTask>, now: Duration) -> BTreeMap<TaskArn, KnownTask> {
         let restored = tasks.into_iter().map(|SavedTask { task, version, observed }| {

@@ -24,9 +24,9 @@ use crate::demo::containers::Containers;
 use crate::demo::fleet;
 use crate::demo::ports::Ports;
 use crate::discovery::Discovery;
-use crate::poller::Progress;
 use crate::replace::Workplace;
 use crate::sinks::file_sd::Layout;
+use crate::source::Progress;
 
 /// The configuration that the README shows, and the directory that it names.
 const PROMETHEUS_YML: &str = include_str!("../../../../examples/prometheus.yml");

@@ -18,7 +18,7 @@ use crate::aws::{Aws, Environment, SourceSpec, task_definition};
 use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, TargetArgs, failure, tell, usage};
 use crate::config::{self, Account, FileLayer, Mistakes};
 use crate::explain::{Wanted, explained};
-use crate::poller::NoSources;
+use crate::source::NoSources;
 use crate::telemetry::has_colours;
 
 /// ECS takes definitions of up to 64 KiB; indented and with what AWS adds they are several times that.

@@ -18,9 +18,9 @@ use crate::aws::{Aws, Environment};
 use crate::board::Outlet;
 use crate::config::{Config, Directories, Mistakes};
 use crate::discovery::{Discovery, Outcome};
-use crate::poller::Progress;
 use crate::reload::Reloader;
 use crate::sinks::progress;
+use crate::source::Progress;
 
 /// A disk that has not answered after this time may hang.
 const HANGS_AFTER: Duration = Duration::from_secs(2);

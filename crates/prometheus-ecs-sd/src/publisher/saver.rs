@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::board::{Outlet, Pending};
+use crate::board::{Outlet, Pending, Published};
 use crate::clock::Clock;
 use crate::state::{Facts, Revision, StateFile};
 use crate::telemetry::metrics::{Metrics, Part, Writes};
@@ -78,7 +78,11 @@ impl Saver {
                 changed = pending.changed() => match changed {
                     Ok(()) => {
                         let now = pending.borrow_and_update().clone();
-                        outlet.publish(self.saved(now).await);
+                        let saved = self.saved(now).await;
+                        // Facts are saved in the middle of a refresh, too.
+                        if saved.published.number > outlet.published.borrow().number {
+                            outlet.publish(saved);
+                        }
                     }
                     Err(_) => {
                         while self.idle().await.is_some_and(|saved| saved != self.revision) {
@@ -98,14 +102,15 @@ impl Saver {
     }
 
     async fn saved(&mut self, mut pending: Pending) -> Pending {
-        if let Some(facts) = &pending.published.facts {
-            if self.newest.as_ref().is_none_or(|(newest, _)| newest != facts) {
-                self.revision = self.revision.next();
-            }
-            self.newest = Some((facts.clone(), self.revision));
-            self.is_all = !pending.published.reading.lists_may_lack();
-            self.save_in_time().await;
+        let facts = &pending.published.facts;
+        if self.newest.as_ref().is_none_or(|(newest, _)| newest != facts) {
+            self.revision = self.revision.next();
         }
+        self.newest = Some((facts.clone(), self.revision));
+        // Before anything is published, an earlier process may have served more than is known.
+        let Published { number, reading, .. } = &pending.published;
+        self.is_all = *number > 0 && !reading.lists_may_lack();
+        self.save_in_time().await;
         pending.published.revision = Some(self.revision);
         pending
     }
@@ -188,7 +193,7 @@ mod tests {
         let pending = watch::Sender::default();
         let run = tokio::spawn(saver.run(outlet.clone(), pending.subscribe(), std::future::pending()));
         let (began, mut shown) = (Instant::now(), outlet.board().published);
-        let published = Published { number: 1, facts: Some(Vec::new()), ..Published::default() };
+        let published = Published { number: 1, facts: Vec::new(), ..Published::default() };
         pending.send_replace(Pending { published, ..Pending::default() });
         shown.changed().await.unwrap();
         assert_eq!((began.elapsed(), path.exists()), (SAVED_WITHIN, false));

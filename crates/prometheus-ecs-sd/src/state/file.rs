@@ -63,7 +63,7 @@ pub(super) fn read(path: &Path) -> Result<Option<State>, Unusable> {
     let as_of = modified.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).max(reader.saved_at);
     let revision = reader.revision;
     let sources = reader.sources();
-    Ok(Some(State { sources, as_of, revision, is_newest, is_of_this_process: false }))
+    Ok(Some(State { sources, as_of, revision, is_newest }))
 }
 
 /// Reads what [`write`] wrote, and nothing else.

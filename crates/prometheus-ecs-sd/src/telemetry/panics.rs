@@ -29,7 +29,7 @@ pub(super) fn log() {
 }
 
 /// A part of the program panicked. Displays as much of the message as fits in a log line.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Panicked(String);
 
 impl Panicked {

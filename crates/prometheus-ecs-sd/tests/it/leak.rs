@@ -97,7 +97,7 @@ impl Footprint {
 }
 
 fn known(published: &Published) -> Used {
-    let [(_, saved)] = &published.facts.as_ref().unwrap()[..] else { panic!("there is one source") };
+    let [(_, saved)] = &published.facts[..] else { panic!("there is one source") };
     let tasks = saved.scopes.iter().flat_map(|scope| &scope.tasks);
     let instances = saved.container_instances.iter();
     Used {

@@ -231,6 +231,22 @@ impl Running {
         Some(published)
     }
 
+    /// Waits until a refresh of each source is published that ended after this.
+    pub(crate) async fn round(&mut self) -> Published {
+        let begun = self.outlet.clock().now();
+        loop {
+            let published = self.next().await;
+            // That is how long it waits after a publication.
+            let at = self.outlet.clock().now() - Duration::from_millis(1);
+            let is_refreshed = |source: &SourceStanding| {
+                source.refreshed.is_some_and(|refreshed| begun < refreshed && refreshed <= at)
+            };
+            if self.sources().iter().all(is_refreshed) {
+                return published;
+            }
+        }
+    }
+
     /// What is published now.
     pub(crate) fn published(&self) -> Published {
         self.published.borrow().clone()

@@ -148,8 +148,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::board::{Outlet, Pending};
-    use crate::poller::Heard;
+    use crate::board::{Outlet, Pending, SourceResult};
     use crate::publisher::{Past, Publisher, Terms};
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -187,32 +186,42 @@ mod tests {
         }
     }
 
-    fn heard(region: &str) -> Heard {
+    fn heard(region: &str) -> SourceResult {
         let cluster = format!("arn:aws:ecs:{region}:123456789012:cluster/prod");
         let scope = Scope::heard(Arc::default(), Duration::ZERO);
         let scopes = [(ClusterArn::parse(&cluster).unwrap(), scope)].into();
-        Heard { scopes, complete: true, ..Heard::default() }
+        SourceResult { scopes, complete: true, listed: true, ..SourceResult::default() }
     }
 
-    fn failed() -> Heard {
+    fn failed() -> SourceResult {
         let failure = Failure { kind: FailureKind::Unavailable, message: "no answer".to_owned() };
-        Heard { failure: Some(failure), ..Heard::default() }
+        SourceResult { failure: Some(failure), ..SourceResult::default() }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_list_that_may_lack_what_was_served_before_is_withheld_until_it_does_not() {
         let mut served = Served::new(false, Duration::MAX);
-        served.publisher.hear(0, heard("eu-west-1"));
-        served.publisher.hear(1, failed());
+        served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+        served.publisher.apply("own account eu-west-2", failed());
         served.publish();
         assert_eq!((served.status("").await, served.status("region=eu-west-1").await), (503, 200));
-        served.publisher.hear(1, heard("eu-west-2"));
+        served.publisher.apply("own account eu-west-2", heard("eu-west-2"));
         served.publish();
         assert_eq!(served.status("").await, 200);
         // A cluster that was read once is kept.
-        served.publisher.hear(1, failed());
+        served.publisher.apply("own account eu-west-2", failed());
         served.publish();
         assert_eq!(served.status("").await, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_served_as_soon_as_its_sources_were_read_while_others_are_read_for_the_first_time() {
+        let mut served = Served::new(false, Duration::MAX);
+        served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+        served.publish();
+        let status = async |query| served.status(query).await;
+        assert_eq!([status("region=eu-west-1").await, status("cluster=prod").await], [200, 503]);
+        assert_eq!([status("").await, status("region=eu-west-2").await], [503, 503]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,8 +231,8 @@ mod tests {
         let dark = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/dark").unwrap();
         partly.scopes.insert(dark, Scope::unheard("no answer".to_owned()));
         partly.complete = false;
-        served.publisher.hear(0, partly);
-        served.publisher.hear(1, heard("eu-west-2"));
+        served.publisher.apply("own account eu-west-1", partly);
+        served.publisher.apply("own account eu-west-2", heard("eu-west-2"));
         served.publish();
         let status = async |query| served.status(query).await;
         assert_eq!([status("").await, status("cluster=d*").await], [503, 503]);
@@ -234,9 +243,9 @@ mod tests {
     async fn a_list_is_withheld_for_a_quarter_of_an_hour_or_for_as_long_as_the_operator_says() {
         for (max_staleness, minutes) in [(Duration::MAX, 15), (60 * MINUTE, 60), (MINUTE, 1)] {
             let mut served = Served::new(false, max_staleness);
-            served.publisher.hear(0, heard("eu-west-1"));
+            served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
             for minute in 0..=minutes {
-                served.publisher.hear(1, failed());
+                served.publisher.apply("own account eu-west-2", failed());
                 served.publish();
                 assert_eq!(served.status("").await, 503, "after {minute} of {minutes} minutes");
                 tokio::time::advance(MINUTE).await;
@@ -249,8 +258,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_that_knows_what_was_served_withholds_nothing() {
         let mut served = Served::new(true, Duration::MAX);
-        served.publisher.hear(0, heard("eu-west-1"));
-        served.publisher.hear(1, failed());
+        served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+        served.publisher.apply("own account eu-west-2", failed());
         served.publish();
         assert_eq!(served.status("").await, 200);
     }
@@ -258,11 +267,11 @@ mod tests {
     #[tokio::test]
     async fn what_was_heard_and_is_not_published_yet_is_not_known_to_be_missing() {
         let mut served = Served::new(true, Duration::MAX);
-        served.publisher.hear(0, heard("eu-west-1"));
-        served.publisher.hear(1, Heard::default());
+        served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+        served.publisher.apply("own account eu-west-2", SourceResult::default());
         served.publish();
         assert_eq!(served.status("region=eu-west-2").await, 503);
-        served.publisher.hear(1, heard("eu-west-2"));
+        served.publisher.apply("own account eu-west-2", heard("eu-west-2"));
         assert_eq!(served.status("region=eu-west-2").await, 503);
         served.publish();
         assert_eq!(

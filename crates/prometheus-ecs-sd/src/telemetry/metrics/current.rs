@@ -194,7 +194,7 @@ impl Current {
     fn facts(&self, page: &mut Families<'_, '_>) -> fmt::Result {
         // After a reload, what is published may be that of other sources for a while.
         let names: BTreeMap<_, _> = self.sources.iter().map(|source| (source.id(), &*source.name)).collect();
-        let facts = self.published.facts.iter().flatten();
+        let facts = self.published.facts.iter();
         let facts: BTreeMap<_, _> =
             facts.filter_map(|(id, saved)| Some((*names.get(&**id)?, counts(saved)))).collect();
         let series = facts.into_iter().flat_map(|(source, counts)| {

@@ -1,5 +1,7 @@
 //! Another configuration while the program runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ecs_discovery::inventory::selection::ClusterSelection;
@@ -23,9 +25,9 @@ async fn sources_that_stay_keep_their_facts() {
     stage.asked();
     stage.simulator.set_latency(std::time::Duration::from_secs(1));
     running.replace(&Config { interval: stage.config.interval * 2, ..stage.config.clone() }).await.unwrap();
-    // What is known is published at once, and then heard again.
-    for complete in [false, true] {
-        assert_eq!(running.next().await.complete, complete);
+    // The known targets are published immediately, and then read again.
+    for _ in 0..2 {
+        assert!(running.next().await.complete);
         assert_eq!(stage.file("1m"), before);
     }
     assert_snapshot!(stage.asked(), @r"
@@ -122,16 +124,16 @@ async fn sessions_of_roles_are_renewed_by_a_reload_but_not_by_one_that_is_refuse
     let stage = stage().role(role, None);
     stage.simulator.change(|world| world.allow_role(role, None));
     let mut running = stage.run().await;
-    running.next().await;
+    running.round().await;
     let twice = Account { regions: vec![REGION.to_owned()], ..Account::default() };
     let refused = Config { accounts: vec![Account::default(), twice], ..stage.config.clone() };
     running.replace(&refused).await.unwrap_err();
-    running.next().await;
+    running.round().await;
     stage.simulator.take_ledger();
-    running.next().await;
+    running.round().await;
     assert_eq!(stage.simulator.take_ledger().calls("sts", "AssumeRole"), 0);
     running.replace(&stage.config).await.unwrap();
-    running.next().await;
+    running.round().await;
     assert_eq!(stage.simulator.take_ledger().calls("sts", "AssumeRole"), 1);
 }
 
@@ -184,9 +186,17 @@ fn role(arn: &str) -> Account {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_during_the_first_refresh_publishes_no_part_of_it() {
+async fn reloads_during_the_first_refresh_do_not_begin_it_again() {
     let stage = places().regions(&[REGION, "us-east-1"]);
-    stall(&stage, "111111111111", "us-east-1");
+    let stalled = Arc::new(AtomicUsize::new(0));
+    let count = stalled.clone();
+    stage.simulator.on_call(move |call| {
+        let response = Response { delivery: Delivery::Stalled, ..Response::unavailable(call) };
+        (call.region == "us-east-1").then(|| {
+            count.fetch_add(1, Ordering::Relaxed);
+            response
+        })
+    });
     let mut running = stage.run().await;
     for n in 2..5 {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -194,11 +204,14 @@ async fn a_reload_during_the_first_refresh_publishes_no_part_of_it() {
             .replace(&Config { recheck_interval: Duration::from_secs(600 * n), ..stage.config.clone() })
             .await
             .unwrap();
+        running.next().await;
+        assert_eq!(stage.targets("1m").len(), 1);
     }
-    assert_eq!(running.next_within(Duration::from_secs(1)).await.map(|published| published.number), None);
+    assert_eq!(stalled.load(Ordering::Relaxed), 1);
     stage.simulator.heal();
-    running.next().await;
-    assert_eq!(stage.targets("1m").len(), 2);
+    while stage.targets("1m").len() < 2 {
+        running.next().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,12 +224,14 @@ async fn what_leaves_stays_until_what_comes_was_heard() {
     stall(&stage, "111111111111", "us-east-1");
     let other = with(&stage, vec![own(&[REGION, "us-east-1"])]);
     running.replace(&other).await.unwrap();
-    // However often that is said.
+    // However often that is configured.
     running.replace(&Config { interval: Duration::from_secs(30), ..other.clone() }).await.unwrap();
-    assert!(running.next_within(Duration::from_secs(5)).await.is_none());
+    while running.next_within(Duration::from_secs(5)).await.is_some() {
+        assert_eq!(stage.file("1m"), before);
+    }
     assert_eq!(stage.file("1m"), before);
     stage.simulator.heal();
-    let published = running.next().await;
+    let published = running.round().await;
     let regions: Vec<_> = published.snapshot.scopes.keys().map(|cluster| cluster.region()).collect();
     assert_eq!(regions, [REGION, "us-east-1"]);
 }
@@ -306,12 +321,7 @@ async fn metrics_of_what_stays_go_on_and_those_of_what_leaves_go() {
     running.next().await;
     let page = running.metrics(Format::Text);
     assert_eq!(line(&page, &completed), Some(before));
-    assert_eq!(page.lines().find(|line| line.contains("source=\"own account us-east-1\"")), None);
-    // Targets of deselected clusters stay until the others were read.
-    assert!(page.contains("us-east-1"));
-    stage.simulator.heal();
-    while !running.next().await.complete {}
-    let page = running.metrics(Format::Text);
+    // Everything that is selected was read before.
     for gone in ["us-east-1", "5m-tasks.json", "file=\"state\""] {
         assert_eq!(page.lines().find(|line| line.contains(gone)), None);
     }
@@ -340,7 +350,7 @@ async fn files_move_while_what_comes_is_waited_for() {
         ..with(&stage, vec![own(&[REGION, "us-east-1"])])
     };
     running.replace(&other).await.unwrap();
-    assert!(running.next_within(Duration::from_secs(5)).await.is_none());
+    running.next_within(Duration::from_secs(5)).await;
     assert_eq!(std::fs::read_to_string(moved.path().join("1m-tasks.json")).unwrap(), stage.file("1m"));
 }
 
@@ -355,4 +365,64 @@ async fn what_takes_a_restart_is_not_shown_as_if_it_were_in_effect() {
     let other = Config { enable_lifecycle: true, ..stage.config.clone() };
     running.replace(&other).await.unwrap();
     assert_eq!((shown(&running), stage.asked().as_str()), (before, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_targets_of_a_replaced_role_wait_for_the_role_that_replaces_it() {
+    let other = "arn:aws:iam::333333333333:role/reader";
+    let mut stage = places();
+    stage.simulator.change(|world| world.allow_role(other, None));
+    stage.config.accounts = vec![own(&[REGION]), role(ROLES[0])];
+    let mut running = stage.run().await;
+    running.round().await;
+    let before = stage.targets("1m");
+    assert_eq!(before.len(), 2);
+    stall(&stage, "333333333333", REGION);
+    running.replace(&with(&stage, vec![own(&[REGION]), role(other)])).await.unwrap();
+    let definition = stage.change(|region| region.register(opted_in("new")));
+    stage.change(|region| region.run("prod", &definition, Placement::Fargate));
+    while stage.targets("1m").len() < 3 {
+        assert!(running.next_within(stage.config.interval * 2).await.is_some());
+    }
+    let now = stage.targets("1m");
+    assert!(before.iter().all(|target| now.contains(target)));
+    stage.simulator.heal();
+    while stage.targets("1m").len() > 2 {
+        running.next().await;
+    }
+    // Those of the own account.
+    assert_eq!(
+        running.published().snapshot.scopes.keys().map(|cluster| cluster.account()).collect::<Vec<_>>(),
+        ["111111111111"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn reloads_once_a_second_do_not_starve_a_refresh_that_takes_longer() {
+    let stage = stage();
+    stage.simulator.set_latency(Duration::from_millis(400));
+    let running = stage.run().await;
+    for second in 1..6 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let recheck_interval = stage.config.recheck_interval + Duration::from_secs(second);
+        running.replace(&Config { recheck_interval, ..stage.config.clone() }).await.unwrap();
+    }
+    assert!(running.published().complete);
+    assert_eq!(running.published().snapshot.target_count(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_selected_again_was_never_lost() {
+    let stage = stage();
+    let mut running = stage.run().await;
+    running.next().await;
+    let before = stage.file("1m");
+    // Only listings are answered, so that nothing is read again.
+    stage.simulator.on_call(|call| (call.operation != "ListClusters").then(|| Response::server_error(call)));
+    for clusters in [&["prod"][..], &["test"], &["prod", "test"]] {
+        let other = stage.fresh().await.clusters(clusters);
+        running.replace(&with(&stage, other.config.accounts.clone())).await.unwrap();
+    }
+    running.next().await;
+    assert_eq!(stage.file("1m"), before);
 }

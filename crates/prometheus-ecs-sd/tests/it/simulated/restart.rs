@@ -368,3 +368,26 @@ fn fail_bad(stage: &Stage) {
         bad.then(|| Response::server_error(call))
     });
 }
+
+/// The first refresh takes half a minute at the rate of requests that AWS's limits allow.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_killed_in_its_first_refresh_has_saved_what_it_learned() {
+    const DEFINITIONS: u64 = 300;
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    for number in 0..DEFINITIONS {
+        let definition = region.register(opted_in(&format!("family-{number}")));
+        region.run("prod", &definition, Placement::Fargate);
+    }
+    let stage = Stage::new(world);
+    let running = stage.run().await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert_eq!(running.published().number, 0);
+    drop(running);
+    let learned = stage.simulator.take_ledger().calls("ecs", "DescribeTaskDefinition");
+    assert_eq!(stage.once().await, Outcome::Complete);
+    assert_eq!(stage.targets("1m").len() as u64, DEFINITIONS);
+    let again = stage.simulator.take_ledger().calls("ecs", "DescribeTaskDefinition");
+    // It was saved five seconds before at the latest.
+    assert!(learned > 100 && again < DEFINITIONS - learned + 80, "{learned}, {again}");
+}

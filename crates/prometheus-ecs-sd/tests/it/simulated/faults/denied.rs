@@ -192,7 +192,7 @@ async fn sts_is_asked_again_now_and_then_while_nothing_tells_the_account() {
     stage.simulator.inject(Fault::Denied, Calls::of("GetCallerIdentity"));
     let mut running = stage.run().await;
     for _ in 0..30 {
-        assert!(running.next().await.complete);
+        assert!(running.round().await.complete);
     }
     let asked = stage.simulator.take_ledger().calls("sts", "GetCallerIdentity");
     assert!((3..=4).contains(&asked), "{asked}");
@@ -240,7 +240,7 @@ async fn an_own_account_that_is_found_without_sts_stays_until_its_role_can_be_as
     stage.change(|region| region.run("prod", &definition, Placement::Fargate));
     stage.asked();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    running.next().await;
+    running.round().await;
     assert_eq!(stage.targets("1m").len(), 2);
     // Now it is read once, not twice.
     assert_eq!(stage.simulator.take_ledger().calls("ecs", "ListTasks"), 1);

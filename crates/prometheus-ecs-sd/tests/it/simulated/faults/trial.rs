@@ -127,7 +127,7 @@ impl Trial {
 
     pub(super) async fn on(stage: Stage) -> Self {
         let mut running = stage.run().await;
-        let complete = running.next().await.complete;
+        let complete = running.round().await.complete;
         Self { stage, running, complete }
     }
 

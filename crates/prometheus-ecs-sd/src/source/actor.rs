@@ -1,0 +1,226 @@
+//! The actor of one source. It owns the facts of the source, across refreshes, reloads and panics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::inventory::Inventory;
+use ecs_discovery::inventory::question::{Failure, FailureKind};
+use ecs_discovery::inventory::saved::Saved;
+use ecs_discovery::snapshot::Scope;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, warn};
+
+use super::answers::AnswerLimit;
+use super::handover::forgive;
+use super::run::{self, Run};
+use super::schedule::Schedule;
+use super::{Command, Configuration, Continued, Message, Report, Settings, Spec};
+use crate::board::SourceResult;
+use crate::telemetry::panics::{Panicked, caught, caught_in};
+
+/// One source.
+pub(super) struct Actor {
+    pub(super) spec: Spec,
+    pub(super) settings: Settings,
+    pub(super) known: Known,
+    pub(super) answers: AnswerLimit,
+    /// The current refresh.
+    pub(super) run: Option<Run>,
+    /// Whether the current refresh has an outdated selection or credentials, and another one follows it.
+    pub(super) again: bool,
+    schedule: Schedule,
+    /// Whether there are no more refreshes.
+    is_done: bool,
+    /// The number of its messages, and where it sends them.
+    number: u64,
+    reports: mpsc::UnboundedSender<Message>,
+}
+
+/// What is known of a source.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) inventory: Inventory,
+    /// Its clusters at the end of the last refresh.
+    pub(super) scopes: BTreeMap<ClusterArn, Scope>,
+    /// The facts that were last sent to be saved.
+    pub(super) saved: Arc<Saved>,
+    pub(super) account: Option<String>,
+    /// Whether the last refresh began after the configuration was last replaced, and with it perhaps the credentials.
+    pub(super) is_current: bool,
+    /// When to call STS for the account again, after it failed.
+    pub(super) account_due: Option<Instant>,
+    /// The problem of the source as a whole that was last logged.
+    pub(super) trouble: Option<FailureKind>,
+    /// Operations that the credentials do not allow, as far as that was logged.
+    pub(super) denied: BTreeSet<&'static str>,
+}
+
+impl Known {
+    /// When the clusters were last read that the last refresh read.
+    pub(super) fn as_of(&self) -> Duration {
+        self.scopes.values().map(|scope| scope.heard).max().unwrap_or_default()
+    }
+
+    /// The facts, which are no newer for being saved now.
+    pub(super) fn held_facts(&self) -> Saved {
+        let mut saved = self.inventory.saved(&self.scopes);
+        saved.hold(self.as_of());
+        saved
+    }
+
+    /// Removes clusters, and returns their facts.
+    fn split_off(&mut self, leaves: impl Fn(&ClusterArn) -> bool) -> Saved {
+        let left = self.held_facts().split_off(&leaves);
+        let leaving: Vec<_> = self.inventory.clusters().filter(|cluster| leaves(cluster)).cloned().collect();
+        for cluster in leaving {
+            self.inventory.forget_cluster(&cluster);
+            self.scopes.remove(&cluster);
+        }
+        left
+    }
+}
+
+impl Actor {
+    /// Its first refresh is due now.
+    pub(super) fn new(
+        spec: Spec,
+        settings: Settings,
+        number: u64,
+        reports: mpsc::UnboundedSender<Message>,
+    ) -> Self {
+        Self {
+            schedule: Schedule::new(&spec.id, settings.interval, settings.are_spread),
+            answers: settings.shared.answers.of_source(),
+            known: Known::default(),
+            run: None,
+            again: false,
+            is_done: false,
+            spec,
+            settings,
+            number,
+            reports,
+        }
+    }
+
+    /// Continues with saved facts. Those of another process are `forgiven` failed refreshes.
+    pub(super) fn restore(&mut self, mut saved: Saved, as_of: Duration, forgiven: bool) -> Continued {
+        let departing = saved.split_off(|cluster| !self.spec.clusters.selects(cluster));
+        let now = self.settings.clock.now();
+        let mut scopes = self.known.inventory.restore(saved, &self.settings.rules, as_of, now);
+        if forgiven {
+            forgive(&mut scopes, as_of, self.settings.max_staleness);
+        }
+        self.known.scopes.extend(scopes);
+        self.continued(departing)
+    }
+
+    /// Runs until it is told to end, or the sender of commands is dropped.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        while let Err(panicked) = caught_in(self.serve(&mut commands)).await {
+            // Until it succeeds, the last result stays published.
+            while caught(|| self.recover(&panicked)).is_err() {
+                sleep(self.settings.interval).await;
+            }
+        }
+    }
+
+    async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) {
+        loop {
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    // Whoever sent it may have been dropped.
+                    Some(Command::Configure(configuration, reply)) => {
+                        drop(reply.send(self.configure(*configuration)));
+                    }
+                    Some(Command::End(reply)) => return drop(reply.send(self.known.held_facts())),
+                    None => return,
+                },
+                () = sleep_until(self.schedule.next), if !self.is_done => self.tick(),
+                step = run::next(&mut self.run) => self.take(step),
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.schedule.advance();
+        self.is_done = self.settings.once;
+        if self.run.is_none() {
+            self.begin();
+        } else {
+            debug!(source = %self.spec.name, "the source is still being refreshed; the next refresh is skipped");
+            self.report(Report::Overdue);
+        }
+    }
+
+    fn configure(&mut self, configuration: Configuration) -> Continued {
+        let Configuration { number, spec, settings, selected_again } = configuration;
+        self.number = number;
+        let differs = spec.clusters != self.spec.clusters || spec.credentials != self.spec.credentials;
+        self.again |= differs && self.run.is_some();
+        (self.spec, self.settings) = (spec, settings);
+        // All credentials are read again, and may be those of another account.
+        (self.known.account, self.known.account_due, self.known.is_current) = (None, None, false);
+        self.run.iter_mut().for_each(|run| run.is_outdated = true);
+        self.known.inventory.unconfirm();
+        let clusters = &self.spec.clusters;
+        let departing = self.known.split_off(|cluster| !clusters.selects(cluster));
+        // A refresh may have found them already, but not all of their tasks.
+        for scope in &selected_again.scopes {
+            self.known.inventory.forget_cluster(&scope.cluster.arn);
+        }
+        let (as_of, now) = (self.known.as_of(), self.settings.clock.now());
+        let restored = self.known.inventory.restore(selected_again, &self.settings.rules, as_of, now);
+        self.known.scopes.extend(restored);
+        for (cluster, scope) in &mut self.known.scopes {
+            if scope.is_known() {
+                scope.derived = self.known.inventory.derive(cluster, &self.settings.rules);
+            }
+        }
+        self.schedule.restart(self.settings.interval);
+        self.continued(departing)
+    }
+
+    fn continued(&mut self, departing: Saved) -> Continued {
+        self.known.saved = Arc::new(self.known.held_facts());
+        let facts = self.known.saved.clone();
+        Continued { scopes: self.settings.published(&self.known.scopes), facts, departing }
+    }
+
+    /// The panic may have destroyed facts. Those that were last saved replace them and keep the targets.
+    fn recover(&mut self, panicked: &Panicked) {
+        self.run = None;
+        self.again = false;
+        let failure = Failure {
+            kind: FailureKind::Unavailable,
+            message: format!("the refresh panicked, which is a bug: {panicked}"),
+        };
+        warn!(source = %self.spec.name, error = %failure, "source could not be read in full");
+        let (as_of, now) = (self.known.as_of(), self.settings.clock.now());
+        let saved = Saved::clone(&self.known.saved);
+        let (inventory, scopes) = saved.restore(&self.spec.clusters, &self.settings.rules, as_of, now);
+        let held =
+            |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.held(failure.message.clone(), now));
+        let scopes = scopes.into_iter().map(held).collect();
+        // This records since when they are kept.
+        let saved = Arc::new(inventory.saved(&scopes));
+        let trouble = Some(failure.kind);
+        self.known = Known { inventory, scopes, saved: saved.clone(), trouble, ..Known::default() };
+        let result = SourceResult {
+            scopes: self.settings.published(&self.known.scopes),
+            facts: Some(saved),
+            failure: Some(failure),
+            ..SourceResult::default()
+        };
+        self.report(Report::Panicked(panicked.clone()));
+        self.report(Report::Result(Box::new(result), Saved::default()));
+    }
+
+    /// The receiver is only gone when the program ends.
+    pub(super) fn report(&self, report: Report) {
+        let _ = self.reports.send((self.number, self.spec.id.clone(), report));
+    }
+}

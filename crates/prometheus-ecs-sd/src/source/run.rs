@@ -1,0 +1,393 @@
+//! One refresh of a source: it sends the requests of the core's plan, some of each operation at a time, and takes the
+//! answers in, until no request is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::inventory::plan::{Conclusion, Recheck, Refresh};
+use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::inventory::saved::Saved;
+use ecs_discovery::inventory::selection::ClusterPattern;
+use ecs_discovery::snapshot::{Scope, Standing};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::actor::Actor;
+use super::waiting::Waiting;
+use super::{Report, Shared};
+use crate::board::SourceResult;
+
+/// The time before STS is called again for the account after it failed. If STS cannot be reached, each call delays a
+/// refresh by the time limits of three attempts.
+const ACCOUNT_ASKED_AGAIN: Duration = Duration::from_secs(600);
+
+/// How often facts are saved in the middle of a refresh: a process that is killed has to request again what it learned
+/// in this time.
+const SAVED_EVERY: Duration = Duration::from_secs(5);
+
+/// One refresh.
+pub(super) struct Run {
+    began: Instant,
+    begin: Duration,
+    /// When facts were last sent to be saved.
+    saved: Instant,
+    /// Whether the configuration was replaced meanwhile, and with it perhaps the credentials.
+    pub(super) is_outdated: bool,
+    phase: Phase,
+    _refreshing: Refreshing,
+}
+
+enum Phase {
+    /// Nothing was requested yet.
+    Ready,
+    /// The account of the credentials is requested from STS.
+    Account(BoxFuture<'static, Result<String, Failure>>),
+    Asking(Box<Asking>),
+}
+
+struct Asking {
+    refresh: Refresh,
+    waiting: Waiting,
+    /// Operations of which a request was answered, and denied.
+    answered: BTreeSet<&'static str>,
+    denied: BTreeSet<&'static str>,
+    open: FuturesUnordered<BoxFuture<'static, Answered>>,
+}
+
+/// A request, its answer, and the permit for the memory that the answer takes.
+type Answered = (Question, Result<Answer, Failure>, Option<OwnedSemaphorePermit>);
+
+/// One event in a refresh.
+pub(super) enum Step {
+    Account(Result<String, Failure>),
+    Answer(Answered),
+}
+
+/// Counts a refresh that is going on.
+struct Refreshing(Arc<Shared>);
+
+impl Refreshing {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.refreshing.fetch_add(1, Ordering::AcqRel);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        self.0.refreshing.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Waits for the next event of the current refresh. Cancellation-safe.
+pub(super) async fn next(run: &mut Option<Run>) -> Step {
+    match run.as_mut().map(|run| &mut run.phase) {
+        Some(Phase::Account(account)) => Step::Account(account.await),
+        Some(Phase::Asking(asking)) => match asking.open.next().await {
+            Some(answered) => Step::Answer(answered),
+            None => pending().await,
+        },
+        Some(Phase::Ready) | None => pending().await,
+    }
+}
+
+impl Actor {
+    pub(super) fn begin(&mut self) {
+        let source = self.spec.source.clone();
+        let account = self.is_account_wanted().then(|| async move { source.account().await }.boxed());
+        let now = Instant::now();
+        self.run = Some(Run {
+            began: now,
+            begin: self.settings.clock.now(),
+            saved: now,
+            is_outdated: false,
+            phase: account.map_or(Phase::Ready, Phase::Account),
+            _refreshing: Refreshing::new(&self.settings.shared),
+        });
+        self.proceed();
+    }
+
+    pub(super) fn take(&mut self, step: Step) {
+        let Some(run) = &mut self.run else { return };
+        match step {
+            Step::Account(account) => {
+                run.phase = Phase::Ready;
+                self.take_account(account);
+            }
+            Step::Answer(answered) => {
+                self.take_answer(answered);
+                self.save_in_between();
+            }
+        }
+        self.proceed();
+    }
+
+    /// Sends the requests that can be sent now. If none is left, the refresh ends.
+    fn proceed(&mut self) {
+        let Some(run) = &self.run else { return };
+        if matches!(run.phase, Phase::Account(_)) {
+            return;
+        }
+        if matches!(run.phase, Phase::Ready) {
+            if self.is_stood_for() {
+                return self.end(SourceResult { complete: true, ..SourceResult::default() });
+            }
+            let asking = Phase::Asking(self.asking());
+            if let Some(run) = &mut self.run {
+                run.phase = asking;
+            }
+        }
+        if self.is_answered() {
+            let phase = self.run.as_mut().map(|run| std::mem::replace(&mut run.phase, Phase::Ready));
+            if let Some(Phase::Asking(asking)) = phase {
+                let result = self.conclude(*asking);
+                self.end(result);
+            }
+        }
+    }
+
+    /// Whether the account is to be requested: if anything depends on it and it is not known. Discovery continues
+    /// without it: if a cluster is read twice, one result is published, and clusters are requested by name.
+    fn is_account_wanted(&mut self) -> bool {
+        let by_arn = |pattern: &ClusterPattern| matches!(pattern, ClusterPattern::Arn(_));
+        let patterns = self.spec.clusters.patterns();
+        let matters = !self.settings.by_role.is_empty() || patterns.iter().any(by_arn);
+        let known = &mut self.known;
+        if !matters || known.account.is_some() {
+            return false;
+        }
+        // Answers to requests with these credentials are about their account.
+        let mut read =
+            known.scopes.iter().filter(|(_, scope)| known.is_current && scope.standing == Standing::Heard);
+        known.account = read.next().map(|(cluster, _)| cluster.account().to_owned());
+        known.account.is_none() && known.account_due.is_none_or(|due| due <= Instant::now())
+    }
+
+    fn take_account(&mut self, account: Result<String, Failure>) {
+        let error = match account {
+            Ok(account) => {
+                self.known.account = Some(account);
+                return;
+            }
+            Err(failure) => failure,
+        };
+        let name = &self.spec.name;
+        match (error.kind, &self.known.account_due) {
+            // This affects every request, and is reported separately.
+            (FailureKind::NoCredentials, _) => return,
+            (_, Some(_)) => debug!(source = %name, %error, "account could not be looked up again"),
+            (_, None) => {
+                warn!(source = %name, %error, "account could not be looked up; discovery continues without it");
+            }
+        }
+        self.known.account_due = Some(Instant::now() + ACCOUNT_ASKED_AGAIN);
+    }
+
+    fn asking(&mut self) -> Box<Asking> {
+        let settings = &self.settings;
+        let selection = self.spec.clusters.within(self.known.account.as_deref(), self.spec.source.region());
+        let definition_tags = settings.rules.need_definition_tags();
+        let recheck = Recheck { interval: settings.recheck_interval, definition_tags };
+        let now = settings.clock.now();
+        Box::new(Asking {
+            refresh: Refresh::begin(&mut self.known.inventory, selection, now, recheck),
+            waiting: Waiting::new(&self.known.scopes),
+            answered: BTreeSet::new(),
+            denied: BTreeSet::new(),
+            open: FuturesUnordered::new(),
+        })
+    }
+
+    /// Whether a role of the same account is discovered instead, in the same region. The results of the own credentials
+    /// stay until the account was read through that role.
+    fn is_stood_for(&self) -> bool {
+        let account = self.known.account.as_ref().filter(|_| self.spec.role().is_none());
+        let Some(account) = account else { return false };
+        let place = (account.clone(), self.spec.source.region().to_owned());
+        let read_by_role = || self.settings.shared.read_by_role().values().any(|read| *read == place);
+        self.settings.by_role.contains(&place)
+            && (!self.known.scopes.values().any(Scope::is_known) || read_by_role())
+    }
+
+    fn take_answer(&mut self, (question, answer, permit): Answered) {
+        let Some(Run { phase: Phase::Asking(asking), .. }) = &mut self.run else { return };
+        let progress = &self.settings.shared.progress;
+        progress.open.fetch_sub(1, Ordering::Relaxed);
+        progress.answered.fetch_add(1, Ordering::Relaxed);
+        asking.waiting.done(&question, answer.as_ref().err());
+        let (inventory, operation) = (&mut self.known.inventory, question.operation());
+        match answer {
+            Ok(answer) => {
+                asking.answered.insert(operation);
+                asking.refresh.answered(inventory, question, answer);
+            }
+            Err(failure) => {
+                let is_denied = failure.kind == FailureKind::Denied;
+                if is_denied {
+                    asking.denied.insert(operation);
+                }
+                let (name, error) = (&self.spec.name, &failure);
+                // A missing permission shows as missing labels or targets; a message says what to do when that begins.
+                // The failures of listings are those of the source or the cluster and logged as such.
+                if is_denied && !question.is_page() && self.known.denied.insert(operation) {
+                    warn!(source = %name, operation, %error, "request is not allowed; see the IAM policy in the documentation");
+                } else {
+                    debug!(source = %name, operation, %error, "request failed");
+                }
+                asking.refresh.failed(inventory, question, failure);
+            }
+        }
+        drop(permit);
+    }
+
+    /// Sends the requests that can be sent now. Returns whether all are answered.
+    fn is_answered(&mut self) -> bool {
+        let Some(Run { phase: Phase::Asking(asking), .. }) = &mut self.run else { return false };
+        let questions = asking.refresh.questions(&mut self.known.inventory);
+        self.settings.shared.progress.open.fetch_add(questions.len(), Ordering::Relaxed);
+        questions.into_iter().for_each(|question| asking.waiting.add(question));
+        while let Some((question, given_up)) = asking.waiting.next() {
+            let (source, answers) = (self.spec.source.clone(), self.answers.clone());
+            let ask = async move {
+                if let Some(failure) = given_up {
+                    return (question, Err(failure), None);
+                }
+                let permit = answers.permit(&question).await;
+                let answer = source.ask(&question).await;
+                (question, answer, permit)
+            };
+            asking.open.push(ask.boxed());
+        }
+        asking.open.is_empty()
+    }
+
+    /// Has the facts saved that were learned by now.
+    fn save_in_between(&mut self) {
+        let Some(run) = self.run.as_mut().filter(|run| run.saved.elapsed() >= SAVED_EVERY) else { return };
+        run.saved = Instant::now();
+        let mut saved = self.known.held_facts();
+        // A cluster that this refresh leaves out is published until it ends.
+        let is_known: BTreeSet<_> = saved.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
+        let left_out = self.known.saved.scopes.iter().filter(|scope| !is_known.contains(&scope.cluster.arn));
+        saved.scopes.extend(left_out.cloned());
+        if *self.known.saved != saved {
+            self.known.saved = Arc::new(saved);
+            self.report(Report::Learned(self.known.saved.clone()));
+        }
+    }
+
+    fn conclude(&mut self, asking: Asking) -> SourceResult {
+        let Asking { refresh, answered, denied, .. } = asking;
+        let known = &mut self.known;
+        let conclusion = refresh.finish(&mut known.inventory, &self.settings.rules, &known.scopes);
+        let inventory = &known.inventory;
+        let is_allowed = |operation: &str| {
+            answered.contains(operation) && !denied.contains(operation) && !inventory.is_denied(operation)
+        };
+        for operation in known.denied.extract_if(.., |operation| is_allowed(operation)) {
+            info!(source = %self.spec.name, operation, "request is allowed again");
+        }
+        let complete = conclusion.is_complete();
+        let Conclusion { scopes, failure, partial, incomplete, foreign } = conclusion;
+        SourceResult { scopes, complete, failure, partial, incomplete, foreign, ..SourceResult::default() }
+    }
+
+    /// Ends the refresh and sends its result.
+    fn end(&mut self, mut result: SourceResult) {
+        let Some(run) = self.run.take() else { return };
+        let departing = self.facts_of(&result.foreign);
+        let failure = result.failure.clone();
+        let is_unwanted = |failure: &mut Failure| self.is_not_meant(failure, &result.scopes);
+        let problem = if result.failure.take_if(is_unwanted).is_some() {
+            result.complete = true;
+            "the own account is left out, only the roles' are discovered"
+        } else {
+            "source could not be read in full"
+        };
+        self.note(failure.as_ref(), problem);
+        result.listed = result.failure.is_none();
+        result.took = run.began.elapsed();
+        if self.again {
+            // It was another selection that was read, or with other credentials.
+            (result.listed, result.complete) = (false, false);
+            result.scopes.retain(|cluster, _| self.spec.clusters.selects(cluster));
+        }
+        // A failure begins at the end of the refresh: the duration of a refresh does not count.
+        let end = run.begin + result.took;
+        for scope in result.scopes.values_mut() {
+            scope.failing = scope.failing.map(|since| if since < run.begin { since } else { end });
+        }
+        debug!(
+            source = %self.spec.name,
+            seconds = result.took.as_secs_f64(),
+            clusters = result.scopes.len(),
+            complete = result.complete,
+            "source refreshed"
+        );
+        self.known.scopes = std::mem::take(&mut result.scopes);
+        self.known.is_current = !run.is_outdated;
+        result.scopes = self.settings.published(&self.known.scopes);
+        let saved = self.known.inventory.saved(&self.known.scopes);
+        if *self.known.saved != saved {
+            self.known.saved = Arc::new(saved);
+        }
+        result.facts = Some(self.known.saved.clone());
+        self.note_read_by_role(result.complete);
+        drop(run);
+        self.report(Report::Result(Box::new(result), departing));
+        if std::mem::take(&mut self.again) {
+            self.begin();
+        }
+    }
+
+    /// The facts of clusters that belong to another account than the credentials, as they were last published.
+    fn facts_of(&self, foreign: &[ClusterArn]) -> Saved {
+        if foreign.is_empty() {
+            return Saved::default();
+        }
+        let mut saved = Saved::clone(&self.known.saved);
+        saved.hold(self.known.as_of());
+        saved.split_off(|cluster| foreign.contains(cluster))
+    }
+
+    /// Tells the source of the own account whether this role reads its account.
+    fn note_read_by_role(&self, complete: bool) {
+        let Some(role) = self.spec.role() else { return };
+        let mut read = self.settings.shared.read_by_role();
+        if complete {
+            let place = (role.account().to_owned(), self.spec.source.region().to_owned());
+            read.insert(self.spec.id.clone(), place);
+        } else {
+            read.remove(&self.spec.id);
+        }
+    }
+
+    /// Whether the own credentials only serve to assume the roles.
+    fn is_not_meant(&self, failure: &Failure, scopes: &BTreeMap<ClusterArn, Scope>) -> bool {
+        self.spec.role().is_none()
+            && failure.kind == FailureKind::Denied
+            && !self.settings.by_role.is_empty()
+            && scopes.is_empty()
+    }
+
+    /// Logs a problem of the source as a whole when it begins, becomes another one, or ends. (The wording of one problem
+    /// may change from answer to answer.)
+    fn note(&mut self, failure: Option<&Failure>, problem: &str) {
+        let trouble = failure.map(|failure| failure.kind);
+        if std::mem::replace(&mut self.known.trouble, trouble) == trouble {
+            return;
+        }
+        match failure {
+            Some(error) => warn!(source = %self.spec.name, %error, "{problem}"),
+            None => info!(source = %self.spec.name, "source can be read again"),
+        }
+    }
+}
