@@ -16,10 +16,10 @@ use ecs_discovery::derive::Rules;
 use ecs_simulator::worlds::{REGION, Size, large};
 use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY, least_seconds};
 use prometheus_ecs_sd::board::Outlet;
-use prometheus_ecs_sd::cli::LogFormat;
+use prometheus_ecs_sd::config::Layout;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
-use prometheus_ecs_sd::sinks::file_sd::Layout;
+use prometheus_ecs_sd::telemetry::LogFormat;
 
 /// Of an answer, as from within a region.
 const LATENCY: Duration = Duration::from_millis(20);

@@ -26,7 +26,7 @@ use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::question::Question;
 
 use crate::clock::Clock;
-use crate::config::{self, Mistakes};
+use crate::config::{self, Mistakes, Share};
 use crate::telemetry::metrics::Metrics;
 use budget::Budget;
 use chain::{Chain, MissingProfile};
@@ -65,7 +65,7 @@ mod tasks;
 mod trust;
 mod withheld;
 
-pub use budget::{InvalidShare, Level, Share};
+pub use budget::Level;
 pub use convert::file::{NotADefinition, task_definition};
 pub use environment::Environment;
 pub(crate) use environment::is_blank;

@@ -20,16 +20,14 @@ use ecs_discovery::render::printable;
 
 use crate::aws::is_blank;
 use crate::board::Outlet;
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, Mistakes, RunArgs};
 use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
 use crate::sinks::http::{Access, Server, Site};
 use crate::telemetry;
 use crate::telemetry::panics::{caught, caught_in};
-use arguments::{GenerateArgs, Product};
+use arguments::{DemoArgs, GenerateArgs, Product};
 use layers::{Layers, Unread};
-
-pub use arguments::{DemoArgs, LogArgs, LogFormat, LogLevel, RunArgs, TargetArgs};
 
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;

@@ -1,11 +1,14 @@
 //! What the user typed → what the program needs, all mistakes at once.
 
 mod accounts;
+mod arguments;
 mod directory;
 mod file;
 pub(crate) mod generated;
+pub(crate) mod layout;
 mod notes;
 pub(crate) mod regular_file;
+mod share;
 mod shown;
 pub(crate) mod similar;
 pub(crate) mod yaml;
@@ -22,17 +25,18 @@ use ecs_discovery::derive::{Rules, TagSelection};
 use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
-use crate::aws::{InvalidShare, Share};
-use crate::cli::{LogFormat, RunArgs, TargetArgs};
-use crate::sinks::file_sd::{self, Layout};
 use crate::state::StateFile;
+use crate::telemetry::LogFormat;
 use accounts::Common;
 use notes::Notes;
 
 pub use accounts::Account;
 pub(crate) use accounts::region;
+pub use arguments::{RunArgs, TargetArgs};
 pub(crate) use directory::usable as usable_directory;
 pub(crate) use file::FileLayer;
+pub use layout::Layout;
+pub use share::{InvalidShare, Share};
 
 /// What the program does, free of contradictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,7 +269,7 @@ fn state_file(given: Option<&Path>, directory: Option<&Path>) -> Option<PathBuf>
     match given {
         Some(path) if path == "none" => None,
         Some(path) => Some(path.to_owned()),
-        None => Some(directory?.join(file_sd::WORK_DIRECTORY).join("state")),
+        None => Some(directory?.join(layout::WORK_DIRECTORY).join("state")),
     }
 }
 

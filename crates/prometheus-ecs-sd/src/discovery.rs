@@ -17,11 +17,11 @@ use tracing::warn;
 
 use crate::aws::Aws;
 use crate::board::{Outlet, Pending, Published, SourceStanding};
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, Layout, Mistakes};
 use crate::publisher::{Past, Publisher, Saver, Terms};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
-use crate::sinks::file_sd::{FileSd, Layout, Outcome as Wrote};
+use crate::sinks::file_sd::{FileSd, Outcome as Wrote};
 use crate::source::{self, DESELECTED, NoSources, Progress, Report, Sources, Spec, claimed, departing};
 use crate::state::{Revision, State, StateFile};
 use crate::telemetry::metrics::{Metrics, Part};

@@ -1,6 +1,7 @@
 //! Logging on standard error.
 
 pub mod metrics;
+mod options;
 pub(crate) mod panics;
 mod text;
 mod writer;
@@ -14,8 +15,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::{LogArgs, LogFormat, LogLevel};
-
+pub use options::{LogArgs, LogFormat, LogLevel};
 pub use writer::LastMessages;
 pub(crate) use writer::dropped;
 use writer::{PrintableJson, Queue};

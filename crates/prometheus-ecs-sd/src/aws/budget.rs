@@ -7,9 +7,9 @@
 mod bucket;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::Share;
 
 pub(super) use bucket::Bucket;
 
@@ -49,52 +49,6 @@ const CLASSES: [Class; 5] = [
 /// What of its share of a burst is used at once. AWS's bucket begins to fill again when the first request arrives,
 /// ours when it leaves, which for a new connection is a few tenths of a second earlier than for those that follow.
 const BURST: f64 = 0.9;
-
-/// Which part of AWS's request limits may be used; more than 0, and at most 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Share(f64);
-
-/// It is never NaN.
-impl Eq for Share {}
-
-/// It is no [`Share`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a share of AWS's request limits; use a number from {} to 1", Share::LEAST)]
-pub struct InvalidShare {
-    text: String,
-}
-
-impl Share {
-    /// As its option has it: half is left to others.
-    pub const DEFAULT: &str = "0.5";
-
-    /// All there is.
-    pub const ALL: Self = Self(1.0);
-
-    /// With less, the slowest class would have a request every few minutes, which is longer than one can wait.
-    const LEAST: f64 = 0.01;
-}
-
-impl Default for Share {
-    fn default() -> Self {
-        Self::DEFAULT.parse().expect("it is one")
-    }
-}
-
-impl fmt::Display for Share {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Share {
-    type Err = InvalidShare;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let share = text.trim().parse().ok().filter(|share| (Self::LEAST..=1.0).contains(share));
-        share.map(Self).ok_or_else(|| InvalidShare { text: text.to_owned() })
-    }
-}
 
 /// An account, `None` being that of the base credentials, and a region.
 type Place = (Option<String>, String);
@@ -179,7 +133,8 @@ pub struct Level {
 pub(super) struct Buckets([Bucket; CLASSES.len()]);
 
 impl Buckets {
-    fn new(Share(share): Share) -> Self {
+    fn new(share: Share) -> Self {
+        let share = share.get();
         Self(CLASSES.map(|class| Bucket::new((BURST * share * class.burst).max(1.0), share * class.rate)))
     }
 

@@ -15,8 +15,7 @@ use tokio::time::sleep;
 use super::simulated::{ec2_hosts, listing, over, ssm_hosts, world};
 use super::{Aws, Source, SourceSpec};
 use crate::board::Outlet;
-use crate::cli::RunArgs;
-use crate::config::Config;
+use crate::config::{Config, RunArgs};
 use crate::discovery::Discovery;
 
 const REGION: &str = "eu-west-1";

@@ -16,17 +16,18 @@ use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::aws::{Aws, Share};
+use crate::aws::Aws;
 use crate::board::Outlet;
-use crate::cli::{DemoArgs, EXIT_USAGE, LogFormat, serve, tell, until_stopped};
-use crate::config::{Account, Config, Listen, Mistakes, duration, listen, usable_directory};
+use crate::cli::arguments::DemoArgs;
+use crate::cli::{EXIT_USAGE, serve, tell, until_stopped};
+use crate::config::{Account, Config, Layout, Listen, Mistakes, Share, duration, listen, usable_directory};
 use crate::demo::containers::Containers;
 use crate::demo::fleet;
 use crate::demo::ports::Ports;
 use crate::discovery::Discovery;
 use crate::replace::Workplace;
-use crate::sinks::file_sd::Layout;
 use crate::source::Progress;
+use crate::telemetry::LogFormat;
 
 /// The configuration that the README shows, and the directory that it names.
 const PROMETHEUS_YML: &str = include_str!("../../../../examples/prometheus.yml");

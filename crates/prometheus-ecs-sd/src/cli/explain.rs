@@ -15,11 +15,11 @@ use ecs_discovery::render::explanation::{Colours, Text, json};
 use ecs_discovery::render::printable_json;
 
 use crate::aws::{Aws, Environment, SourceSpec, task_definition};
-use crate::cli::{EXIT_NOT_SCRAPED, LogArgs, RunArgs, TargetArgs, failure, tell, usage};
-use crate::config::{self, Account, FileLayer, Mistakes};
+use crate::cli::{EXIT_NOT_SCRAPED, failure, tell, usage};
+use crate::config::{self, Account, FileLayer, Mistakes, RunArgs, TargetArgs};
 use crate::explain::{Wanted, explained};
 use crate::source::NoSources;
-use crate::telemetry::has_colours;
+use crate::telemetry::{LogArgs, has_colours};
 
 /// ECS takes definitions of up to 64 KiB; indented and with what AWS adds they are several times that.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -6,8 +6,8 @@ use ecs_discovery::interval::Interval;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::layout::{self, Layout};
 use super::{Account, Config};
-use crate::sinks::file_sd::{self, Layout};
 
 /// What is asked in every account. The listing of clusters comes besides, unless all are named.
 const READING: [&str; 5] = [
@@ -30,7 +30,7 @@ pub(crate) fn prometheus_config(config: &Config) -> String {
             intervals.iter().map(|interval| job_of_interval(&directory, interval)).collect()
         }
         (Some(directory), Layout::Single) => {
-            let file = quoted(&directory.join(file_sd::SINGLE));
+            let file = quoted(&directory.join(layout::SINGLE));
             one_job(&format!("file_sd_configs:\n      - files: [{file}]"))
         }
         (None, _) => one_job(&http_sd(config)),
@@ -39,7 +39,7 @@ pub(crate) fn prometheus_config(config: &Config) -> String {
 }
 
 fn job_of_interval(directory: &Path, interval: &Interval) -> String {
-    let file = quoted(&directory.join(format!("{interval}{}", file_sd::SUFFIX)));
+    let file = quoted(&directory.join(format!("{interval}{}", layout::SUFFIX)));
     format!(
         "  - job_name: ecs-{interval}\n    scrape_interval: {interval}\n    file_sd_configs:\n      - files: [{file}]\n"
     )

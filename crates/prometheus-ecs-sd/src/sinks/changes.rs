@@ -15,8 +15,8 @@ use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
 use crate::board::Published;
-use crate::cli::LogFormat;
 use crate::publisher::Reading;
+use crate::telemetry::LogFormat;
 
 /// Tells the changes from one snapshot to the next.
 #[derive(Debug)]

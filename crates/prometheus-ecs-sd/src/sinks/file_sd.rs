@@ -10,7 +10,6 @@
 
 mod earlier;
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -18,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use clap::ValueEnum;
 use ecs_discovery::interval::{Interval, Intervals};
 use ecs_discovery::render;
 use ecs_discovery::snapshot::Snapshot;
@@ -26,20 +24,16 @@ use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
 use crate::board::Published;
+use crate::config::Layout;
+use crate::config::layout::{SINGLE, SUFFIX, WORK_DIRECTORY};
 use crate::publisher::{Reading, warn_of_deselected, warn_of_nothing_selected};
 use crate::replace::{Stamp, Trouble, Workplace, make_directory, set_mode};
 use crate::state::Revision;
 use crate::telemetry::metrics::{Metrics, Written};
 use earlier::{Earlier, READ_BACK};
 
-/// Where files are made; in the target directory, so that they can be renamed into place.
-pub(crate) const WORK_DIRECTORY: &str = ".prometheus-ecs-sd";
 /// What the files being made there begin with.
 const WORK_PREFIX: &str = "tasks-";
-/// What a target file's name ends in, after its interval.
-pub(crate) const SUFFIX: &str = "-tasks.json";
-/// The file of all targets.
-pub(crate) const SINGLE: &str = "tasks.json";
 /// Readable for Prometheus, whichever user it runs as and whatever the umask of this program.
 const MODE: u32 = 0o644;
 
@@ -68,25 +62,6 @@ fn work_directory(directory: &Path) -> io::Result<PathBuf> {
         return Err(io::Error::other(message));
     }
     Ok(work)
-}
-
-/// Which files there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
-    /// One for each scrape interval, for a Prometheus job each.
-    #[default]
-    PerInterval,
-    /// `tasks.json`, whose targets bring their scrape interval, for a single job.
-    Single,
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PerInterval => "per-interval",
-            Self::Single => "single",
-        })
-    }
 }
 
 /// The files of one directory, and what is known of them.

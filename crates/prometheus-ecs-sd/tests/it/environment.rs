@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use clap::{Args, Command};
 use ecs_simulator::Aws;
 use insta::assert_snapshot;
-use prometheus_ecs_sd::cli::RunArgs;
+
+use prometheus_ecs_sd::config::RunArgs;
 
 use crate::cli::Program;
 use crate::simulated::{REGION, fleet};

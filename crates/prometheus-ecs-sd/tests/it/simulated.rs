@@ -26,14 +26,15 @@ use ecs_simulator::{
     Clock, ContainerDefinition, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Region, TaskDefinition, World,
     worlds,
 };
-use prometheus_ecs_sd::aws::{Aws, Share};
+use prometheus_ecs_sd::aws::Aws;
 use prometheus_ecs_sd::board::{Outlet, Published, SourceStanding};
-use prometheus_ecs_sd::cli::LogFormat;
 use prometheus_ecs_sd::clock::Clock as ProgramClock;
+use prometheus_ecs_sd::config::Layout;
+use prometheus_ecs_sd::config::Share;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::reload::Replacement;
-use prometheus_ecs_sd::sinks::file_sd::Layout;
+use prometheus_ecs_sd::telemetry::LogFormat;
 use prometheus_ecs_sd::telemetry::metrics::Format;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use ecs_simulator::Response;
 use flate2::read::GzDecoder;
-use prometheus_ecs_sd::sinks::file_sd::Layout;
+use prometheus_ecs_sd::config::Layout;
 
 use super::{Served, ask};
 use crate::simulated::{Stage, every_case, fleet};

@@ -19,7 +19,8 @@ use ecs_discovery::model::{
 use ecs_discovery::snapshot::Snapshot;
 use prometheus_ecs_sd::board::Published;
 use prometheus_ecs_sd::clock::Reading;
-use prometheus_ecs_sd::sinks::file_sd::{self, FileSd, Layout, Outcome};
+use prometheus_ecs_sd::config::Layout;
+use prometheus_ecs_sd::sinks::file_sd::{self, FileSd, Outcome};
 use prometheus_ecs_sd::state::{Revision, StateFile};
 
 use crate::files::{INTERVALS, state_file};

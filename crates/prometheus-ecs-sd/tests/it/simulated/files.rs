@@ -4,9 +4,9 @@ use std::os::unix::fs::MetadataExt;
 
 use ecs_simulator::Placement;
 use insta::assert_snapshot;
-use prometheus_ecs_sd::cli::LogFormat;
+use prometheus_ecs_sd::config::Layout;
 use prometheus_ecs_sd::discovery::Outcome;
-use prometheus_ecs_sd::sinks::file_sd::Layout;
+use prometheus_ecs_sd::telemetry::LogFormat;
 
 use super::{Stage, every_case, fleet, opted_in};
 

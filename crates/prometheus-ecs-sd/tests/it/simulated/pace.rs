@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ecs_simulator::worlds::{Size, large};
 use ecs_simulator::{Call, OWN_ACCESS_KEY, Placement, Region, Request, Response, World, least_seconds};
-use prometheus_ecs_sd::aws::Share;
+use prometheus_ecs_sd::config::Share;
 use prometheus_ecs_sd::discovery::Outcome;
 use tokio::time::{Instant, sleep};
 
