@@ -1,6 +1,6 @@
 //! The program's parts, wired: sources → publisher → sinks, until the end of one refresh or for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -202,6 +202,7 @@ impl Discovery {
         let new: Vec<_> = specs.iter().filter(is_new).collect();
         let saved = claimed(&new, &mut facts);
         let mut new: BTreeMap<_, _> = new.iter().map(|spec| spec.id.clone()).zip(saved).collect();
+        let begun: BTreeSet<_> = new.keys().cloned().collect();
         let (standings, mut all_continued) = (standings(&specs), Vec::new());
         for spec in specs {
             let id = spec.id.clone();
@@ -210,17 +211,24 @@ impl Discovery {
                 None => {
                     let mut left = facts.remove(&deselected(&id)).unwrap_or_default();
                     let selected_again = left.split_off(|cluster| spec.clusters.selects(cluster));
+                    let continued = self.sources.configure(spec, selected_again.clone()).await;
+                    // If it panicked, they are published as before.
+                    if continued.is_none() {
+                        left.merge(selected_again);
+                    }
                     facts.insert(deselected(&id), left);
-                    self.sources.configure(spec, selected_again).await
+                    continued
                 }
             };
             all_continued.extend(continued.map(|continued| (id, continued)));
         }
         // What the sources sent before is older than what they continue with.
         for (id, report) in self.sources.earlier() {
-            self.take_in(&id, report);
+            if !matches!(report, Report::Learned(_)) {
+                self.take_in(&id, report);
+            }
         }
-        self.publisher.reconfigure(standings, terms(&config));
+        self.publisher.reconfigure(standings, |id| !begun.contains(id), terms(&config));
         self.outlet.show(config.shown(), config.rules.intervals.clone());
         for (id, continued) in all_continued {
             self.publisher.restore(&id, continued.scopes, continued.facts);
@@ -241,9 +249,12 @@ impl Discovery {
     /// Ends the sources that do not stay, and collects their facts.
     async fn end_sources(&mut self, specs: &[Spec], facts: &mut BTreeMap<String, Saved>) {
         let is_known = |id: &str| self.sources.specs().any(|spec| *spec.id == *id);
-        // A new role may be one of the own account, and continue with its facts.
-        let has_new_role =
-            |own: &Spec| specs.iter().any(|spec| spec.is_role_in(own.region()) && !is_known(&spec.id));
+        let standings = self.outlet.sources.borrow().clone();
+        let account = |id: &str| standings.iter().find(|one| one.id() == id)?.account.as_deref();
+        // A new role of the own account continues with its facts.
+        let is_new_role =
+            |spec: &Spec, own: &Spec| spec.is_role_of(account(&own.id), own.region()) && !is_known(&spec.id);
+        let has_new_role = |own: &Spec| specs.iter().any(|spec| is_new_role(spec, own));
         let stays = |spec: &&Spec| {
             specs.iter().any(|new| new.id == spec.id) && !(spec.is_own() && has_new_role(spec))
         };

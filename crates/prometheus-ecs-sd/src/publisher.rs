@@ -17,6 +17,7 @@ use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::board::{Outlet, Pending, Published, SourceResult, SourceStanding};
@@ -28,6 +29,10 @@ use reading::{LISTS_WAIT, LISTS_WAIT_FOR_DENIED, Place};
 pub(crate) use reading::Deselected;
 pub use reading::Reading;
 pub(crate) use saver::Saver;
+
+/// How often facts are saved in the middle of refreshes: a process that is killed has to request again what it learned in
+/// this time.
+pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(5);
 
 /// Collects what the sources came to.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ pub struct Publisher {
     doubled: BTreeSet<ClusterArn>,
     /// The longest refresh since the last publication.
     took: Duration,
+    /// When facts were last saved in the middle of a refresh.
+    learned: Option<Instant>,
     /// The results of a previous selection.
     departing: BTreeMap<Arc<str>, Departing>,
     /// Whether it was logged that they stay.
@@ -135,6 +142,11 @@ impl Part {
     }
 }
 
+/// The roles of these sources.
+fn roles(standings: &[SourceStanding]) -> BTreeSet<String> {
+    standings.iter().filter(|standing| standing.role.is_some()).map(SourceStanding::id).collect()
+}
+
 /// A source before its first result.
 fn part((standing, clusters): (SourceStanding, ClusterSelection)) -> (SourceStanding, Part) {
     let id = standing.id().into();
@@ -158,6 +170,7 @@ impl Publisher {
             is_nothing: false,
             doubled: BTreeSet::new(),
             took: Duration::ZERO,
+            learned: None,
             departing: BTreeMap::new(),
             kept: false,
             past,
@@ -168,15 +181,23 @@ impl Publisher {
         }
     }
 
-    /// Continues with other sources and terms. Sources that stay keep their results, and their targets stay.
-    pub(crate) fn reconfigure(&mut self, sources: Vec<(SourceStanding, ClusterSelection)>, terms: Terms) {
+    /// Continues with other sources and terms. Sources that continue keep their results, and their targets stay.
+    pub(crate) fn reconfigure(
+        &mut self,
+        sources: Vec<(SourceStanding, ClusterSelection)>,
+        continues: impl Fn(&str) -> bool,
+        terms: Terms,
+    ) {
         let mut earlier: BTreeMap<_, _> =
             std::mem::take(&mut self.parts).into_iter().map(|part| (part.id.clone(), part)).collect();
         let standings_before = self.outlet.sources.borrow().clone();
         let (mut standings, parts): (Vec<_>, Vec<_>) = sources.into_iter().map(part).unzip();
+        // Which roles there are decides whether the own account is read with its own credentials.
+        let has_same_roles = roles(&standings_before) == roles(&standings);
         for (standing, part) in standings.iter_mut().zip(parts) {
-            let before = earlier.remove(&part.id);
-            let is_same_selection = before.as_ref().is_some_and(|before| before.clusters == part.clusters);
+            let before = earlier.remove(&part.id).filter(|_| continues(&part.id));
+            let is_same_selection = before.as_ref().is_some_and(|before| before.clusters == part.clusters)
+                && (standing.role.is_some() || has_same_roles);
             if let Some(before) = standings_before.iter().find(|before| before.id() == *part.id) {
                 standing.follow(before, is_same_selection);
             }
@@ -242,12 +263,17 @@ impl Publisher {
     pub(crate) fn learn(&mut self, source: &str, facts: Arc<Saved>) {
         let Some(source) = self.index(source) else { return };
         self.parts[source].facts = Some(facts);
-        let facts = self.facts();
-        self.pending.send_modify(|pending| pending.published.facts = facts);
+        if self.learned.is_none_or(|at| at.elapsed() >= SAVED_EVERY) {
+            self.learned = Some(Instant::now());
+            let facts = self.facts();
+            self.pending.send_modify(|pending| pending.published.facts = facts);
+        }
     }
 
     /// Continues to publish clusters that are no longer selected, until everything that is selected was read.
     pub(crate) fn depart(&mut self, id: Arc<str>, scopes: BTreeMap<ClusterArn, Scope>, facts: Saved) {
+        // Another source may select them that has not read them yet.
+        self.past.read.retain(|cluster| !scopes.contains_key(cluster));
         match self.departing.entry(id) {
             Entry::Vacant(entry) => {
                 entry.insert(Departing { scopes, facts: Arc::new(facts) });
@@ -318,7 +344,9 @@ impl Publisher {
         let reading = self.reading(&snapshot);
         self.let_go(&reading);
         for (cluster, scope) in self.departing.values().flat_map(|departing| &departing.scopes) {
-            snapshot.scopes.entry(cluster.clone()).or_insert_with(|| scope.clone());
+            if !snapshot.scopes.get(cluster).is_some_and(Scope::is_known) {
+                snapshot.scopes.insert(cluster.clone(), scope.clone());
+            }
         }
         let any_scope = snapshot.scopes.values().any(Scope::is_known);
         if !any_scope {
@@ -429,6 +457,7 @@ impl Publisher {
         warn_of_deselected(reading, gone);
         self.departing.retain(|_, departing| {
             departing.scopes.retain(|cluster, _| !goes(cluster));
+            Arc::make_mut(&mut departing.facts).scopes.retain(|scope| !goes(&scope.cluster.arn));
             !departing.scopes.is_empty()
         });
     }

@@ -1,7 +1,7 @@
 //! The sources: one actor for each account in each region, which owns the facts of its source for as long as the source
 //! is configured.
 //!
-//! Sources share nothing but the bound on answers in memory, so that a slow or failing one delays no other. A source
+//! Sources share nothing but the bound on answers in memory, so that a slow or failing one stops no other. A source
 //! that is still being refreshed when its next refresh is due skips that refresh.
 
 mod actor;
@@ -28,7 +28,7 @@ use crate::aws::{Aws, Source, SourceSpec};
 use crate::board::{SourceResult, SourceStanding, source_id};
 use crate::clock::Clock;
 use crate::config::{Account, Config};
-use crate::telemetry::panics::Panicked;
+use crate::telemetry::panics::{Panicked, caught};
 use actor::Actor;
 use answers::AnswerLimit;
 pub(crate) use handover::{DESELECTED, claimed, departing};
@@ -138,8 +138,9 @@ impl Spec {
         self.role().is_none()
     }
 
-    pub(crate) fn is_role_in(&self, region: &str) -> bool {
-        !self.is_own() && self.region() == region
+    /// Whether it is a role of this account in this region.
+    pub(crate) fn is_role_of(&self, account: Option<&str>, region: &str) -> bool {
+        self.role().is_some_and(|role| Some(role.account()) == account) && self.region() == region
     }
 
     /// Its status before it was refreshed.
@@ -313,7 +314,13 @@ impl Sources {
         let number = self.numbers;
         let (commands, receiver) = mpsc::channel(1);
         let mut actor = Actor::new(spec.clone(), self.settings.clone(), number, self.reporting.clone());
-        let continued = saved.map(|(saved, as_of)| actor.restore(saved, as_of, forgiven));
+        let restored = caught(|| saved.map(|(saved, as_of)| actor.restore(saved, as_of, forgiven)));
+        let continued = restored.unwrap_or_else(|panicked| {
+            // It begins without facts.
+            actor = Actor::new(spec.clone(), self.settings.clone(), number, self.reporting.clone());
+            actor.report(Report::Panicked(panicked));
+            None
+        });
         self.tasks.spawn(actor.run(receiver));
         self.running.push(Running { spec, number, commands });
         continued

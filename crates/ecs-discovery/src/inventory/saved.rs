@@ -107,11 +107,14 @@ impl Saved {
     pub fn merge(&mut self, other: Self) {
         let known: BTreeSet<_> = self.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
         self.scopes.extend(other.scopes.into_iter().filter(|scope| !known.contains(&scope.cluster.arn)));
-        // If there are two facts of one item, the first one is used when they are restored.
-        self.definitions.extend(other.definitions);
-        self.outdated.extend(other.outdated);
-        self.container_instances.extend(other.container_instances);
-        self.hosts.extend(other.hosts);
+        let known: BTreeSet<_> = self.definitions.iter().map(|known| known.arn.clone()).collect();
+        self.definitions.extend(other.definitions.into_iter().filter(|one| !known.contains(&one.arn)));
+        self.outdated.extend(other.outdated.into_iter().filter(|arn| !known.contains(arn)));
+        let known: BTreeSet<_> = self.container_instances.iter().map(|known| known.arn.clone()).collect();
+        let instances = other.container_instances.into_iter();
+        self.container_instances.extend(instances.filter(|one| !known.contains(&one.arn)));
+        let known: BTreeSet<_> = self.hosts.iter().map(|known| known.id.clone()).collect();
+        self.hosts.extend(other.hosts.into_iter().filter(|one| !known.contains(&one.id)));
     }
 
     /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
@@ -142,14 +145,13 @@ impl Inventory {
         as_of: Duration,
         now: Duration,
     ) -> BTreeMap<ClusterArn, Scope> {
-        let mut outdated = saved.outdated;
+        let is_unknown = |arn: &TaskDefinitionArn| self.definitions.value(arn).is_none();
+        self.outdated.extend(saved.outdated.into_iter().filter(is_unknown));
         for definition in saved.definitions {
-            match self.definitions.value(&definition.arn) {
-                Some(_) => drop(outdated.remove(&definition.arn)),
-                None => self.definitions.learn(definition.arn.clone(), definition, now),
+            if self.definitions.value(&definition.arn).is_none() {
+                self.definitions.learn(definition.arn.clone(), definition, now);
             }
         }
-        self.outdated.extend(outdated);
         for instance in saved.container_instances {
             if self.container_instances.value(&instance.arn).is_none() {
                 self.container_instances.learn(instance.arn.clone(), instance, now);

@@ -10,13 +10,13 @@ use ecs_discovery::inventory::question::{Failure, FailureKind};
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::snapshot::Scope;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::answers::AnswerLimit;
 use super::handover::forgive;
 use super::run::{self, Run};
-use super::schedule::Schedule;
+use super::schedule::{JITTER, Schedule};
 use super::{Command, Configuration, Continued, Message, Report, Settings, Spec};
 use crate::board::SourceResult;
 use crate::telemetry::panics::{Panicked, caught, caught_in};
@@ -47,6 +47,8 @@ pub(super) struct Known {
     pub(super) scopes: BTreeMap<ClusterArn, Scope>,
     /// The facts that were last sent to be saved.
     pub(super) saved: Arc<Saved>,
+    /// The facts at the end of the last refresh.
+    pub(super) concluded: Arc<Saved>,
     pub(super) account: Option<String>,
     /// Whether the last refresh began after the configuration was last replaced, and with it perhaps the credentials.
     pub(super) is_current: bool,
@@ -122,7 +124,21 @@ impl Actor {
         while let Err(panicked) = caught_in(self.serve(&mut commands)).await {
             // Until it succeeds, the last result stays published.
             while caught(|| self.recover(&panicked)).is_err() {
-                sleep(self.settings.interval).await;
+                let command = timeout(self.settings.interval, commands.recv()).await;
+                match command {
+                    Err(_) => {}
+                    // Other rules may not panic. The sender is told nothing and keeps the last result.
+                    Ok(Some(Command::Configure(configuration, _))) => {
+                        let Configuration { number, spec, settings, .. } = *configuration;
+                        (self.number, self.spec, self.settings) = (number, spec, settings);
+                    }
+                    Ok(Some(Command::End(reply))) => {
+                        let mut facts = Saved::clone(&self.known.concluded);
+                        facts.hold(self.known.as_of());
+                        return drop(reply.send(facts));
+                    }
+                    Ok(None) => return,
+                }
             }
         }
     }
@@ -152,13 +168,21 @@ impl Actor {
             self.begin();
         } else {
             debug!(source = %self.spec.name, "the source is still being refreshed; the next refresh is skipped");
-            self.report(Report::Overdue);
+            // The periods at the start are shorter.
+            if self
+                .run
+                .as_ref()
+                .is_some_and(|run| run.elapsed() >= self.settings.interval.mul_f64(1.0 - JITTER))
+            {
+                self.report(Report::Overdue);
+            }
         }
     }
 
     fn configure(&mut self, configuration: Configuration) -> Continued {
-        let Configuration { number, spec, settings, selected_again } = configuration;
+        let Configuration { number, spec, settings, mut selected_again } = configuration;
         self.number = number;
+        let has_other_rules = settings.rules != self.settings.rules;
         let differs = spec.clusters != self.spec.clusters || spec.credentials != self.spec.credentials;
         self.again |= differs && self.run.is_some();
         (self.spec, self.settings) = (spec, settings);
@@ -168,6 +192,7 @@ impl Actor {
         self.known.inventory.unconfirm();
         let clusters = &self.spec.clusters;
         let departing = self.known.split_off(|cluster| !clusters.selects(cluster));
+        selected_again.scopes.retain(|scope| !self.known.scopes.contains_key(&scope.cluster.arn));
         // A refresh may have found them already, but not all of their tasks.
         for scope in &selected_again.scopes {
             self.known.inventory.forget_cluster(&scope.cluster.arn);
@@ -176,21 +201,25 @@ impl Actor {
         let restored = self.known.inventory.restore(selected_again, &self.settings.rules, as_of, now);
         self.known.scopes.extend(restored);
         for (cluster, scope) in &mut self.known.scopes {
-            if scope.is_known() {
+            if has_other_rules && scope.is_known() {
                 scope.derived = self.known.inventory.derive(cluster, &self.settings.rules);
             }
         }
         self.schedule.restart(self.settings.interval);
+        if self.run.is_some() {
+            self.schedule.advance();
+        }
         self.continued(departing)
     }
 
     fn continued(&mut self, departing: Saved) -> Continued {
         self.known.saved = Arc::new(self.known.held_facts());
+        self.known.concluded = self.known.saved.clone();
         let facts = self.known.saved.clone();
         Continued { scopes: self.settings.published(&self.known.scopes), facts, departing }
     }
 
-    /// The panic may have destroyed facts. Those that were last saved replace them and keep the targets.
+    /// The panic may have destroyed facts. Those of the last refresh that ended replace them and keep the targets.
     fn recover(&mut self, panicked: &Panicked) {
         self.run = None;
         self.again = false;
@@ -200,7 +229,7 @@ impl Actor {
         };
         warn!(source = %self.spec.name, error = %failure, "source could not be read in full");
         let (as_of, now) = (self.known.as_of(), self.settings.clock.now());
-        let saved = Saved::clone(&self.known.saved);
+        let saved = Saved::clone(&self.known.concluded);
         let (inventory, scopes) = saved.restore(&self.spec.clusters, &self.settings.rules, as_of, now);
         let held =
             |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.held(failure.message.clone(), now));
@@ -208,7 +237,9 @@ impl Actor {
         // This records since when they are kept.
         let saved = Arc::new(inventory.saved(&scopes));
         let trouble = Some(failure.kind);
-        self.known = Known { inventory, scopes, saved: saved.clone(), trouble, ..Known::default() };
+        let concluded = saved.clone();
+        self.known =
+            Known { inventory, scopes, saved: saved.clone(), concluded, trouble, ..Known::default() };
         let result = SourceResult {
             scopes: self.settings.published(&self.known.scopes),
             facts: Some(saved),

@@ -24,14 +24,11 @@ use super::actor::Actor;
 use super::waiting::Waiting;
 use super::{Report, Shared};
 use crate::board::SourceResult;
+use crate::publisher::SAVED_EVERY;
 
 /// The time before STS is called again for the account after it failed. If STS cannot be reached, each call delays a
 /// refresh by the time limits of three attempts.
 const ACCOUNT_ASKED_AGAIN: Duration = Duration::from_secs(600);
-
-/// How often facts are saved in the middle of a refresh: a process that is killed has to request again what it learned
-/// in this time.
-const SAVED_EVERY: Duration = Duration::from_secs(5);
 
 /// One refresh.
 pub(super) struct Run {
@@ -87,6 +84,13 @@ impl Drop for Refreshing {
     }
 }
 
+impl Run {
+    /// How long it has been going on.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
 /// Waits for the next event of the current refresh. Cancellation-safe.
 pub(super) async fn next(run: &mut Option<Run>) -> Step {
     match run.as_mut().map(|run| &mut run.phase) {
@@ -120,7 +124,10 @@ impl Actor {
         match step {
             Step::Account(account) => {
                 run.phase = Phase::Ready;
-                self.take_account(account);
+                // If it is outdated, the account may be that of other credentials.
+                if !run.is_outdated {
+                    self.take_account(account);
+                }
             }
             Step::Answer(answered) => {
                 self.take_answer(answered);
@@ -278,7 +285,9 @@ impl Actor {
         let is_known: BTreeSet<_> = saved.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
         let left_out = self.known.saved.scopes.iter().filter(|scope| !is_known.contains(&scope.cluster.arn));
         saved.scopes.extend(left_out.cloned());
-        if *self.known.saved != saved {
+        let mut before = Saved::clone(&self.known.saved);
+        before.hold(self.known.as_of());
+        if before != saved {
             self.known.saved = Arc::new(saved);
             self.report(Report::Learned(self.known.saved.clone()));
         }
@@ -316,9 +325,7 @@ impl Actor {
         result.listed = result.failure.is_none();
         result.took = run.began.elapsed();
         if self.again {
-            // It was another selection that was read, or with other credentials.
-            (result.listed, result.complete) = (false, false);
-            result.scopes.retain(|cluster, _| self.spec.clusters.selects(cluster));
+            self.leave_outdated(&mut result);
         }
         // A failure begins at the end of the refresh: the duration of a refresh does not count.
         let end = run.begin + result.took;
@@ -340,12 +347,34 @@ impl Actor {
             self.known.saved = Arc::new(saved);
         }
         result.facts = Some(self.known.saved.clone());
-        self.note_read_by_role(result.complete);
+        self.known.concluded = self.known.saved.clone();
+        let complete = result.complete;
         drop(run);
         self.report(Report::Result(Box::new(result), departing));
+        // The source of the own account gives way to this result.
+        self.note_read_by_role(complete);
         if std::mem::take(&mut self.again) {
             self.begin();
         }
+    }
+
+    /// Another selection was read, or with other credentials: clusters that are selected now were not read, unless the
+    /// result has them.
+    fn leave_outdated(&mut self, result: &mut SourceResult) {
+        (result.listed, result.complete, result.partial) = (false, false, true);
+        let clusters = &self.spec.clusters;
+        result.scopes.retain(|cluster, _| clusters.selects(cluster));
+        for (cluster, scope) in &mut result.scopes {
+            if scope.standing != Standing::Heard
+                && let Some(earlier) = self.known.scopes.get(cluster)
+            {
+                *scope = earlier.clone();
+            }
+        }
+        let inventory = &mut self.known.inventory;
+        let left: Vec<_> =
+            inventory.clusters().filter(|cluster| !clusters.selects(cluster)).cloned().collect();
+        left.iter().for_each(|cluster| inventory.forget_cluster(cluster));
     }
 
     /// The facts of clusters that belong to another account than the credentials, as they were last published.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A refresh begins up to this share of the interval late, so that many instances do not all ask at the same time.
-const JITTER: f64 = 0.05;
+pub(super) const JITTER: f64 = 0.05;
 
 /// The periods at the start that are shorter, so that the sources are spread over the interval after them.
 const SHORTER_PERIODS: u32 = 2;
@@ -34,7 +34,7 @@ impl Schedule {
     /// Continues with another interval, and a refresh now.
     pub(super) fn restart(&mut self, interval: Duration) {
         let now = Instant::now();
-        (self.interval, self.period, self.next) = (interval, now, now);
+        (self.interval, self.period, self.next, self.shorter) = (interval, now, now, SHORTER_PERIODS);
     }
 
     /// A refresh began, or was skipped. Periods that were slept through are gone.

@@ -19,6 +19,8 @@ pub(super) enum Verdict {
     Nothing { sources: usize },
     /// What is published is of the run before.
     Restored,
+    /// Some sources were not read yet, and nothing went wrong.
+    Starting { unread: usize },
     /// Some sources or clusters could not be heard.
     Incomplete { sources: usize, clusters: usize },
     /// All clusters are up to date except these, to which AWS denies access.
@@ -39,6 +41,7 @@ impl Verdict {
             scopes.values().filter(|scope| scope.problem().is_some() && scope.denied == denied).count()
         };
         let (in_trouble, denied) = (count(false), count(true));
+        let unread = sources.iter().filter(|source| source.refreshed.is_none()).count();
         let restored = scopes.values().any(|scope| scope.standing == Standing::Restored);
         let unexpected = published.snapshot.findings().filter(|finding| finding.unexpected().is_some());
         match published.number {
@@ -46,6 +49,7 @@ impl Verdict {
             0 => Self::UnderWay,
             _ if troubled + in_trouble > 0 => Self::Incomplete { sources: troubled, clusters: in_trouble },
             _ if restored => Self::Restored,
+            _ if unread > 0 => Self::Starting { unread },
             _ if scopes.is_empty() => Self::Empty,
             _ if denied > 0 => Self::Denied { clusters: denied },
             _ => match unexpected.count() {
@@ -58,7 +62,7 @@ impl Verdict {
     fn tone(self) -> &'static str {
         match self {
             Self::Well => "good",
-            Self::UnderWay | Self::Restored => "calm",
+            Self::UnderWay | Self::Starting { .. } | Self::Restored => "calm",
             Self::Empty | Self::Unscraped { .. } | Self::Incomplete { .. } | Self::Denied { .. } => "warn",
             Self::Nothing { .. } => "bad",
         }
@@ -76,7 +80,7 @@ impl Verdict {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Well | Self::Unscraped { .. } => "up to date",
-            Self::UnderWay => "starting",
+            Self::UnderWay | Self::Starting { .. } => "starting",
             Self::Restored => "restored",
             Self::Empty => "no clusters",
             Self::Incomplete { .. } | Self::Denied { .. } => "not up to date",
@@ -87,7 +91,7 @@ impl Verdict {
     fn headline(self) -> String {
         match self {
             Self::Well => "All is well".to_owned(),
-            Self::UnderWay => "The first refresh is running".to_owned(),
+            Self::UnderWay | Self::Starting { .. } => "The first refresh is running".to_owned(),
             Self::Nothing { .. } => "Nothing is published yet".to_owned(),
             Self::Restored => "The targets of the previous run are published".to_owned(),
             Self::Empty => "There is no cluster".to_owned(),
@@ -106,7 +110,12 @@ impl Verdict {
     fn sentence(self) -> Cow<'static, str> {
         match self {
             Self::Well => "All clusters are up to date, and no container needs attention.".into(),
-            Self::UnderWay => "Targets appear here when every source has been read once.".into(),
+            Self::UnderWay => "Targets appear here when a source has been read.".into(),
+            Self::Starting { unread } => {
+                let have = if unread == 1 { "has" } else { "have" };
+                let unread = count(unread, "source");
+                format!("{unread} {have} not been read yet. The targets of the others are published.").into()
+            }
             Self::Nothing { .. } => "The list of sources shows the problem. Discovery tries again.".into(),
             Self::Restored => "AWS has not answered yet. Until then, the saved targets are kept.".into(),
             Self::Empty => "All sources were read. Check --region and --cluster.".into(),
