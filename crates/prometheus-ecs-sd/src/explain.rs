@@ -104,7 +104,9 @@ pub async fn explained(
     let (tasks, failures) = look_up(source, &mut inventory, &cluster, &arns).await?;
     if let (Wanted::Task(_), Subject::Task(arn), []) = (wanted, &subject, &tasks[..]) {
         let (task, cluster) = (arn.last_part().to_owned(), cluster.arn.last_part().to_owned());
-        return Err(NotExplained::NoTask { task, cluster });
+        // It may be there, but cannot be read.
+        let unreadable = failures.into_iter().next().map(Into::into);
+        return Err(unreadable.unwrap_or(NotExplained::NoTask { task, cluster }));
     }
     let explanations = tasks.iter().map(|task| explain(&inventory.join(&cluster, task), rules));
     Ok(Explained { report: Report::new(subject, count, explanations), failures })
@@ -112,9 +114,11 @@ pub async fn explained(
 
 async fn described_cluster(source: &Source, name: &str) -> Result<Cluster, NotExplained> {
     let question = Question::ClusterDetails { clusters: vec![name.into()] };
-    let Answer::ClusterDetails { active, .. } = source.ask(&question).await? else {
-        return Err(misfit(&question));
-    };
+    let (answer, unreadable) = source.ask(&question).await?.readable();
+    let Answer::ClusterDetails { active, .. } = answer else { return Err(misfit(&question)) };
+    if let (Some(unreadable), []) = (unreadable, &active[..]) {
+        return Err(unreadable.failure.into());
+    }
     let missing = || {
         let (cluster, region) = (name.to_owned(), source.region().to_owned());
         NotExplained::NoCluster { cluster, region }
@@ -175,7 +179,12 @@ async fn look_up(
         }
         for question in questions {
             match source.ask(&question).await {
-                Ok(answer) => lookup.answered(inventory, question, answer),
+                Ok(answer) => {
+                    if let Answer::Partial { unreadable, .. } = &answer {
+                        failures.entry(question.operation()).or_insert_with(|| unreadable.failure.clone());
+                    }
+                    lookup.answered(inventory, question, answer);
+                }
                 Err(failure) if matches!(question, Question::TaskDetails { .. }) => return Err(failure),
                 Err(failure) => {
                     let (operation, is_answer) = (question.operation(), failure.is_answer());

@@ -140,6 +140,41 @@ pub enum Answer {
     ContainerInstances(Vec<ContainerInstance>),
     /// To [`Question::Ec2Instances`] and [`Question::ExternalInstances`]: the hosts that are known there.
     Hosts(Vec<Host>),
+    /// To a batch of whose answer some items cannot be read.
+    Partial {
+        /// The answer without these items.
+        readable: Box<Answer>,
+        /// These items.
+        unreadable: Unreadable,
+    },
+}
+
+impl Answer {
+    /// The answer without the items that cannot be read, and these.
+    pub fn readable(self) -> (Self, Option<Unreadable>) {
+        match self {
+            Self::Partial { readable, unreadable } => (*readable, Some(unreadable)),
+            whole => (whole, None),
+        }
+    }
+}
+
+/// Items of an answer that cannot be read. Facts that are known of them stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The ids that they have in the answer.
+    pub ids: Vec<Box<str>>,
+    /// Why they cannot be read.
+    pub failure: Failure,
+}
+
+impl Unreadable {
+    /// Why the item with this id cannot be read, if it is one of them. As for an item that AWS does not know, no other
+    /// waits for it: nothing says that it can be read at the next refresh.
+    pub(super) fn failure(&self, id: &str) -> Option<Failure> {
+        let is_one = self.ids.iter().any(|unreadable| **unreadable == *id);
+        is_one.then(|| Failure { kind: FailureKind::NotFound, ..self.failure.clone() })
+    }
 }
 
 /// Why there is no answer.

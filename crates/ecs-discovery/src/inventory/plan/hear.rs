@@ -5,17 +5,22 @@ use std::collections::BTreeSet;
 use crate::arn::{ClusterArn, TaskArn};
 use crate::inventory::Inventory;
 use crate::inventory::doors::{Fact, Gone};
-use crate::inventory::question::{Answer, Failure, FailureKind, Question};
+use crate::inventory::question::{Answer, Failure, FailureKind, Question, Unreadable};
 use crate::model::{Host, InstanceId};
 
 use super::pages::Listed;
 use super::{Refresh, is_of_hosts};
+
+/// Of a task that was asked for.
+const NOT_ANSWERED: &str = "DescribeTasks does not answer for the task";
 
 impl Refresh {
     /// Takes in the answer to a question; one that does not fit its question counts as a failure.
     pub fn answered(&mut self, index: &mut Inventory, question: Question, answer: Answer) {
         let (of_hosts, kind) = (is_of_hosts(&question), question.kind());
         self.was_allowed(index, &question);
+        let (answer, unreadable) = answer.readable();
+        let unreadable = unreadable.as_ref();
         match (question, answer) {
             (Question::Clusters { .. }, Answer::Clusters { clusters, next }) => {
                 self.clusters_heard(index, clusters, next)
@@ -23,6 +28,9 @@ impl Refresh {
             (Question::ClusterDetails { clusters: asked }, Answer::ClusterDetails { active, gone }) => {
                 active.into_iter().for_each(|cluster| self.cluster_described(index, cluster));
                 gone.iter().for_each(|name| self.cluster_gone(index, name, asked.contains(name)));
+                if let Some(Unreadable { ids, failure }) = unreadable {
+                    self.cluster_details_failed(index, ids, failure);
+                }
             }
             (Question::Tasks { cluster, .. }, Answer::Tasks { tasks, next }) => {
                 self.tasks_heard(index, &cluster, &tasks, next);
@@ -41,7 +49,9 @@ impl Refresh {
                     self.ask_for(index, &cluster, missing);
                 }
                 for task in asked.iter().filter(|task| !spoken.contains(*task)) {
-                    index.doubt(&cluster, task, "DescribeTasks does not answer for the task");
+                    let failure = unreadable.and_then(|unreadable| unreadable.failure(task.as_str()));
+                    let problem = failure.map_or(NOT_ANSWERED.to_owned(), |failure| failure.message);
+                    index.doubt(&cluster, task, &problem);
                 }
                 self.batch_heard(index, &cluster);
             }
@@ -60,16 +70,17 @@ impl Refresh {
                 }
                 for arn in instances {
                     if !index.container_instances.touch(&arn, self.now) {
-                        let failure = not_known("ECS", "container instance");
+                        let failure = unreadable.and_then(|unreadable| unreadable.failure(arn.as_str()));
+                        let failure = failure.unwrap_or_else(|| not_known("ECS", "container instance"));
                         index.container_instances.fail(arn, failure, self.now);
                     }
                 }
             }
             (Question::Ec2Instances { instances }, Answer::Hosts(hosts)) => {
-                self.hosts_heard(index, "EC2", instances, hosts)
+                self.hosts_heard(index, "EC2", instances, hosts, unreadable)
             }
             (Question::ExternalInstances { instances }, Answer::Hosts(hosts)) => {
-                self.hosts_heard(index, "Systems Manager", instances, hosts);
+                self.hosts_heard(index, "Systems Manager", instances, hosts, unreadable);
             }
             (question, _) => {
                 let message = format!("the answer is not one to {}", question.operation());
@@ -203,6 +214,7 @@ impl Refresh {
         service: &str,
         asked: Vec<InstanceId>,
         hosts: Vec<Host>,
+        unreadable: Option<&Unreadable>,
     ) {
         for host in hosts {
             index.apply(Fact::Host(host), self.now);
@@ -210,7 +222,9 @@ impl Refresh {
         // A known host that the answer omits stays: its tasks run, or ECS says that they ended.
         for id in asked {
             if !index.hosts.touch(&id, self.now) {
-                index.hosts.fail(id, not_known(service, "instance"), self.now);
+                let failure = unreadable.and_then(|unreadable| unreadable.failure(id.as_str()));
+                let failure = failure.unwrap_or_else(|| not_known(service, "instance"));
+                index.hosts.fail(id, failure, self.now);
             }
         }
     }

@@ -52,7 +52,11 @@ impl Lookup {
 
     /// Takes in the answer to a question.
     pub fn answered(&mut self, index: &mut Inventory, question: Question, answer: Answer) {
-        if let Answer::TaskDetails { tasks, .. } = &answer {
+        let tasks = match &answer {
+            Answer::Partial { readable, .. } => &**readable,
+            answer => answer,
+        };
+        if let Answer::TaskDetails { tasks, .. } = tasks {
             for described in tasks {
                 // The inventory does not keep stopped tasks, but what they depend on is looked up, too.
                 let missing = index.missing_facts(&described.task, self.refresh.now);

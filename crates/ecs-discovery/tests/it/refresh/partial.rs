@@ -1,6 +1,6 @@
 //! Answers that lack known facts without saying that the task ended.
 
-use ecs_discovery::inventory::question::{Answer, Failure, Question};
+use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question, Unreadable};
 use ecs_discovery::model::{LaunchType, NetworkInterface, PortRange, Protocol, Settings, Status, Task};
 use insta::assert_snapshot;
 
@@ -190,6 +190,69 @@ fn tasks_that_an_answer_leaves_out_or_calls_missing_while_they_are_listed_stay()
         assert!(!described(&source.refresh(&world)));
         assert!(!scope(source.scope("prod")).contains("warning"));
     }
+}
+
+/// Without the items of the answers to `operation`, which cannot be read.
+fn unreadable(world: &World, question: &Question, operation: &str) -> Result<Answer, Failure> {
+    let mut answer = world.answer(question)?;
+    if question.operation() != operation {
+        return Ok(answer);
+    }
+    let ids = match &mut answer {
+        Answer::TaskDetails { tasks, .. } => {
+            tasks.drain(..).map(|described| described.task.arn.as_str().into()).collect()
+        }
+        Answer::ContainerInstances(all) => all.drain(..).map(|one| one.arn.as_str().into()).collect(),
+        Answer::Hosts(hosts) => hosts.drain(..).map(|host| host.id.as_str().into()).collect(),
+        other => panic!("{other:?}"),
+    };
+    let failure = Failure { kind: FailureKind::Unavailable, message: format!("{operation}: odd") };
+    Ok(Answer::Partial { readable: Box::new(answer), unreadable: Unreadable { ids, failure } })
+}
+
+#[test]
+fn items_that_cannot_be_read_leave_what_is_known_of_them_as_it_was() {
+    let world = World::of([on_a_host()]);
+    for operation in ["DescribeTasks", "DescribeContainerInstances", "DescribeInstances"] {
+        let mut source = Source::default();
+        source.refresh(&world);
+        let before = file(&source);
+        for _ in 0..3 {
+            source.now += Source::RECHECK;
+            source.refresh_with(|question| unreadable(&world, question, operation));
+            assert_eq!(file(&source), before, "{operation}");
+            assert!(source.complete, "{operation}");
+        }
+        source.refresh(&world);
+        assert!(!scope(source.scope("prod")).contains("warning"), "{operation}");
+    }
+}
+
+#[test]
+fn a_new_item_that_cannot_be_read_is_a_finding_and_holds_back_nothing_else() {
+    let known = || fargate().with(app().at("10.0.0.1"));
+    let check = |operation: &str, fixture: TaskFixture| {
+        let world = World::of([fixture]);
+        let mut source = Source::default();
+        source.refresh_with(|question| unreadable(&world, question, operation));
+        assert!(source.complete, "{operation}");
+        let findings = source.snapshot.findings().map(|finding| format!("{:?}", finding.verdict));
+        let found = findings.collect::<Vec<_>>().join("\n");
+        source.now += Source::RECHECK;
+        source.refresh(&world);
+        assert_eq!(source.snapshot.targets().len(), 1, "{operation} is asked for again");
+        found
+    };
+    assert_snapshot!(check("DescribeTasks", known()), @"");
+    let on_host = || ec2("bridge").with(known_app().binds("0.0.0.0 32768 -> 8080"));
+    assert_snapshot!(
+        check("DescribeContainerInstances", on_host()),
+        @r#"NotScraped(Problem { reason: HostGone, detail: "its host arn:aws:ecs:eu-west-1:123456789012:container-instance/prod/of-i-1 is unknown: DescribeContainerInstances: odd" })"#
+    );
+    assert_snapshot!(
+        check("DescribeInstances", on_host()),
+        @r#"NotScraped(Problem { reason: HostGone, detail: "its host i-1 is unknown: DescribeInstances: odd" })"#
+    );
 }
 
 /// An answer about a known task is accepted with this change, whatever else it lacks.
