@@ -1,7 +1,8 @@
 //! Facts as AWS would answer them: the way back of what the program reads.
 
 use ecs_discovery::model::{
-    Container, Host, NetworkBinding, NetworkInterface, PortRange, Protocol, Settings, Tags, Task,
+    Cluster, Container, ContainerDefinition, ContainerInstance, Host, NetworkBinding, NetworkInterface,
+    PortRange, Protocol, Settings, Tags, Task, TaskDefinition,
 };
 use serde_json::{Value, json};
 
@@ -12,9 +13,84 @@ pub fn tasks(tasks: &[Task]) -> String {
     json!({ "tasks": all, "failures": null }).to_string()
 }
 
+/// DescribeTasks' answer with an item of any kind between two tasks.
+pub fn tasks_around(first: &Task, item: &str, last: &Task) -> String {
+    let [first, last] = [first, last].map(task);
+    format!(r#"{{"failures":[],"tasks":[{first},{item},{last}]}}"#)
+}
+
+/// DescribeClusters' answer.
+pub fn clusters(clusters: &[Cluster]) -> String {
+    let cluster = |cluster: &Cluster| {
+        let tags = json_tags(&cluster.tags);
+        json!({ "clusterArn": cluster.arn.as_str(), "status": "ACTIVE", "runningTasksCount": 1, "tags": tags })
+    };
+    json!({ "clusters": clusters.iter().map(cluster).collect::<Vec<_>>() }).to_string()
+}
+
+/// A page of a listing.
+pub fn listing(list: &str, arns: &[&str], next: Option<&str>) -> String {
+    json!({ list: arns, "nextToken": next }).to_string()
+}
+
+/// DescribeContainerInstances' answer.
+pub fn container_instances(instances: &[ContainerInstance]) -> String {
+    let instance = |instance: &ContainerInstance| {
+        let id = instance.instance.as_ref().map(|id| id.as_str());
+        json!({
+            "containerInstanceArn": instance.arn.as_str(), "ec2InstanceId": id, "registeredAt": 1.8e9,
+            "attributes": [{ "name": "ecs.os-type" }],
+        })
+    };
+    let instances: Vec<_> = instances.iter().map(instance).collect();
+    json!({ "containerInstances": instances, "failures": [] }).to_string()
+}
+
+/// DescribeTaskDefinition's answer.
+pub fn definition(definition: &TaskDefinition) -> String {
+    let containers: Vec<_> = definition.containers.iter().map(container_definition).collect();
+    json!({
+        "taskDefinition": {
+            "taskDefinitionArn": definition.arn.as_str(),
+            "networkMode": definition.network_mode.as_str(),
+            "containerDefinitions": containers,
+            "registeredAt": 1.8e9,
+        },
+        "tags": json_tags(&definition.tags),
+    })
+    .to_string()
+}
+
+fn container_definition(container: &ContainerDefinition) -> Value {
+    let environment = container.environment.iter().map(|(variable, value)| pair(variable.name(), value));
+    let environment: Vec<_> = environment.chain([pair("PASSWORD", "hunter2")]).collect();
+    let secrets =
+        container.secrets.iter().map(|secret| json!({ "name": secret.name(), "valueFrom": "hunter2" }));
+    let labels =
+        container.docker_labels.iter().map(|(name, value)| (name.to_string(), Value::from(&**value)));
+    let port_mapping = |mapping: &ecs_discovery::model::PortMapping| {
+        json!({
+            "containerPort": single(mapping.container_ports).map(f64::from),
+            "containerPortRange": range(mapping.container_ports),
+            "hostPort": 0,
+            "protocol": if mapping.protocol == Protocol::Tcp { "tcp" } else { "udp" },
+        })
+    };
+    json!({
+        "name": &*container.name,
+        "environment": environment,
+        "secrets": secrets.collect::<Vec<_>>(),
+        "dockerLabels": labels.collect::<serde_json::Map<_, _>>(),
+        "portMappings": container.port_mappings.iter().map(port_mapping).collect::<Vec<_>>(),
+    })
+}
+
+fn json_tags(tags: &Tags) -> Vec<Value> {
+    tags.iter().map(|(key, value)| json!({ "key": **key, "value": **value })).collect()
+}
+
 fn task(task: &Task) -> Value {
     let overrides = task.overrides.iter().map(|(name, settings)| container_override(name, settings));
-    let tags = task.tags.iter().map(|(key, value)| json!({ "key": **key, "value": **value }));
     json!({
         "taskArn": task.arn.as_str(),
         "taskDefinitionArn": task.definition.as_str(),
@@ -32,7 +108,7 @@ fn task(task: &Task) -> Value {
         "attachments": task.network_interface.as_ref().map(attachments),
         "containers": task.containers.iter().map(container).collect::<Vec<_>>(),
         "overrides": { "containerOverrides": overrides.collect::<Vec<_>>(), "cpu": "256" },
-        "tags": tags.collect::<Vec<_>>(),
+        "tags": json_tags(&task.tags),
         "createdAt": 1.8e9,
     })
 }
@@ -73,12 +149,18 @@ fn container(container: &Container) -> Value {
     })
 }
 
-fn network_binding(binding: &NetworkBinding) -> Value {
-    let single = |ports: PortRange| (ports.first == ports.last).then_some(ports.first);
-    let range = |ports: PortRange| match single(ports) {
+fn single(ports: PortRange) -> Option<u16> {
+    (ports.first == ports.last).then_some(ports.first)
+}
+
+fn range(ports: PortRange) -> Option<String> {
+    match single(ports) {
         None => Some(format!("{}-{}", ports.first, ports.last)),
         Some(_) => None,
-    };
+    }
+}
+
+fn network_binding(binding: &NetworkBinding) -> Value {
     json!({
         "bindIP": binding.bind_ip.map(|address| address.to_string()),
         "protocol": if binding.protocol == Protocol::Tcp { "tcp" } else { "udp" },

@@ -1,13 +1,14 @@
-//! DescribeTasks' answers, read past the SDK.
+//! DescribeTasks' answers.
 //!
-//! An input that begins like JSON is an answer; of any other, tasks are made, which must be read as they were written.
+//! An input that begins like JSON is an answer, and an item of an answer between two good ones, which it must not cost;
+//! of any other, tasks are made, which must be read as they were written.
 
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 use std::sync::{Arc, LazyLock};
 
-use ecs_discovery::arn::TaskArn;
-use ecs_discovery::inventory::question::{Answer, FailureKind};
+use ecs_discovery::arn::{ClusterArn, TaskArn};
+use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
 use ecs_discovery::model::{Container, NetworkBinding, PortRange, Protocol, Settings, Tags, Task};
 use fuzz::facts::Facts;
 use fuzz::wire;
@@ -50,24 +51,46 @@ static ASKED: LazyLock<Vec<TaskArn>> = LazyLock::new(|| {
 
 /// The tasks that are there, and those that are missing; `None` where the answer says nothing or cannot be read.
 fn read(body: &[u8]) -> Option<(Vec<Task>, Vec<TaskArn>)> {
-    match fuzzing::tasks(body, &ASKED) {
-        Ok(Some(Answer::TaskDetails { tasks, missing })) => {
-            Some((tasks.into_iter().map(|described| described.task).collect(), missing))
-        }
-        Ok(Some(other)) => panic!("{other:?}"),
-        Ok(None) => None,
+    let cluster = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/0").expect("an ARN");
+    let question = Question::TaskDetails { cluster, tasks: ASKED.clone() };
+    let (answer, unreadable) = match fuzzing::ecs(&question, body) {
+        Ok(answer) => answer.readable(),
         Err(failure) => {
-            // It quotes nothing: there may be secrets in the answer.
-            let why = failure.message.strip_prefix("DescribeTasks: the answer cannot be used: ");
-            let known =
-                ["it ends too early", "it is not JSON", "a value is of another type than AWS documents"];
-            assert!(failure.kind == FailureKind::Unavailable && why.is_some_and(|why| known.contains(&why)));
-            None
+            check(&failure);
+            return None;
         }
+    };
+    unreadable.iter().for_each(|unreadable| check(&unreadable.failure));
+    let Answer::TaskDetails { tasks, missing } = answer else { panic!("{answer:?}") };
+    Some((tasks.into_iter().map(|described| described.task).collect(), missing))
+}
+
+/// It quotes nothing: there may be secrets in the answer.
+fn check(failure: &Failure) {
+    let why = failure.message.strip_prefix("DescribeTasks: the answer cannot be used: ");
+    let known = [
+        "it ends too early",
+        "it is not JSON",
+        "it lacks what was asked for",
+        "a value is of another type than AWS documents",
+    ];
+    assert!(failure.kind == FailureKind::Unavailable && why.is_some_and(|why| known.contains(&why)));
+}
+
+/// Whatever is between two tasks, these are read.
+fn between_others(item: &[u8]) {
+    let Ok(item) = std::str::from_utf8(item) else { return };
+    if serde_json::from_str::<serde_json::Value>(item).is_err() {
+        return;
     }
+    let (first, last) = (Facts::new(&[]).task(0), Facts::new(&[1; 64]).task(0));
+    let body = wire::tasks_around(&first, item, &last);
+    let (tasks, _) = read(body.as_bytes()).expect("an answer");
+    assert_eq!((tasks.first(), tasks.last()), (Some(&first), Some(&last)));
 }
 
 fn answer(body: &[u8]) {
+    between_others(body);
     let Some((tasks, missing)) = read(body) else { return };
     assert!(missing.iter().all(|arn| ASKED.contains(arn)));
     tasks.iter().for_each(sound);

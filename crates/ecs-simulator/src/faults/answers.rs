@@ -1,5 +1,5 @@
-//! Answers bent in their contents, whichever their format: fields that are absent, empty or of an unheard value,
-//! items that AWS calls failures, tokens of further pages. What is not an answer's body stays as it is.
+//! Answers bent in their contents, whichever their format: fields that are absent, empty, of an unheard value or of
+//! another type, items that AWS calls failures, tokens of further pages. What is not an answer's body stays as it is.
 
 use std::collections::BTreeSet;
 
@@ -19,11 +19,13 @@ pub enum Damage {
     Empty,
     /// Its texts are such as nobody has heard of.
     Unheard,
+    /// It is of another type.
+    Mistyped,
 }
 
 impl Damage {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Absent, Self::Empty, Self::Unheard];
+    pub const ALL: [Self; 4] = [Self::Absent, Self::Empty, Self::Unheard, Self::Mistyped];
 }
 
 impl Response {
@@ -110,6 +112,7 @@ fn apply(value: &mut Value, path: &[&str], damage: Damage, within: &str) {
             (Damage::Absent, Some(_)) => drop(object.remove(*name)),
             (Damage::Empty, Some(value)) => empty(value),
             (Damage::Unheard, Some(value)) => unheard(value),
+            (Damage::Mistyped, Some(value)) => mistype(value),
         },
         (Value::Object(object), [name, rest @ ..]) => {
             if let Some(value) = object.get_mut(*name) {
@@ -127,6 +130,13 @@ fn empty(value: &mut Value) {
         Value::String(text) => text.clear(),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+fn mistype(value: &mut Value) {
+    *value = match value {
+        Value::Array(_) | Value::Object(_) => "a text".into(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => json!({"odd": {"odd": "text"}}),
+    };
 }
 
 fn unheard(value: &mut Value) {

@@ -1,7 +1,7 @@
 //! Error documents, whatever the protocol: `Code` and `Message` of XML, `__type` and `message` of JSON.
 //!
-//! Read for the services without an SDK crate, and where the SDK could not: proxies, and stand-ins for
-//! AWS, answer JSON services in XML. What is neither yields neither code nor message.
+//! Both are read for each service: proxies, and stand-ins for AWS, answer JSON services in XML. What is neither yields
+//! neither code nor message.
 
 use aws_smithy_types::error::ErrorMetadata;
 use quick_xml::Reader;
@@ -9,9 +9,10 @@ use quick_xml::escape::unescape;
 use quick_xml::events::Event;
 use serde_json::Value;
 
-/// What an error's body says.
-pub(super) fn error(body: &[u8]) -> ErrorMetadata {
+/// What an error's body says. `header` is the code that stands in the answer's header, which the JSON protocols prefer.
+pub(super) fn error(body: &[u8], header: Option<&str>) -> ErrorMetadata {
     let (code, message) = json(body).unwrap_or_else(|| xml(body));
+    let code = header.and_then(bare).map(str::to_owned).or(code);
     let mut error = ErrorMetadata::builder();
     if let Some(code) = code {
         error = error.code(code);
@@ -27,9 +28,13 @@ type CodeAndMessage = (Option<String>, Option<String>);
 fn json(body: &[u8]) -> Option<CodeAndMessage> {
     let document: Value = serde_json::from_slice(body).ok()?;
     let text = |names: [&str; 2]| names.iter().find_map(|name| document.get(name)?.as_str());
-    // `com.amazonaws.ssm#InvalidFilterKey`, and sometimes `InvalidFilterKey:http://…`
-    let code = text(["__type", "code"]).and_then(|code| code.rsplit('#').next()?.split(':').next());
+    let code = text(["__type", "code"]).and_then(bare);
     Some((code.map(str::to_owned), text(["message", "Message"]).map(str::to_owned)))
+}
+
+/// The code in `com.amazonaws.ssm#InvalidFilterKey`, or in `InvalidFilterKey:http://…`.
+fn bare(code: &str) -> Option<&str> {
+    code.rsplit('#').next()?.split(':').next()
 }
 
 /// The first `Code` and the first `Message`, at any depth: EC2 nests them by one more than STS.
@@ -84,7 +89,7 @@ mod tests {
             ("upstream connect error", None, None),
             ("", None, None),
         ] {
-            let error = error(body.as_bytes());
+            let error = error(body.as_bytes(), None);
             assert_eq!((error.code(), error.message()), (code, message), "{body}");
         }
     }

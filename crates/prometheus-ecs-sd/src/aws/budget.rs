@@ -9,42 +9,51 @@ mod bucket;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::call::CALLS;
 use crate::config::Share;
-
 pub(super) use bucket::Bucket;
 
-/// What AWS meters together.
-struct Class {
+/// The operations that AWS meters together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    EcsClusters,
+    EcsTasks,
+    EcsDefinitions,
+    Ec2Instances,
+    SsmInstances,
+}
+
+/// The size of AWS's bucket for a class.
+struct Limit {
+    class: Class,
     /// What the bucket is called.
     name: &'static str,
-    operations: &'static [&'static str],
     /// Requests at once.
     burst: f64,
     /// Requests a second.
     rate: f64,
 }
 
-/// AWS's limits, for the operations that are asked here. Of ECS:
+/// AWS's limits, for the operations that are called here. Of ECS:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>; of EC2, for filtered or paged
 /// requests: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>. Systems Manager publishes none:
 /// these are low, and still allow a hundred hosts at a time to be looked up once per recheck interval.
-const CLASSES: [Class; 5] = [
-    Class {
-        name: "ecs-clusters",
-        operations: &["ListClusters", "DescribeClusters"],
-        burst: 50.0,
-        rate: 20.0,
-    },
-    Class {
-        name: "ecs-tasks",
-        operations: &["ListTasks", "DescribeTasks", "DescribeContainerInstances"],
-        burst: 100.0,
-        rate: 20.0,
-    },
-    Class { name: "ecs-definitions", operations: &["DescribeTaskDefinition"], burst: 50.0, rate: 20.0 },
-    Class { name: "ec2-instances", operations: &["DescribeInstances"], burst: 100.0, rate: 20.0 },
-    Class { name: "ssm-instances", operations: &["DescribeInstanceInformation"], burst: 5.0, rate: 1.0 },
+///
+/// In the order of [`Class`].
+const LIMITS: [Limit; 5] = [
+    Limit { class: Class::EcsClusters, name: "ecs-clusters", burst: 50.0, rate: 20.0 },
+    Limit { class: Class::EcsTasks, name: "ecs-tasks", burst: 100.0, rate: 20.0 },
+    Limit { class: Class::EcsDefinitions, name: "ecs-definitions", burst: 50.0, rate: 20.0 },
+    Limit { class: Class::Ec2Instances, name: "ec2-instances", burst: 100.0, rate: 20.0 },
+    Limit { class: Class::SsmInstances, name: "ssm-instances", burst: 5.0, rate: 1.0 },
 ];
+
+impl Class {
+    /// AWS's names of its operations.
+    fn operations(self) -> Vec<&'static str> {
+        CALLS.iter().filter(|call| call.class == Some(self)).map(|call| call.operation).collect()
+    }
+}
 
 /// What of its share of a burst is used at once. AWS's bucket begins to fill again when the first request arrives,
 /// ours when it leaves, which for a new connection is a few tenths of a second earlier than for those that follow.
@@ -93,10 +102,10 @@ impl Budget {
         let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let levels = drawn.buckets.iter().filter(|(_, buckets)| Arc::strong_count(buckets) > 1);
         let levels = levels.flat_map(|((account, region), buckets)| {
-            CLASSES.iter().zip(&buckets.0).map(|(class, bucket)| {
+            LIMITS.iter().zip(&buckets.0).map(|(limit, bucket)| {
                 let (account, region) = (account.clone(), region.clone());
-                let level = bucket.level();
-                Level { account, region, bucket: class.name, operations: class.operations, ..level }
+                let operations = limit.class.operations();
+                Level { account, region, bucket: limit.name, operations, ..bucket.level() }
             })
         });
         levels.collect()
@@ -113,7 +122,7 @@ pub struct Level {
     /// What it is called.
     pub bucket: &'static str,
     /// What draws on it.
-    pub operations: &'static [&'static str],
+    pub operations: Vec<&'static str>,
     /// Requests that could leave at once.
     pub tokens: f64,
     /// Requests that could leave at once if it were full.
@@ -130,24 +139,34 @@ pub struct Level {
 
 /// The buckets of one account in one region.
 #[derive(Debug)]
-pub(super) struct Buckets([Bucket; CLASSES.len()]);
+pub(super) struct Buckets([Bucket; LIMITS.len()]);
 
 impl Buckets {
     fn new(share: Share) -> Self {
         let share = share.get();
-        Self(CLASSES.map(|class| Bucket::new((BURST * share * class.burst).max(1.0), share * class.rate)))
+        Self(LIMITS.map(|limit| Bucket::new((BURST * share * limit.burst).max(1.0), share * limit.rate)))
     }
 
-    /// What requests for this operation draw from.
-    pub(super) fn of(&self, operation: &str) -> Option<&Bucket> {
-        let class = CLASSES.iter().position(|class| class.operations.contains(&operation))?;
-        self.0.get(class)
+    /// What requests of this class draw from.
+    pub(super) fn of(&self, class: Class) -> &Bucket {
+        &self.0[class as usize]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_class_has_its_limit_and_the_operations_of_the_table() {
+        for (number, limit) in LIMITS.iter().enumerate() {
+            assert_eq!(limit.class as usize, number, "{}", limit.name);
+        }
+        assert_eq!(
+            Class::EcsTasks.operations(),
+            ["ListTasks", "DescribeTasks", "DescribeContainerInstances"]
+        );
+    }
 
     #[tokio::test]
     async fn another_share_counts_from_then_on_and_the_same_one_refills_nothing() {

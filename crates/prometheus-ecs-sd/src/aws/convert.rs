@@ -1,27 +1,24 @@
-//! The SDK's types, and those of [`tasks`](mod@tasks), turned into the core's, a page at a time.
+//! Answers on the wire turned into the core's, a page at a time.
 //!
 //! Every field of an item may be absent, every list empty and every enumeration may have a value that did not
-//! exist when this was written. An item that cannot be used is skipped, never the whole answer. But an answer
-//! without the very list that was asked for is none (`None`): the SDK reads an empty body as an answer that
-//! says nothing, and nothing must not pass for "there are no tasks".
+//! exist when this was written. An item that cannot be used is skipped, never the whole answer.
 //!
 //! No environment value outside the convention's variables leaves this module. Vectors hold no spare room:
 //! there are many of them, and they live long.
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_ecs::operation::describe_clusters::DescribeClustersOutput;
-use aws_sdk_ecs::operation::describe_container_instances::DescribeContainerInstancesOutput;
-use aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionOutput;
-use aws_sdk_ecs::operation::list_clusters::ListClustersOutput;
-use aws_sdk_ecs::operation::list_tasks::ListTasksOutput;
-use aws_sdk_ecs::types::{Failure, Tag};
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, InvalidArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::doors::DescribedTask;
-use ecs_discovery::inventory::question::Answer;
+use ecs_discovery::inventory::question::{Answer, Failure};
 use ecs_discovery::model::{Cluster, ContainerInstance, InstanceId, PortRange, Protocol, Settings, Tags};
 
-use super::tasks::{self, DescribeTasksResponse, items, text};
+use super::call::{
+    DESCRIBE_CLUSTERS, DESCRIBE_CONTAINER_INSTANCES, DESCRIBE_TASK_DEFINITION, DESCRIBE_TASKS, LIST_CLUSTERS,
+    LIST_TASKS,
+};
+use super::json::{Fields, List, Text, Unanswered, batch, items, lacking, one, partial, text};
+use super::wire;
 
 mod definition;
 pub(super) mod file;
@@ -30,39 +27,52 @@ mod task;
 /// Why a batch answer lacks an item for good. Every other reason may pass.
 const MISSING: &str = "MISSING";
 
-pub(super) fn clusters(output: ListClustersOutput) -> Option<Answer> {
-    let arns = output.cluster_arns?;
-    Some(Answer::Clusters {
-        clusters: exact(arns.iter().filter_map(|arn| parsed(ClusterArn::parse(arn)))),
-        next: output.next_token.filter(|token| !token.is_empty()),
-    })
+const CLUSTER_ARNS: Fields = Fields { items: "clusterArns", id: "", next: "nextToken" };
+const CLUSTERS: Fields = Fields { items: "clusters", id: "clusterArn", next: "nextToken" };
+const TASK_ARNS: Fields = Fields { items: "taskArns", id: "", next: "nextToken" };
+const TASKS: Fields = Fields { items: "tasks", id: "taskArn", next: "nextToken" };
+const CONTAINER_INSTANCES: Fields =
+    Fields { items: "containerInstances", id: "containerInstanceArn", next: "nextToken" };
+
+pub(super) fn clusters(body: &[u8]) -> Result<Answer, Failure> {
+    let page =
+        batch(&LIST_CLUSTERS, body, CLUSTER_ARNS, |arn: Text<'_>| parsed(ClusterArn::parse(arn.as_ref())))?;
+    Ok(Answer::Clusters { clusters: page.items, next: page.next })
 }
 
-pub(super) fn cluster_details(output: DescribeClustersOutput, asked: &[Box<str>]) -> Option<Answer> {
-    let (mut active, mut gone) = (Vec::new(), Vec::new());
-    for cluster in output.clusters? {
-        let arn = cluster.cluster_arn.unwrap_or_default();
-        if cluster.status.as_deref() == Some("INACTIVE") {
-            gone.push(arn);
-        } else if let Some(arn) = parsed(ClusterArn::parse(&arn)) {
-            active.push(Cluster { arn, tags: tags(cluster.tags) });
+pub(super) fn cluster_details(body: &[u8], asked: &[Box<str>]) -> Result<Answer, Failure> {
+    let described = batch(&DESCRIBE_CLUSTERS, body, CLUSTERS, |cluster: wire::Cluster<'_>| {
+        let arn = text(&cluster.cluster_arn).unwrap_or_default();
+        if is_inactive(&cluster) {
+            return Some(Err(arn.into()));
+        }
+        Some(Ok(Cluster { arn: parsed(ClusterArn::parse(arn))?, tags: tags(cluster.tags) }))
+    })?;
+    let (mut active, mut gone) = (Vec::new(), Vec::<Box<str>>::new());
+    for cluster in described.items {
+        match cluster {
+            Ok(cluster) => active.push(cluster),
+            Err(arn) => gone.push(arn),
         }
     }
-    gone.extend(missing(output.failures));
+    gone.extend(missing(&described.failures).map(Into::into));
     // By ARN, so that the account of the missing cluster is known.
     gone.retain(|arn| asked.iter().any(|name| is_cluster(arn, name)));
-    let gone = gone.into_iter().map(Into::into);
-    Some(Answer::ClusterDetails { active: exact(active), gone: exact(gone) })
+    let answer = Answer::ClusterDetails { active: exact(active), gone: exact(gone) };
+    Ok(partial(&DESCRIBE_CLUSTERS, answer, described.unreadable))
 }
 
 /// Clusters without a list of tags are left out, and so are clusters that are gone: another question covers these.
-pub(super) fn cluster_tags(output: DescribeClustersOutput) -> Option<Answer> {
-    let clusters =
-        output.clusters?.into_iter().filter(|cluster| cluster.status.as_deref() != Some("INACTIVE"));
-    Some(Answer::ClusterTags(exact(clusters.filter_map(|cluster| {
-        let arn = parsed(ClusterArn::parse(&cluster.cluster_arn.unwrap_or_default()))?;
-        Some(Cluster { arn, tags: listed_tags(cluster.tags)? })
-    }))))
+pub(super) fn cluster_tags(body: &[u8]) -> Result<Answer, Failure> {
+    let described = batch(&DESCRIBE_CLUSTERS, body, CLUSTERS, |cluster: wire::Cluster<'_>| {
+        let arn = text(&cluster.cluster_arn).filter(|_| !is_inactive(&cluster))?;
+        Some(Cluster { arn: parsed(ClusterArn::parse(arn))?, tags: listed_tags(cluster.tags)? })
+    })?;
+    Ok(partial(&DESCRIBE_CLUSTERS, Answer::ClusterTags(described.items), described.unreadable))
+}
+
+fn is_inactive(cluster: &wire::Cluster<'_>) -> bool {
+    text(&cluster.status) == Some("INACTIVE")
 }
 
 /// Whether `arn` is the ARN of the cluster that was asked for as `name`, which may be its ARN too.
@@ -70,68 +80,57 @@ fn is_cluster(arn: &str, name: &str) -> bool {
     arn == name || (!name.starts_with("arn:") && arn.rsplit('/').next() == Some(name))
 }
 
-pub(super) fn tasks(output: ListTasksOutput) -> Option<Answer> {
-    let arns = output.task_arns?;
-    Some(Answer::Tasks {
-        tasks: exact(arns.iter().filter_map(|arn| parsed(TaskArn::parse(arn)))),
-        next: output.next_token.filter(|token| !token.is_empty()),
-    })
+pub(super) fn tasks(body: &[u8]) -> Result<Answer, Failure> {
+    let page = batch(&LIST_TASKS, body, TASK_ARNS, |arn: Text<'_>| parsed(TaskArn::parse(arn.as_ref())))?;
+    Ok(Answer::Tasks { tasks: page.items, next: page.next })
 }
 
-pub(super) fn task_details(answer: DescribeTasksResponse<'_>, asked: &[TaskArn]) -> Option<Answer> {
-    answer.tasks.as_ref()?;
+pub(super) fn task_details(body: &[u8], asked: &[TaskArn]) -> Result<Answer, Failure> {
     let known = asked.iter().map(|arn| (arn.as_str(), arn)).collect::<HashMap<_, _>>();
-    let failures: Vec<_> = items(answer.failures).collect();
-    let missing: HashSet<&str> = failures.iter().filter_map(missing_task).collect();
-    let tasks = items(answer.tasks).filter_map(|task| {
-        let (version, untagged) = (task.version, !task::is_tagged(&task));
+    let described = batch(&DESCRIBE_TASKS, body, TASKS, |task: wire::Task<'_>| {
+        let (version, untagged) = (task.version, !are_tags(&task.tags));
         Some(DescribedTask { task: task::task(task, &known)?, version, untagged })
-    });
-    Some(Answer::TaskDetails {
-        tasks: exact(tasks),
-        missing: exact(asked.iter().filter(|arn| missing.contains(arn.last_part())).cloned()),
-    })
+    })?;
+    // By id, without the rest of the ARN: AWS repeats it in the form it likes.
+    let missing: HashSet<_> = missing(&described.failures).filter_map(|arn| arn.rsplit('/').next()).collect();
+    let missing = exact(asked.iter().filter(|arn| missing.contains(arn.last_part())).cloned());
+    let answer = Answer::TaskDetails { tasks: described.items, missing };
+    Ok(partial(&DESCRIBE_TASKS, answer, described.unreadable))
 }
 
-/// The id of a task that AWS calls missing, without the rest of the ARN: AWS repeats it in the form it likes.
-fn missing_task<'a>(failure: &'a tasks::Unanswered<'_>) -> Option<&'a str> {
-    if text(&failure.reason) == Some(MISSING) { text(&failure.arn)?.rsplit('/').next() } else { None }
+pub(super) fn definition(body: &[u8], asked: &TaskDefinitionArn) -> Result<Answer, Failure> {
+    let answer: wire::DescribedDefinition<'_> = one(&DESCRIBE_TASK_DEFINITION, body)?;
+    let tags = tags(answer.tags);
+    let definition = answer.task_definition.and_then(|found| definition::definition(found, tags, asked));
+    definition.map(Answer::TaskDefinition).ok_or_else(|| lacking(&DESCRIBE_TASK_DEFINITION))
 }
 
-pub(super) fn definition(output: DescribeTaskDefinitionOutput, asked: &TaskDefinitionArn) -> Option<Answer> {
-    let tags = tags(output.tags);
-    output
-        .task_definition
-        .and_then(|definition| definition::definition(definition, tags, asked))
-        .map(Answer::TaskDefinition)
+pub(super) fn definition_tags(body: &[u8]) -> Result<Answer, Failure> {
+    let answer: wire::DefinitionTags<'_> = one(&DESCRIBE_TASK_DEFINITION, body)?;
+    Ok(Answer::DefinitionTags(listed_tags(answer.tags)))
 }
 
-pub(super) fn definition_tags(output: DescribeTaskDefinitionOutput) -> Answer {
-    Answer::DefinitionTags(listed_tags(output.tags))
-}
-
-pub(super) fn container_instances(
-    output: DescribeContainerInstancesOutput,
-    asked: &[ContainerInstanceArn],
-) -> Option<Answer> {
-    let instances = output.container_instances?.into_iter();
-    Some(Answer::ContainerInstances(exact(instances.filter_map(|instance| {
-        let arn = instance.container_instance_arn?;
-        let known = asked.iter().find(|known| known.as_str() == arn).cloned();
-        Some(ContainerInstance {
-            arn: known.or_else(|| parsed(ContainerInstanceArn::parse(&arn)))?,
-            instance: said(instance.ec2_instance_id).map(|id| InstanceId::new(&id)),
-        })
-    }))))
+pub(super) fn container_instances(body: &[u8], asked: &[ContainerInstanceArn]) -> Result<Answer, Failure> {
+    let described = batch(
+        &DESCRIBE_CONTAINER_INSTANCES,
+        body,
+        CONTAINER_INSTANCES,
+        |instance: wire::ContainerInstance<'_>| {
+            let arn = instance.container_instance_arn?;
+            let known = asked.iter().find(|known| known.as_str() == arn.as_ref()).cloned();
+            Some(ContainerInstance {
+                arn: known.or_else(|| parsed(ContainerInstanceArn::parse(arn.as_ref())))?,
+                instance: said(text(&instance.ec2_instance_id)).map(InstanceId::new),
+            })
+        },
+    )?;
+    let answer = Answer::ContainerInstances(described.items);
+    Ok(partial(&DESCRIBE_CONTAINER_INSTANCES, answer, described.unreadable))
 }
 
 /// What the failures call MISSING, by the ids that they give.
-fn missing(failures: Option<Vec<Failure>>) -> Vec<String> {
-    let failures = failures.unwrap_or_default().into_iter();
-    failures
-        .filter(|failure| failure.reason.as_deref() == Some(MISSING))
-        .filter_map(|failure| failure.arn)
-        .collect()
+fn missing(failures: &[Unanswered]) -> impl Iterator<Item = &str> {
+    failures.iter().filter(|failure| failure.reason == MISSING).map(|failure| &*failure.arn)
 }
 
 /// An ARN of the expected kind, or a note that there was another.
@@ -169,14 +168,19 @@ pub(super) fn sorted_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = (Option<
     tags
 }
 
-fn tags(tags: Option<Vec<Tag>>) -> Tags {
-    sorted_tags(tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)))
+fn tags(tags: List<wire::Tag<'_>>) -> Tags {
+    sorted_tags(items(tags).map(|tag| (tag.key, tag.value)))
 }
 
 /// The same; `None` if there is no list, or if it has a tag without a key.
-fn listed_tags(listed: Option<Vec<Tag>>) -> Option<Tags> {
-    let is_tag = |tag: &Tag| said(tag.key()).is_some();
-    listed.filter(|listed| listed.iter().all(is_tag)).map(|listed| tags(Some(listed)))
+fn listed_tags(listed: List<wire::Tag<'_>>) -> Option<Tags> {
+    are_tags(&listed).then(|| tags(listed))
+}
+
+/// Whether there is a readable list of tags, even an empty one.
+fn are_tags(listed: &List<wire::Tag<'_>>) -> bool {
+    let has_key = |tag: &wire::Tag<'_>| said(text(&tag.key)).is_some();
+    listed.as_ref().is_some_and(|tags| tags.iter().flatten().all(has_key))
 }
 
 /// The convention's variables of an environment. Here all others end.
@@ -185,10 +189,10 @@ fn settings<'a>(environment: impl Iterator<Item = (Option<&'a str>, Option<&'a s
 }
 
 /// A range where there is one, else the single port.
-fn ports(range: Option<&str>, port: Option<i32>) -> Option<PortRange> {
+fn ports(range: Option<&str>, port: Option<impl TryInto<u16>>) -> Option<PortRange> {
     match range.filter(|range| !range.is_empty()) {
         Some(range) => PortRange::parse(range),
-        None => port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).map(PortRange::one),
+        None => port.and_then(|port| port.try_into().ok()).filter(|port| *port > 0).map(PortRange::one),
     }
 }
 
@@ -203,50 +207,111 @@ fn protocol(protocol: Option<&str>) -> Protocol {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_ecs::types;
-    use serde_json::json;
+    use ecs_discovery::inventory::question::FailureKind;
+    use serde_json::{Value, json};
 
     const PROD: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
 
-    fn cluster(arn: &str, status: &str) -> types::Cluster {
-        types::Cluster::builder().cluster_arn(arn).status(status).build()
+    /// What is answered with these items of a list, and `more`.
+    fn body(list: &str, items: &[Value], more: &Value) -> Vec<u8> {
+        let mut body = more.clone();
+        body[list] = json!(items);
+        body.to_string().into_bytes()
     }
 
-    fn failure(arn: &str, reason: &str) -> Failure {
-        Failure::builder().arn(arn).reason(reason).build()
+    fn task_arn(id: &str) -> TaskArn {
+        TaskArn::parse(&format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}")).expect("a task")
     }
 
-    fn read(body: &str, asked: &[TaskArn]) -> Option<Answer> {
-        task_details(tasks::read(body.as_bytes()).unwrap_or_else(|failure| panic!("{failure}")), asked)
+    fn described(id: &str) -> Value {
+        json!({
+            "taskArn": task_arn(id).as_str(), "desiredStatus": "RUNNING", "lastStatus": "RUNNING", "containers": [],
+            "taskDefinitionArn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:7", "tags": [],
+        })
+    }
+
+    fn asked_definition() -> TaskDefinitionArn {
+        let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:7";
+        TaskDefinitionArn::parse(arn).expect("a definition")
+    }
+
+    /// The ids of the tasks that an answer describes.
+    fn ids(answer: Result<Answer, Failure>) -> Vec<String> {
+        let Answer::TaskDetails { tasks, .. } = answer.expect("tasks").readable().0 else {
+            panic!("no tasks")
+        };
+        tasks.iter().map(|described| described.task.arn.last_part().to_owned()).collect()
     }
 
     #[test]
     fn listings_keep_what_is_an_arn_and_the_token() {
-        let output =
-            ListClustersOutput::builder().cluster_arns(PROD).cluster_arns("prod").next_token("t").build();
-        let expected = vec![ClusterArn::parse(PROD).expect("a cluster")];
-        assert_eq!(clusters(output), Some(Answer::Clusters { clusters: expected, next: Some("t".into()) }));
-        let output = ListTasksOutput::builder().task_arns(PROD).next_token("").build();
-        assert_eq!(tasks(output), Some(Answer::Tasks { tasks: Vec::new(), next: None }));
-        let empty = ListTasksOutput::builder().set_task_arns(Some(Vec::new())).build();
-        assert_eq!(tasks(empty), Some(Answer::Tasks { tasks: Vec::new(), next: None }));
+        for odd in [json!("prod"), json!(null), json!(5), json!({"arn": PROD}), json!([PROD])] {
+            let listed = body("clusterArns", &[odd, PROD.into()], &json!({"nextToken": "t"}));
+            let expected = vec![ClusterArn::parse(PROD).expect("a cluster")];
+            let expected = Answer::Clusters { clusters: expected, next: Some("t".into()) };
+            assert_eq!(clusters(&listed), Ok(expected));
+        }
+        let arn = task_arn("1");
+        let listed =
+            body("taskArns", &[PROD.into(), json!(true), arn.as_str().into()], &json!({"nextToken": ""}));
+        assert_eq!(tasks(&listed), Ok(Answer::Tasks { tasks: vec![arn], next: None }));
+        let empty = body("taskArns", &[], &json!({"nextToken": null}));
+        assert_eq!(tasks(&empty), Ok(Answer::Tasks { tasks: Vec::new(), next: None }));
+    }
+
+    /// Without its token, a listing would pass for a complete one.
+    #[test]
+    fn a_listing_whose_token_cannot_be_read_is_a_failure() {
+        let listed = body("taskArns", &[], &json!({"nextToken": 5}));
+        let failure = tasks(&listed).expect_err("no token");
+        let expected = "ListTasks: the answer cannot be used: a value is of another type than AWS documents";
+        assert_eq!((failure.kind, &*failure.message), (FailureKind::Unavailable, expected));
     }
 
     #[test]
-    fn an_answer_that_says_nothing_is_none() {
-        let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:7";
-        let asked = TaskDefinitionArn::parse(arn).expect("a definition");
-        for answer in [
-            clusters(ListClustersOutput::builder().build()),
-            cluster_details(DescribeClustersOutput::builder().build(), &[]),
-            tasks(ListTasksOutput::builder().build()),
-            read("{}", &[]),
-            read(r#"{"tasks":null,"failures":[]}"#, &[]),
-            definition(DescribeTaskDefinitionOutput::builder().build(), &asked),
-            container_instances(DescribeContainerInstancesOutput::builder().build(), &[]),
-        ] {
-            assert_eq!(answer, None);
+    fn an_answer_that_lacks_what_was_asked_for_is_a_failure() {
+        let asked = asked_definition();
+        for body in
+            ["{}", r#"{"failures": []}"#, r#"{"tasks": null, "clusters": null, "taskDefinition": null}"#]
+        {
+            let body = body.as_bytes();
+            for answer in [
+                clusters(body),
+                cluster_details(body, &[]),
+                cluster_tags(body),
+                tasks(body),
+                task_details(body, &[]),
+                definition(body, &asked),
+                container_instances(body, &[]),
+            ] {
+                let failure = answer.expect_err("nothing");
+                assert!(failure.message.ends_with(": it lacks what was asked for"), "{failure}");
+            }
         }
+        let untold = json!({"taskDefinition": {"family": "web"}}).to_string();
+        assert!(definition(untold.as_bytes(), &asked).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_says_why_and_quotes_nothing() {
+        let other_type = "a value is of another type than AWS documents";
+        for (body, why) in [
+            ("", "it ends too early"),
+            (r#"{"tasks":[{"group":"hunter2"#, "it ends too early"),
+            ("hunter2", "it is not JSON"),
+            ("<html>", "it is not JSON"),
+            ("\u{feff}{}", "it is not JSON"),
+            (r#"{"tasks":[]} hunter2"#, "it is not JSON"),
+            (r#""hunter2""#, other_type),
+            (r#"["hunter2"]"#, other_type),
+            (r#"{"tasks":{"hunter2":1}}"#, other_type),
+            (r#"{"tasks":"hunter2"}"#, other_type),
+        ] {
+            let failure = task_details(body.as_bytes(), &[]).expect_err(body);
+            assert_eq!(failure.kind, FailureKind::Unavailable);
+            assert_eq!(failure.message, format!("DescribeTasks: the answer cannot be used: {why}"), "{body}");
+        }
+        assert!(task_details(b"{\"tasks\":[\xff]}", &[]).is_err());
     }
 
     #[test]
@@ -255,19 +320,21 @@ mod tests {
             ["prod", "old", "arn:aws:ecs:eu-west-1:123456789012:cluster/none", "denied"]
                 .map(Into::into)
                 .into();
-        let tag = |key: &str| Tag::builder().key(key).build();
-        let output = DescribeClustersOutput::builder()
-            .clusters(types::Cluster::builder().cluster_arn(PROD).tags(tag("b")).tags(tag("B")).build())
-            .clusters(cluster("arn:aws:ecs:eu-west-1:123456789012:cluster/old", "INACTIVE"))
-            .clusters(cluster("nonsense", "ACTIVE"))
-            .failures(failure("arn:aws:ecs:eu-west-1:123456789012:cluster/none", "MISSING"))
-            .failures(failure("arn:aws:ecs:eu-west-1:123456789012:cluster/denied", "ACCESS_DENIED"))
-            .failures(Failure::builder().build())
-            .build();
+        let items = [
+            json!({"clusterArn": PROD, "tags": [{"key": "b"}, {"key": "B", "value": null}, null]}),
+            json!({"clusterArn": "arn:aws:ecs:eu-west-1:123456789012:cluster/old", "status": "INACTIVE"}),
+            json!({"clusterArn": "nonsense", "status": "ACTIVE"}),
+            json!({"clusterArn": null}),
+        ];
+        let failures = json!({"failures": [
+            {"arn": "arn:aws:ecs:eu-west-1:123456789012:cluster/none", "reason": "MISSING"},
+            {"arn": "arn:aws:ecs:eu-west-1:123456789012:cluster/denied", "reason": "ACCESS_DENIED"},
+            {}, null, 7, {"arn": 7, "reason": "MISSING"},
+        ]});
         let arn = ClusterArn::parse(PROD).expect("a cluster");
         assert_eq!(
-            cluster_details(output, &asked),
-            Some(Answer::ClusterDetails {
+            cluster_details(&body("clusters", &items, &failures), &asked),
+            Ok(Answer::ClusterDetails {
                 active: vec![Cluster { arn, tags: vec![("B".into(), "".into()), ("b".into(), "".into())] }],
                 gone: vec!["arn:aws:ecs:eu-west-1:123456789012:cluster/old".into(), asked[2].clone()],
             })
@@ -276,10 +343,8 @@ mod tests {
 
     #[test]
     fn only_missing_tasks_are_missing() {
-        let asked = ["a", "b", "c"].map(|id| {
-            TaskArn::parse(&format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}")).expect("a task")
-        });
-        let output = json!({"tasks": [], "failures": [
+        let asked = ["a", "b", "c"].map(task_arn);
+        let failures = json!({"failures": [
             {"arn": asked[0].as_str(), "reason": "MISSING"},
             {"arn": "arn:aws:ecs:eu-west-1:123456789012:task/b", "reason": "MISSING"},
             {"arn": asked[2].as_str(), "reason": "SOMETHING"},
@@ -288,28 +353,26 @@ mod tests {
         ]});
         let missing = asked[..2].to_vec();
         assert_eq!(
-            read(&output.to_string(), &asked),
-            Some(Answer::TaskDetails { tasks: Vec::new(), missing })
+            task_details(&body("tasks", &[], &failures), &asked),
+            Ok(Answer::TaskDetails { tasks: Vec::new(), missing })
         );
     }
 
     #[test]
     fn a_task_whose_tags_cannot_be_read_is_not_one_without_tags() {
-        let asked: Vec<_> =
-            (0..4).map(|id| format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}")).collect();
-        let task = |id: usize, tags: serde_json::Value| {
-            json!({
-                "taskArn": asked[id], "desiredStatus": "RUNNING", "lastStatus": "RUNNING", "containers": [], "tags": tags,
-                "taskDefinitionArn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:7",
-            })
+        let task = |id: &str, tags: Value| {
+            let mut task = described(id);
+            task["tags"] = tags;
+            task
         };
-        let output = json!({"tasks": [
-            task(0, json!([])),
-            task(1, json!(null)),
-            task(2, json!([{"value": "shop"}])),
-            task(3, json!([{"key": "team"}])),
-        ]});
-        let Some(Answer::TaskDetails { tasks, .. }) = read(&output.to_string(), &[]) else {
+        let items = [
+            task("0", json!([])),
+            task("1", json!(null)),
+            task("2", json!([{"value": "shop"}])),
+            task("3", json!([{"key": "team"}])),
+        ];
+        let Ok(Answer::TaskDetails { tasks, .. }) = task_details(&body("tasks", &items, &json!({})), &[])
+        else {
             panic!("no tasks")
         };
         let untagged = tasks.iter().filter(|described| described.untagged);
@@ -317,18 +380,161 @@ mod tests {
         assert_eq!(untagged, ["1", "2"]);
     }
 
+    /// In place of each field of an item in turn: the item may be left out, and no other.
+    #[test]
+    fn one_item_of_another_type_costs_no_other_item() {
+        let odd = [
+            json!(5),
+            json!(-1.5),
+            json!(true),
+            json!("text"),
+            json!(["text"]),
+            json!({"a": {}}),
+            json!(null),
+        ];
+        let task = json!({
+            "taskArn": task_arn("2").as_str(), "taskDefinitionArn": "d", "launchType": "EC2", "group": "g",
+            "capacityProviderName": "c", "startedBy": "s", "availabilityZone": "a", "desiredStatus": "RUNNING",
+            "lastStatus": "RUNNING", "healthStatus": "HEALTHY", "platformFamily": "Linux", "platformVersion": "1",
+            "containerInstanceArn": "i", "attachments": [{"type": "a", "status": "b", "details": [{"name": "n"}]}],
+            "containers": [{"name": "app", "networkBindings": [{"containerPort": 80}]}], "version": 3,
+            "overrides": {"containerOverrides": [{"name": "app"}]}, "tags": [{"key": "a"}],
+        });
+        let cluster =
+            json!({"clusterArn": PROD.replace("prod", "odd"), "status": "ACTIVE", "tags": [{"key": "a"}]});
+        let instance_arn = "arn:aws:ecs:eu-west-1:123456789012:container-instance/prod/";
+        let instance = json!({"containerInstanceArn": format!("{instance_arn}2"), "ec2InstanceId": "i-2"});
+        let good_instance =
+            json!({"containerInstanceArn": format!("{instance_arn}1"), "ec2InstanceId": "i-1"});
+        for odd in &odd {
+            for damaged in damaged(&task, odd) {
+                let answer = [described("1"), damaged, described("3")];
+                let found = ids(task_details(&body("tasks", &answer, &json!({})), &[]));
+                assert!(found.starts_with(&["1".into()]) && found.ends_with(&["3".into()]), "{answer:?}");
+            }
+            for damaged in damaged(&cluster, odd) {
+                let answer = [damaged, json!({"clusterArn": PROD})];
+                let answer = body("clusters", &answer, &json!({}));
+                let details = cluster_details(&answer, &[]).expect("an answer").readable().0;
+                let Answer::ClusterDetails { active, .. } = details else { panic!("no clusters") };
+                assert!(active.last().is_some_and(|cluster| cluster.arn.as_str() == PROD));
+                let tags = cluster_tags(&answer).expect("an answer").readable().0;
+                assert!(matches!(tags, Answer::ClusterTags(_)));
+            }
+            for damaged in damaged(&instance, odd) {
+                let answer = body("containerInstances", &[damaged, good_instance.clone()], &json!({}));
+                let found = container_instances(&answer, &[]).expect("an answer").readable().0;
+                let Answer::ContainerInstances(found) = found else { panic!("no container instances") };
+                assert_eq!(
+                    found.last().and_then(|found| found.instance.clone()),
+                    Some(InstanceId::new("i-1"))
+                );
+            }
+        }
+    }
+
+    /// The item with this in place of itself, and of each of its values.
+    fn damaged(item: &Value, odd: &Value) -> Vec<Value> {
+        let mut all = vec![odd.clone()];
+        match item {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    for value in damaged(value, odd) {
+                        let mut item = item.clone();
+                        item[name] = value;
+                        all.push(item);
+                    }
+                }
+            }
+            Value::Array(items) => all.extend(damaged(&items[0], odd).into_iter().map(|item| json!([item]))),
+            _ => {}
+        }
+        all
+    }
+
+    #[test]
+    fn an_item_of_another_type_is_told_by_its_id() {
+        let other_type = |operation: &str| {
+            format!("{operation}: the answer cannot be used: a value is of another type than AWS documents")
+        };
+        let (instance, cluster) = (PROD.replace("cluster/prod", "container-instance/prod/1"), PROD);
+        let task = task_arn("1");
+        let tasks = [json!({"taskArn": task.as_str(), "group": 5}), json!({"taskArn": 5})];
+        let clusters = body("clusters", &[json!({"clusterArn": cluster, "tags": 5})], &json!({}));
+        let instances = [json!({"containerInstanceArn": instance, "ec2InstanceId": []})];
+        for (answer, id, operation) in [
+            (task_details(&body("tasks", &tasks, &json!({})), &[]), task.as_str(), "DescribeTasks"),
+            (cluster_details(&clusters, &[]), cluster, "DescribeClusters"),
+            (cluster_tags(&clusters), cluster, "DescribeClusters"),
+            (
+                container_instances(&body("containerInstances", &instances, &json!({})), &[]),
+                &instance,
+                "DescribeContainerInstances",
+            ),
+        ] {
+            let (_, unreadable) = answer.expect("an answer").readable();
+            let unreadable = unreadable.expect("an item that cannot be read");
+            assert_eq!(
+                (unreadable.ids, unreadable.failure.message),
+                (vec![id.into()], other_type(operation))
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_costs_no_other_item() {
+        let (first, last) = (described("1"), described("3"));
+        let twice = r#"{"taskArn": "a", "taskArn": "b"}"#;
+        let answer = format!(r#"{{"tasks": [{first}, {twice}, {last}], "failures": []}}"#);
+        assert_eq!(ids(task_details(answer.as_bytes(), &[])), ["1", "3"]);
+        // Of a list that is there twice, the last one counts, as for AWS's SDKs.
+        let answer = format!(r#"{{"tasks": [{first}], "tasks": [{last}], "failures": 5, "failures": []}}"#);
+        assert_eq!(ids(task_details(answer.as_bytes(), &[])), ["3"]);
+    }
+
+    #[test]
+    fn numbers_may_have_a_point_or_an_exponent() {
+        let mut task = described("1");
+        task["version"] = json!(4.0);
+        task["createdAt"] = json!(1.7e9);
+        task["containers"] =
+            json!([{"name": "app", "networkBindings": [{"containerPort": 8.08e3, "hostPort": 32768.0}]}]);
+        let Ok(Answer::TaskDetails { tasks, .. }) = task_details(&body("tasks", &[task], &json!({})), &[])
+        else {
+            panic!("no task")
+        };
+        let binding = &tasks[0].task.containers[0].network_bindings[0];
+        assert_eq!((tasks[0].version, binding.host_ports.first), (Some(4), 32768));
+        assert_eq!(binding.container_ports, PortRange::one(8080));
+    }
+
+    #[test]
+    fn a_definition_with_a_container_of_another_type_is_a_failure_but_its_tags_are_read() {
+        let tags = json!([{"key": "team", "value": "shop"}]);
+        let containers = json!([{"name": "app"}, {"name": 5}]);
+        let answer =
+            json!({"taskDefinition": {"containerDefinitions": containers}, "tags": tags}).to_string();
+        let failure = definition(answer.as_bytes(), &asked_definition()).expect_err("half a definition");
+        assert!(
+            failure.message.starts_with("DescribeTaskDefinition: the answer cannot be used"),
+            "{failure}"
+        );
+        let tags = Some(vec![("team".into(), "shop".into())]);
+        assert_eq!(definition_tags(answer.as_bytes()), Ok(Answer::DefinitionTags(tags)));
+    }
+
     #[test]
     fn a_container_instance_may_not_have_registered_its_host() {
         let arn = "arn:aws:ecs:eu-west-1:123456789012:container-instance/prod/1";
         let asked = [ContainerInstanceArn::parse(arn).expect("a container instance")];
-        let instance = |arn: &str| types::ContainerInstance::builder().container_instance_arn(arn);
-        let output = DescribeContainerInstancesOutput::builder()
-            .container_instances(instance(arn).build())
-            .container_instances(instance("nonsense").build())
-            .container_instances(instance(&arn.replace("prod/1", "2")).ec2_instance_id("mi-1").build())
-            .container_instances(types::ContainerInstance::builder().build())
-            .build();
-        let Some(Answer::ContainerInstances(found)) = container_instances(output, &asked) else {
+        let items = [
+            json!({"containerInstanceArn": arn}),
+            json!({"containerInstanceArn": "nonsense"}),
+            json!({"containerInstanceArn": arn.replace("prod/1", "2"), "ec2InstanceId": "mi-1"}),
+            json!({}),
+        ];
+        let answer = body("containerInstances", &items, &json!({}));
+        let Ok(Answer::ContainerInstances(found)) = container_instances(&answer, &asked) else {
             panic!("another answer")
         };
         let found: Vec<_> =

@@ -5,34 +5,30 @@
 //! Managed Instances, which EC2 hides otherwise
 //! (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedResourceVisibilitySettings.html>).
 
-use aws_smithy_runtime_api::box_error::BoxError;
+use std::error::Error;
+
+use ecs_discovery::inventory::question::Failure;
 use ecs_discovery::model::{Host, InstanceId};
+use quick_xml::events::Event;
+use quick_xml::{DeError, Reader, de};
 use serde::Deserialize;
 
+use super::call::DESCRIBE_INSTANCES;
 use super::convert::{present, said, sorted_tags};
+use super::failure::{causes, unreadable};
 use super::hosts::{HostCall, Page};
-use super::operation::Call;
 
 /// DescribeInstances.
-pub(super) const CALL: HostCall = HostCall {
-    call: Call {
-        service: "EC2",
-        host: "ec2",
-        operation: "DescribeInstances",
-        content_type: "application/x-www-form-urlencoded",
-        target: None,
-    },
-    request,
-    read: page,
-};
+pub(super) const CALL: HostCall = HostCall { call: &DESCRIBE_INSTANCES, request, read: page };
 
-/// The most a page can hold. AWS may give fewer and a token.
-const MAX_RESULTS: usize = 1000;
+/// Where an answer has an instance.
+const INSTANCE: [&str; 5] = ["DescribeInstancesResponse", "reservationSet", "item", "instancesSet", "item"];
 
 fn request(instances: &[InstanceId], token: Option<&str>) -> String {
     let mut body = form_urlencoded::Serializer::new(String::new());
-    body.append_pair("Action", "DescribeInstances").append_pair("Version", "2016-11-15");
-    body.append_pair("IncludeManagedResources", "true").append_pair("MaxResults", &MAX_RESULTS.to_string());
+    body.append_pair("Action", DESCRIBE_INSTANCES.operation).append_pair("Version", "2016-11-15");
+    body.append_pair("IncludeManagedResources", "true");
+    body.append_pair("MaxResults", &DESCRIBE_INSTANCES.limit.to_string());
     body.append_pair("Filter.1.Name", "instance-id");
     for (id, number) in instances.iter().zip(1..) {
         body.append_pair(&format!("Filter.1.Value.{number}"), id.as_str());
@@ -43,11 +39,56 @@ fn request(instances: &[InstanceId], token: Option<&str>) -> String {
     body.finish()
 }
 
-fn page(body: &[u8]) -> Result<Page, BoxError> {
-    let answer: DescribeInstancesResponse = quick_xml::de::from_str(std::str::from_utf8(body)?)?;
+fn page(body: &[u8]) -> Result<Page, Failure> {
+    fn unusable(error: &(dyn Error + 'static)) -> Failure {
+        unreadable(DESCRIBE_INSTANCES.operation, &causes(error))
+    }
+    let body = std::str::from_utf8(body).map_err(|error| unusable(&error))?;
+    let mut unreadable = Vec::new();
+    let answer = de::from_str(body).or_else(|error| match error {
+        // It is not XML, or it ends too early.
+        DeError::InvalidXml(_) | DeError::UnexpectedEof => Err(error),
+        // An instance may be of another shape than documented: it is left out.
+        _ => de::from_str(&readable(body, &mut unreadable)?),
+    });
+    let answer: DescribeInstancesResponse = answer.map_err(|error| unusable(&error))?;
     let instances =
         answer.reservation_set.item.into_iter().flat_map(|reservation| reservation.instances_set.item);
-    Ok(Page { hosts: instances.filter_map(Instance::host).collect(), next: answer.next_token })
+    let hosts = instances.filter_map(Instance::host).collect();
+    Ok(Page { hosts, next: answer.next_token, unreadable })
+}
+
+/// The answer without the instances that cannot be read, whose ids are added to `unreadable`.
+fn readable(body: &str, unreadable: &mut Vec<Box<str>>) -> Result<String, DeError> {
+    let mut reader = Reader::from_str(body);
+    let (mut path, mut kept, mut copied) = (Vec::new(), String::new(), 0);
+    loop {
+        let begin = position(&reader);
+        match reader.read_event()? {
+            Event::Start(element) => {
+                path.push(element.local_name().as_ref().to_owned());
+                if path == INSTANCE {
+                    reader.read_to_end(element.name())?;
+                    path.pop();
+                    let end = position(&reader);
+                    let instance = &body[begin..end];
+                    if de::from_str::<Instance>(instance).is_err() {
+                        let named = de::from_str::<Named>(instance).ok();
+                        unreadable.extend(named.and_then(|named| named.instance_id.into_iter().next()));
+                        kept.push_str(&body[copied..begin]);
+                        copied = end;
+                    }
+                }
+            }
+            Event::End(_) => drop(path.pop()),
+            Event::Eof => return Ok(kept + &body[copied..]),
+            _ => {}
+        }
+    }
+}
+
+fn position(reader: &Reader<&[u8]>) -> usize {
+    usize::try_from(reader.buffer_position()).expect("the answer is in memory")
 }
 
 #[derive(Deserialize)]
@@ -91,6 +132,14 @@ struct Instance {
     placement: Placement,
     #[serde(default)]
     tag_set: Set<Tag>,
+}
+
+/// An instance that cannot be read otherwise.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    #[serde(default)]
+    instance_id: Vec<Box<str>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -227,6 +276,23 @@ mod tests {
         assert!(page(b"").is_err());
         assert!(page(b"{}").is_err());
         assert!(page(b"<html><body>Sign in to this network</body></html>").is_err());
+    }
+
+    #[test]
+    fn an_instance_of_another_shape_than_documented_is_left_out() {
+        let odd = "<instanceId>i-odd</instanceId><instanceId>i-twice</instanceId>";
+        let nested = "<instanceId>i-odd</instanceId><privateIpAddress><v4>10.0.0.9</v4></privateIpAddress>";
+        for odd in [odd, nested] {
+            let instance = format!("<instancesSet><item>{odd}</item>");
+            let body = SAMPLE.replace("<instancesSet>", &instance);
+            let page = page(body.as_bytes()).expect("an answer");
+            let ids: Vec<_> = page.hosts.iter().map(|host| host.id.as_str()).collect();
+            assert_eq!(ids, ["i-1234567890abcdef0", "i-bare", "i-second"], "{odd}");
+            assert_eq!(
+                (page.next.as_deref(), &page.unreadable),
+                (Some("more+/="), &vec![Box::from("i-odd"); 2])
+            );
+        }
     }
 
     #[test]

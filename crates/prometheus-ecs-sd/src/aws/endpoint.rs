@@ -2,10 +2,14 @@
 //!
 //! Settings are read as the SDK's generated clients read them: a URL set for the service, then one set
 //! for all services, then the region's own address, FIPS and dual-stack variants included. The table
-//! holds the rule sets that AWS publishes for EC2 and Systems Manager, which are alike.
+//! holds the rule sets that AWS publishes for ECS, EC2 and Systems Manager, which are alike but for FIPS in GovCloud.
 
 use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::endpoint::{EndpointFuture, EndpointResolverParams, ResolveEndpoint};
+use aws_smithy_types::endpoint::Endpoint;
 use aws_types::service_config::ServiceConfigKey;
+
+use super::call::Service;
 
 /// A partition's regions begin with `prefix`.
 struct Partition {
@@ -31,12 +35,37 @@ const PARTITIONS: [Partition; 7] = [
 
 const COMMERCIAL: Partition = Partition { prefix: "", suffix: "amazonaws.com", dual_stack_suffix: "api.aws" };
 
-/// The URL of a service in the region of `config`; `id` is the service's id in configuration files (`EC2`).
-pub(super) fn url(config: &SdkConfig, id: &str, host: &str) -> String {
-    configured(config, id).unwrap_or_else(|| {
-        let region = config.region().map_or("", AsRef::as_ref);
-        regional(host, region, config.use_fips().unwrap_or(false), config.use_dual_stack().unwrap_or(false))
-    })
+/// Where a service is, or why that is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceEndpoint(Result<String, &'static str>);
+
+impl ServiceEndpoint {
+    /// Of a service in the region of `config`.
+    pub(super) fn new(config: &SdkConfig, service: &Service) -> Self {
+        let (fips, dual_stack) =
+            (config.use_fips().unwrap_or(false), config.use_dual_stack().unwrap_or(false));
+        Self(match configured(config, service.id) {
+            // The words are AWS's.
+            Some(_) if fips && service.has_strict_endpoints => {
+                Err("Invalid Configuration: FIPS and custom endpoint are not supported")
+            }
+            Some(_) if dual_stack && service.has_strict_endpoints => {
+                Err("Invalid Configuration: Dualstack and custom endpoint are not supported")
+            }
+            Some(url) => Ok(url),
+            None => {
+                let region = config.region().map_or("", AsRef::as_ref);
+                Ok(regional(service, region, fips, dual_stack))
+            }
+        })
+    }
+}
+
+impl ResolveEndpoint for ServiceEndpoint {
+    fn resolve_endpoint<'a>(&'a self, _: &'a EndpointResolverParams) -> EndpointFuture<'a> {
+        let endpoint = self.0.clone().map(|url| Endpoint::builder().url(url).build());
+        EndpointFuture::ready(endpoint.map_err(Into::into))
+    }
 }
 
 /// What the user set: `AWS_ENDPOINT_URL_EC2`, the profile's `[services]` section, `AWS_ENDPOINT_URL`.
@@ -59,20 +88,39 @@ fn partition(region: &str) -> &'static Partition {
     PARTITIONS.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(&COMMERCIAL)
 }
 
-fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
+fn regional(service: &Service, region: &str, fips: bool, dual_stack: bool) -> String {
     let partition = partition(region);
     let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
-    // GovCloud's plain endpoints are its FIPS endpoints, but for the dual-stack ones.
-    let fips = if fips && (dual_stack || partition.prefix != "us-gov-") { "-fips" } else { "" };
-    format!("https://{host}{fips}.{region}.{suffix}")
+    let is_plain_fips = service.is_fips_in_gov_cloud && partition.prefix == "us-gov-" && !dual_stack;
+    let fips = if fips && !is_plain_fips { "-fips" } else { "" };
+    format!("https://{}{fips}.{region}.{suffix}", service.name)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::call::{DESCRIBE_INSTANCE_INFORMATION, DESCRIBE_INSTANCES, LIST_CLUSTERS};
     use super::*;
     use aws_config::Region;
     use aws_types::origin::Origin;
     use aws_types::service_config::LoadServiceConfig;
+
+    const ECS: &Service = &LIST_CLUSTERS.service;
+    const EC2: &Service = &DESCRIBE_INSTANCES.service;
+    const SSM: &Service = &DESCRIBE_INSTANCE_INFORMATION.service;
+
+    #[test]
+    fn ecs_has_fips_endpoints_of_its_own_in_govcloud() {
+        for (region, fips, dual_stack, expected) in [
+            ("us-gov-west-1", true, false, "https://ecs-fips.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", false, false, "https://ecs.us-gov-west-1.amazonaws.com"),
+            ("us-gov-east-1", true, true, "https://ecs-fips.us-gov-east-1.api.aws"),
+            ("us-east-1", true, false, "https://ecs-fips.us-east-1.amazonaws.com"),
+            ("cn-north-1", true, true, "https://ecs-fips.cn-north-1.api.amazonwebservices.com.cn"),
+            ("us-iso-east-1", true, false, "https://ecs-fips.us-iso-east-1.c2s.ic.gov"),
+        ] {
+            assert_eq!(regional(ECS, region, fips, dual_stack), expected);
+        }
+    }
 
     #[test]
     fn every_partition_has_its_suffixes_and_variants() {
@@ -93,7 +141,7 @@ mod tests {
             ("us-isof-south-1", false, true, "https://ec2.us-isof-south-1.api.aws.hci.ic.gov"),
             ("mars-north-1", false, false, "https://ec2.mars-north-1.amazonaws.com"),
         ] {
-            assert_eq!(regional("ec2", region, fips, dual_stack), expected);
+            assert_eq!(regional(EC2, region, fips, dual_stack), expected);
         }
     }
 
@@ -107,18 +155,36 @@ mod tests {
         }
     }
 
+    fn url(config: &SdkConfig, service: &Service) -> Result<String, &'static str> {
+        ServiceEndpoint::new(config, service).0
+    }
+
     #[test]
     fn a_url_for_the_service_wins_over_one_for_all_and_that_over_the_region() {
         let region = SdkConfig::builder().region(Region::new("eu-west-1")).use_fips(true).build();
-        assert_eq!(url(&region, "SSM", "ssm"), "https://ssm-fips.eu-west-1.amazonaws.com");
+        let fips = || Ok("https://ssm-fips.eu-west-1.amazonaws.com".to_owned());
+        assert_eq!(url(&region, SSM), fips());
         let one = region.to_builder().service_config(Only("EC2")).build();
-        assert_eq!(url(&one, "EC2", "ec2"), "http://one");
-        assert_eq!(url(&one, "SSM", "ssm"), "https://ssm-fips.eu-west-1.amazonaws.com");
+        assert_eq!(url(&one, EC2), Ok("http://one".to_owned()));
+        assert_eq!(url(&one, SSM), fips());
         let all = one.to_builder().endpoint_url("http://all").build();
-        assert_eq!(url(&all, "EC2", "ec2"), "http://one");
-        assert_eq!(url(&all, "SSM", "ssm"), "http://all");
+        assert_eq!(url(&all, EC2), Ok("http://one".to_owned()));
+        assert_eq!(url(&all, SSM), Ok("http://all".to_owned()));
         let mut in_code = all.to_builder();
         in_code.insert_origin("endpoint_url", Origin::shared_config());
-        assert_eq!(url(&in_code.build(), "EC2", "ec2"), "http://all");
+        assert_eq!(url(&in_code.build(), EC2), Ok("http://all".to_owned()));
+    }
+
+    #[test]
+    fn a_custom_endpoint_of_ecs_excludes_fips_and_dual_stack() {
+        let plain = SdkConfig::builder().region(Region::new("eu-west-1")).service_config(Only("ECS")).build();
+        assert_eq!(url(&plain, ECS), Ok("http://one".to_owned()));
+        for (fips, dual_stack, name) in
+            [(true, true, "FIPS"), (true, false, "FIPS"), (false, true, "Dualstack")]
+        {
+            let variant = plain.to_builder().use_fips(fips).use_dual_stack(dual_stack).build();
+            let error = url(&variant, ECS).expect_err("an error");
+            assert_eq!(error, format!("Invalid Configuration: {name} and custom endpoint are not supported"));
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! What went wrong, as a caller must know it and as a person can read it.
 //!
+//! The body of a refusal is parsed once, when it arrives ([`Refusal`]); the response bears the result.
+//!
 //! A message is one line that names the operation, AWS's code and message, or the causes of a broken
 //! connection from the outside in. It never holds a credential: of a message of AWS only the first line is
 //! taken, since a refused signature is explained by the whole request, session token included.
 
 use std::error::Error;
+use std::fmt;
 use std::iter::successors;
 
 use aws_config::meta::ProviderChainError;
@@ -19,6 +22,7 @@ use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::question::{Failure, FailureKind};
 
 use super::body;
+use super::call::DESCRIBE_TASK_DEFINITION;
 use super::chain::MissingProfile;
 
 /// What a log line bears: AWS's sentences and a chain of causes fit in, a proxy's page does not.
@@ -59,6 +63,9 @@ const EMPTY_WORDS: [&str; 9] = [
     "streaming error",
 ];
 
+/// Where the JSON protocols repeat the code of an error. Some answers have it there only.
+const ERROR_TYPE: &str = "x-amzn-errortype";
+
 /// AWS does not know the access key or the token, or there is none.
 const BAD_CREDENTIALS: [&str; 8] = [
     "AuthFailure",
@@ -86,22 +93,84 @@ const HOP_LIMIT: &str = "the instance metadata service does not answer; for a co
 const HOW_TO_GET_CREDENTIALS: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
      or run with a task role or an instance role";
 
+/// An answer of AWS that is an error, with its code and message where the body has them.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) kind: FailureKind,
+    status: u16,
+    error: ErrorMetadata,
+}
+
+impl Refusal {
+    /// Parses a response to this operation; `None` if it is not an error.
+    pub(super) fn parse(operation: &str, response: &HttpResponse) -> Option<Self> {
+        if response.status().is_success() {
+            return None;
+        }
+        let status = response.status().as_u16();
+        let error =
+            body::error(response.body().bytes().unwrap_or_default(), response.headers().get(ERROR_TYPE));
+        Some(Self { kind: kind(operation, &error, status), status, error })
+    }
+
+    /// Whether AWS does not accept the credentials or the signature. (A server that fails says nothing of them.)
+    pub(super) fn is_of_credentials(&self) -> bool {
+        self.kind == FailureKind::NoCredentials && self.is_of_client()
+    }
+
+    /// Whether the request is at fault, and not the server.
+    pub(super) fn is_of_client(&self) -> bool {
+        (400..500).contains(&self.status)
+    }
+
+    fn failure(&self, operation: &str) -> Failure {
+        let Self { kind, status, error } = self;
+        let mut message = format!("{operation}: ");
+        match error.code() {
+            Some(code) => message.push_str(&first_line(code)),
+            None => message.push_str(&format!("HTTP status {status}")),
+        }
+        // The sentences about a signature quote what was signed.
+        let quotes = error.code().is_some_and(|code| code.contains("Signature"));
+        if let Some(text) = error.message().map(first_line).filter(|text| !text.is_empty() && !quotes) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        if *kind == FailureKind::NoCredentials {
+            message.push_str(&format!(
+                " (wrong or expired credentials, or a wrong clock: {HOW_TO_GET_CREDENTIALS})"
+            ));
+        }
+        Failure { kind: *kind, message }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for Refusal {}
+
+impl ProvideErrorMetadata for Refusal {
+    fn meta(&self) -> &ErrorMetadata {
+        &self.error
+    }
+}
+
 /// What an error of the SDK means; `role` is the one whose credentials were used.
-pub(super) fn failure<E>(
+pub(super) fn failure<E: Error + 'static>(
     operation: &str,
     role: Option<&RoleArn>,
     error: &SdkError<E, HttpResponse>,
-) -> Failure
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
+) -> Failure {
     if let Some(response) = error.raw_response() {
-        return match error {
-            SdkError::ServiceError(service) if service.err().code().is_some() => {
-                refused(operation, response, service.err().meta())
-            }
-            _ if response.status().is_success() => unreadable(operation, &causes(error)),
-            _ => refused(operation, response, &body::error(response.body().bytes().unwrap_or_default())),
+        // Requests for the base credentials do not pass through `metered`.
+        let parsed = || Refusal::parse(operation, response);
+        return match response.extension::<Refusal>().cloned().or_else(parsed) {
+            Some(refusal) => refusal.failure(operation),
+            None => unreadable(operation, &causes(error)),
         };
     }
     match cause::<CredentialsError>(error) {
@@ -120,34 +189,12 @@ pub(super) fn unreadable(operation: &str, why: &str) -> Failure {
     }
 }
 
-fn refused(operation: &str, response: &HttpResponse, error: &ErrorMetadata) -> Failure {
-    let status = response.status().as_u16();
-    let kind = kind(operation, error, status);
-    let mut message = format!("{operation}: ");
-    match error.code() {
-        Some(code) => message.push_str(&first_line(code)),
-        None => message.push_str(&format!("HTTP status {status}")),
-    }
-    // The sentences about a signature quote what was signed.
-    let quotes = error.code().is_some_and(|code| code.contains("Signature"));
-    if let Some(text) = error.message().map(first_line).filter(|text| !text.is_empty() && !quotes) {
-        message.push_str(": ");
-        message.push_str(&text);
-    }
-    if kind == FailureKind::NoCredentials {
-        message.push_str(&format!(
-            " (wrong or expired credentials, or a wrong clock: {HOW_TO_GET_CREDENTIALS})"
-        ));
-    }
-    Failure { kind, message }
-}
-
 /// What AWS's refusal means.
-pub(super) fn kind(operation: &str, error: &ErrorMetadata, status: u16) -> FailureKind {
+fn kind(operation: &str, error: &ErrorMetadata, status: u16) -> FailureKind {
     let Some(code) = error.code() else { return kind_of_status(status) };
     match code {
         "ClusterNotFoundException" | "ServiceNotFoundException" => FailureKind::NotFound,
-        "ClientException" if operation == "DescribeTaskDefinition" => FailureKind::NotFound,
+        "ClientException" if operation == DESCRIBE_TASK_DEFINITION.operation => FailureKind::NotFound,
         _ if THROTTLING_ERRORS.contains(&code) => FailureKind::Throttled,
         _ if code.starts_with("AccessDenied") => FailureKind::Denied,
         "UnauthorizedOperation" | "NotAuthorized" | "OptInRequired" => FailureKind::Denied,
@@ -255,18 +302,20 @@ mod tests {
     use super::*;
     use aws_smithy_runtime_api::client::result::ConnectorError;
     use aws_smithy_types::body::SdkBody;
-    use std::fmt;
-
-    type EcsError = aws_sdk_ecs::operation::describe_tasks::DescribeTasksError;
+    use serde_json::json;
 
     fn response(status: u16, body: &str) -> HttpResponse {
         HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body))
     }
 
-    fn refusal(operation: &str, code: &str, status: u16) -> Failure {
-        let metadata = ErrorMetadata::builder().code(code).message("Why not.").build();
-        let error = SdkError::service_error(EcsError::generic(metadata), response(status, ""));
-        failure(operation, None, &error)
+    /// What becomes of an answer that nobody has parsed before.
+    fn answered(operation: &str, response: HttpResponse) -> Failure {
+        failure(operation, None, &SdkError::<Refusal, _>::response_error("expected `{`", response))
+    }
+
+    fn refused(operation: &str, code: &str, message: &str, status: u16) -> Failure {
+        let body = json!({ "__type": code, "message": message }).to_string();
+        answered(operation, response(status, &body))
     }
 
     #[test]
@@ -290,7 +339,7 @@ mod tests {
             ("DescribeTasks", "SomethingNew", 403, Unavailable),
             ("DescribeTasks", "SomethingNew", 400, Unavailable),
         ] {
-            let failure = refusal(operation, code, status);
+            let failure = refused(operation, code, "Why not.", status);
             assert_eq!(failure.kind, expected, "{operation} {code} {status}");
             assert!(failure.message.starts_with(&format!("{operation}: {code}: Why not.")), "{failure}");
         }
@@ -298,14 +347,12 @@ mod tests {
 
     #[test]
     fn a_refused_signature_does_not_repeat_what_was_signed() {
-        let failure = refusal("DescribeTasks", "SignatureDoesNotMatch", 403);
+        let failure = refused("DescribeTasks", "SignatureDoesNotMatch", "Why not.", 403);
         assert_eq!(failure.kind, FailureKind::NoCredentials);
         assert!(!failure.message.contains("Why not"), "{failure}");
         let leak =
             "Bad token.\n\nThe Canonical String should have been\n'POST\nx-amz-security-token:hunter2'";
-        let metadata = ErrorMetadata::builder().code("InvalidToken").message(leak).build();
-        let error = SdkError::service_error(EcsError::generic(metadata), response(403, ""));
-        let failure = super::failure("DescribeTasks", None, &error);
+        let failure = refused("DescribeTasks", "InvalidToken", leak, 403);
         assert!(failure.message.contains("Bad token.") && !failure.message.contains("hunter2"), "{failure}");
     }
 
@@ -314,11 +361,8 @@ mod tests {
         let text =
             "You are not authorized to perform this operation. Encoded authorization failure message: ";
         for encoded in ["4GIOHlTkIaWHQD0Q0m6XSnuUMCm-abc", "rTq9", ""] {
-            let metadata =
-                ErrorMetadata::builder().code("UnauthorizedOperation").message(format!("{text}{encoded}"));
-            let error = SdkError::service_error(EcsError::generic(metadata.build()), response(403, ""));
             assert_eq!(
-                failure("DescribeInstances", None, &error),
+                refused("DescribeInstances", "UnauthorizedOperation", &format!("{text}{encoded}"), 403),
                 Failure {
                     kind: FailureKind::Denied,
                     message: "DescribeInstances: UnauthorizedOperation: You are not authorized to perform this operation."
@@ -329,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_the_sdk_cannot_read_is_told_by_its_text_or_status() {
+    fn a_body_of_another_protocol_is_told_by_its_text_or_status() {
         use FailureKind::{Denied, Throttled, Unavailable};
         let xml = "<Response><Errors><Error><Code>AccessDenied</Code><Message>No.</Message></Error></Errors></Response>";
         for (status, body, kind, message) in [
@@ -340,9 +384,18 @@ mod tests {
             (502, "<html>Bad gateway</html>", Unavailable, "DescribeTasks: HTTP status 502"),
             (200, "<html>", Unavailable, "DescribeTasks: the answer cannot be used: expected `{`"),
         ] {
-            let error = SdkError::<EcsError, _>::response_error("expected `{`", response(status, body));
-            assert_eq!(failure("DescribeTasks", None, &error), Failure { kind, message: message.into() });
+            let expected = Failure { kind, message: message.into() };
+            assert_eq!(answered("DescribeTasks", response(status, body)), expected);
         }
+    }
+
+    #[test]
+    fn a_code_may_stand_in_the_header_alone() {
+        let mut answer = response(400, "{}");
+        answer.headers_mut().insert("x-amzn-errortype", "ThrottlingException:http://internal.amazon.com/");
+        let expected = "DescribeTasks: ThrottlingException".to_owned();
+        let expected = Failure { kind: FailureKind::Throttled, message: expected };
+        assert_eq!(answered("DescribeTasks", answer), expected);
     }
 
     #[derive(Debug)]
@@ -365,7 +418,7 @@ mod tests {
         let refused = Layer("Connection refused (os error 111)", None);
         let tcp = Layer("tcp connect error: Connection refused (os error 111)", Some(Box::new(refused)));
         let client = Layer("client error (Connect)", Some(Box::new(tcp)));
-        let error = SdkError::<EcsError, _>::dispatch_failure(ConnectorError::io(client.into()));
+        let error = SdkError::<Refusal, _>::dispatch_failure(ConnectorError::io(client.into()));
         assert_eq!(
             failure("ListTasks", None, &error),
             Failure {
@@ -378,7 +431,7 @@ mod tests {
     }
 
     fn without(error: CredentialsError, role: Option<&RoleArn>) -> Failure {
-        let error = SdkError::<EcsError, _>::dispatch_failure(ConnectorError::other(error.into(), None));
+        let error = SdkError::<Refusal, _>::dispatch_failure(ConnectorError::other(error.into(), None));
         failure("ListClusters", role, &error)
     }
 
@@ -426,8 +479,9 @@ mod tests {
             ("ExpiredToken", 403, FailureKind::NoCredentials),
             ("InternalFailure", 500, FailureKind::Unavailable),
         ] {
-            let metadata = ErrorMetadata::builder().code(code).message("Because.").build();
-            let refusal = SdkError::service_error(AssumeRoleError::generic(metadata), response(status, ""));
+            let body = format!("<Error><Code>{code}</Code><Message>Because.</Message></Error>");
+            let error = AssumeRoleError::generic(ErrorMetadata::builder().build());
+            let refusal = SdkError::service_error(error, response(status, &body));
             let failure = without(CredentialsError::provider_error(refusal), Some(&role));
             assert_eq!(failure.kind, kind, "{failure}");
             let expected =

@@ -1,10 +1,9 @@
 //! What reads AWS's answers, past the network: for the fuzz targets, and in no other build.
 
-use ecs_discovery::arn::TaskArn;
-use ecs_discovery::inventory::question::{Answer, Failure};
+use ecs_discovery::inventory::question::{Answer, Failure, Question};
 use ecs_discovery::model::Host;
 
-use super::{body, convert, ec2, ssm, tasks};
+use super::{body, convert, ec2, ssm};
 
 /// The hosts of one page, and the token of the next; or why there are none.
 pub type Hosts = Result<(Vec<Host>, Option<String>), String>;
@@ -19,17 +18,27 @@ pub fn ssm(body: &[u8]) -> Hosts {
     hosts((ssm::CALL.read)(body))
 }
 
-fn hosts<E: ToString>(page: Result<super::hosts::Page, E>) -> Hosts {
+fn hosts(page: Result<super::hosts::Page, Failure>) -> Hosts {
     page.map(|page| (page.hosts, page.next)).map_err(|error| error.to_string())
 }
 
-/// A body of DescribeTasks; `None` where it says nothing of what was asked.
-pub fn tasks(body: &[u8], asked: &[TaskArn]) -> Result<Option<Answer>, Failure> {
-    Ok(convert::task_details(tasks::read(body)?, asked))
+/// A body of ECS's answer to this question.
+pub fn ecs(question: &Question, body: &[u8]) -> Result<Answer, Failure> {
+    match question {
+        Question::Clusters { .. } => convert::clusters(body),
+        Question::ClusterDetails { clusters } => convert::cluster_details(body, clusters),
+        Question::ClusterTags { .. } => convert::cluster_tags(body),
+        Question::Tasks { .. } => convert::tasks(body),
+        Question::TaskDetails { tasks, .. } => convert::task_details(body, tasks),
+        Question::TaskDefinition { definition } => convert::definition(body, definition),
+        Question::DefinitionTags { .. } => convert::definition_tags(body),
+        Question::ContainerInstances { instances, .. } => convert::container_instances(body, instances),
+        Question::Ec2Instances { .. } | Question::ExternalInstances { .. } => panic!("ECS knows no hosts"),
+    }
 }
 
 /// A body of a refusal: its code and its message.
 pub fn error(body: &[u8]) -> [Option<String>; 2] {
-    let error = body::error(body);
+    let error = body::error(body, None);
     [error.code(), error.message()].map(|text| text.map(str::to_owned))
 }

@@ -1,17 +1,15 @@
-//! Hosts, from whichever service knows them: one hand-made call each, page after page.
+//! Hosts, from whichever service knows them: one call each, page after page.
 
-use aws_config::SdkConfig;
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime::client::retries::RetryPartition;
-use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecs_discovery::arn::RoleArn;
-use ecs_discovery::inventory::question::Failure;
+use ecs_discovery::inventory::question::{Answer, Failure};
 use ecs_discovery::model::{Host, InstanceId};
 
+use super::call::Call;
 use super::convert::exact;
 use super::failure::failure;
-use super::operation::{Call, Refusal, operation};
+use super::json::partial;
+use super::operation::{Client, Operation};
 use super::pages::Pages;
 
 /// So often a batch is halved: enough to find two bad ids in the largest one. Systems Manager bears few calls.
@@ -19,11 +17,11 @@ const MAX_SPLITS: usize = 16;
 
 /// How a service is asked for hosts.
 pub(super) struct HostCall {
-    pub(super) call: Call,
+    pub(super) call: &'static Call,
     /// The body that asks for these instances, from the page that the token names.
     pub(super) request: fn(&[InstanceId], Option<&str>) -> String,
     /// What a body says.
-    pub(super) read: fn(&[u8]) -> Result<Page, BoxError>,
+    pub(super) read: fn(&[u8]) -> Result<Page, Failure>,
 }
 
 /// One page of an answer.
@@ -31,17 +29,19 @@ pub(super) struct HostCall {
 pub(super) struct Page {
     pub(super) hosts: Vec<Host>,
     pub(super) next: Option<String>,
+    /// The ids of hosts that cannot be read.
+    pub(super) unreadable: Vec<Box<str>>,
 }
 
 /// A service that knows hosts, in one source.
 pub(super) struct Hosts {
     call: HostCall,
-    operation: Operation<String, Page, Refusal>,
+    operation: Operation,
 }
 
 impl Hosts {
-    pub(super) fn new(config: &SdkConfig, quota: RetryPartition, call: HostCall) -> Self {
-        Self { operation: operation(config, quota, call.call, call.read), call }
+    pub(super) fn new(client: &Client<'_>, call: HostCall) -> Self {
+        Self { operation: client.operation(call.call), call }
     }
 
     /// Those of the `instances` that the service knows.
@@ -53,13 +53,16 @@ impl Hosts {
         &self,
         instances: &[InstanceId],
         role: Option<&RoleArn>,
-    ) -> Result<Vec<Host>, Failure> {
-        let mut hosts = Vec::new();
+    ) -> Result<Answer, Failure> {
+        let (mut hosts, mut unreadable) = (Vec::new(), Vec::new());
         let mut batches = vec![instances];
         let (mut splits, mut refusal) = (0, None);
         while let Some(batch) = batches.pop() {
             match self.pages(batch, role).await {
-                Ok(found) => hosts.extend(found),
+                Ok(found) => {
+                    hosts.extend(found.hosts);
+                    unreadable.extend(found.unreadable);
+                }
                 Err(Trouble { is_of_an_id: false, failure }) => return Err(failure),
                 Err(_) if batch.len() == 1 => {}
                 Err(_) if splits < MAX_SPLITS => {
@@ -72,25 +75,26 @@ impl Hosts {
         }
         match refusal {
             Some(failure) if hosts.is_empty() => Err(failure),
-            _ => Ok(exact(hosts)),
+            _ => Ok(partial(self.call.call, Answer::Hosts(exact(hosts)), unreadable)),
         }
     }
 
     /// All pages of one answer.
-    async fn pages(&self, instances: &[InstanceId], role: Option<&RoleArn>) -> Result<Vec<Host>, Trouble> {
+    async fn pages(&self, instances: &[InstanceId], role: Option<&RoleArn>) -> Result<Page, Trouble> {
         let name = self.call.call.operation;
-        let mut hosts = Vec::new();
+        let mut all = Page { hosts: Vec::new(), next: None, unreadable: Vec::new() };
         let mut pages = Pages::new(name);
         loop {
             let body = (self.call.request)(instances, pages.token());
-            let page = self.operation.invoke(body).await.map_err(|error| Trouble {
+            let body = self.operation.send(body).await.map_err(|error| Trouble {
                 is_of_an_id: error.code().is_some_and(is_of_an_id),
                 failure: failure(name, role, &error),
             })?;
-            hosts.extend(page.hosts);
-            let turned = pages.turn(page.next);
-            if turned.map_err(|failure| Trouble { is_of_an_id: false, failure })?.is_none() {
-                return Ok(hosts);
+            let page = (self.call.read)(body.bytes()).map_err(Trouble::other)?;
+            all.hosts.extend(page.hosts);
+            all.unreadable.extend(page.unreadable);
+            if pages.turn(page.next).map_err(Trouble::other)?.is_none() {
+                return Ok(all);
             }
         }
     }
@@ -100,6 +104,12 @@ struct Trouble {
     failure: Failure,
     /// Whether it may be over without one of the ids.
     is_of_an_id: bool,
+}
+
+impl Trouble {
+    fn other(failure: Failure) -> Self {
+        Self { failure, is_of_an_id: false }
+    }
 }
 
 /// What EC2 and Systems Manager say of ids that are malformed, or not known.
@@ -112,7 +122,7 @@ fn is_of_an_id(code: &str) -> bool {
 mod tests {
     use super::super::simulated::{own, world};
     use super::*;
-    use ecs_discovery::inventory::question::{Answer, Question};
+    use ecs_discovery::inventory::question::Question;
     use ecs_simulator::{Aws, HostKind};
 
     /// Asks for so many hosts of ECS Anywhere, some of them with a malformed id, until no more are found; returns how

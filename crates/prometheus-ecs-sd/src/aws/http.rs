@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Level, enabled, trace};
 
 use super::ATTEMPT_TIMEOUT;
-use super::metered::operation;
+use super::call::Call;
 use crate::descriptors::Descriptors;
 
 const MB: usize = 1_000_000;
@@ -103,7 +103,8 @@ impl HttpConnector for Bounded<SharedHttpConnector> {
 
 /// The log fields of a request and its answer: never a header or a byte of a body, since both contain secrets.
 struct Traced {
-    operation: String,
+    /// `None` for requests for the base credentials.
+    operation: Option<&'static str>,
     host: String,
     sent: usize,
     began: Instant,
@@ -113,7 +114,7 @@ impl Traced {
     fn of(request: &HttpRequest) -> Self {
         let host = request.uri().parse::<Uri>().ok();
         Self {
-            operation: operation(request),
+            operation: request.extension::<&'static Call>().map(|call| call.operation),
             host: host.and_then(|url| Some(url.host()?.to_owned())).unwrap_or_default(),
             sent: request.body().bytes().map_or(0, <[u8]>::len),
             began: Instant::now(),

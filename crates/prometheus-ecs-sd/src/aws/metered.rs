@@ -1,8 +1,8 @@
-//! The way out of one source: no request for ECS, EC2, Systems Manager or STS leaves but through here.
+//! The way out of one call of one source: no request for ECS, EC2, Systems Manager or STS leaves but through here.
 //!
-//! Each attempt of each operation draws a token before it leaves, but for those of STS, and its time limit begins after
-//! that. Each is counted with how it ended. Of the answers only refusals are looked at: a throttled one slows
-//! the bucket down, and credentials that AWS does not accept are given up before they expire.
+//! Each attempt draws a token before it leaves, but for those of STS, and its time limit begins after that. Each is
+//! counted with how it ended. A refusal is parsed here, and the response bears the result from here on ([`Refusal`]): a
+//! throttled one slows the bucket down, and credentials that AWS does not accept are given up before they expire.
 
 use std::sync::Arc;
 
@@ -19,28 +19,35 @@ use aws_smithy_types::config_bag::ConfigBag;
 use ecs_discovery::inventory::question::FailureKind;
 use tracing::debug;
 
-use super::body;
 use super::budget::{Bucket, Buckets};
+use super::call::Call;
 use super::credentials::KeptCredentials;
-use super::failure;
+use super::failure::Refusal;
+use super::signing::SignedWith;
 use crate::telemetry::metrics::{Metrics, Outcome};
 
-/// A client whose requests draw from `buckets`, if there are any for them, and are signed with `credentials`.
-pub(super) fn metered(
-    client: SharedHttpClient,
-    buckets: Option<Arc<Buckets>>,
-    credentials: Option<KeptCredentials>,
-    metrics: Metrics,
-) -> SharedHttpClient {
-    SharedHttpClient::new(Metered { inner: client, buckets, credentials, metrics })
+/// What the calls of one source have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Metering {
+    /// What calls with a class draw from.
+    pub(super) buckets: Arc<Buckets>,
+    /// What requests are signed with.
+    pub(super) credentials: Option<KeptCredentials>,
+    pub(super) metrics: Metrics,
+}
+
+impl Metering {
+    /// The client for the requests of one call.
+    pub(super) fn client(&self, inner: SharedHttpClient, call: &'static Call) -> SharedHttpClient {
+        SharedHttpClient::new(Metered { inner, call, metering: self.clone() })
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Metered<T> {
     inner: T,
-    buckets: Option<Arc<Buckets>>,
-    credentials: Option<KeptCredentials>,
-    metrics: Metrics,
+    call: &'static Call,
+    metering: Metering,
 }
 
 impl HttpClient for Metered<SharedHttpClient> {
@@ -51,9 +58,8 @@ impl HttpClient for Metered<SharedHttpClient> {
     ) -> SharedHttpConnector {
         SharedHttpConnector::new(Metered {
             inner: self.inner.http_connector(settings, components),
-            buckets: self.buckets.clone(),
-            credentials: self.credentials.clone(),
-            metrics: self.metrics.clone(),
+            call: self.call,
+            metering: self.metering.clone(),
         })
     }
 
@@ -85,85 +91,51 @@ impl HttpConnector for Metered<SharedHttpConnector> {
     }
 }
 
-/// Nobody has said how often this may be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("no budget for the operation {0:?}")]
-struct NoBudget(String);
-
 impl Metered<SharedHttpConnector> {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let operation = operation(&request);
-        let (access_key, service) = signed(&request);
-        let (access_key, counted) = (access_key.to_owned(), self.metrics.request(service, &operation));
-        let bucket = self.bucket(&operation)?;
+    async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let counted = self.metering.metrics.request(self.call.service.name, self.call.operation);
+        let bucket = self.call.class.map(|class| self.metering.buckets.of(class));
         if let Some(bucket) = bucket {
             let _waits = counted.waits();
             bucket.draw().await;
         }
+        let signed = request.extension::<SignedWith>().cloned();
+        request.add_extension(self.call);
         let attempt = counted.leaves();
-        let result = self.inner.call(request).await;
-        let refusal = refusal(&operation, &result);
-        attempt.ends(outcome(&result, refusal));
-        if let Some(kind) = refusal {
-            self.heed(kind, &operation, bucket, &access_key);
+        let mut result = self.inner.call(request).await;
+        let refusal = result.as_ref().ok().and_then(|response| Refusal::parse(self.call.operation, response));
+        attempt.ends(outcome(&result, refusal.as_ref()));
+        if let (Ok(response), Some(refusal)) = (&mut result, refusal) {
+            self.heed(&refusal, bucket, signed);
+            response.add_extension(refusal);
         }
         result
     }
 
-    /// What the operation draws from; `None` is for STS, which asks for no restraint.
-    fn bucket(&self, operation: &str) -> Result<Option<&Bucket>, ConnectorError> {
-        let Some(buckets) = &self.buckets else { return Ok(None) };
-        let bucket = buckets.of(operation);
-        bucket.map(Some).ok_or_else(|| ConnectorError::user(NoBudget(operation.to_owned()).into()))
-    }
-
-    fn heed(&self, kind: FailureKind, operation: &str, bucket: Option<&Bucket>, access_key: &str) {
-        if kind == FailureKind::Throttled && bucket.is_some_and(Bucket::slow_down) {
+    fn heed(&self, refusal: &Refusal, bucket: Option<&Bucket>, signed: Option<SignedWith>) {
+        if refusal.kind == FailureKind::Throttled && bucket.is_some_and(Bucket::slow_down) {
+            let operation = self.call.operation;
             debug!(operation, "AWS throttles; requests of this kind slow down");
         }
-        if kind == FailureKind::NoCredentials
-            && let Some(credentials) = &self.credentials
+        if refusal.kind == FailureKind::NoCredentials
+            && let (Some(credentials), Some(SignedWith(access_key))) = (&self.metering.credentials, signed)
         {
-            credentials.refused(access_key);
+            credentials.refused(&access_key);
         }
     }
-}
-
-/// The operation that a request asks for, in the protocol of ECS and Systems Manager or in that of EC2.
-pub(super) fn operation(request: &HttpRequest) -> String {
-    if let Some((_, operation)) = request.headers().get("x-amz-target").and_then(|name| name.split_once('.'))
-    {
-        return operation.to_owned();
-    }
-    let form = form_urlencoded::parse(request.body().bytes().unwrap_or_default());
-    let mut actions = form.filter(|(name, _)| name == "Action");
-    actions.next().map_or_else(String::new, |(_, action)| action.into_owned())
-}
-
-/// Whose signature it bears, and for which service: `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
-fn signed(request: &HttpRequest) -> (&str, &str) {
-    let authorization = request.headers().get("authorization").unwrap_or_default();
-    let (_, scope) = authorization.split_once("Credential=").unwrap_or_default();
-    let mut parts = scope.split('/');
-    (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default())
-}
-
-/// What AWS's refusal means, if it is one.
-fn refusal(operation: &str, result: &Result<HttpResponse, ConnectorError>) -> Option<FailureKind> {
-    let response = result.as_ref().ok().filter(|response| !response.status().is_success())?;
-    let error = body::error(response.body().bytes().unwrap_or_default());
-    Some(failure::kind(operation, &error, response.status().as_u16()))
 }
 
 /// How a request ended, for counting.
-fn outcome(result: &Result<HttpResponse, ConnectorError>, refusal: Option<FailureKind>) -> Outcome {
+fn outcome(result: &Result<HttpResponse, ConnectorError>, refusal: Option<&Refusal>) -> Outcome {
     match (result, refusal) {
         (Ok(_), None) => Outcome::Ok,
-        (Ok(_), Some(FailureKind::Throttled)) => Outcome::Throttled,
-        (Ok(_), Some(FailureKind::Denied)) => Outcome::Denied,
-        (Ok(_), Some(FailureKind::NoCredentials)) => Outcome::Credentials,
-        (Ok(response), Some(_)) if response.status().is_client_error() => Outcome::ClientError,
-        (Ok(_), Some(_)) => Outcome::ServerError,
+        (Ok(_), Some(refusal)) => match refusal.kind {
+            FailureKind::Throttled => Outcome::Throttled,
+            FailureKind::Denied => Outcome::Denied,
+            FailureKind::NoCredentials => Outcome::Credentials,
+            _ if refusal.is_of_client() => Outcome::ClientError,
+            _ => Outcome::ServerError,
+        },
         (Err(error), _) if error.is_timeout() => Outcome::Timeout,
         (Err(error), _) if error.is_io() => Outcome::Connection,
         (Err(_), _) => Outcome::Unusable,

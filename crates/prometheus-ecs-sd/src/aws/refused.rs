@@ -8,23 +8,17 @@ use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{
     ClassifyRetry, RetryAction, RetryClassifierPriority,
 };
-use ecs_discovery::inventory::question::FailureKind;
 
-use super::{body, failure};
+use super::failure::Refusal;
 
 #[derive(Debug)]
 pub(super) struct RefusedCredentials;
 
 impl ClassifyRetry for RefusedCredentials {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let refused = context.response().filter(|response| response.status().is_client_error());
-        let kind = refused.map(|response| {
-            let error = body::error(response.body().bytes().unwrap_or_default());
-            // No operation has a name of its own for this.
-            failure::kind("", &error, response.status().as_u16())
-        });
-        match kind {
-            Some(FailureKind::NoCredentials) => RetryAction::server_error(),
+        let refusal = context.response().and_then(|response| response.extension::<Refusal>());
+        match refusal {
+            Some(refusal) if refusal.is_of_credentials() => RetryAction::server_error(),
             _ => RetryAction::NoActionIndicated,
         }
     }

@@ -10,29 +10,27 @@ use std::sync::Arc;
 
 use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_ecs::operation::describe_clusters::DescribeClustersOutput;
-use aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionOutput;
-use aws_sdk_ecs::types::{ClusterField, DesiredStatus, TaskDefinitionField, TaskField};
 use aws_smithy_runtime::client::identity::IdentityCache;
 use aws_smithy_runtime::client::retries::RetryPartition;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, RoleArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::arn::{ClusterArn, RoleArn, TaskArn};
 use ecs_discovery::inventory::question::{Answer, Failure, Question};
 
+use super::call::{
+    ASSUME_ROLE, DESCRIBE_INSTANCE_INFORMATION, DESCRIBE_INSTANCES, GET_CALLER_IDENTITY, LIST_CLUSTERS,
+    LIST_TASKS,
+};
 use super::credentials::KeptCredentials;
-use super::failure::{self, unreadable};
+use super::ecs::Ecs;
+use super::failure::{failure, unreadable};
 use super::hosts::Hosts;
-use super::metered::metered;
+use super::json::lacking;
+use super::metered::Metering;
+use super::operation::Client;
 use super::refused::RefusedCredentials;
 use super::role::AssumedRole;
+use super::signing::NotingAuthScheme;
 use super::sts::StsRegions;
-use super::withheld::WithheldBody;
-use super::{Aws, SourceSpec, convert, ec2, ssm, tasks};
-
-/// ListTasks and ListClusters give no more a page.
-const PAGE: i32 = 100;
+use super::{Aws, SourceSpec, ec2, ssm};
 
 /// One account in one region, ready to be asked. A clone is the same source.
 #[derive(Clone)]
@@ -43,8 +41,8 @@ pub struct Source {
 struct Clients {
     role: Option<RoleArn>,
     region: String,
-    ecs: aws_sdk_ecs::Client,
-    /// Asked with the base credentials.
+    ecs: Ecs,
+    /// Called with the base credentials: to assume the role, or, without one, for the account's id.
     sts: aws_sdk_sts::Client,
     sts_regions: StsRegions,
     ec2: Hosts,
@@ -61,12 +59,17 @@ impl Source {
         // Credentials are kept by themselves, and a second cache would make them stale for longer.
         let base = aws.config.to_builder().region(Region::new(region.clone()));
         let base = base.identity_cache(IdentityCache::no_cache()).build();
-        let client = |buckets, credentials| {
-            base.http_client().map(|http| metered(http, buckets, credentials, aws.metrics.clone()))
+        let buckets = aws.budget.buckets(role.as_ref().map(RoleArn::account), &region);
+        let metering = |credentials| {
+            let (buckets, metrics) = (buckets.clone(), aws.metrics.clone());
+            Metering { buckets, credentials, metrics }
         };
-        let mut sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota("sts"));
-        sts.set_http_client(client(None, aws.base.clone()));
-        let sts = aws_sdk_sts::Client::from_conf(sts.retry_classifier(RefusedCredentials).build());
+        let call = if role.is_some() { &ASSUME_ROLE } else { &GET_CALLER_IDENTITY };
+        let http = base.http_client().map(|http| metering(aws.base.clone()).client(http, call));
+        let mut sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota(call.service.name));
+        sts.set_http_client(http);
+        let sts = sts.push_auth_scheme(NotingAuthScheme::default()).retry_classifier(RefusedCredentials);
+        let sts = aws_sdk_sts::Client::from_conf(sts.build());
         let sts_regions = aws.sts_regions(&region);
         let credentials = role.as_ref().map_or_else(
             || aws.base.clone(),
@@ -79,16 +82,14 @@ impl Source {
                 Some(kept)
             },
         );
-        let buckets = aws.budget.buckets(role.as_ref().map(RoleArn::account), &region);
-        let http = client(Some(buckets), credentials.clone());
+        let metering = metering(credentials.clone());
         let mut config = base.into_builder();
-        config.set_http_client(http);
         config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
         let config = config.build();
-        let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(quota("ecs"));
-        let ecs = aws_sdk_ecs::Client::from_conf(ecs.retry_classifier(RefusedCredentials).build());
-        let ec2 = Hosts::new(&config, quota("ec2"), ec2::CALL);
-        let ssm = Hosts::new(&config, quota("ssm"), ssm::CALL);
+        let client = |service| Client::new(&config, &metering, service, quota(service.name));
+        let ecs = Ecs::new(&client(&LIST_CLUSTERS.service), role.clone());
+        let ec2 = Hosts::new(&client(&DESCRIBE_INSTANCES.service), ec2::CALL);
+        let ssm = Hosts::new(&client(&DESCRIBE_INSTANCE_INFORMATION.service), ssm::CALL);
         Self { clients: Arc::new(Clients { role, region, ecs, sts, sts_regions, ec2, ssm }) }
     }
 
@@ -99,35 +100,21 @@ impl Source {
 
     /// Asks AWS once, with the SDK's retries; questions about hosts read all pages of the answer.
     pub async fn ask(&self, question: &Question) -> Result<Answer, Failure> {
-        let answer = match question {
-            Question::Clusters { page } => self.clusters(page.clone()).await?,
-            Question::ClusterDetails { clusters } => {
-                let names = clusters.iter().map(ToString::to_string).collect();
-                convert::cluster_details(self.cluster_details(names).await?, clusters)
-            }
-            Question::ClusterTags { clusters } => {
-                let arns = clusters.iter().map(ClusterArn::to_string).collect();
-                convert::cluster_tags(self.cluster_details(arns).await?)
-            }
-            Question::Tasks { cluster, page } => self.tasks(cluster, None, page.clone()).await?,
-            Question::TaskDetails { cluster, tasks } => self.task_details(cluster, tasks).await?,
-            Question::TaskDefinition { definition } => {
-                convert::definition(self.definition(definition).await?, definition)
-            }
-            Question::DefinitionTags { definition } => {
-                Some(convert::definition_tags(self.definition(definition).await?))
-            }
+        let Clients { ecs, ec2, ssm, .. } = &*self.clients;
+        match question {
+            Question::Clusters { page } => ecs.clusters(page.as_deref()).await,
+            Question::ClusterDetails { clusters } => ecs.cluster_details(clusters).await,
+            Question::ClusterTags { clusters } => ecs.cluster_tags(clusters).await,
+            Question::Tasks { cluster, page } => ecs.tasks(cluster, None, page.as_deref()).await,
+            Question::TaskDetails { cluster, tasks } => ecs.task_details(cluster, tasks).await,
+            Question::TaskDefinition { definition } => ecs.definition(definition).await,
+            Question::DefinitionTags { definition } => ecs.definition_tags(definition).await,
             Question::ContainerInstances { cluster, instances } => {
-                self.container_instances(cluster, instances).await?
+                ecs.container_instances(cluster, instances).await
             }
-            Question::Ec2Instances { instances } => {
-                Some(Answer::Hosts(self.clients.ec2.known(instances, self.role()).await?))
-            }
-            Question::ExternalInstances { instances } => {
-                Some(Answer::Hosts(self.clients.ssm.known(instances, self.role()).await?))
-            }
-        };
-        answer.ok_or_else(|| unreadable(question.operation(), "it lacks what was asked for"))
+            Question::Ec2Instances { instances } => ec2.known(instances, self.role()).await,
+            Question::ExternalInstances { instances } => ssm.known(instances, self.role()).await,
+        }
     }
 
     /// The account's id: the role's, or what STS says about the credentials.
@@ -135,25 +122,14 @@ impl Source {
         if let Some(role) = self.role() {
             return Ok(role.account().to_owned());
         }
-        let operation = "GetCallerIdentity";
+        let operation = GET_CALLER_IDENTITY.operation;
         let ask = |region| {
             let config = aws_sdk_sts::Config::builder().region(region);
             self.clients.sts.get_caller_identity().customize().config_override(config).send()
         };
         let identity = self.clients.sts_regions.ask(ask).await;
-        let identity = identity.map_err(|error| self.failure(operation, &error))?;
+        let identity = identity.map_err(|error| failure(operation, None, &error))?;
         identity.account.ok_or_else(|| unreadable(operation, "it names no account"))
-    }
-
-    async fn clusters(&self, page: Option<String>) -> Result<Option<Answer>, Failure> {
-        let call = self.clients.ecs.list_clusters().max_results(PAGE).set_next_token(page);
-        let output = call.send().await.map_err(|error| self.failure("ListClusters", &error))?;
-        Ok(convert::clusters(output))
-    }
-
-    async fn cluster_details(&self, names: Vec<String>) -> Result<DescribeClustersOutput, Failure> {
-        let call = self.clients.ecs.describe_clusters().set_clusters(Some(names)).include(ClusterField::Tags);
-        call.send().await.map_err(|error| self.failure("DescribeClusters", &error))
     }
 
     /// One page of the tasks of a service that are to run: a question that discovery does not ask.
@@ -163,63 +139,15 @@ impl Source {
         service: &str,
         page: Option<String>,
     ) -> Result<(Vec<TaskArn>, Option<String>), Failure> {
-        match self.tasks(cluster, Some(service), page).await? {
-            Some(Answer::Tasks { tasks, next }) => Ok((tasks, next)),
-            _ => Err(unreadable("ListTasks", "it lacks what was asked for")),
+        match self.clients.ecs.tasks(cluster, Some(service), page.as_deref()).await? {
+            Answer::Tasks { tasks, next } => Ok((tasks, next)),
+            _ => Err(lacking(&LIST_TASKS)),
         }
-    }
-
-    async fn tasks(
-        &self,
-        cluster: &ClusterArn,
-        service: Option<&str>,
-        page: Option<String>,
-    ) -> Result<Option<Answer>, Failure> {
-        let call = self.clients.ecs.list_tasks().cluster(cluster.as_str()).max_results(PAGE);
-        // It is AWS's default, but not that of everything that imitates AWS.
-        let call = call.desired_status(DesiredStatus::Running);
-        let call = call.set_service_name(service.map(str::to_owned)).set_next_token(page);
-        let output = call.send().await.map_err(|error| self.failure("ListTasks", &error))?;
-        Ok(convert::tasks(output))
-    }
-
-    async fn task_details(&self, cluster: &ClusterArn, asked: &[TaskArn]) -> Result<Option<Answer>, Failure> {
-        let arns = asked.iter().map(TaskArn::to_string).collect();
-        let call = self.clients.ecs.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
-        let body = WithheldBody::default();
-        let call = call.include(TaskField::Tags).customize().interceptor(body.clone());
-        call.send().await.map_err(|error| self.failure(tasks::OPERATION, &error))?;
-        body.read(|body| Ok(convert::task_details(tasks::read(body)?, asked)))
-    }
-
-    async fn definition(&self, asked: &TaskDefinitionArn) -> Result<DescribeTaskDefinitionOutput, Failure> {
-        let call = self.clients.ecs.describe_task_definition().task_definition(asked.as_str());
-        let output = call.include(TaskDefinitionField::Tags).send().await;
-        output.map_err(|error| self.failure("DescribeTaskDefinition", &error))
-    }
-
-    async fn container_instances(
-        &self,
-        cluster: &ClusterArn,
-        asked: &[ContainerInstanceArn],
-    ) -> Result<Option<Answer>, Failure> {
-        let arns = asked.iter().map(ContainerInstanceArn::to_string).collect();
-        let call = self.clients.ecs.describe_container_instances().cluster(cluster.as_str());
-        let output = call.set_container_instances(Some(arns)).send().await;
-        let output = output.map_err(|error| self.failure("DescribeContainerInstances", &error))?;
-        Ok(convert::container_instances(output, asked))
     }
 
     /// The role that is assumed, if any.
     pub fn role(&self) -> Option<&RoleArn> {
         self.clients.role.as_ref()
-    }
-
-    fn failure<E>(&self, operation: &'static str, error: &SdkError<E, HttpResponse>) -> Failure
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        failure::failure(operation, self.role(), error)
     }
 }
 

@@ -1,72 +1,67 @@
 //! Systems Manager's DescribeInstanceInformation: addresses of the hosts of ECS Anywhere (`mi-…`).
 
-use aws_smithy_runtime_api::box_error::BoxError;
+use ecs_discovery::inventory::question::Failure;
 use ecs_discovery::model::{Host, InstanceId};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
+use super::call::DESCRIBE_INSTANCE_INFORMATION;
 use super::convert::said;
 use super::hosts::{HostCall, Page};
-use super::operation::Call;
+use super::json::{Fields, Text, batch, text};
 
 /// DescribeInstanceInformation.
-pub(super) const CALL: HostCall = HostCall {
-    call: Call {
-        service: "SSM",
-        host: "ssm",
-        operation: "DescribeInstanceInformation",
-        content_type: "application/x-amz-json-1.1",
-        target: Some("AmazonSSM.DescribeInstanceInformation"),
-    },
-    request,
-    read: page,
-};
+pub(super) const CALL: HostCall = HostCall { call: &DESCRIBE_INSTANCE_INFORMATION, request, read: page };
 
-/// The most that a page can hold.
-const MAX_RESULTS: usize = 50;
+const INSTANCES: Fields = Fields { items: "InstanceInformationList", id: "InstanceId", next: "NextToken" };
 
 fn request(instances: &[InstanceId], token: Option<&str>) -> String {
-    let ids: Vec<&str> = instances.iter().map(InstanceId::as_str).collect();
-    let mut body = json!({
-        "Filters": [{ "Key": "InstanceIds", "Values": ids }],
-        "MaxResults": MAX_RESULTS,
-    });
-    if let Some(token) = token {
-        body["NextToken"] = token.into();
-    }
-    body.to_string()
+    let values = instances.iter().map(InstanceId::as_str).collect();
+    let request = DescribeInstanceInformation {
+        filters: [InstanceInformationStringFilter { key: "InstanceIds", values }],
+        max_results: DESCRIBE_INSTANCE_INFORMATION.limit,
+        next_token: token,
+    };
+    serde_json::to_string(&request).expect("text and numbers can be written")
 }
 
-fn page(body: &[u8]) -> Result<Page, BoxError> {
-    let answer: DescribeInstanceInformationResult = serde_json::from_slice(body)?;
-    let instances = answer.instance_information_list;
-    Ok(Page {
-        hosts: instances.into_iter().filter_map(InstanceInformation::host).collect(),
-        next: answer.next_token,
-    })
+fn page(body: &[u8]) -> Result<Page, Failure> {
+    let page =
+        batch(&DESCRIBE_INSTANCE_INFORMATION, body, INSTANCES, |instance: InstanceInformation<'_>| {
+            instance.host()
+        })?;
+    Ok(Page { hosts: page.items, next: page.next, unreadable: page.unreadable })
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct DescribeInstanceInformationResult {
-    /// Present even when empty; a document without it is something else.
-    instance_information_list: Vec<InstanceInformation>,
-    next_token: Option<String>,
+struct DescribeInstanceInformation<'a> {
+    filters: [InstanceInformationStringFilter<'a>; 1],
+    max_results: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct InstanceInformationStringFilter<'a> {
+    key: &'static str,
+    values: Vec<&'a str>,
 }
 
 #[derive(Deserialize)]
-struct InstanceInformation {
+#[serde(bound(deserialize = "'de: 'a"))]
+struct InstanceInformation<'a> {
     #[serde(rename = "InstanceId")]
-    instance_id: Option<String>,
+    instance_id: Option<Text<'a>>,
     #[serde(rename = "IPAddress")]
-    ip_address: Option<String>,
+    ip_address: Option<Text<'a>>,
 }
 
-impl InstanceInformation {
-    fn host(self) -> Option<Host> {
+impl InstanceInformation<'_> {
+    fn host(&self) -> Option<Host> {
         Some(Host {
-            id: InstanceId::new(&said(self.instance_id)?),
-            private_ipv4: self.ip_address.and_then(|address| address.parse().ok()),
+            id: InstanceId::new(said(text(&self.instance_id))?),
+            private_ipv4: text(&self.ip_address).and_then(|address| address.parse().ok()),
             public_ipv4: None,
             instance_type: None,
             subnet_id: None,
@@ -102,8 +97,21 @@ mod tests {
     fn an_answer_may_be_empty_but_not_cut_or_something_else() {
         assert_eq!(page(br#"{"InstanceInformationList": []}"#).expect("an answer").hosts, []);
         assert!(page(b"{}").is_err());
+        assert!(page(br#"{"InstanceInformationList": null}"#).is_err());
         assert!(page(b"").is_err());
         assert!(page(br#"{"InstanceInformationList": [{"#).is_err());
+    }
+
+    #[test]
+    fn an_instance_of_another_type_than_documented_is_left_out() {
+        let body = br#"{"InstanceInformationList": [
+            {"InstanceId": "mi-1", "IPAddress": {"v4": "192.0.2.1"}}, {"InstanceId": 2}, "mi-3",
+            {"InstanceId": "mi-4", "InstanceId": "mi-5"}, {"InstanceId": "mi-6", "IPAddress": "192.0.2.6"}
+        ], "NextToken": "more"}"#;
+        let page = page(body).expect("an answer");
+        assert_eq!(page.hosts.iter().map(|host| host.id.as_str()).collect::<Vec<_>>(), ["mi-6"]);
+        assert_eq!(page.unreadable, ["mi-1", "mi-5"].map(Box::<str>::from));
+        assert_eq!(page.next.as_deref(), Some("more"));
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Metrics {
     }
 
     /// Prepares to count the requests that this operation makes.
-    pub(crate) fn request(&self, service: &str, operation: &str) -> Request {
+    pub(crate) fn request(&self, service: &'static str, operation: &'static str) -> Request {
         self.0.requests.of(service, operation)
     }
 

@@ -6,15 +6,16 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ecs_discovery::arn::{ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::model::{Container, LaunchType, NetworkBinding, NetworkInterface, Settings, Status, Task};
 
-use super::tasks::{self, List, Text, items, text};
-use super::{exact, parsed, ports, present, protocol, said, settings, sorted_tags};
+use super::{exact, parsed, ports, present, protocol, said, settings, tags};
+use crate::aws::json::{List, Text, items, text};
+use crate::aws::wire;
 
 /// The attachment of an `awsvpc` task; other types are volumes, load balancers, Service Connect.
 const NETWORK_INTERFACE: &str = "ElasticNetworkInterface";
 
 /// `None` where the task or its definition has no ARN to name it by, and where nothing is said of how the task is: it stays
 /// as it was then. A `known` ARN is shared.
-pub(super) fn task(task: tasks::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Option<Task> {
+pub(super) fn task(task: wire::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Option<Task> {
     let arn = task.task_arn?;
     if task.containers.is_none() || task.desired_status.is_none() || task.last_status.is_none() {
         return None;
@@ -39,17 +40,11 @@ pub(super) fn task(task: tasks::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Op
         network_interface: network_interface(task.attachments),
         containers: exact(items(task.containers).filter_map(container)),
         overrides: exact(items(overrides).filter_map(container_override)),
-        tags: sorted_tags(items(task.tags).map(|tag| (tag.key, tag.value))),
+        tags: tags(task.tags),
     })
 }
 
-/// Whether there is a readable list of tags, even an empty one.
-pub(super) fn is_tagged(task: &tasks::Task<'_>) -> bool {
-    let tags = task.tags.as_ref();
-    tags.is_some_and(|tags| tags.iter().flatten().all(|tag| said(text(&tag.key)).is_some()))
-}
-
-fn container(container: tasks::Container<'_>) -> Option<Container> {
+fn container(container: wire::Container<'_>) -> Option<Container> {
     let interfaces = container.network_interfaces.unwrap_or_default();
     let interfaces = || interfaces.iter().flatten();
     Some(Container {
@@ -67,7 +62,7 @@ fn container(container: tasks::Container<'_>) -> Option<Container> {
 }
 
 /// `None` where the binding leads to no host port: it is not bound yet, or of a kind not known.
-fn network_binding(binding: tasks::NetworkBinding<'_>) -> Option<NetworkBinding> {
+fn network_binding(binding: wire::NetworkBinding<'_>) -> Option<NetworkBinding> {
     let container_ports = ports(text(&binding.container_port_range), binding.container_port)?;
     let host_ports = ports(text(&binding.host_port_range), binding.host_port)?;
     let same_length = host_ports.last - host_ports.first == container_ports.last - container_ports.first;
@@ -80,7 +75,7 @@ fn network_binding(binding: tasks::NetworkBinding<'_>) -> Option<NetworkBinding>
 }
 
 /// A deleted interface keeps its old address in the record, so one that is not deleted is preferred.
-fn network_interface(attachments: List<tasks::Attachment<'_>>) -> Option<NetworkInterface> {
+fn network_interface(attachments: List<wire::Attachment<'_>>) -> Option<NetworkInterface> {
     let attachments = attachments.unwrap_or_default();
     let interfaces = || {
         attachments.iter().flatten().filter(|attachment| text(&attachment.kind) == Some(NETWORK_INTERFACE))
@@ -99,7 +94,7 @@ fn network_interface(attachments: List<tasks::Attachment<'_>>) -> Option<Network
 }
 
 /// By the container's name.
-fn container_override<N>(over: tasks::ContainerOverride<'_>) -> Option<(N, Settings)>
+fn container_override<N>(over: wire::ContainerOverride<'_>) -> Option<(N, Settings)>
 where
     N: for<'a> From<&'a str>,
 {

@@ -77,8 +77,7 @@ impl Requests {
         Self { requests, durations, waits }
     }
 
-    pub(super) fn of(&self, service: &str, operation: &str) -> Request {
-        let (service, operation) = (service.to_owned(), operation.to_owned());
+    pub(super) fn of(&self, service: &'static str, operation: &'static str) -> Request {
         let waits = self.waits.clone();
         Request {
             requests: self.requests.clone(),
@@ -96,8 +95,8 @@ pub(crate) struct Request {
     requests: Family<3, Counter>,
     durations: Family<2, Histogram>,
     waits: Family<2, Histogram>,
-    service: String,
-    operation: String,
+    service: &'static str,
+    operation: &'static str,
 }
 
 impl Request {
@@ -112,7 +111,7 @@ impl Request {
     }
 
     fn labels(&self) -> [(&'static str, &str); 2] {
-        [("service", &self.service), ("operation", &self.operation)]
+        [("service", self.service), ("operation", self.operation)]
     }
 
     fn count(&self, outcome: Outcome, took: Duration) {

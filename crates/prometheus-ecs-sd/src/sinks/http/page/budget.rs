@@ -73,7 +73,7 @@ mod tests {
             account: None,
             region: "eu-west-1".to_owned(),
             bucket: "cluster reads",
-            operations: &["ListTasks"],
+            operations: vec!["ListTasks"],
             tokens,
             burst: 20.0,
             rate: 10.0,
