@@ -4,7 +4,7 @@
 
 mod task;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +63,12 @@ const MODES: [&str; 6] = ["awsvpc", "bridge", "host", "none", "default", "mesh"]
 
 /// Where the facts come from; when its bytes are used up, everything is the first of its kind.
 pub struct Facts<'a>(Unstructured<'a>);
+
+/// Sorts a list, and leaves nothing in it twice.
+fn by<T, K: Ord>(list: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    let all: BTreeMap<K, T> = list.into_iter().map(|one| (key(&one), one)).collect();
+    all.into_values().collect()
+}
 
 impl<'a> Facts<'a> {
     /// Begins at the front of the input.
@@ -172,33 +178,37 @@ impl<'a> Facts<'a> {
         ContainerInstanceArn::parse(&arn).expect("an ARN")
     }
 
-    /// All facts of a source; a thing may be there twice.
+    /// All facts of a source.
     pub fn saved(&mut self) -> Saved {
+        let container_instance = |facts: &mut Self| {
+            let cluster = facts.below(2);
+            let arn = facts.container_instance_arn(cluster);
+            ContainerInstance { arn, instance: facts.maybe(Self::instance_id) }
+        };
+        let definitions: Vec<Arc<TaskDefinition>> = self.list(3, |facts| facts.definition().into());
+        let definitions = by(definitions, |definition| definition.arn.clone());
+        let outdated = definitions.iter().map(|definition| definition.arn.clone());
         Saved {
-            scopes: self.list(2, Self::scope),
-            definitions: self.list(3, |facts| facts.definition().into()),
-            outdated: BTreeSet::new(),
-            container_instances: self.list(3, |facts| {
-                let cluster = facts.below(2);
-                let arn = facts.container_instance_arn(cluster);
-                ContainerInstance { arn, instance: facts.maybe(Self::instance_id) }
-            }),
-            hosts: self.list(3, |facts| facts.host().into()),
+            scopes: by(self.list(2, Self::scope), |scope| scope.cluster.arn.clone()),
+            outdated: outdated.filter(|_| self.below(4) == 3).collect(),
+            definitions,
+            container_instances: by(self.list(3, container_instance), |instance| instance.arn.clone()),
+            hosts: by(self.list(3, |facts| facts.host().into()), |host: &Arc<Host>| host.id.clone()),
         }
     }
 
     fn scope(&mut self) -> SavedScope {
         let number = self.below(2);
         let arn = ClusterArn::parse(&format!("{ACCOUNT}:cluster/{number}")).expect("an ARN");
+        let task = |facts: &mut Self| {
+            let task = facts.task(number).into();
+            SavedTask { task, version: None, observed: Duration::ZERO }
+        };
         SavedScope {
             cluster: Cluster { arn, tags: self.tags() }.into(),
             described: self.below(2) == 1,
             held_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
-            tasks: self.list(4, |facts| SavedTask {
-                task: facts.task(number).into(),
-                version: None,
-                observed: Duration::ZERO,
-            }),
+            tasks: by(self.list(4, task), |saved| saved.task.arn.clone()),
             failing_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
         }
     }

@@ -1,12 +1,11 @@
 //! State files, and what the next process makes of them.
 //!
 //! An input that begins like JSON is records, a line each, to which a title and a checksum are added; one that begins
-//! like a state file is one; of any other, facts are made.
+//! like a state file is one; of any other, the facts of some publications are made.
 
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
@@ -35,15 +34,18 @@ fn state(input: &[u8]) {
         Some(b'p') => file(input),
         _ => {
             let mut facts = Facts::new(input);
-            let sources = facts.list(2, Facts::saved).into_iter().enumerate();
-            is_read(sources.map(|(number, saved)| (number.to_string().into(), saved.into())).collect());
+            let publications = facts.list(3, |facts| {
+                let sources = facts.list(2, Facts::saved).into_iter().enumerate();
+                sources.map(|(number, saved)| (number.to_string().into(), saved.into())).collect()
+            });
+            are_read(&publications, facts.below(u16::MAX).into());
         }
     }
 }
 
 /// A file of these records.
 fn with_checksum(records: &[u8]) -> Vec<u8> {
-    let empty = fuzzing::write(&Vec::new());
+    let (empty, _) = fuzzing::write(&[Vec::new()]);
     let title = empty.split_inclusive(|byte| *byte == b'\n').next().expect("a file has a title");
     let text = [title, records].concat();
     let end = format!("end {:08x}\n", crc32fast::hash(&text));
@@ -51,17 +53,26 @@ fn with_checksum(records: &[u8]) -> Vec<u8> {
 }
 
 fn file(bytes: &[u8]) {
-    if let Ok(sources) = fuzzing::parse(bytes) {
-        is_read(sources.into_iter().map(|(name, saved)| (name.into(), saved.into())).collect());
+    if let Some(sources) = read(bytes) {
+        are_read(&[Vec::new(), sources.clone(), Vec::new(), sources], 0);
     }
 }
 
-fn is_read(sources: Sources) {
-    let read = fuzzing::parse(&fuzzing::write(&sources)).expect("it is what was written");
-    let read: Sources = read.into_iter().map(|(name, saved)| (name.into(), saved.into())).collect();
-    assert_eq!(read, sources);
-    for (_, saved) in sources {
-        restores(Arc::unwrap_or_clone(saved));
+fn read(bytes: &[u8]) -> Option<Sources> {
+    let sources = fuzzing::parse(bytes).ok()?;
+    Some(sources.into_iter().map(|(name, saved)| (name.into(), saved.into())).collect())
+}
+
+/// Of a file that ends anywhere, the last whole publication is read.
+fn are_read(publications: &[Sources], anywhere: usize) {
+    let (bytes, ends) = fuzzing::write(publications);
+    let anywhere = anywhere % (bytes.len() + 1);
+    for end in ends.iter().copied().chain([anywhere]) {
+        let whole = ends.iter().rposition(|whole| *whole <= end);
+        assert_eq!(read(&bytes[..end]).as_ref(), whole.map(|whole| &publications[whole]));
+    }
+    for (_, saved) in publications.iter().flatten() {
+        restores(Saved::clone(saved));
     }
 }
 

@@ -13,7 +13,7 @@ mod results;
 pub mod saved;
 pub mod selection;
 mod settled;
-mod texts;
+pub mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

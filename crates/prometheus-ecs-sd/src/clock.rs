@@ -70,6 +70,11 @@ impl Reading {
         self.now.saturating_sub(moment)
     }
 
+    /// Whether a moment has the same time of day in another reading: the system's clock was not set in between.
+    pub(crate) fn is_in_step_with(&self, other: &Self) -> bool {
+        self.system.saturating_add(other.now).abs_diff(other.system.saturating_add(self.now)) < STEP
+    }
+
     /// The time of day of a moment, since the Unix epoch; for a moment after the reading, that of the reading.
     ///
     /// As long as the system's clock is not set by a second or more, a moment has the same time of day in each reading,

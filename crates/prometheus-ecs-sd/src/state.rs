@@ -1,19 +1,23 @@
 //! What outlasts the process: facts that were costly to ask AWS for, in one file.
 //!
-//! It is a cache and nothing more. A file that cannot be used is reported and ignored, one that cannot be written
+//! A publication appends the facts that changed. The file is written again as a whole when a process begins, and when
+//! half of it may be out of use. It is a cache and nothing more. A file that cannot be used is reported and ignored, one that cannot be written
 //! is reported and tried again, and discovery goes on. It holds no environment value but the convention's own,
 //! and is readable for its owner only all the same.
 
+mod changes;
 mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod reader;
 mod record;
 mod revision;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,6 +28,8 @@ use tracing::{debug, info, warn};
 use crate::clock::Reading;
 use crate::replace::{Stamp, Trouble, Workplace, directory_of, make_directory};
 use crate::telemetry::metrics::{Metrics, Writes, Written};
+use file::End;
+use record::Publication;
 
 pub use revision::Revision;
 
@@ -33,16 +39,25 @@ const UNFINISHED: &str = ".new-";
 /// For nobody but the owner: it tells what runs where.
 const MODE: u32 = 0o600;
 
+/// The file is written again as a whole when it has grown to so many times the length that it had then. What was
+/// appended since bounds what is out of use in it, so that at most half of it is, and a byte is on average written twice.
+const GROWTH: u64 = 2;
+
+/// As long as so much was appended at most, it is not: a small file would be written as a whole again and again. It takes
+/// less than a millisecond to read.
+const ALWAYS_APPENDED: u64 = 0x1_0000;
+
 /// The facts of all sources, by the name of the source, as a process before this one left them.
 #[derive(Debug, Default)]
 pub struct State {
-    pub(crate) sources: BTreeMap<String, Saved>,
+    /// By the name of the source.
+    pub sources: BTreeMap<String, Saved>,
     /// When they last held, since the Unix epoch.
     pub(crate) as_of: Duration,
     /// The revision of the facts; version 1 of the file has none.
-    pub(crate) revision: Option<Revision>,
+    pub revision: Option<Revision>,
     /// Whether they are those of the last publication, as far as the process that saved them could record it.
-    pub(crate) is_newest: bool,
+    pub is_newest: bool,
 }
 
 /// Why a state file is of no use.
@@ -66,18 +81,33 @@ pub enum Unusable {
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
-    /// What this process has put there, and what the file looked like then.
-    written: Option<(Revision, Stamp)>,
+    /// What this process has put there, if nothing failed since.
+    left: Option<Box<Left>>,
     trouble: Trouble,
 }
 
-/// The facts of each source, by its name.
+/// What the file holds, and what it looked like when it was left.
+#[derive(Debug)]
+struct Left {
+    facts: Facts,
+    publication: Publication,
+    /// The modification time.
+    time: SystemTime,
+    /// The clocks by which the first publication's moments were written as times of day.
+    clock: Reading,
+    /// The length of the first publication, which has all facts.
+    begun: u64,
+    end: End,
+    stamp: Stamp,
+}
+
+/// The facts of each source, by its name. No name is there twice.
 pub type Facts = Vec<(Arc<str>, Arc<Saved>)>;
 
 impl StateFile {
     /// Prepares to write it; nothing is written yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), written: None, trouble: Trouble::default() }
+        Self { path: path.to_owned(), left: None, trouble: Trouble::default() }
     }
 
     /// Has its writes counted there.
@@ -113,48 +143,76 @@ impl StateFile {
         self.trouble.writes.clone()
     }
 
-    /// Saves the facts of that revision, unless the file has them already: then only its time is set. Returns whether
-    /// the file has them now.
+    /// Saves the facts of that revision: appends what changed, or only sets the file's time if that is nothing. Returns
+    /// whether the file has them now.
     ///
-    /// Unless it `is_all` that was published, a restart is told by the file's time that there may be more.
+    /// Unless it `is_all` that was published, a restart is told that there may be more.
     pub fn write(&mut self, facts: &Facts, revision: Revision, clock: Reading, is_all: bool) -> bool {
-        let time = if is_all { UNIX_EPOCH + clock.now() } else { file::OUTDATED };
-        let (saved, written) = match self.written.take() {
-            Some((written, stamp)) if written == revision && stamp.is_still_of(&self.path) => {
-                (self.touch(time), Written::Unchanged)
-            }
-            _ => (self.replace(facts, revision, clock, time), Written::Replaced),
-        };
-        let left = saved.and_then(|file| Ok(Stamp::of(&file.metadata()?)));
-        let result = left.map(|stamp| self.written = Some((revision, stamp))).map(|()| written);
+        let result = self.save(facts, Publication { revision, at: clock.now(), is_all }, clock);
         self.trouble.report(&self.path, &result);
         result.is_ok()
     }
 
-    fn touch(&self, time: SystemTime) -> io::Result<File> {
-        let file = File::open(&self.path)?;
-        file.set_modified(time)?;
-        Ok(file)
+    fn save(&mut self, facts: &Facts, publication: Publication, clock: Reading) -> io::Result<Written> {
+        // Without it, after a panic too, the file is written as a whole.
+        let left = self.left.take().filter(|left| left.clock.is_in_step_with(&clock) && !left.is_outgrown());
+        let Some((mut left, file)) = left.and_then(|left| left.open(&self.path)) else {
+            if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
+                mark_as_outdated(File::open(&self.path));
+            }
+            let time = UNIX_EPOCH + clock.now();
+            self.left = Some(Box::new(self.replace(facts, publication, clock, time)?));
+            return Ok(Written::Replaced);
+        };
+        let is_unchanged = left.publication.revision == publication.revision
+            && left.publication.is_all == publication.is_all;
+        let saved = if is_unchanged { Ok(()) } else { left.append(&file, facts, publication, clock) };
+        if saved.is_ok() {
+            left.time = UNIX_EPOCH + clock.now();
+        }
+        file.set_modified(left.time)?;
+        let metadata = file.metadata()?;
+        left.stamp = Stamp::of(&metadata);
+        // If an incomplete publication could not be removed, the file is written as a whole.
+        self.left = (metadata.len() == left.end.length).then_some(left);
+        saved.map(|()| if is_unchanged { Written::Unchanged } else { Written::Replaced })
     }
 
-    /// The existing file is marked as outdated first, by [its time](file::OUTDATED). That takes no disk space: if the
-    /// disk is full and the new facts are published unsaved, the next process still detects it.
+    /// Writes the file as a whole.
     fn replace(
         &self,
         facts: &Facts,
-        revision: Revision,
+        publication: Publication,
         clock: Reading,
         time: SystemTime,
-    ) -> io::Result<File> {
-        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file())
-            && let Err(error) = self.touch(file::OUTDATED)
-        {
-            debug!(file = %self.path.display(), %error, "state file could not be marked as outdated");
-        }
-        self.in_place(|workplace| {
-            workplace.replace(&self.path, |out| file::write(out, facts, revision, clock))
+    ) -> io::Result<Left> {
+        let mut end = End::default();
+        let file = self.in_place(|workplace| {
+            workplace.replace(&self.path, |out| {
+                end = file::begin(out, facts, publication, clock)?;
+                Ok(())
+            })
         })?;
-        self.touch(time)
+        file.set_modified(time)?;
+        let (facts, stamp) = (facts.clone(), Stamp::of(&file.metadata()?));
+        Ok(Left { facts, publication, time, clock, begun: end.length, end, stamp })
+    }
+
+    /// Whether so much of it may be out of use that it should be written as a whole.
+    pub(crate) fn is_outgrown(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.is_outgrown())
+    }
+
+    /// Writes it as a whole, as it is. If that fails, it stays as it was, and is written as a whole the next time.
+    pub(crate) fn compact(&mut self, clock: Reading) {
+        let Some(left) = self.left.take().filter(|left| left.stamp.is_still_of(&self.path)) else { return };
+        match self.replace(&left.facts, left.publication, clock, left.time) {
+            Ok(left) => self.left = Some(Box::new(left)),
+            Err(error) => {
+                debug!(file = %self.path.display(), %error, "state file could not be compacted");
+                self.left = Some(left);
+            }
+        }
     }
 
     fn in_place<T>(&self, work: impl FnOnce(Workplace<'_>) -> io::Result<T>) -> io::Result<T> {
@@ -165,5 +223,59 @@ impl StateFile {
         make_directory(directory)?;
         let prefix = format!("{}{UNFINISHED}", name.to_string_lossy());
         work(Workplace { directory, prefix: &prefix, mode: MODE })
+    }
+}
+
+impl Left {
+    fn is_outgrown(&self) -> bool {
+        self.end.length > (self.begun * GROWTH).max(self.begun + ALWAYS_APPENDED)
+    }
+
+    /// Opens the file, if it is still the one that was left.
+    fn open(self: Box<Self>, path: &Path) -> Option<(Box<Self>, File)> {
+        // Opening a pipe would wait for someone to read from it.
+        if !self.stamp.is_still_of(path) {
+            return None;
+        }
+        let file = OpenOptions::new().append(true).open(path).ok()?;
+        Some((self, file))
+    }
+
+    /// Appends a publication. If that fails, the file stays as it was, and is marked as outdated.
+    ///
+    /// It is so from before the first byte is written, since the publication may be shown before it is saved if that
+    /// takes long. After that byte, the incomplete publication at the end tells the same.
+    fn append(
+        &mut self,
+        file: &File,
+        facts: &Facts,
+        publication: Publication,
+        clock: Reading,
+    ) -> io::Result<()> {
+        mark_as_outdated(Ok(file));
+        let mut out = BufWriter::new(file);
+        let appended = file::append(&mut out, self.end.clone(), (&self.facts, facts), publication, clock)
+            .and_then(|end| out.flush().map(|()| end));
+        // Dropping the writer would try to write once more what could not be written.
+        drop(out.into_parts());
+        match appended.and_then(|end| file.sync_all().map(|()| end)) {
+            Ok(end) => {
+                (self.facts, self.publication, self.end) = (facts.clone(), publication, end);
+                Ok(())
+            }
+            Err(error) => {
+                self.time = file::OUTDATED;
+                file.set_len(self.end.length)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Marks a file as outdated, by [its time](file::OUTDATED), before it is changed. That takes no disk space: if the disk
+/// is full and the new facts are published unsaved, the next process still detects it.
+fn mark_as_outdated(file: io::Result<impl Borrow<File>>) {
+    if let Err(error) = file.and_then(|file| file.borrow().set_modified(file::OUTDATED)) {
+        debug!(%error, "state file could not be marked as outdated");
     }
 }

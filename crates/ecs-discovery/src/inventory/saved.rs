@@ -14,7 +14,8 @@ use crate::inventory::selection::ClusterSelection;
 use crate::model::{Cluster, ContainerInstance, Host, Task, TaskDefinition};
 use crate::snapshot::{Scope, Standing};
 
-/// The facts of one source. Two that share their facts are quickly found to be equal.
+/// The facts of one source. Each list is sorted, and has nothing twice. Two that share their facts are quickly found to be
+/// equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
     /// By ARN.
@@ -105,16 +106,12 @@ impl Saved {
 
     /// Adds facts of the same source that are missing here.
     pub fn merge(&mut self, other: Self) {
-        let known: BTreeSet<_> = self.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
-        self.scopes.extend(other.scopes.into_iter().filter(|scope| !known.contains(&scope.cluster.arn)));
-        let known: BTreeSet<_> = self.definitions.iter().map(|known| known.arn.clone()).collect();
-        self.definitions.extend(other.definitions.into_iter().filter(|one| !known.contains(&one.arn)));
-        self.outdated.extend(other.outdated.into_iter().filter(|arn| !known.contains(arn)));
-        let known: BTreeSet<_> = self.container_instances.iter().map(|known| known.arn.clone()).collect();
-        let instances = other.container_instances.into_iter();
-        self.container_instances.extend(instances.filter(|one| !known.contains(&one.arn)));
-        let known: BTreeSet<_> = self.hosts.iter().map(|known| known.id.clone()).collect();
-        self.hosts.extend(other.hosts.into_iter().filter(|one| !known.contains(&one.id)));
+        add(&mut self.scopes, other.scopes, |scope| scope.cluster.arn.clone());
+        let is_known = |arn: &TaskDefinitionArn| self.definitions.iter().any(|known| known.arn == *arn);
+        self.outdated.extend(other.outdated.into_iter().filter(|arn| !is_known(arn)));
+        add(&mut self.definitions, other.definitions, |definition| definition.arn.clone());
+        add(&mut self.container_instances, other.container_instances, |instance| instance.arn.clone());
+        add(&mut self.hosts, other.hosts, |host| host.id.clone());
     }
 
     /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
@@ -133,6 +130,14 @@ impl Saved {
         let scopes = inventory.restore(selected, rules, as_of, now);
         (inventory, scopes)
     }
+}
+
+/// Adds what is missing in a list; the list stays sorted.
+fn add<T, K: Ord>(own: &mut Vec<T>, others: Vec<T>, key: impl Fn(&T) -> K) {
+    // Of two with one key, the later one stays, which is the own.
+    let all = others.into_iter().chain(std::mem::take(own)).map(|one| (key(&one), one));
+    let all: BTreeMap<K, T> = all.collect();
+    own.extend(all.into_values());
 }
 
 impl Inventory {
@@ -187,11 +192,10 @@ impl Inventory {
 
     /// Each is requested again within the recheck interval from now on.
     fn restored_tasks(&mut self, tasks: Vec<SavedTask>, now: Duration) -> BTreeMap<TaskArn, KnownTask> {
-        let restored = tasks.into_iter().map(|SavedTask { task, version, observed }| {
-            let mut task = Arc::unwrap_or_clone(task);
-            self.texts.share(&mut task);
+        let restored = tasks.into_iter().map(|SavedTask { mut task, version, observed }| {
+            self.texts.share(Arc::make_mut(&mut task));
             let arn = task.arn.clone();
-            (arn, KnownTask { asked: now, ..KnownTask::new(Arc::new(task), version, observed.min(now)) })
+            (arn, KnownTask { asked: now, ..KnownTask::new(task, version, observed.min(now)) })
         });
         restored.collect()
     }

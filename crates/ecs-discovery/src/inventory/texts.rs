@@ -7,11 +7,11 @@ use crate::model::{Tags, Task};
 
 /// The texts of one source's tasks. Only looked up, so that its order reaches no output.
 #[derive(Debug, Default)]
-pub(super) struct Texts(HashSet<Arc<str>>);
+pub struct Texts(HashSet<Arc<str>>);
 
 impl Texts {
     /// Makes a task share what it has in common with others; ids and ARNs of its own are left alone.
-    pub(super) fn share(&mut self, task: &mut Task) {
+    pub fn share(&mut self, task: &mut Task) {
         self.shared(task.definition.text_mut());
         if let Some(arn) = &mut task.container_instance {
             self.shared(arn.text_mut());

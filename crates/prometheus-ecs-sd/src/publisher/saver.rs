@@ -83,6 +83,7 @@ impl Saver {
                         if saved.published.number > outlet.published.borrow().number {
                             outlet.publish(saved);
                         }
+                        self.compact();
                     }
                     Err(_) => {
                         while self.idle().await.is_some_and(|saved| saved != self.revision) {
@@ -137,19 +138,34 @@ impl Saver {
     }
 
     fn begin(&mut self) {
-        match (self.file.take(), self.newest.clone()) {
-            (Some(Disk::Idle(mut file)), Some((facts, revision))) => {
-                let (clock, is_all, metrics) = (self.clock.read(), self.is_all, self.metrics.clone());
-                let write = tokio::task::spawn_blocking(move || {
-                    if let Err(panicked) = caught(|| file.write(&facts, revision, clock, is_all)) {
-                        metrics.panicked(Part::Files, &panicked);
-                    }
-                    (file, revision)
-                });
-                self.file = Some(Disk::Busy(write));
-            }
-            (other, _) => self.file = other,
+        if let Some((facts, revision)) = self.newest.clone() {
+            let (clock, is_all) = (self.clock.read(), self.is_all);
+            self.work(revision, move |file| {
+                file.write(&facts, revision, clock, is_all);
+            });
         }
+    }
+
+    /// Rewrites the file if too much of it is out of use. The publication is shown by then, and the next one waits.
+    fn compact(&mut self) {
+        if matches!(&self.file, Some(Disk::Idle(file)) if file.is_outgrown()) {
+            let clock = self.clock.read();
+            self.work(self.revision, move |file| file.compact(clock));
+        }
+    }
+
+    /// Does something with an idle file, in a thread that may block.
+    fn work(&mut self, revision: Revision, work: impl FnOnce(&mut StateFile) + Send + 'static) {
+        let metrics = self.metrics.clone();
+        self.file = match self.file.take() {
+            Some(Disk::Idle(mut file)) => Some(Disk::Busy(tokio::task::spawn_blocking(move || {
+                if let Err(panicked) = caught(|| work(&mut file)) {
+                    metrics.panicked(Part::Files, &panicked);
+                }
+                (file, revision)
+            }))),
+            other => other,
+        };
     }
 
     /// Waits for the current write. Cancellation-safe. Returns its revision.
@@ -172,6 +188,8 @@ impl Saver {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::sync::oneshot;
     use tokio::time::Instant;
 
@@ -202,5 +220,30 @@ mod tests {
         drop(pending);
         assert_eq!(run.await.unwrap().revision(), revision);
         assert_eq!(StateFile::new(&path).read().unwrap().revision, Some(revision));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_mostly_out_of_use_is_rewritten_after_the_publication() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        let outlet = Outlet::default();
+        let saver = Saver::new(Some(StateFile::new(&path)), Revision::begin(), &outlet);
+        let pending = watch::Sender::default();
+        let run = tokio::spawn(saver.run(outlet.clone(), pending.subscribe(), std::future::pending()));
+        let mut shown = outlet.board().published;
+        // The second publication has the name of the first source once more, since it is gone.
+        let names = ["a", "b"].map(|name| name.repeat(100_000));
+        for (name, number) in names.iter().zip(1..) {
+            let facts = vec![(name.as_str().into(), Arc::default())];
+            let published = Published { number, facts: Some(facts), ..Published::default() };
+            pending.send_replace(Pending { published, ..Pending::default() });
+            shown.changed().await.unwrap();
+        }
+        drop(pending);
+        run.await.unwrap();
+        let state = StateFile::new(&path).read().unwrap();
+        assert_eq!(state.revision, shown.borrow().revision);
+        assert!(state.is_newest && state.sources.keys().eq(&names[1..]));
+        assert!((100_000..101_000).contains(&path.metadata().unwrap().len()));
     }
 }

@@ -284,7 +284,7 @@ impl Actor {
         // A cluster that this refresh leaves out is published until it ends.
         let is_known: BTreeSet<_> = saved.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
         let left_out = self.known.saved.scopes.iter().filter(|scope| !is_known.contains(&scope.cluster.arn));
-        saved.scopes.extend(left_out.cloned());
+        saved.merge(Saved { scopes: left_out.cloned().collect(), ..Saved::default() });
         let mut before = Saved::clone(&self.known.saved);
         before.hold(self.known.as_of());
         if before != saved {

@@ -1,23 +1,36 @@
 //! The state file without a file: for the fuzz targets, and in no other build.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::time::Duration;
 
 use ecs_discovery::inventory::saved::Saved;
 
-use super::record::Reader;
-use super::{Facts, Revision, Unusable, file};
+use super::file::{self, End};
+use super::record::Publication;
+use super::{Facts, Revision, Unusable};
 use crate::clock::Reading;
 
 /// Reads a state file's bytes: the facts by the name of the source.
 pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, Saved>, Unusable> {
-    file::parse(bytes).map(Reader::sources)
+    file::parse(Cursor::new(bytes)).map(|(reader, _)| reader.sources())
 }
 
-/// The bytes of a state file.
-pub fn write(facts: &Facts) -> Vec<u8> {
+/// The bytes of a state file with these publications, and where each ends.
+pub fn write(publications: &[Facts]) -> (Vec<u8>, Vec<usize>) {
+    let clock = Reading::at(Duration::MAX);
     let mut bytes = Vec::new();
-    file::write(&mut bytes, facts, Revision { line: 1, number: 1 }, Reading::at(Duration::MAX))
-        .expect("memory takes everything");
-    bytes
+    let mut ends = Vec::new();
+    let mut last: Option<(&Facts, End)> = None;
+    for (facts, number) in publications.iter().zip(1..) {
+        let publication =
+            Publication { revision: Revision { line: 1, number }, at: clock.now(), is_all: true };
+        let end = match last {
+            None => file::begin(&mut bytes, facts, publication, clock),
+            Some((before, end)) => file::append(&mut bytes, end, (before, facts), publication, clock),
+        };
+        last = Some((facts, end.expect("memory takes everything")));
+        ends.push(bytes.len());
+    }
+    (bytes, ends)
 }

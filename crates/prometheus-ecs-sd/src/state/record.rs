@@ -1,15 +1,13 @@
 //! The records of the state file, one fact each, and the facts they are made of.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::conventions::Variable;
-use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
+use ecs_discovery::inventory::saved::{SavedScope, SavedTask};
 use ecs_discovery::model;
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +17,12 @@ use crate::clock::Reading;
 type Text<'a> = Cow<'a, str>;
 type Texts<'a> = Vec<(Text<'a>, Text<'a>)>;
 
-/// One line. What follows a source is of that source, and tasks are of the cluster before them.
+/// One line. What follows a source is of that source, and tasks are of the cluster before them. A fact takes the place
+/// of an earlier one of the same id.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Record<'a> {
-    /// The revision of the facts that follow, and when they were saved. The first record.
-    Revision {
-        line: u64,
-        number: u64,
-        at: Duration,
-    },
+    /// The first record of a publication. Version 1 has none.
+    Revision(Publication),
     Source(Text<'a>),
     Definition(Definition<'a>),
     ContainerInstance {
@@ -35,16 +30,51 @@ pub(super) enum Record<'a> {
         instance: Option<Text<'a>>,
     },
     Host(Host<'a>),
-    Cluster {
-        arn: Text<'a>,
-        tags: Texts<'a>,
-        described: bool,
-        held_since: Option<Duration>,
-        /// Version 1 has none.
-        #[serde(default)]
-        failing_since: Option<Duration>,
-    },
+    Cluster(Cluster<'a>),
+    /// The cluster of the tasks that follow, which is as it was.
+    In(Text<'a>),
     Task(Box<Task<'a>>),
+    /// There is no such fact any more, nor any that belongs to it.
+    Gone(Kind, Text<'a>),
+}
+
+/// Which publication it is whose facts follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Publication {
+    #[serde(flatten)]
+    pub(super) revision: Revision,
+    /// When it was saved, since the Unix epoch.
+    pub(super) at: Duration,
+    /// Whether lists were served from it: it lacks nothing that was published before. Versions 1 and 2 have a time of
+    /// the file instead.
+    #[serde(default = "yes")]
+    pub(super) is_all: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What can be gone.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) enum Kind {
+    Source,
+    Definition,
+    ContainerInstance,
+    Host,
+    Cluster,
+    Task,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Cluster<'a> {
+    pub(super) arn: Text<'a>,
+    tags: Texts<'a>,
+    described: bool,
+    held_since: Option<Duration>,
+    /// Version 1 has none.
+    #[serde(default)]
+    failing_since: Option<Duration>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,119 +151,45 @@ struct Container<'a> {
 /// The first and the last of a range. Beside it, whether its protocol is UDP.
 type Ports = (u16, u16);
 
-impl Record<'_> {
-    /// For facts that are saved at that time.
-    pub(super) fn revision(Revision { line, number }: Revision, at: Duration) -> Self {
-        Self::Revision { line, number, at }
-    }
-}
-
-/// Takes the facts of one source apart.
-pub(super) fn records(
-    source: &str,
-    saved: &Saved,
-    clock: Reading,
-    write: &mut impl FnMut(Record<'_>) -> io::Result<()>,
-) -> io::Result<()> {
-    write(Record::Source(source.into()))?;
-    for definition in &saved.definitions {
-        let variables = if saved.outdated.contains(&definition.arn) { 0 } else { Variable::ALL.len() };
-        write(Record::Definition(Definition { variables, ..Definition::of(definition) }))?;
-    }
-    for known in &saved.container_instances {
-        let instance = known.instance.as_ref().map(|id| id.as_str().into());
-        write(Record::ContainerInstance { arn: known.arn.as_str().into(), instance })?;
-    }
-    for host in &saved.hosts {
-        write(Record::Host(Host::of(host)))?;
-    }
-    for SavedScope { cluster, described, held_since, failing_since, tasks } in &saved.scopes {
-        let (arn, tags) = (cluster.arn.as_str().into(), texts(&cluster.tags));
+impl<'a> Cluster<'a> {
+    /// Without its tasks.
+    pub(super) fn of(scope: &'a SavedScope, clock: Reading) -> Self {
+        let SavedScope { cluster, described, held_since, failing_since, .. } = scope;
         // Moments are this process's; the next one has others.
         let since = |moment: &Option<Duration>| moment.map(|moment| clock.time_of_day(moment));
-        let (described, held_since, failing_since) = (*described, since(held_since), since(failing_since));
-        write(Record::Cluster { arn, tags, described, held_since, failing_since })?;
-        for task in tasks {
-            write(Record::Task(Box::new(Task::of(task, clock))))?;
+        Self {
+            arn: cluster.arn.as_str().into(),
+            tags: texts(&cluster.tags),
+            described: *described,
+            held_since: since(held_since),
+            failing_since: since(failing_since),
         }
     }
-    Ok(())
-}
 
-/// Puts facts together again, record by record.
-#[derive(Debug, Default)]
-pub(super) struct Reader {
-    pub(super) revision: Option<Revision>,
-    /// Since the Unix epoch; zero if that is not known.
-    pub(super) saved_at: Duration,
-    sources: BTreeMap<String, Saved>,
-    source: Option<(String, Saved)>,
-}
-
-impl Reader {
-    /// Takes the next record, or says why it cannot be one.
-    pub(super) fn take(&mut self, record: Record<'_>) -> Result<(), String> {
-        if let Record::Source(name) = record {
-            self.sources.extend(self.source.replace((name.into_owned(), Saved::default())));
-            return Ok(());
-        }
-        if let Record::Revision { line, number, at } = record {
-            if self.source.is_some() || self.revision.is_some() {
-                return Err("a revision is not the first record".to_owned());
-            }
-            (self.revision, self.saved_at) = (Some(Revision { line, number }), at);
-            return Ok(());
-        }
-        let (_, saved) = self.source.as_mut().ok_or("a record is of no source")?;
-        match record {
-            Record::Source(_) | Record::Revision { .. } => {}
-            Record::Definition(definition) => {
-                let is_outdated = definition.variables < Variable::ALL.len();
-                let definition = definition.fact()?;
-                if is_outdated {
-                    saved.outdated.insert(definition.arn.clone());
-                }
-                saved.definitions.push(Arc::new(definition));
-            }
-            Record::ContainerInstance { arn, instance } => {
-                let arn = parsed(ContainerInstanceArn::parse(&arn))?;
-                let instance = instance.map(|id| model::InstanceId::new(&id));
-                saved.container_instances.push(model::ContainerInstance { arn, instance });
-            }
-            Record::Host(host) => saved.hosts.push(Arc::new(host.fact())),
-            Record::Cluster { arn, tags, described, held_since, failing_since } => {
-                let cluster = model::Cluster { arn: parsed(ClusterArn::parse(&arn))?, tags: shared(tags) };
-                let cluster = Arc::new(cluster);
-                let tasks = Vec::new();
-                saved.scopes.push(SavedScope { cluster, described, held_since, failing_since, tasks });
-            }
-            Record::Task(task) => {
-                let scope = saved.scopes.last_mut().ok_or("a task is of no cluster")?;
-                let (version, observed) = (task.version, Duration::from_secs(task.observed));
-                scope.tasks.push(SavedTask { task: Arc::new(task.fact()?), version, observed });
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn sources(mut self) -> BTreeMap<String, Saved> {
-        self.sources.extend(self.source);
-        self.sources
+    pub(super) fn fact(self) -> Result<SavedScope, String> {
+        let Self { arn, tags, described, held_since, failing_since } = self;
+        let cluster = model::Cluster { arn: parsed(ClusterArn::parse(&arn))?, tags: shared(tags) };
+        Ok(SavedScope { cluster: cluster.into(), described, held_since, failing_since, tasks: Vec::new() })
     }
 }
 
 impl<'a> Definition<'a> {
-    fn of(definition: &'a model::TaskDefinition) -> Self {
+    /// `is_outdated` if it was read when fewer variables were known.
+    pub(super) fn of(definition: &'a model::TaskDefinition, is_outdated: bool) -> Self {
         Self {
             arn: definition.arn.as_str().into(),
             network_mode: definition.network_mode.as_str().into(),
-            variables: Variable::ALL.len(),
+            variables: if is_outdated { 0 } else { Variable::ALL.len() },
             containers: definition.containers.iter().map(ContainerDefinition::of).collect(),
             tags: texts(&definition.tags),
         }
     }
 
-    fn fact(self) -> Result<model::TaskDefinition, String> {
+    pub(super) fn is_outdated(&self) -> bool {
+        self.variables < Variable::ALL.len()
+    }
+
+    pub(super) fn fact(self) -> Result<model::TaskDefinition, String> {
         Ok(model::TaskDefinition {
             arn: parsed(TaskDefinitionArn::parse(&self.arn))?,
             network_mode: (&*self.network_mode).into(),
@@ -274,7 +230,7 @@ impl<'a> ContainerDefinition<'a> {
 }
 
 impl<'a> Host<'a> {
-    fn of(host: &'a model::Host) -> Self {
+    pub(super) fn of(host: &'a model::Host) -> Self {
         Self {
             id: host.id.as_str().into(),
             private_ipv4: host.private_ipv4,
@@ -286,7 +242,7 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn fact(self) -> model::Host {
+    pub(super) fn fact(self) -> model::Host {
         model::Host {
             id: model::InstanceId::new(&self.id),
             private_ipv4: self.private_ipv4,
@@ -300,7 +256,7 @@ impl<'a> Host<'a> {
 }
 
 impl<'a> Task<'a> {
-    fn of(SavedTask { task, version, observed }: &'a SavedTask, clock: Reading) -> Self {
+    pub(super) fn of(SavedTask { task, version, observed }: &'a SavedTask, clock: Reading) -> Self {
         let interface = task.network_interface.as_ref();
         let overrides = task.overrides.iter();
         Self {
@@ -326,7 +282,13 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn fact(self) -> Result<model::Task, String> {
+    pub(super) fn fact(self) -> Result<SavedTask, String> {
+        let (version, observed) = (self.version, Duration::from_secs(self.observed));
+        let task = Arc::new(self.task()?);
+        Ok(SavedTask { task, version, observed })
+    }
+
+    fn task(self) -> Result<model::Task, String> {
         let [platform_family, platform_version] = self.platform;
         let container_instance = self.container_instance.map(|arn| ContainerInstanceArn::parse(&arn));
         let overrides = self.overrides.into_iter();
@@ -348,8 +310,8 @@ impl<'a> Task<'a> {
                 subnet_id: subnet.map(Into::into),
                 private_ipv4,
             }),
-            containers: self.containers.into_iter().map(Container::fact).collect::<Result<_, _>>()?,
-            overrides: overrides.map(|(name, over)| (name.into(), from_settings(&over))).collect(),
+            containers: exact(self.containers.into_iter().map(Container::fact).collect::<Result<_, _>>()?),
+            overrides: exact(overrides.map(|(name, over)| (name.into(), from_settings(&over))).collect()),
             tags: shared(self.tags),
         })
     }
@@ -393,12 +355,12 @@ impl<'a> Container<'a> {
             health_status: self.health.map(Into::into),
             private_ipv4: self.ipv4,
             ipv6: self.ipv6,
-            network_bindings: self.bindings.into_iter().map(binding).collect::<Result<_, _>>()?,
+            network_bindings: exact(self.bindings.into_iter().map(binding).collect::<Result<_, _>>()?),
         })
     }
 }
 
-fn parsed<T, E: ToString>(arn: Result<T, E>) -> Result<T, String> {
+pub(super) fn parsed<T, E: ToString>(arn: Result<T, E>) -> Result<T, String> {
     arn.map_err(|error| error.to_string())
 }
 
@@ -411,7 +373,14 @@ fn texts(tags: &model::Tags) -> Texts<'_> {
 }
 
 fn shared(texts: Texts<'_>) -> model::Tags {
-    texts.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+    exact(texts.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+}
+
+/// Without spare room, since it is kept: reading a list of unknown length leaves room for four items, and a kilobyte a
+/// task was that.
+fn exact<T>(mut list: Vec<T>) -> Vec<T> {
+    list.shrink_to_fit();
+    list
 }
 
 fn settings(settings: &model::Settings) -> Texts<'_> {

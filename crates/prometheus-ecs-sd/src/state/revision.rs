@@ -4,9 +4,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A point in a line of publications. The line continues across restarts as long as each process begins with everything
 /// that the previous one has published; otherwise a new line begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
     pub(super) line: u64,
     pub(super) number: u64,

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// The offered intervals, each with a file and, in the example configuration, a job.
 pub(crate) const INTERVALS: [&str; 4] = ["15s", "30s", "1m", "5m"];
@@ -52,12 +53,46 @@ pub(crate) fn others(directory: &Path) -> Vec<PathBuf> {
     entries.into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| !is_known(path)).collect()
 }
 
-/// The records of a state file without the times at which the process observed and saved them.
+/// The facts of the last whole publication in a state file, without the times at which the process observed them.
 pub(crate) fn facts(text: &str) -> Vec<String> {
-    let is_of_facts = |line: &&str| !line.starts_with("{\"Revision\"") && !line.starts_with("end ");
-    let without_time = |line: &str| match line.split_once(",\"observed\":") {
-        Some((task, _)) => task.to_owned(),
-        None => line.to_owned(),
-    };
-    text.lines().filter(is_of_facts).map(without_time).collect()
+    let is_end = |line: &&str| line.starts_with("end ") && line.ends_with('\n');
+    let publications = text.split_inclusive('\n').filter(is_end).count();
+    let mut facts = BTreeMap::new();
+    let (mut source, mut cluster) = (String::new(), String::new());
+    let mut ended = 0;
+    for line in text.lines().skip(1) {
+        if line.starts_with("end ") {
+            ended += 1;
+            continue;
+        } else if ended == publications {
+            break;
+        }
+        let record: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
+        let (kind, value) = record.into_iter().next().unwrap();
+        let id =
+            |value: &Value| ["arn", "id"].iter().find_map(|name| value[name].as_str()).map(str::to_owned);
+        let key = |kind: &str, id: &str, cluster: &str| match kind {
+            "Task" => format!("{source} Cluster {cluster} Task {id}"),
+            kind => format!("{source} {kind} {id}"),
+        };
+        match (kind.as_str(), &value) {
+            ("Revision", _) => continue,
+            ("Source", name) => source = format!("{} ", name.as_str().unwrap()),
+            ("In", arn) => cluster = arn.as_str().unwrap().to_owned(),
+            ("Gone", gone) => {
+                let (kind, id) = (gone[0].as_str().unwrap(), gone[1].as_str().unwrap());
+                let gone = if kind == "Source" { format!("{id} ") } else { key(kind, id, &cluster) };
+                facts.retain(|key: &String, _| *key != gone && !key.starts_with(&format!("{gone} ")));
+            }
+            (kind, value) => {
+                let id = id(value).unwrap();
+                if kind == "Cluster" {
+                    cluster.clone_from(&id);
+                }
+                let fact = line.split_once(",\"observed\":").map_or(line, |(fact, _)| fact);
+                facts.insert(key(kind, &id, &cluster), fact.to_owned());
+            }
+        }
+    }
+    facts.into_values().collect()
 }

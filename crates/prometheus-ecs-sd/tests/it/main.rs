@@ -26,4 +26,5 @@ mod reload;
 mod rotation;
 mod secrets;
 mod simulated;
+mod state;
 mod tools;

@@ -10,7 +10,7 @@ use ecs_simulator::worlds::{REGION, Size, churn, large};
 use ecs_simulator::{Aws, Cluster, Response};
 
 use crate::cli::Program;
-use crate::files::{INTERVALS, groups, state_file, target_file};
+use crate::files::{INTERVALS, facts, groups, state_file, target_file};
 use crate::tools::{Running, wait};
 
 const KILLS: u32 = 20;
@@ -80,7 +80,7 @@ fn published(directory: &Path) -> Tasks {
 
 /// The tasks of the state file.
 fn saved(directory: &Path) -> Tasks {
-    let text = std::fs::read_to_string(state_file(directory)).unwrap();
-    let arns = text.lines().filter_map(|line| line.strip_prefix(r#"{"Task":{"arn":""#));
+    let facts = facts(&std::fs::read_to_string(state_file(directory)).unwrap());
+    let arns = facts.iter().filter_map(|line| line.strip_prefix(r#"{"Task":{"arn":""#));
     arns.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
 }

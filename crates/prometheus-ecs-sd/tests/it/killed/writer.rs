@@ -1,11 +1,10 @@
 //! What is killed: the real sinks, which write one numbered snapshot after the other as fast as they can.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use ecs_discovery::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::derive::Rules;
@@ -21,7 +20,7 @@ use prometheus_ecs_sd::board::Published;
 use prometheus_ecs_sd::clock::Reading;
 use prometheus_ecs_sd::config::Layout;
 use prometheus_ecs_sd::sinks::file_sd::{self, FileSd, Outcome};
-use prometheus_ecs_sd::state::{Revision, StateFile};
+use prometheus_ecs_sd::state::{Revision, State, StateFile};
 
 use crate::files::{INTERVALS, state_file};
 
@@ -29,6 +28,7 @@ pub(super) const TASKS_OF_AN_INTERVAL: u32 = 25;
 /// What the writer says before it does anything else, and after each snapshot.
 pub(super) const STEP: u8 = 0;
 
+const SOURCE: &str = "own account";
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const ACCOUNT: &str = "arn:aws:ecs:eu-central-1:111111111111";
 
@@ -43,16 +43,17 @@ pub(super) fn number(text: &str) -> u64 {
     rest[..12].parse().unwrap()
 }
 
-/// The revision of a state file.
-pub(super) fn revision(state: &str) -> Revision {
-    let record: serde_json::Value = serde_json::from_str(state.lines().nth(1).unwrap()).unwrap();
-    let field = |name: &str| record["Revision"][name].as_u64().unwrap();
-    format!("{:016x} {}", field("line"), field("number")).parse().unwrap()
+/// What the state file holds: the number of its snapshot, whose facts they are exactly, its revision, and whether it is
+/// known to be the newest.
+pub(super) fn state(directory: &Path) -> Option<(u64, Revision, bool)> {
+    let State { sources, revision, is_newest, .. } = StateFile::new(&state_file(directory)).read()?;
+    let number = number(sources[SOURCE].scopes[0].tasks[0].task.group.as_deref().unwrap());
+    assert!(sources[SOURCE] == saved(&name(number)), "the state is not snapshot {number}");
+    Some((number, revision.unwrap(), is_newest))
 }
 
 /// The sinks, as the program starts them.
 pub(super) struct Writer {
-    path: PathBuf,
     state: StateFile,
     files: FileSd,
     revision: Revision,
@@ -64,9 +65,9 @@ impl Writer {
         let path = state_file(directory);
         let state = StateFile::new(&path);
         state.prepare().unwrap();
-        let known = fs::read_to_string(&path).ok().map(|text| revision(&text));
+        let known = self::state(directory).map(|(_, revision, _)| revision);
         let files = FileSd::new(directory, Layout::PerInterval, &Intervals::default(), known);
-        Self { path, state, files, revision: known.unwrap_or_else(Revision::begin) }
+        Self { state, files, revision: known.unwrap_or_else(Revision::begin) }
     }
 
     /// In the order of the program: the state goes first.
@@ -75,7 +76,7 @@ impl Writer {
         let (_, scopes) =
             saved.clone().restore(&ClusterSelection::All, &Rules::default(), Duration::ZERO, Duration::ZERO);
         self.revision = self.revision.next();
-        let facts = vec![("own account".into(), Arc::new(saved))];
+        let facts = vec![(SOURCE.into(), Arc::new(saved))];
         assert!(self.state.write(&facts, self.revision, Reading::at(NOW), true));
         let (snapshot, revision) = (Arc::new(Snapshot { scopes }), Some(self.revision));
         let published = Published { snapshot, complete: true, revision, ..Published::default() };
@@ -89,7 +90,7 @@ pub(super) fn write_for_ever(directory: &Path) -> ! {
     let step = || io::stdout().write_all(&[STEP]).and_then(|()| io::stdout().flush()).unwrap();
     step();
     let mut writer = Writer::start(directory);
-    let mut next = number(&fs::read_to_string(&writer.path).unwrap());
+    let (mut next, _, _) = state(directory).unwrap();
     loop {
         writer.write(next);
         step();
@@ -98,7 +99,8 @@ pub(super) fn write_for_ever(directory: &Path) -> ! {
 }
 
 fn saved(group: &str) -> Saved {
-    let definitions: Vec<_> = INTERVALS.iter().map(|interval| Arc::new(definition(interval))).collect();
+    let mut definitions: Vec<_> = INTERVALS.iter().map(|interval| Arc::new(definition(interval))).collect();
+    definitions.sort_by(|one, other| one.arn.cmp(&other.arn));
     let group: Arc<str> = group.into();
     let tasks = (0..TASKS_OF_AN_INTERVAL * INTERVALS.len() as u32)
         .map(|number| task(number, &definitions[number as usize % definitions.len()], group.clone()));

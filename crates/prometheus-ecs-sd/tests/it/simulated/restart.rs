@@ -183,15 +183,41 @@ async fn a_state_file_that_cannot_be_used_is_ignored_and_replaced() {
     let stage = Stage::new(fleet(&[("prod", 2)]));
     stage.once().await;
     let (good, held, path) = (state(&stage), facts(&stage), stage.state_file());
-    let newer = [b"prometheus-ecs-sd state 3\n".as_slice(), &good[26..]].concat();
-    let twice = [good.as_slice(), &good].concat();
+    let newer = [b"prometheus-ecs-sd state 4\n".as_slice(), &good[26..]].concat();
     let (half, garbage) = (&good[..good.len() / 2], b"\x7fELF\0\0\0".as_slice());
-    for bad in [&newer, &twice, half, garbage, b"", b"{}\n", b"prometheus-ecs-sd state 1\n"] {
+    for bad in [&newer, half, garbage, b"", b"{}\n", b"prometheus-ecs-sd state 1\n"] {
         fs::write(&path, bad).unwrap();
         stage.asked();
         assert_eq!(stage.once().await, Outcome::Complete);
         assert!(stage.asked().contains("ecs DescribeTaskDefinition 1"));
         assert_eq!((facts(&stage), stage.targets("1m").len()), (held.clone(), 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_file_of_an_earlier_version_is_read_and_becomes_one_of_this_version() {
+    for version in [1, 2] {
+        let stage = every_case();
+        stage.once().await;
+        let before = (files(&stage), facts(&stage));
+        stage.edit_state(|text| {
+            let (title, records) = text.split_once('\n').unwrap();
+            let (revision, facts) = records.split_once('\n').unwrap();
+            assert_eq!(title, "prometheus-ecs-sd state 3");
+            let revision = revision.replace(r#","is_all":true"#, "");
+            assert!(revision.ends_with("}}") && !revision.contains("is_all"), "{revision}");
+            match version {
+                1 => format!("prometheus-ecs-sd state 1\n{facts}"),
+                _ => format!("prometheus-ecs-sd state 2\n{revision}\n{facts}"),
+            }
+        });
+        let saved = StateFile::new(&stage.state_file()).read().unwrap();
+        assert_eq!((saved.revision.is_some(), saved.is_newest), (version == 2, true));
+        stage.asked();
+        stage.once().await;
+        assert!(stage.asked().contains("ecs DescribeTaskDefinition 1, 1 refused"));
+        assert_eq!((files(&stage), facts(&stage)), before, "{version}");
+        assert!(state(&stage).starts_with(b"prometheus-ecs-sd state 3\n"));
     }
 }
 
@@ -243,26 +269,51 @@ async fn something_else_in_the_place_of_the_state_file_harms_nothing() {
     assert!(path.is_file());
 }
 
+/// What is read is a publication that was saved, and the newest only if it is. The publications are of one process, so
+/// that all but the first are appended.
 #[tokio::test(start_paused = true)]
-async fn every_prefix_and_a_thousand_corruptions_of_a_state_file_are_refused() {
+async fn every_prefix_and_a_thousand_corruptions_of_a_state_file_are_refused_or_an_earlier_publication() {
     let mut world = fleet(&[("prod", 2)]);
     let region = world.own(REGION);
     let definition = region.register(opted_in("web").network_mode("bridge"));
     let instance = region.launch_host("prod", HostKind::Ec2);
     region.run("prod", &definition, Placement::On(instance));
     let stage = Stage::new(world);
-    stage.once().await;
-    let (good, path) = (state(&stage), stage.path("damaged"));
+    let path = stage.path("damaged");
     let file = StateFile::new(&path);
-    let is_read = |bytes: &[u8]| {
+    let read = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        file.read().is_some()
+        file.read().map(|state| (state.sources, state.revision, state.is_newest))
     };
-    assert!(is_read(&good));
-    for end in 0..good.len() {
-        assert!(!is_read(&good[..end]), "the first {end} bytes");
+    let mut publications = Vec::new();
+    let mut running = stage.run().await;
+    for number in 0..3 {
+        running.next().await;
+        let bytes = state(&stage);
+        let (sources, revision, is_newest) = read(&bytes).unwrap();
+        assert!(is_newest);
+        assert_eq!(sources.values().map(|saved| saved.scopes[0].tasks.len()).sum::<usize>(), 3 + number % 2);
+        publications.push((bytes.len(), (sources, revision)));
+        stage.change(|region| {
+            let tasks = &region.clusters["prod"].tasks;
+            let task = tasks.values().last().unwrap().task_arn.clone();
+            let definition = region.task_definitions.keys().next().unwrap().clone();
+            match number % 2 {
+                0 => drop(region.run("prod", &definition, Placement::Fargate)),
+                _ => region.stop(&task),
+            }
+        });
+    }
+    drop(running);
+    let good = state(&stage);
+    for end in 0..=good.len() {
+        let whole = publications.iter().rev().find(|(length, _)| *length <= end);
+        let expected =
+            whole.map(|(length, (sources, revision))| (sources.clone(), *revision, *length == end));
+        assert!(read(&good[..end]) == expected, "the first {end} bytes");
     }
     let mut random = fastrand::Rng::with_seed(7);
+    let (mut refused, mut earlier) = (0, 0);
     for number in 0..1000 {
         let mut bad = good.clone();
         let at = random.usize(..bad.len());
@@ -276,8 +327,18 @@ async fn every_prefix_and_a_thousand_corruptions_of_a_state_file_are_refused() {
                 bad.splice(at..at, piece);
             }
         }
-        assert!(bad == good || !is_read(&bad), "corruption {number} at {at}");
+        match read(&bad) {
+            _ if bad == good => {}
+            None => refused += 1,
+            Some((sources, revision, is_newest)) => {
+                assert!(publications.iter().any(|(_, saved)| *saved == (sources.clone(), revision)));
+                // All that is lost may be after the last publication.
+                assert!(!is_newest, "corruption {number} at {at}");
+                earlier += 1;
+            }
+        }
     }
+    assert!(refused > 100 && earlier > 100, "{refused} {earlier}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,7 +363,7 @@ async fn a_state_file_that_stays_as_it_is_is_not_written_but_its_time_is_set() {
     let mut look = async || {
         running.next().await;
         let metadata = fs::metadata(stage.state_file()).unwrap();
-        (metadata.ino(), metadata.modified().unwrap())
+        ((metadata.ino(), metadata.len()), metadata.modified().unwrap())
     };
     let (first, second) = (look().await, look().await);
     assert_eq!(first.0, second.0);
@@ -311,7 +372,8 @@ async fn a_state_file_that_stays_as_it_is_is_not_written_but_its_time_is_set() {
         let definition = region.register(opted_in("other"));
         region.run("prod", &definition, Placement::Fargate);
     });
-    assert_ne!(look().await.0, second.0);
+    let (inode, length) = look().await.0;
+    assert!(inode == second.0.0 && length > second.0.1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,144 @@
+//! Facts put together again from the records of the state file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
+use ecs_discovery::inventory::texts::Texts;
+use ecs_discovery::model::{ContainerInstance, Host, InstanceId, TaskDefinition};
+
+use super::record::{Kind, Publication, Record, parsed};
+
+/// Takes one record after the other.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// The newest publication.
+    pub(super) publication: Option<Publication>,
+    sources: BTreeMap<String, Source>,
+    /// The source of the records that follow.
+    source: Option<String>,
+    /// The cluster of the tasks that follow.
+    cluster: Option<ClusterArn>,
+    /// Without it, 100,000 tasks would take twice the memory until they are restored.
+    texts: Texts,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
+    outdated: BTreeSet<TaskDefinitionArn>,
+    container_instances: BTreeMap<ContainerInstanceArn, ContainerInstance>,
+    hosts: BTreeMap<InstanceId, Arc<Host>>,
+    clusters: BTreeMap<ClusterArn, Tasks>,
+}
+
+/// A cluster, without its tasks, and these.
+type Tasks = (SavedScope, BTreeMap<TaskArn, SavedTask>);
+
+impl Reader {
+    /// Takes the next record, or says why it cannot be one.
+    pub(super) fn take(&mut self, record: Record<'_>) -> Result<(), String> {
+        match record {
+            Record::Revision(publication) => {
+                self.publication = Some(publication);
+                (self.source, self.cluster) = (None, None);
+            }
+            Record::Source(name) => {
+                self.sources.entry(name.clone().into_owned()).or_default();
+                (self.source, self.cluster) = (Some(name.into_owned()), None);
+            }
+            Record::Gone(Kind::Source, name) => drop(self.sources.remove(&*name)),
+            record => {
+                let source = self.source.as_ref().and_then(|name| self.sources.get_mut(name));
+                let source = source.ok_or("a record is of no source")?;
+                source.take(record, &mut self.cluster, &mut self.texts)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The facts by the name of their source.
+    pub(super) fn sources(self) -> BTreeMap<String, Saved> {
+        self.sources.into_iter().map(|(name, source)| (name, source.saved())).collect()
+    }
+}
+
+impl Source {
+    fn take(
+        &mut self,
+        record: Record<'_>,
+        cluster: &mut Option<ClusterArn>,
+        texts: &mut Texts,
+    ) -> Result<(), String> {
+        match record {
+            Record::Definition(definition) => {
+                let is_outdated = definition.is_outdated();
+                let definition = definition.fact()?;
+                if is_outdated {
+                    self.outdated.insert(definition.arn.clone());
+                } else {
+                    self.outdated.remove(&definition.arn);
+                }
+                self.definitions.insert(definition.arn.clone(), Arc::new(definition));
+            }
+            Record::ContainerInstance { arn, instance } => {
+                let arn = parsed(ContainerInstanceArn::parse(&arn))?;
+                let instance = instance.map(|id| InstanceId::new(&id));
+                self.container_instances.insert(arn.clone(), ContainerInstance { arn, instance });
+            }
+            Record::Host(host) => {
+                let host = host.fact();
+                self.hosts.insert(host.id.clone(), Arc::new(host));
+            }
+            Record::Cluster(scope) => {
+                let scope = scope.fact()?;
+                let arn = scope.cluster.arn.clone();
+                match self.clusters.get_mut(&arn) {
+                    Some((known, _)) => *known = scope,
+                    None => drop(self.clusters.insert(arn.clone(), (scope, BTreeMap::new()))),
+                }
+                *cluster = Some(arn);
+            }
+            Record::In(arn) => *cluster = Some(parsed(ClusterArn::parse(&arn))?),
+            Record::Task(task) => {
+                let mut saved = task.fact()?;
+                texts.share(Arc::make_mut(&mut saved.task));
+                self.tasks(cluster.as_ref())?.insert(saved.task.arn.clone(), saved);
+            }
+            Record::Gone(Kind::Definition, arn) => {
+                let arn = parsed(TaskDefinitionArn::parse(&arn))?;
+                self.definitions.remove(&arn);
+                self.outdated.remove(&arn);
+            }
+            Record::Gone(Kind::ContainerInstance, arn) => {
+                self.container_instances.remove(&parsed(ContainerInstanceArn::parse(&arn))?);
+            }
+            Record::Gone(Kind::Host, id) => drop(self.hosts.remove(&InstanceId::new(&id))),
+            Record::Gone(Kind::Cluster, arn) => {
+                self.clusters.remove(&parsed(ClusterArn::parse(&arn))?);
+            }
+            Record::Gone(Kind::Task, arn) => {
+                self.tasks(cluster.as_ref())?.remove(&parsed(TaskArn::parse(&arn))?);
+            }
+            Record::Revision(_) | Record::Source(_) | Record::Gone(Kind::Source, _) => {}
+        }
+        Ok(())
+    }
+
+    fn tasks(&mut self, cluster: Option<&ClusterArn>) -> Result<&mut BTreeMap<TaskArn, SavedTask>, String> {
+        let found = cluster.and_then(|arn| self.clusters.get_mut(arn));
+        Ok(&mut found.ok_or("a task is of no cluster")?.1)
+    }
+
+    fn saved(self) -> Saved {
+        let scope = |(scope, tasks): Tasks| SavedScope { tasks: tasks.into_values().collect(), ..scope };
+        Saved {
+            scopes: self.clusters.into_values().map(scope).collect(),
+            definitions: self.definitions.into_values().collect(),
+            outdated: self.outdated,
+            container_instances: self.container_instances.into_values().collect(),
+            hosts: self.hosts.into_values().collect(),
+        }
+    }
+}
