@@ -19,6 +19,7 @@ use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::Layout;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
+use prometheus_ecs_sd::lock::Locks;
 use prometheus_ecs_sd::telemetry::LogFormat;
 
 /// Of an answer, as from within a region.
@@ -132,5 +133,6 @@ fn config(directory: &Path, share: f64) -> Config {
         rules: Rules::default(),
         log_format: LogFormat::Text,
         quiet: true,
+        locks: Locks::default(),
     }
 }

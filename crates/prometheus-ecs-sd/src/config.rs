@@ -25,6 +25,7 @@ use ecs_discovery::derive::{Rules, TagSelection};
 use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
+use crate::lock::Locks;
 use crate::state::StateFile;
 use crate::telemetry::LogFormat;
 use accounts::Common;
@@ -77,6 +78,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether no changes are printed.
     pub quiet: bool,
+    /// Keep other processes from the directory and the state file while this configuration exists.
+    pub locks: Locks,
 }
 
 /// Whether directories are made ready for use.
@@ -149,10 +152,12 @@ impl Config {
             let problem = "with --listen-address none, target files are all there is; say where to";
             notes.option("directory", problem.to_owned());
         }
-        if directories == Directories::Prepared {
+        let locks = if directories == Directories::Prepared {
             let state_file = state_file.as_deref().map(|path| (path, arguments.state_file.is_some()));
-            prepare(directory.as_deref(), state_file, &mut notes);
-        }
+            prepare(directory.as_deref(), state_file, &mut notes)
+        } else {
+            Locks::default()
+        };
         let max_staleness = max_staleness(&arguments.max_staleness).unwrap_or_else(|problem| {
             notes.option("max-staleness", problem);
             Duration::MAX
@@ -185,24 +190,26 @@ impl Config {
             rules,
             log_format: arguments.log.log_format,
             quiet: arguments.quiet,
+            locks,
         })
     }
 }
 
 /// `state_file` comes with whether someone has named it.
-fn prepare(directory: Option<&Path>, state_file: Option<(&Path, bool)>, notes: &mut Notes) {
-    let usable = directory.map_or(Ok(()), usable_directory);
+fn prepare(directory: Option<&Path>, state_file: Option<(&Path, bool)>, notes: &mut Notes) -> Locks {
+    let mut locks = Locks::default();
+    let usable = directory.map_or(Ok(()), |directory| usable_directory(directory, &mut locks));
     if let Err(problem) = &usable {
         notes.option("directory", problem.clone());
     }
     // Its usual place is in the directory, of which enough has been said.
     if let Some((path, is_named)) = state_file
         && (usable.is_ok() || is_named)
-        && let Err(error) = StateFile::new(path).prepare()
+        && let Err(problem) = StateFile::new(path).lock(&mut locks)
     {
-        let problem = format!("{} cannot be written: {error}; name another, or none", path.display());
         notes.option("state-file", problem);
     }
+    locks
 }
 
 /// What a period may be: less would only ask AWS without end, more is a mistake.
@@ -394,7 +401,6 @@ mod tests {
 
     fn arguments() -> RunArgs {
         RunArgs {
-            directory: Some(std::env::temp_dir()),
             interval: "60".to_owned(),
             recheck_interval: "10m".to_owned(),
             max_staleness: "never".to_owned(),

@@ -12,6 +12,7 @@ pub mod demo;
 mod descriptors;
 pub mod discovery;
 pub mod explain;
+pub mod lock;
 pub mod publisher;
 pub mod reload;
 mod replace;

@@ -26,6 +26,7 @@ use ecs_discovery::inventory::saved::Saved;
 use tracing::{debug, info, warn};
 
 use crate::clock::Reading;
+use crate::lock::Locks;
 use crate::replace::{Stamp, Trouble, Workplace, directory_of, make_directory};
 use crate::telemetry::metrics::{Metrics, Writes, Written};
 use file::End;
@@ -35,6 +36,9 @@ pub use revision::Revision;
 
 /// What stands between the name of the state file and what else unfinished ones are called.
 const UNFINISHED: &str = ".new-";
+
+/// What the name of the lock file ends in, after that of the state file.
+const LOCK_SUFFIX: &str = ".lock";
 
 /// For nobody but the owner: it tells what runs where.
 const MODE: u32 = 0o600;
@@ -119,6 +123,20 @@ impl StateFile {
     /// Makes the place where it is written, and removes what a killed process has left there.
     pub fn prepare(&self) -> io::Result<()> {
         self.in_place(|workplace| workplace.prepare())
+    }
+
+    /// Locks it, and prepares to write it; says in words what to do if that is not possible.
+    pub(crate) fn lock(&self, locks: &mut Locks) -> Result<(), String> {
+        let mut lock_file = self.path.clone().into_os_string();
+        lock_file.push(LOCK_SUFFIX);
+        // If that fails, preparing it fails too.
+        let _ = make_directory(directory_of(&self.path));
+        let resort = "name another, or none";
+        let prepare = || {
+            let failed = |error| format!("{} cannot be written: {error}; {resort}", self.path.display());
+            self.prepare().map_err(failed)
+        };
+        locks.take((&self.path, lock_file.as_ref()), &format!("end it, {resort}"), prepare)
     }
 
     /// What a process before this one has left; one that cannot be used is reported, and counts as none.

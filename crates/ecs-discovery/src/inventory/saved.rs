@@ -107,7 +107,9 @@ impl Saved {
     /// Adds facts of the same source that are missing here.
     pub fn merge(&mut self, other: Self) {
         add(&mut self.scopes, other.scopes, |scope| scope.cluster.arn.clone());
-        let is_known = |arn: &TaskDefinitionArn| self.definitions.iter().any(|known| known.arn == *arn);
+        let definitions = &self.definitions;
+        let is_known =
+            |arn: &TaskDefinitionArn| definitions.binary_search_by(|known| known.arn.cmp(arn)).is_ok();
         self.outdated.extend(other.outdated.into_iter().filter(|arn| !is_known(arn)));
         add(&mut self.definitions, other.definitions, |definition| definition.arn.clone());
         add(&mut self.container_instances, other.container_instances, |instance| instance.arn.clone());

@@ -25,6 +25,7 @@ use crate::demo::containers::Containers;
 use crate::demo::fleet;
 use crate::demo::ports::Ports;
 use crate::discovery::Discovery;
+use crate::lock::Locks;
 use crate::replace::Workplace;
 use crate::source::Progress;
 use crate::telemetry::LogFormat;
@@ -72,7 +73,8 @@ impl Demo {
         let churn = duration(&arguments.churn).map_err(|problem| mistake("churn", problem))?;
         let directory = Directory::new(arguments.directory.as_deref())
             .map_err(|error| mistake("directory", error.to_string()))?;
-        usable_directory(&directory.path).map_err(|problem| mistake("directory", problem))?;
+        let mut locks = Locks::default();
+        usable_directory(&directory.path, &mut locks).map_err(|problem| mistake("directory", problem))?;
         let listen = match &arguments.listen_address {
             None => free_usual().map(Some).map_err(|error| error.to_string()),
             given => listen(given.as_deref()),
@@ -99,6 +101,7 @@ impl Demo {
             rules: Rules::default(),
             log_format: arguments.log.log_format,
             quiet: arguments.quiet,
+            locks,
         };
         Ok(Self { directory, config, churn })
     }

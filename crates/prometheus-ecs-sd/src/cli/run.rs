@@ -82,6 +82,8 @@ async fn discover(
     if !config.once {
         let (sender, replacements) = mpsc::channel(1);
         tokio::spawn(reloader.run(move || reread(&arguments), sender));
+        // The discovery has its own, until a reload; then other processes may use what it does not use any more.
+        drop(config);
         discovery.run(replacements).await;
         return Ok(ExitCode::SUCCESS);
     }

@@ -235,7 +235,7 @@ mod tests {
         let names = ["a", "b"].map(|name| name.repeat(100_000));
         for (name, number) in names.iter().zip(1..) {
             let facts = vec![(name.as_str().into(), Arc::default())];
-            let published = Published { number, facts: Some(facts), ..Published::default() };
+            let published = Published { number, facts, ..Published::default() };
             pending.send_replace(Pending { published, ..Pending::default() });
             shown.changed().await.unwrap();
         }

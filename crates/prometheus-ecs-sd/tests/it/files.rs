@@ -38,6 +38,11 @@ pub(crate) fn revision_file(directory: &Path) -> PathBuf {
     work_directory(directory).join("published")
 }
 
+/// The locks of the directory and of the state file.
+fn lock_files(directory: &Path) -> [PathBuf; 2] {
+    ["lock", "state.lock"].map(|name| work_directory(directory).join(name))
+}
+
 fn work_directory(directory: &Path) -> PathBuf {
     directory.join(".prometheus-ecs-sd")
 }
@@ -47,6 +52,7 @@ pub(crate) fn others(directory: &Path) -> Vec<PathBuf> {
     let files = INTERVALS.map(|interval| target_file(directory, interval));
     let is_known = |path: &PathBuf| {
         let others = [state_file(directory), revision_file(directory), work_directory(directory)];
+        let others = [&others[..], &lock_files(directory)].concat();
         files.contains(path) || others.contains(path)
     };
     let entries = [directory.to_owned(), work_directory(directory)].map(|path| fs::read_dir(path).unwrap());

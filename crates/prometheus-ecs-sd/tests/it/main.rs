@@ -16,6 +16,7 @@ mod full;
 mod http;
 mod killed;
 mod leak;
+mod lock;
 mod metrics;
 mod model;
 mod moto;

@@ -33,6 +33,7 @@ use prometheus_ecs_sd::config::Layout;
 use prometheus_ecs_sd::config::Share;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
+use prometheus_ecs_sd::lock::Locks;
 use prometheus_ecs_sd::reload::Replacement;
 use prometheus_ecs_sd::telemetry::LogFormat;
 use prometheus_ecs_sd::telemetry::metrics::Format;
@@ -72,6 +73,7 @@ impl Stage {
             rules: Rules { tags_to_labels: Arc::new(TagSelection::All), ..Rules::default() },
             log_format: LogFormat::Text,
             quiet: false,
+            locks: Locks::default(),
         };
         Self { simulator: ecs_simulator::Aws::new(world), config, output: Output::default(), directory }
     }
