@@ -85,5 +85,7 @@ async fn an_id_that_fails_its_whole_batch_costs_no_other() {
     // Later only the bad ones are asked for.
     trial.stage.asked();
     trial.watch(NEXT_REFRESH, |_| {}).await;
-    assert_eq!(trial.stage.simulator.take_ledger().calls("ssm", "DescribeInstanceInformation"), 5);
+    let calls = trial.stage.simulator.take_ledger().calls("ssm", "DescribeInstanceInformation");
+    // There are one or two refreshes in that time, since the periods at the start are shorter.
+    assert!([5, 7].contains(&calls), "{calls}");
 }
