@@ -82,7 +82,7 @@ fn restores(saved: Saved) {
     let (inventory, scopes) = saved.restore(&all, &rules, AS_OF, NOW);
     for scope in scopes.values() {
         assert_eq!(scope.standing, Standing::Restored);
-        published::check(&scope.derived.targets);
+        published::check(scope.derived.targets.iter());
     }
     let saved = inventory.saved(&scopes);
     assert_eq!(saved.scopes.len(), scopes.len());

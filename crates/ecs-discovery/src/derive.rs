@@ -3,8 +3,8 @@
 //! Never fails, and looks at one task at a time: no task affects the targets of another, and one task publishes no more
 //! than a fixed number of bytes.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
 use std::mem::take;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use crate::inventory::{Definition, Placement, TaskView};
 use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings, Status, Task, TaskDefinition};
 use crate::render::groups;
+use crate::sorted::{Sorted, unequal};
 use crate::target::{Machine, Origin, ScrapeEndpoint, Target};
 
 /// What the operator decides about targets.
@@ -47,13 +48,22 @@ pub enum TagSelection {
     Keys(BTreeSet<String>),
 }
 
-/// What came out, sorted.
+/// The targets and findings of a cluster. Results that are derived again share those that did not change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Derived {
-    /// In order of publication. Results that are derived again share those that did not change.
-    pub targets: Vec<Arc<Target>>,
+    /// In order of publication.
+    pub targets: Sorted<Target>,
     /// By task and container.
-    pub findings: Vec<Finding>,
+    pub findings: Sorted<Finding>,
+    /// The targets by task.
+    pub(crate) by_task: Sorted<Target>,
+}
+
+/// The targets and findings of some tasks, each in the order of [`Derived`].
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) targets: Vec<Arc<Target>>,
+    pub(crate) findings: Vec<Arc<Finding>>,
 }
 
 /// The maximum number of bytes that one task may publish. A definition has up to 64 KiB, and each of its targets could
@@ -65,56 +75,61 @@ const DOCUMENTS: usize = 2;
 
 /// Works out the targets and findings of tasks.
 pub fn derive<'a>(tasks: impl IntoIterator<Item = TaskView<'a>>, rules: &Rules) -> Derived {
-    let mut derived = Derived::default();
+    Derived::new(results(tasks, rules))
+}
+
+/// Works out the targets and findings of tasks whose cluster has others.
+pub(crate) fn results<'a>(tasks: impl IntoIterator<Item = TaskView<'a>>, rules: &Rules) -> Results {
+    let mut results = Results::default();
     for task in tasks {
-        derived.task(&task, rules);
+        results.task(&task, rules);
     }
-    derived.targets.sort_by(|one, other| one.in_order(other));
-    derived.findings.sort();
-    derived.targets.shrink_to_fit();
-    derived
+    results.targets.sort_by(|one, other| one.in_order(other));
+    results.findings.sort();
+    results
 }
 
 impl Derived {
-    /// The same with another result of these tasks; `None` if it is equal.
-    pub(crate) fn with(&self, tasks: &BTreeSet<TaskArn>, part: Self) -> Option<Self> {
-        let mut targets = Vec::with_capacity(self.targets.len() + part.targets.len());
-        let mut is_changed = false;
-        let mut new = part.targets.into_iter().peekable();
-        for target in &self.targets {
-            let before = targets.len();
-            targets.extend(iter::from_fn(|| new.next_if(|new| new.in_order(target).is_lt())));
-            is_changed |= targets.len() > before;
-            match new.next_if(|new| new.in_order(target).is_eq()) {
-                Some(new) if new != *target => {
-                    is_changed = true;
-                    targets.push(new);
-                }
-                None if tasks.contains(target.task()) => is_changed = true,
-                _ => targets.push(target.clone()),
-            }
+    pub(crate) fn new(results: Results) -> Self {
+        let Results { mut targets, findings } = results;
+        let in_order = Sorted::new(&targets);
+        targets.sort_by(|one, other| by_task(one, other));
+        Self { targets: in_order, findings: Sorted::new(&findings), by_task: Sorted::new(&targets) }
+    }
+
+    /// The same with other results of these tasks; `None` if they are equal. Costs what these tasks have, not what the
+    /// cluster has.
+    pub(crate) fn with(&self, tasks: &BTreeSet<TaskArn>, results: Results) -> Option<Self> {
+        let before = tasks.iter().flat_map(|task| self.by_task.range(|target| target.task().cmp(task)));
+        let mut before: Vec<_> = before.cloned().collect();
+        before.sort_by(|one, other| one.in_order(other));
+        let (mut gone, mut new) = unequal(before, results.targets, Target::in_order);
+        let found = tasks.iter().flat_map(|task| self.findings_of(task)).cloned().collect();
+        let (not_found, found) = unequal(found, results.findings, Finding::cmp);
+        if [gone.len(), new.len(), not_found.len(), found.len()] == [0; 4] {
+            return None;
         }
-        is_changed |= new.peek().is_some();
-        targets.extend(new);
-        let mut findings = part.findings;
-        findings.extend(self.findings.iter().filter(|finding| !tasks.contains(&finding.task)).cloned());
-        findings.sort();
-        (is_changed || findings != self.findings).then_some(Self { targets, findings })
+        let targets = self.targets.with(&gone, &new, Target::in_order);
+        gone.sort_by(|one, other| by_task(one, other));
+        new.sort_by(|one, other| by_task(one, other));
+        Some(Self {
+            targets,
+            findings: self.findings.with(&not_found, &found, Finding::cmp),
+            by_task: self.by_task.with(&gone, &new, by_task),
+        })
     }
 
-    /// The targets that the other result of the same cluster does not share.
-    pub(crate) fn targets_beyond<'a>(&'a self, other: Option<&'a Self>) -> impl Iterator<Item = &'a Target> {
-        let mut others = other.into_iter().flat_map(|other| &other.targets).peekable();
-        let is_beyond = move |target: &&Arc<Target>| {
-            while others
-                .next_if(|other| !Arc::ptr_eq(other, target) && other.in_order(target).is_lt())
-                .is_some()
-            {}
-            others.next_if(|other| Arc::ptr_eq(other, target)).is_none()
-        };
-        self.targets.iter().filter(is_beyond).map(|target| &**target)
+    /// The findings of a task.
+    pub(crate) fn findings_of(&self, task: &TaskArn) -> impl Iterator<Item = &Arc<Finding>> {
+        self.findings.range(|finding| finding.task.cmp(task))
     }
+}
 
+fn by_task(one: &Target, other: &Target) -> Ordering {
+    one.task().cmp(other.task()).then_with(|| one.in_order(other))
+}
+
+impl Results {
     fn task(&mut self, view: &TaskView<'_>, rules: &Rules) {
         let examined = examine(view, rules, |examined| self.container(view.task, examined));
         if let Err(problem) = examined {
@@ -159,7 +174,7 @@ impl Derived {
 
     fn find(&mut self, task: &Task, container: &str, verdict: Verdict) {
         let (definition, task) = (task.definition.clone(), task.arn.clone());
-        self.findings.push(Finding { task, container: container.into(), verdict, definition });
+        self.findings.push(Arc::new(Finding { task, container: container.into(), verdict, definition }));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::derive::Derived;
 use crate::interval::{Interval, Intervals, parse_duration};
 use crate::inventory::selection::ClusterPattern;
 use crate::snapshot::{Scope, Snapshot};
-use crate::target::Target;
+use crate::target::{Target, in_order};
 
 /// The names of what can be asked for.
 const NAMES: &str = "interval, account, region and cluster";
@@ -183,19 +183,17 @@ struct Part {
 
 impl Selection {
     /// Its targets, in order of publication.
-    pub fn targets(&self) -> Vec<&Target> {
-        let mut targets: Vec<_> = self.unordered().collect();
-        targets.sort_by(|one, other| one.in_order(other));
-        targets
+    pub fn targets(&self) -> Vec<&Arc<Target>> {
+        in_order(self.unordered())
     }
 
     /// Its targets, cluster after cluster.
-    pub fn unordered(&self) -> impl Iterator<Item = &Target> {
+    pub fn unordered(&self) -> impl Iterator<Item = &Arc<Target>> {
         self.0.iter().flat_map(|Part { derived, intervals }| {
-            let is_chosen = |target: &&Target| {
+            let is_chosen = |target: &&Arc<Target>| {
                 intervals.as_ref().is_none_or(|intervals| intervals.contains(&target.interval))
             };
-            derived.targets.iter().map(|target| &**target).filter(is_chosen)
+            derived.targets.iter().filter(is_chosen)
         })
     }
 

@@ -20,4 +20,5 @@ pub mod labels;
 pub mod model;
 pub mod render;
 pub mod snapshot;
+pub mod sorted;
 pub mod target;

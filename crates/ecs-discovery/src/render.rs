@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 pub mod explanation;
 pub mod file_sd;
-pub(crate) mod groups;
+pub mod groups;
 pub mod http_sd;
 
 /// As much of a text as has room in a line.

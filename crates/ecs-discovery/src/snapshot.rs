@@ -2,7 +2,8 @@
 //!
 //! A snapshot never changes. A scope that could not be heard keeps what it last came to and says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::iter;
 use std::mem::discriminant;
 use std::ptr;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use crate::arn::ClusterArn;
 use crate::derive::Derived;
 use crate::finding::{Finding, Verdict};
-use crate::target::Target;
+use crate::target::{Target, in_order};
 
 /// What all scopes came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,10 +124,12 @@ impl Scope {
 impl Snapshot {
     /// Every target, in order of publication.
     pub fn targets(&self) -> Vec<&Target> {
-        let targets = self.scopes.values().flat_map(|scope| &scope.derived.targets);
-        let mut targets: Vec<&Target> = targets.map(|target| &**target).collect();
-        targets.sort_by(|one, other| one.in_order(other));
-        targets
+        self.shared_targets().into_iter().map(|target| &**target).collect()
+    }
+
+    /// The same, to keep.
+    pub fn shared_targets(&self) -> Vec<&Arc<Target>> {
+        in_order(self.scopes.values().flat_map(|scope| scope.derived.targets.iter()))
     }
 
     /// Whether two snapshots hold the very same results, so that nothing need be rendered to know that the bytes are
@@ -140,7 +143,7 @@ impl Snapshot {
 
     /// Every finding, by task and container.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
-        self.scopes.values().flat_map(|scope| &scope.derived.findings)
+        self.scopes.values().flat_map(|scope| scope.derived.findings.iter().map(|finding| &**finding))
     }
 
     /// How many targets there are.
@@ -163,84 +166,91 @@ impl Snapshot {
         self.scopes.values().filter(|scope| scope.standing == Standing::Restored).count()
     }
 
-    /// What became different since `before`.
-    pub fn since<'a>(&'a self, before: &'a Self) -> Changes<'a> {
-        let mut changes = Changes::default();
-        // What both share by reference is equal; a refresh without news costs nothing here.
-        let unshared = |one: &'a Self, other: &'a Self| {
-            one.scopes.iter().filter_map(move |(cluster, scope)| {
-                let twin = other.scopes.get(cluster).map(|twin| &*twin.derived);
-                (!twin.is_some_and(|twin| ptr::eq(twin, &*scope.derived))).then_some((&*scope.derived, twin))
-            })
+    /// What became different since `before`. Costs what differs, and not what both share.
+    pub fn since(&self, before: &Self) -> Changes {
+        let mut changes = Changes { scopes: self.scopes_since(before), ..Changes::default() };
+        let nothing = Derived::default();
+        let (old, new) = (before.beyond(self, &nothing), self.beyond(before, &nothing));
+        let targets = |parts: &[(&'_ Derived, &Derived)]| {
+            let targets = parts.iter().flat_map(|(one, twin)| one.by_task.beyond(&twin.by_task));
+            let mut targets: Vec<_> = targets.cloned().collect();
+            targets.sort_by(|one, other| identity(one).cmp(&identity(other)));
+            targets
         };
-        let (old, new): (Vec<_>, Vec<_>) =
-            (unshared(before, self).collect(), unshared(self, before).collect());
-        let index = |parts: &[(&'a Derived, Option<&'a Derived>)]| -> BTreeMap<_, &'a Target> {
-            let targets = parts.iter().flat_map(|(one, twin)| one.targets_beyond(*twin));
-            targets.map(|target| ((target.task(), target.container(), &target.endpoint), target)).collect()
-        };
-        let (old_targets, new_targets) = (index(&old), index(&new));
-        for (key, target) in &new_targets {
-            match old_targets.get(key) {
+        let mut old_targets = targets(&old).into_iter().peekable();
+        for target in targets(&new) {
+            let is_gone = |earlier: &Arc<Target>| identity(earlier) < identity(&target);
+            changes.gone.extend(iter::from_fn(|| old_targets.next_if(is_gone)));
+            match old_targets.next_if(|earlier| identity(earlier) == identity(&target)) {
                 None => changes.appeared.push(target),
-                Some(earlier) if differ(earlier, target) => changes.changed.push((earlier, target)),
-                Some(_) => {}
+                Some(earlier) if earlier.is_published_like(&target) => {}
+                Some(earlier) => changes.changed.push((earlier, target)),
             }
         }
-        let gone = old_targets.iter().filter(|(key, _)| !new_targets.contains_key(*key));
-        changes.gone.extend(gone.map(|(_, target)| *target));
-        let known = old.iter().flat_map(|(derived, _)| &derived.findings);
-        let known: BTreeSet<_> = known.map(Finding::subject).collect();
-        let findings = new.iter().flat_map(|(derived, _)| &derived.findings);
-        changes.findings.extend(findings.filter(|finding| !known.contains(&finding.subject())));
-        changes.scopes = self.scopes_since(before);
+        changes.gone.extend(old_targets);
+        for (now, earlier) in new {
+            let is_new = |finding: &&Arc<Finding>| {
+                let mut known = earlier.findings_of(&finding.task);
+                !known.any(|known| known.subject() == finding.subject())
+            };
+            changes.findings.extend(now.findings.beyond(&earlier.findings).filter(is_new).cloned());
+        }
         changes
     }
 
-    fn scopes_since<'a>(&'a self, before: &'a Self) -> Vec<(&'a ClusterArn, ScopeChange<'a>)> {
+    /// The results that the other snapshot does not share, each with its result of the same cluster.
+    fn beyond<'a>(&'a self, other: &'a Self, nothing: &'a Derived) -> Vec<(&'a Derived, &'a Derived)> {
+        let of_scope = |(cluster, scope): (_, &'a Scope)| {
+            let twin = other.scopes.get(cluster).map_or(nothing, |twin| &*twin.derived);
+            (!ptr::eq(twin, &*scope.derived)).then_some((&*scope.derived, twin))
+        };
+        self.scopes.iter().filter_map(of_scope).collect()
+    }
+
+    fn scopes_since(&self, before: &Self) -> Vec<(ClusterArn, ScopeChange)> {
         let now = self.scopes.iter().filter_map(|(cluster, scope)| {
-            Some((cluster, ScopeChange::new(before.scopes.get(cluster), scope)?))
+            Some((cluster.clone(), ScopeChange::new(before.scopes.get(cluster), scope)?))
         });
         let gone = before.scopes.keys().filter(|cluster| !self.scopes.contains_key(*cluster));
-        now.chain(gone.map(|cluster| (cluster, ScopeChange::Gone))).collect()
+        now.chain(gone.map(|cluster| (cluster.clone(), ScopeChange::Gone))).collect()
     }
 }
 
 /// How a scope's standing became another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScopeChange<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeChange {
     /// It was heard, and never before by this process.
     Heard,
     /// It was heard, after it could not be.
     HeardAgain,
     /// It could not be heard, and keeps what it came to.
-    Held(&'a str),
+    Held(String),
     /// AWS denies access to it. It keeps its targets, if it was read before.
     Denied {
         /// AWS's answer.
-        why: &'a str,
+        why: String,
         /// Whether it was ever read.
         known: bool,
     },
     /// It could not be heard for so long that it was emptied.
-    Retired(&'a str),
+    Retired(String),
     /// It could not be heard, and never was.
-    Unheard(&'a str),
+    Unheard(String),
     /// It is as a process before this one saved it.
     Restored,
     /// AWS says that it is no more, or it is not looked at any more.
     Gone,
 }
 
-impl<'a> ScopeChange<'a> {
+impl ScopeChange {
     /// None if both stand for the same: the wording of an error may change from answer to answer.
-    fn new(before: Option<&Scope>, now: &'a Scope) -> Option<Self> {
+    fn new(before: Option<&Scope>, now: &Scope) -> Option<Self> {
         let sort = |scope: &Scope| (discriminant(&scope.standing), scope.denied);
         if before.is_some_and(|before| sort(before) == sort(now)) {
             return None;
         }
         let before = before.map(|before| &before.standing);
-        Some(match (&now.standing, before) {
+        Some(match (now.standing.clone(), before) {
             (Standing::Held(why) | Standing::Unheard(why), _) if now.denied => {
                 Self::Denied { why, known: now.is_known() }
             }
@@ -254,27 +264,27 @@ impl<'a> ScopeChange<'a> {
     }
 }
 
-/// Whether what is published of a target differs; its facts may differ in more than that.
-fn differ(one: &Target, other: &Target) -> bool {
-    one != other && (one.interval != other.interval || one.labels() != other.labels())
+/// What stays the same of a target whose labels change.
+fn identity(target: &Target) -> impl Ord {
+    (target.task(), target.container(), &target.endpoint)
 }
 
 /// The difference between two snapshots, each list in a fixed order.
 #[derive(Debug, Default)]
-pub struct Changes<'a> {
+pub struct Changes {
     /// New targets.
-    pub appeared: Vec<&'a Target>,
+    pub appeared: Vec<Arc<Target>>,
     /// Targets whose interval or labels differ, before and now.
-    pub changed: Vec<(&'a Target, &'a Target)>,
+    pub changed: Vec<(Arc<Target>, Arc<Target>)>,
     /// Targets that are no more.
-    pub gone: Vec<&'a Target>,
+    pub gone: Vec<Arc<Target>>,
     /// Findings that were not there before.
-    pub findings: Vec<&'a Finding>,
+    pub findings: Vec<Arc<Finding>>,
     /// Scopes that stand differently.
-    pub scopes: Vec<(&'a ClusterArn, ScopeChange<'a>)>,
+    pub scopes: Vec<(ClusterArn, ScopeChange)>,
 }
 
-impl Changes<'_> {
+impl Changes {
     /// Whether any target differs.
     pub fn any_target(&self) -> bool {
         !(self.appeared.is_empty() && self.changed.is_empty() && self.gone.is_empty())

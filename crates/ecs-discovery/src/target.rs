@@ -81,6 +81,11 @@ impl Target {
         &self.origin.container().name
     }
 
+    /// Whether the same is published of both; their facts may differ in more than that.
+    pub fn is_published_like(&self, other: &Self) -> bool {
+        self == other || (self.interval == other.interval && self.labels() == other.labels())
+    }
+
     /// The order of publication: address, port, path, then the task; the rest only makes it total.
     pub fn in_order(&self, other: &Self) -> Ordering {
         fn key(target: &Target) -> impl Ord {
@@ -89,6 +94,19 @@ impl Target {
         }
         key(self).cmp(&key(other))
     }
+}
+
+impl AsRef<Self> for Target {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+/// All of them in the order of publication. Fast for a few sequences that are in order.
+pub(crate) fn in_order<'a>(targets: impl Iterator<Item = &'a Arc<Target>>) -> Vec<&'a Arc<Target>> {
+    let mut targets: Vec<_> = targets.collect();
+    targets.sort_by(|one, other| one.in_order(other));
+    targets
 }
 
 /// What makes two targets of a task one; their order is the order of publication.

@@ -10,7 +10,7 @@ use ecs_discovery::arn::{ClusterArn, RoleArn};
 use ecs_discovery::interval::Intervals;
 use ecs_discovery::inventory::question::Failure;
 use ecs_discovery::inventory::saved::Saved;
-use ecs_discovery::snapshot::{Scope, Snapshot};
+use ecs_discovery::snapshot::{Changes, Scope, Snapshot};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -51,6 +51,8 @@ pub struct SourceResult {
 pub struct Published {
     /// What all scopes came to; never changed, only replaced.
     pub snapshot: Arc<Snapshot>,
+    /// The difference to the publication before.
+    pub changes: Arc<Changes>,
     /// Whether every scope was read at its last refresh, except those to which AWS denies access.
     pub complete: bool,
     /// Counts the publications; 0 before the first.
@@ -65,6 +67,27 @@ pub struct Published {
     pub reading: Arc<Reading>,
     /// Whether it contains targets of a previous selection, which stay because the current one finds none.
     pub keeps_deselected: bool,
+}
+
+/// The publication that a reader saw last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Earlier {
+    number: u64,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Published {
+    /// The difference to an earlier publication. It is computed here only if the reader missed the one before.
+    pub(crate) fn since(&self, earlier: &Earlier) -> Arc<Changes> {
+        if earlier.number + 1 == self.number {
+            return self.changes.clone();
+        }
+        Arc::new(self.snapshot.since(&earlier.snapshot))
+    }
+
+    pub(crate) fn as_earlier(&self) -> Earlier {
+        Earlier { number: self.number, snapshot: self.snapshot.clone() }
+    }
 }
 
 /// A publication that is not saved yet.
@@ -254,5 +277,40 @@ impl Outlet {
     /// Where what happens is counted.
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ecs_discovery::arn::ClusterArn;
+    use ecs_discovery::snapshot::Scope;
+
+    use super::*;
+
+    /// The publication with that number, which has as many clusters.
+    fn published(number: u64, before: &Snapshot) -> Published {
+        let cluster = |number| {
+            let arn = format!("arn:aws:ecs:eu-west-1:123456789012:cluster/c{number}");
+            (ClusterArn::parse(&arn).unwrap(), Scope::heard(Arc::default(), Duration::ZERO))
+        };
+        let snapshot = Snapshot { scopes: (1..=number).map(cluster).collect() };
+        let changes = Arc::new(snapshot.since(before));
+        Published { snapshot: Arc::new(snapshot), changes, number, ..Published::default() }
+    }
+
+    #[test]
+    fn a_reader_that_missed_a_publication_gets_all_changes_and_any_other_the_shared_difference() {
+        let first = published(1, &Snapshot::default());
+        let second = published(2, &first.snapshot);
+        let third = published(3, &second.snapshot);
+        let clusters = |changes: &Changes| {
+            let names = changes.scopes.iter().map(|(cluster, _)| cluster.last_part().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert!(Arc::ptr_eq(&third.since(&second.as_earlier()), &third.changes));
+        assert_eq!(clusters(&third.changes), ["c3"]);
+        assert_eq!(clusters(&third.since(&first.as_earlier())), ["c2", "c3"]);
+        assert_eq!(clusters(&third.since(&Earlier::default())), ["c1", "c2", "c3"]);
+        assert_eq!(clusters(&first.since(&Earlier::default())), ["c1"]);
     }
 }

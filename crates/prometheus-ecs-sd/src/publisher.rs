@@ -362,10 +362,12 @@ impl Publisher {
         if complete {
             self.warn_of_unmatched();
         }
+        let before = self.pending.borrow().published.clone();
         let published = Published {
+            changes: Arc::new(snapshot.since(&before.snapshot)),
             snapshot: Arc::new(snapshot),
             complete,
-            number: self.pending.borrow().published.number + 1,
+            number: before.number + 1,
             took: std::mem::take(&mut self.took),
             facts: self.facts(),
             keeps_deselected: reading.keeps_for_want_of_others() && !self.departing.is_empty(),

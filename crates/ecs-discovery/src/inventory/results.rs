@@ -8,7 +8,7 @@ use super::question::Failure;
 use super::settled::incomplete;
 use super::{Inventory, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn};
-use crate::derive::{Derived, Rules, derive};
+use crate::derive::{Derived, Rules, results};
 
 /// How often facts that nothing uses are looked for.
 const COLLECTED_EVERY: Duration = Duration::from_secs(600);
@@ -31,13 +31,13 @@ impl Inventory {
             }
             None => self.tasks(cluster).collect(),
         };
-        let part = derive(views.iter().copied(), rules);
-        let incomplete = incomplete(&views, &part);
+        let results = results(views.iter().copied(), rules);
+        let incomplete = incomplete(&views, &results.findings);
         let missing_facts = views.iter().filter(|view| self.has_missing_facts(view));
         let missing_facts = missing_facts.map(|view| view.task.arn.clone()).collect();
         let derived = match &scope.derived {
-            Some(derived) => derived.with(&again, part).map_or_else(|| derived.clone(), Arc::new),
-            None => Arc::new(part),
+            Some(derived) => derived.with(&again, results).map_or_else(|| derived.clone(), Arc::new),
+            None => Arc::new(Derived::new(results)),
         };
         if let Some(scope) = self.scopes.get_mut(cluster) {
             scope.touched.clear();

@@ -5,10 +5,11 @@
 //! behind. So a missing fact is never a change. A task ends by its status, and so does a container.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Definition, TaskView};
 use crate::arn::TaskArn;
-use crate::derive::Derived;
+use crate::finding::Finding;
 use crate::model::{
     Container, ContainerInstance, Host, LaunchType, NetworkMode, PortRange, Protocol, Status, Task,
     TaskDefinition,
@@ -38,8 +39,8 @@ pub(super) fn is_settled(task: &Task) -> bool {
 }
 
 /// Tasks that are not fully scraped as asked, and whose answer lacks something that their definition promises.
-pub(super) fn incomplete(tasks: &[TaskView<'_>], derived: &Derived) -> Vec<TaskArn> {
-    let found: BTreeSet<_> = derived.findings.iter().map(|finding| &finding.task).collect();
+pub(super) fn incomplete(tasks: &[TaskView<'_>], findings: &[Arc<Finding>]) -> Vec<TaskArn> {
+    let found: BTreeSet<_> = findings.iter().map(|finding| &finding.task).collect();
     let is_incomplete = |view: &&TaskView<'_>| {
         found.contains(&view.task.arn)
             && matches!(view.definition, Definition::Known(definition) if !is_whole(view.task, definition))

@@ -7,9 +7,14 @@ use std::io::{self, Write};
 use crate::target::Target;
 
 /// Writes the groups of `targets` in their order; `[]` when there is none. Fails only where `out` does.
-pub fn write<'a>(
+pub fn write<T: AsRef<Target>>(
     out: &mut (impl Write + ?Sized),
-    targets: impl IntoIterator<Item = &'a Target>,
+    targets: impl IntoIterator<Item = T>,
 ) -> io::Result<()> {
     super::groups::write(out, targets, Target::labels)
+}
+
+/// Appends the group of a target.
+pub fn push(group: &mut Vec<u8>, target: &Target) {
+    super::groups::push(group, target, &target.labels());
 }

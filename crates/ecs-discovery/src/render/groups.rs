@@ -5,22 +5,41 @@ use std::io::{self, Write};
 use crate::labels::{Labels, LabelsBuilder};
 use crate::target::Target;
 
+/// What follows the last group of a document.
+pub const END: &str = "\n]\n";
+
+/// A document without groups.
+pub const EMPTY: &str = "[]\n";
+
+/// The length of any [separator].
+pub const SEPARATOR: usize = ",\n".len();
+
+/// What precedes a group.
+pub fn separator(is_first: bool) -> &'static str {
+    if is_first { "[\n" } else { ",\n" }
+}
+
 /// Writes the groups of `targets` in their order, one target and one line each, with what `labels` says of it; `[]` when
 /// there is none. Fails only where `out` does.
-pub(super) fn write<'a>(
+pub(super) fn write<T: AsRef<Target>>(
     out: &mut (impl Write + ?Sized),
-    targets: impl IntoIterator<Item = &'a Target>,
-    labels: impl Fn(&'a Target) -> Labels<'a>,
+    targets: impl IntoIterator<Item = T>,
+    labels: impl Fn(&Target) -> Labels<'_>,
 ) -> io::Result<()> {
     let mut group = Vec::new();
     for target in targets {
-        let separator: &[u8] = if group.is_empty() { b"[\n" } else { b",\n" };
+        let separator = separator(group.is_empty());
         group.clear();
-        group.extend_from_slice(separator);
-        write_group(&mut group, target, &labels(target))?;
+        group.extend_from_slice(separator.as_bytes());
+        push(&mut group, target.as_ref(), &labels(target.as_ref()));
         out.write_all(&group)?;
     }
-    out.write_all(if group.is_empty() { b"[]\n" } else { b"\n]\n" })
+    out.write_all(if group.is_empty() { EMPTY } else { END }.as_bytes())
+}
+
+/// Appends the group of a target.
+pub(super) fn push(group: &mut Vec<u8>, target: &Target, labels: &Labels<'_>) {
+    write_group(group, target, labels).expect("memory takes everything");
 }
 
 /// Neither an address nor a label's name has a character that JSON escapes; values may have any.

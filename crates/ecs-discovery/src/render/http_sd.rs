@@ -13,11 +13,16 @@ use crate::target::Target;
 const SAMPLES: usize = 64;
 
 /// Writes the groups of `targets` in their order; `[]` when there is none. Fails only where `out` does.
-pub fn write<'a>(
+pub fn write<T: AsRef<Target>>(
     out: &mut (impl Write + ?Sized),
-    targets: impl IntoIterator<Item = &'a Target>,
+    targets: impl IntoIterator<Item = T>,
 ) -> io::Result<()> {
     super::groups::write(out, targets, Target::labels_with_interval)
+}
+
+/// Appends the group of a target.
+pub fn push(group: &mut Vec<u8>, target: &Target) {
+    super::groups::push(group, target, &target.labels_with_interval());
 }
 
 /// The estimated bytes of the document of these targets, from an evenly spread sample.

@@ -51,7 +51,7 @@ impl Source {
     }
 
     fn derived(&mut self) -> Vec<Arc<Target>> {
-        self.inventory.derive(&prod(), &self.rules).targets.clone()
+        self.inventory.derive(&prod(), &self.rules).targets.iter().cloned().collect()
     }
 }
 

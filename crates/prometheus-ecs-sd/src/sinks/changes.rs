@@ -10,11 +10,11 @@ use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::finding::{Finding, Reason, Verdict, brief};
 use ecs_discovery::labels::Labels;
 use ecs_discovery::render::{clipped, count, printable};
-use ecs_discovery::snapshot::{Changes as Differences, ScopeChange, Snapshot};
+use ecs_discovery::snapshot::{Changes as Differences, ScopeChange};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
-use crate::board::Published;
+use crate::board::{Earlier, Published};
 use crate::publisher::Reading;
 use crate::telemetry::LogFormat;
 
@@ -24,7 +24,8 @@ pub struct Changes<W> {
     out: W,
     /// How targets are printed, if at all.
     format: Option<LogFormat>,
-    before: Arc<Snapshot>,
+    /// The publication that was told last.
+    before: Earlier,
     /// Whether clusters of the run before had not been read again when this was last told.
     restored: bool,
 }
@@ -32,13 +33,13 @@ pub struct Changes<W> {
 impl<W: Write> Changes<W> {
     /// Writes to `out` from the first snapshot on; with no format, only to the log.
     pub fn new(out: W, format: Option<LogFormat>) -> Self {
-        Self { out, format, before: Arc::default(), restored: false }
+        Self { out, format, before: Earlier::default(), restored: false }
     }
 
     /// Tells what changed since the snapshot before. That nobody reads the output is no reason to stop discovery.
     pub fn tell(&mut self, published: &Published) {
-        let before = std::mem::replace(&mut self.before, published.snapshot.clone());
-        let changes = published.snapshot.since(&before);
+        let before = std::mem::replace(&mut self.before, published.as_earlier());
+        let changes = published.since(&before);
         // The log first: whoever should read the output may never do so.
         log_scopes(&changes.scopes, &published.reading);
         log_findings(&changes.findings);
@@ -47,7 +48,7 @@ impl<W: Write> Changes<W> {
         }
     }
 
-    fn print(&mut self, changes: &Differences<'_>, published: &Published) -> io::Result<()> {
+    fn print(&mut self, changes: &Differences, published: &Published) -> io::Result<()> {
         let restored = published.snapshot.restored();
         let are_all_read = restored == 0 && self.restored;
         if !changes.any_target() && published.number > 1 && !are_all_read {
@@ -64,7 +65,7 @@ impl<W: Write> Changes<W> {
     }
 }
 
-fn print_text(out: &mut impl Write, changes: &Differences<'_>, published: &Published) -> io::Result<()> {
+fn print_text(out: &mut impl Write, changes: &Differences, published: &Published) -> io::Result<()> {
     for target in &changes.appeared {
         writeln!(out, "+ {}", Line(target))?;
     }
@@ -139,7 +140,7 @@ fn differing<'a>(before: &'a Labels<'_>, now: &'a Labels<'_>) -> BTreeMap<&'a st
     values
 }
 
-fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)], reading: &Reading) {
+fn log_scopes(scopes: &[(ClusterArn, ScopeChange)], reading: &Reading) {
     for (cluster, change) in scopes {
         let name = cluster.last_part();
         let (account, region) = (cluster.account(), cluster.region());
@@ -177,14 +178,14 @@ fn log_scopes(scopes: &[(&ClusterArn, ScopeChange<'_>)], reading: &Reading) {
 /// How many findings of one kind are told at a time; one missing permission can lead to one for each container.
 const TOLD_AT_A_TIME: usize = 20;
 
-fn log_findings(findings: &[&Finding]) {
+fn log_findings(findings: &[Arc<Finding>]) {
     let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for finding in findings {
         let kind = match &finding.verdict {
             Verdict::NotScraped(problem) => Some(problem.reason),
             Verdict::Warning(_) => None,
         };
-        kinds.entry(kind).or_default().push(*finding);
+        kinds.entry(kind).or_default().push(finding);
     }
     for (kind, findings) in kinds {
         findings.iter().take(TOLD_AT_A_TIME).for_each(|finding| log_finding(finding));

@@ -10,7 +10,7 @@ use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 
-use crate::board::{Board, Published};
+use crate::board::{Board, Earlier, Published};
 use crate::publisher::Reading;
 use crate::sinks::changes::Difference;
 use crate::sinks::numbers::{count, number};
@@ -80,24 +80,23 @@ impl History {
 
     /// Writes down what each publication changes, until there are no more.
     pub async fn follow(self, mut board: Board) {
-        let mut before: Option<Arc<Snapshot>> = None;
+        let mut before: Option<Earlier> = None;
         while board.published.changed().await.is_ok() {
             let now = board.published.borrow_and_update().clone();
             let (at, history) = (board.clock.now(), self.clone());
             // The difference of two large snapshots takes a while.
             let note = tokio::task::spawn_blocking(move || {
-                history.note(at, before.as_deref(), &now);
-                now.snapshot
+                history.note(at, before.as_ref(), &now);
+                now.as_earlier()
             });
             before = Some(note.await.expect("the task that follows is started again after a panic"));
         }
     }
 
-    fn note(&self, at: Duration, before: Option<&Snapshot>, published: &Published) {
+    fn note(&self, at: Duration, before: Option<&Earlier>, published: &Published) {
         let (now, reading) = (&*published.snapshot, &*published.reading);
         let mut entry = Entry { at, events: Vec::new() };
-        let nothing = Snapshot::default();
-        let changes = now.since(before.unwrap_or(&nothing));
+        let changes = published.since(before.unwrap_or(&Earlier::default()));
         if before.is_none() {
             entry.begin(now);
         }
@@ -129,8 +128,8 @@ impl Entry {
         self.push(Kind::Begun, &subject, "");
     }
 
-    fn scopes(&mut self, scopes: &[(&ClusterArn, ScopeChange<'_>)], reading: &Reading, is_first: bool) {
-        let of = |kind: Kind| scopes.iter().filter(move |(_, change)| kind_of(*change) == kind);
+    fn scopes(&mut self, scopes: &[(ClusterArn, ScopeChange)], reading: &Reading, is_first: bool) {
+        let of = |kind: Kind| scopes.iter().filter(move |(_, change)| kind_of(change) == kind);
         for kind in [Kind::ScopeHeld, Kind::ScopeGone, Kind::ScopeHeard, Kind::ScopeRestored] {
             // That clusters are heard is what one expects of a beginning.
             if is_first && kind != Kind::ScopeHeld {
@@ -139,12 +138,12 @@ impl Entry {
             self.push_some(kind, of(kind).collect(), |(cluster, change)| {
                 let subject = format!("{} {} {}", cluster.last_part(), cluster.account(), cluster.region());
                 let is_deselected = *change == ScopeChange::Gone && reading.deselected(cluster).is_some();
-                (subject, if is_deselected { "no longer selected".to_owned() } else { words_of(*change) })
+                (subject, if is_deselected { "no longer selected".to_owned() } else { words_of(change) })
             });
         }
     }
 
-    fn changes(&mut self, changes: &Changes<'_>) {
+    fn changes(&mut self, changes: &Changes) {
         let unexpected = changes.findings.iter().filter_map(|finding| Some((finding, finding.unexpected()?)));
         self.push_some(Kind::NotScraped, unexpected.collect(), |(finding, problem)| {
             let subject = format!("{} {} {}", finding.job(), finding.container, finding.task.last_part());
@@ -181,7 +180,7 @@ impl Entry {
     }
 }
 
-fn kind_of(change: ScopeChange<'_>) -> Kind {
+fn kind_of(change: &ScopeChange) -> Kind {
     match change {
         ScopeChange::Heard | ScopeChange::HeardAgain => Kind::ScopeHeard,
         ScopeChange::Held(_)
@@ -193,7 +192,7 @@ fn kind_of(change: ScopeChange<'_>) -> Kind {
     }
 }
 
-fn words_of(change: ScopeChange<'_>) -> String {
+fn words_of(change: &ScopeChange) -> String {
     match change {
         ScopeChange::Heard => "heard".to_owned(),
         ScopeChange::HeardAgain => "heard again".to_owned(),

@@ -316,7 +316,7 @@ fn a_denied_cluster_that_fails_for_another_reason_is_held_as_any_other() {
     );
     assert!(!source.complete && !source.scope("b").denied);
     let changes = source.snapshot.since(&before).scopes;
-    assert_eq!(changes, [(&cluster_arn("b"), ScopeChange::Unheard("Throttled"))]);
+    assert_eq!(changes, [(cluster_arn("b"), ScopeChange::Unheard("Throttled".to_owned()))]);
 }
 
 #[test]

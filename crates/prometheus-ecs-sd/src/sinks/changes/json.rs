@@ -12,7 +12,7 @@ use crate::board::Published;
 use crate::telemetry::timestamp;
 
 /// Prints a line for each target that appeared, changed or is gone, and one of totals.
-pub(super) fn print(out: &mut impl Write, changes: &Changes<'_>, published: &Published) -> io::Result<()> {
+pub(super) fn print(out: &mut impl Write, changes: &Changes, published: &Published) -> io::Result<()> {
     for target in &changes.appeared {
         line(out, "appeared", of(target))?;
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::derive::Derived;
 use ecs_discovery::finding::{Finding, Reason, Verdict};
+use ecs_discovery::snapshot::Scope;
 use ecs_discovery::target::Target;
 
 use super::search::Search;
@@ -49,8 +49,8 @@ impl Catalogue {
 pub(super) struct Index {
     number: u64,
     parts: Vec<Part>,
-    targets: Listed,
-    findings: Listed,
+    targets: Listed<Target>,
+    findings: Listed<Finding>,
     /// How many findings say that a container is not scraped; the others are warnings.
     pub(super) not_scraped: usize,
     pub(super) intervals: Vec<String>,
@@ -63,13 +63,12 @@ pub(super) struct Index {
 pub(super) struct Part {
     pub(super) cluster: ClusterArn,
     pub(super) state: &'static str,
-    derived: Arc<Derived>,
 }
 
-/// Where in the parts each is, and their texts in lower case, one after the other.
-#[derive(Debug, Default)]
-struct Listed {
-    places: Vec<(u32, u32)>,
+/// Values, each with the number of its part, and their texts in lower case, one after the other.
+#[derive(Debug)]
+struct Listed<T> {
+    values: Vec<(u32, Arc<T>)>,
     texts: String,
     ends: Vec<usize>,
 }
@@ -89,20 +88,22 @@ pub(super) struct Found {
     pub(super) findings: Vec<usize>,
 }
 
-impl Listed {
-    fn push(&mut self, place: (usize, usize), fields: &[&str]) {
+impl<T> Listed<T> {
+    fn new() -> Self {
+        Self { values: Vec::new(), texts: String::new(), ends: Vec::new() }
+    }
+
+    fn push(&mut self, part: usize, value: &Arc<T>, fields: &[&str]) {
         for field in fields {
             // A separator that no word contains.
             self.texts.extend(field.chars().take(LOOKED_AT).flat_map(char::to_lowercase).chain(['\n']));
         }
         self.ends.push(self.texts.len());
-        let small = |position: usize| u32::try_from(position).expect("fewer fit into memory");
-        self.places.push((small(place.0), small(place.1)));
+        self.values.push((u32::try_from(part).expect("fewer fit into memory"), value.clone()));
     }
 
-    fn place(&self, position: usize) -> (usize, usize) {
-        let (part, inner) = self.places[position];
-        (part as usize, inner as usize)
+    fn part(&self, position: usize) -> usize {
+        self.values[position].0 as usize
     }
 
     fn text(&self, position: usize) -> &str {
@@ -114,31 +115,33 @@ impl Listed {
 impl Index {
     fn new(published: &Published) -> Self {
         let scopes = published.snapshot.scopes.iter();
-        let parts: Vec<_> = scopes
-            .map(|(cluster, scope)| Part {
-                cluster: cluster.clone(),
-                state: scope.standing.as_str(),
-                derived: scope.derived.clone(),
-            })
-            .collect();
+        let part = |(cluster, scope): (&ClusterArn, &Scope)| Part {
+            cluster: cluster.clone(),
+            state: scope.standing.as_str(),
+        };
+        let parts: Vec<_> = scopes.map(part).collect();
+        let scopes = || published.snapshot.scopes.values().map(|scope| &*scope.derived).enumerate();
         let mut jobs = BTreeSet::new();
-        let mut targets: Vec<_> = places(&parts, |derived| &derived.targets).collect();
-        targets.sort_by(|(_, _, one), (_, _, other)| one.in_order(other));
-        let mut listed_targets = Listed::default();
+        let targets = scopes().flat_map(|(part, one)| one.targets.iter().map(move |target| (part, target)));
+        let mut targets: Vec<_> = targets.collect();
+        targets.sort_by(|(_, one), (_, other)| one.in_order(other));
+        let mut listed_targets = Listed::new();
         let mut intervals = BTreeMap::new();
-        for (part, inner, target) in targets {
+        for (part, target) in targets {
             jobs.insert(target.job());
             intervals.insert(target.interval.length(), target.interval.name());
             let endpoint = target.endpoint.to_string();
             let cluster = &parts[part].cluster;
             let place = [cluster.last_part(), cluster.account(), cluster.region()];
             let own = [&endpoint, target.job(), target.container(), target.task().last_part()];
-            listed_targets.push((part, inner), &[&own[..], &place[..]].concat());
+            listed_targets.push(part, target, &[&own[..], &place[..]].concat());
         }
-        let mut findings: Vec<_> = places(&parts, |derived| &derived.findings).collect();
-        findings.sort_by_key(|(part, inner, finding)| (Group::of(finding), *part, *inner));
-        let mut listed_findings = Listed::default();
-        for (part, inner, finding) in findings {
+        let findings =
+            scopes().flat_map(|(part, one)| one.findings.iter().map(move |finding| (part, finding)));
+        let mut findings: Vec<_> = findings.collect();
+        findings.sort_by_key(|(_, finding)| Group::of(finding));
+        let mut listed_findings = Listed::new();
+        for (part, finding) in findings {
             jobs.insert(finding.job());
             let cluster = &parts[part].cluster;
             let (reason, detail) = match &finding.verdict {
@@ -147,7 +150,7 @@ impl Index {
             };
             let place = [cluster.last_part(), cluster.account(), cluster.region()];
             let own = [finding.job(), &finding.container, finding.task.last_part(), reason, detail];
-            listed_findings.push((part, inner), &[&own[..], &place[..]].concat());
+            listed_findings.push(part, finding, &[&own[..], &place[..]].concat());
         }
         let clusters = parts.iter().map(|part| part.cluster.last_part()).collect();
         let intervals = intervals.into_values().map(str::to_owned).collect();
@@ -158,21 +161,19 @@ impl Index {
     }
 
     pub(super) fn targets(&self) -> usize {
-        self.targets.places.len()
+        self.targets.values.len()
     }
 
     pub(super) fn findings(&self) -> usize {
-        self.findings.places.len()
+        self.findings.values.len()
     }
 
     pub(super) fn target(&self, position: usize) -> (&Part, &Target) {
-        let (part, inner) = self.targets.place(position);
-        (&self.parts[part], &self.parts[part].derived.targets[inner])
+        (&self.parts[self.targets.part(position)], &self.targets.values[position].1)
     }
 
     pub(super) fn finding(&self, position: usize) -> (&Part, &Finding) {
-        let (part, inner) = self.findings.place(position);
-        (&self.parts[part], &self.parts[part].derived.findings[inner])
+        (&self.parts[self.findings.part(position)], &self.findings.values[position].1)
     }
 
     /// How the scopes stand that have something to show.
@@ -187,17 +188,18 @@ impl Index {
             |part: &Part| is(&search.cluster, part.cluster.last_part()) && is(&search.state, part.state);
         let parts: Vec<bool> = self.parts.iter().map(part).collect();
         let words = search.words();
-        let matching = |listed: &Listed, position: usize| {
-            parts[listed.place(position).0]
-                && words.iter().all(|word| listed.text(position).contains(word.as_str()))
-        };
+        let matches =
+            |part: usize, text: &str| parts[part] && words.iter().all(|word| text.contains(word.as_str()));
         let target = |position: &usize| {
             let (_, target) = self.target(*position);
             is(&search.interval, target.interval.name()) && is(&search.job, target.job())
         };
         let finding = |position: &usize| is(&search.job, self.finding(*position).1.job());
-        let targets = (0..self.targets()).filter(|at| matching(&self.targets, *at)).filter(target);
-        let findings = (0..self.findings()).filter(|at| matching(&self.findings, *at)).filter(finding);
+        let targets =
+            (0..self.targets()).filter(|at| matches(self.targets.part(*at), self.targets.text(*at)));
+        let findings =
+            (0..self.findings()).filter(|at| matches(self.findings.part(*at), self.findings.text(*at)));
+        let (targets, findings) = (targets.filter(target), findings.filter(finding));
         Found { targets: targets.collect(), findings: findings.collect() }
     }
 
@@ -216,15 +218,6 @@ impl Index {
         let is_warning = |at: &&usize| Group::of(self.finding(**at).1) == Group::Warning;
         found.findings.len() - found.findings.iter().filter(is_warning).count()
     }
-}
-
-fn places<'a, T: 'a>(
-    parts: &'a [Part],
-    of: impl Fn(&'a Derived) -> &'a Vec<T>,
-) -> impl Iterator<Item = (usize, usize, &'a T)> {
-    parts.iter().enumerate().flat_map(move |(part, one)| {
-        of(&one.derived).iter().enumerate().map(move |(inner, value)| (part, inner, value))
-    })
 }
 
 impl Choices {
