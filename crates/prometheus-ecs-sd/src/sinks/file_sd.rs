@@ -2,35 +2,37 @@
 //!
 //! A file is replaced whole or not at all. It is made in a sub-directory, because Prometheus reads every file
 //! of a directory again at any event in it, temporary files included. A file that would not change is not
-//! written: its modification time is set instead, which is what `prometheus_sd_file_mtime_seconds` shows.
+//! written: its modification time is set instead, which is what `prometheus_sd_file_mtime_seconds` shows. If a few of many
+//! targets change, the others are copied from the file before.
 //!
 //! A small file beside them records the revision of their facts. It is replaced first, so that they are never newer
 //! than it says. If the state file is older than that revision, targets of the previous run stay in the files until
 //! their cluster was read once.
 
+mod content;
 mod earlier;
+mod target_file;
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ecs_discovery::interval::{Interval, Intervals};
-use ecs_discovery::render;
 use ecs_discovery::snapshot::Snapshot;
 use ecs_discovery::target::Target;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::board::Published;
 use crate::config::Layout;
 use crate::config::layout::{SINGLE, SUFFIX, WORK_DIRECTORY};
 use crate::publisher::{Reading, warn_of_deselected, warn_of_nothing_selected};
-use crate::replace::{Stamp, Trouble, Workplace, make_directory, set_mode};
+use crate::replace::{Trouble, Workplace, make_directory};
 use crate::state::Revision;
 use crate::telemetry::metrics::{Metrics, Written};
 use earlier::{Earlier, READ_BACK};
+use target_file::TargetFile;
 
 /// What the files being made there begin with.
 const WORK_PREFIX: &str = "tasks-";
@@ -88,18 +90,6 @@ pub struct Outcome {
     pub keeps: bool,
 }
 
-#[derive(Debug)]
-struct TargetFile {
-    /// Of its targets; they have several if this is `None`.
-    interval: Option<Interval>,
-    path: PathBuf,
-    /// What the file looked like when this program last left it.
-    left: Option<Stamp>,
-    /// The targets of the previous run that this process may not know.
-    earlier: Earlier,
-    trouble: Trouble,
-}
-
 impl FileSd {
     /// The files of a directory that was [prepared](prepare). The first publication has facts of the revision `known`.
     pub fn new(directory: &Path, layout: Layout, intervals: &Intervals, known: Option<Revision>) -> Self {
@@ -110,7 +100,7 @@ impl FileSd {
         let mut file = |interval: Option<Interval>, name: String| {
             let path = directory.join(name);
             let earlier = if is_known { Earlier::default() } else { Earlier::read(&path, &mut left) };
-            TargetFile { interval, path, left: None, earlier, trouble: Trouble::default() }
+            TargetFile::new(interval, path, earlier)
         };
         let of_interval = |interval: &Interval| file(Some(interval.clone()), format!("{interval}{SUFFIX}"));
         let files: Vec<_> = match layout {
@@ -161,7 +151,8 @@ impl FileSd {
     pub fn write(&mut self, published: &Published) -> Outcome {
         let Published { snapshot, complete, reading, .. } = published;
         // Taken, so that the files count as unknown while they are written.
-        let mut unchanged = self.written.take().is_some_and(|written| written.shares_all(snapshot));
+        let written = self.written.take();
+        let mut unchanged = written.as_ref().is_some_and(|written| written.shares_all(snapshot));
         let mut left = Vec::new();
         for file in &mut self.files {
             left.extend(
@@ -180,15 +171,18 @@ impl FileSd {
             let result = if unchanged && file.is_as_left() {
                 if *complete { file.touch() } else { Ok(()) }.map(|()| Written::Unchanged)
             } else {
-                let targets = targets.get_or_insert_with(|| snapshot.targets());
+                let in_order = || {
+                    let before = written.as_ref().map(|written| written.shared_targets());
+                    (before, snapshot.shared_targets())
+                };
+                let (before, now) = targets.get_or_insert_with(in_order);
                 let interval = file.interval.clone();
-                let is_own =
-                    |target: &&Target| interval.as_ref().is_none_or(|interval| target.interval == *interval);
-                file.update(&self.directory, targets.iter().copied().filter(is_own), *complete)
+                let before = before.as_deref().map(|before| of_interval(before, interval.as_ref()));
+                file.update(&self.directory, before, of_interval(now, interval.as_ref()), *complete)
             };
             if result.is_err() {
                 succeeded = false;
-                file.left = None;
+                file.forget();
             }
             file.trouble.report(&file.path, &result);
         }
@@ -221,100 +215,13 @@ impl FileSd {
     }
 }
 
-impl TargetFile {
-    fn name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    }
-
-    fn is_as_left(&self) -> bool {
-        self.left.as_ref().is_some_and(|left| left.is_still_of(&self.path))
-    }
-
-    /// Makes the file hold these targets: it is replaced, unless it holds the same bytes already and, where it is
-    /// to be touched, that is allowed. (Only a file's owner may set its time: another user may have made it.)
-    fn update<'a>(
-        &mut self,
-        directory: &Path,
-        targets: impl Iterator<Item = &'a Target> + Clone,
-        touch: bool,
-    ) -> io::Result<Written> {
-        if self.holds(targets.clone()) && (!touch || self.touch().is_ok()) {
-            debug!(file = %self.path.display(), "file is up to date");
-            self.left = Some(Stamp::of(&fs::symlink_metadata(&self.path)?));
-            return Ok(Written::Unchanged);
-        }
-        self.replace(directory, targets).map(|()| Written::Replaced)
-    }
-
-    fn replace<'a>(&mut self, directory: &Path, targets: impl Iterator<Item = &'a Target>) -> io::Result<()> {
-        self.left = None;
-        let work = work_directory(directory)?;
-        let file = workplace(&work).replace(&self.path, |out| self.render(out, targets))?;
-        self.left = Some(Stamp::of(&file.metadata()?));
-        Ok(())
-    }
-
-    fn render<'a>(&self, out: &mut impl Write, targets: impl Iterator<Item = &'a Target>) -> io::Result<()> {
-        let write = |out: &mut dyn Write| match self.interval {
-            Some(_) => render::file_sd::write(out, targets),
-            None => render::http_sd::write(out, targets),
-        };
-        if self.earlier.is_empty() {
-            return write(out);
-        }
-        let mut document = Vec::new();
-        write(&mut document)?;
-        self.earlier.write_after(document, out)
-    }
-
-    /// Whether the file holds just what would be written; stops at the first difference.
-    fn holds<'a>(&self, targets: impl Iterator<Item = &'a Target>) -> bool {
-        // A link or a pipe is not ours to read: it is replaced.
-        if !fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
-            return false;
-        }
-        let Ok(file) = File::open(&self.path) else { return false };
-        let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
-        let mut out = BufWriter::new(&mut comparison);
-        let same = self.render(&mut out, targets).and_then(|()| out.flush()).is_ok();
-        // Parts: dropping the writer whole would try to write once more.
-        drop(out.into_parts());
-        same && comparison.is_at_end()
-    }
-
-    fn touch(&mut self) -> io::Result<()> {
-        // Setting the time needs no write access.
-        let file = File::open(&self.path)?;
-        file.set_modified(SystemTime::now())?;
-        // Another version of the program, or someone else, may have left the file unreadable for Prometheus.
-        set_mode(&file, MODE);
-        self.left = Some(Stamp::of(&file.metadata()?));
-        Ok(())
-    }
-}
-
-/// A writer that compares with a file instead of writing, and fails at the first difference.
-struct Comparison {
-    file: BufReader<File>,
-    piece: Vec<u8>,
-}
-
-impl Write for Comparison {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.resize(bytes.len(), 0);
-        self.file.read_exact(&mut self.piece)?;
-        if self.piece == bytes { Ok(bytes.len()) } else { Err(io::Error::other("the file differs")) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Comparison {
-    fn is_at_end(&mut self) -> bool {
-        matches!(self.file.read(&mut [0]), Ok(0))
-    }
+/// The targets of that interval, or all of them.
+fn of_interval<'a>(
+    targets: &'a [&'a Arc<Target>],
+    interval: Option<&'a Interval>,
+) -> impl Iterator<Item = &'a Arc<Target>> + Clone {
+    let is_own = move |target: &&Arc<Target>| interval.is_none_or(|interval| target.interval == *interval);
+    targets.iter().copied().filter(is_own)
 }
 
 /// A file of an interval that is not offered any more, or of the other layout, keeps its targets for ever, and

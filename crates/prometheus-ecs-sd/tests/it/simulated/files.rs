@@ -2,13 +2,15 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use ecs_simulator::Placement;
+use ecs_discovery::render::{file_sd, http_sd};
+use ecs_discovery::snapshot::Snapshot;
+use ecs_simulator::{ContainerDefinition, Placement, Region, TaskDefinition};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::config::Layout;
 use prometheus_ecs_sd::discovery::Outcome;
 use prometheus_ecs_sd::telemetry::LogFormat;
 
-use super::{Stage, every_case, fleet, opted_in};
+use super::{REGION, Stage, every_case, fleet, opted_in};
 
 #[tokio::test(start_paused = true)]
 async fn the_four_files_of_a_fixed_world_stay_as_they_are() {
@@ -141,4 +143,79 @@ async fn a_single_file_holds_all_targets_with_their_intervals() {
     single.sort_by(by_text);
     expected.sort_by(by_text);
     assert_eq!(single, expected);
+}
+
+/// Stops tasks and starts others, or changes the labels of some.
+fn change(region: &mut Region, step: usize) {
+    let definitions: Vec<_> = region.task_definitions.keys().cloned().collect();
+    let running = region.clusters.values().flat_map(|cluster| cluster.tasks.values());
+    let running: Vec<_> = running.filter(|task| task.desired_status == "RUNNING").cloned().collect();
+    match step % 4 {
+        0 => region.stop(&running[step * 7 % running.len()].task_arn),
+        1 => drop(region.run("stage", &definitions[step % 2], Placement::Fargate)),
+        2 => {
+            let every_third = running.iter().skip(step % 3).step_by(3);
+            every_third.for_each(|task| region.stop(&task.task_arn));
+            for number in 0..running.len() / 4 {
+                region.run("prod", &definitions[number % 2], Placement::Fargate);
+            }
+        }
+        _ => {
+            for task in region.clusters.get_mut("prod").unwrap().tasks.values_mut().step_by(step) {
+                task.tags.insert("step".to_owned(), format!("{step}"));
+            }
+        }
+    }
+}
+
+fn documents(snapshot: &Snapshot, layout: Layout) -> Vec<(String, String)> {
+    let mut targets = snapshot.targets();
+    let document = |targets: &[_]| {
+        let mut document = Vec::new();
+        match layout {
+            Layout::Single => http_sd::write(&mut document, targets).unwrap(),
+            Layout::PerInterval => file_sd::write(&mut document, targets).unwrap(),
+        }
+        String::from_utf8(document).unwrap()
+    };
+    if layout == Layout::Single {
+        return vec![("tasks.json".to_owned(), document(&targets))];
+    }
+    targets.retain(|target| ["15s", "1m"].contains(&target.interval.name()));
+    let (fast, slow): (Vec<_>, Vec<_>) =
+        targets.into_iter().partition(|target| target.interval.name() == "15s");
+    vec![("15s-tasks.json".to_owned(), document(&fast)), ("1m-tasks.json".to_owned(), document(&slow))]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_changes_in_parts_is_what_it_would_be_if_it_were_written_as_a_whole() {
+    for layout in [Layout::PerInterval, Layout::Single] {
+        let mut world = fleet(&[("prod", 60), ("stage", 9)]);
+        let app = ContainerDefinition::new("app", "shop/app:1").env("PROMETHEUS", "true").port(8080);
+        let app = app.env("PROMETHEUS_ENDPOINT", "15s:/metrics,1m:/slow");
+        let region = world.own(REGION);
+        let fast = region.register(TaskDefinition::new("fast").network_mode("awsvpc").container(app));
+        (0..30).for_each(|_| drop(region.run("prod", &fast, Placement::Fargate)));
+        let mut stage = Stage::new(world);
+        stage.config.file_layout = layout;
+        stage.config.recheck_interval = stage.config.interval;
+        let mut running = stage.run().await;
+        running.next().await;
+        for step in 0..16 {
+            stage.change(|region| change(region, step));
+            if step % 5 == 4 {
+                // Someone else writes as many other bytes to a file.
+                let (name, document) = documents(&running.published().snapshot, layout).remove(0);
+                std::fs::write(stage.path(&name), "x".repeat(document.len())).unwrap();
+                let file = std::fs::File::open(stage.path(&name)).unwrap();
+                file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+            }
+            let published = running.next().await;
+            for (name, document) in documents(&published.snapshot, layout) {
+                let found = std::fs::read_to_string(stage.path(&name)).unwrap();
+                assert!(found == document, "{name} at step {step}");
+                assert!(found.matches("\"targets\"").count() > 2, "{name} at step {step}");
+            }
+        }
+    }
 }

@@ -1,0 +1,182 @@
+//! One target file: it is left alone if its content is as it should be, continued from its content if that is known, or
+//! rendered as a whole.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ecs_discovery::interval::Interval;
+use ecs_discovery::target::Target;
+use tracing::debug;
+
+use super::content::{Content, Form, Next};
+use super::earlier::Earlier;
+use super::{MODE, work_directory, workplace};
+use crate::replace::{Stamp, Trouble, set_mode};
+use crate::telemetry::metrics::Written;
+
+#[derive(Debug)]
+pub(super) struct TargetFile {
+    /// Of its targets; they have several if this is `None`.
+    pub(super) interval: Option<Interval>,
+    pub(super) path: PathBuf,
+    /// What the file looked like when this program last left it.
+    left: Option<Stamp>,
+    /// The content that it had then, if all of its targets were those of a snapshot.
+    content: Option<Content>,
+    /// The targets of the previous run that this process may not know.
+    pub(super) earlier: Earlier,
+    pub(super) trouble: Trouble,
+}
+
+impl TargetFile {
+    /// Nothing is known of its content but the targets of the previous run.
+    pub(super) fn new(interval: Option<Interval>, path: PathBuf, earlier: Earlier) -> Self {
+        Self { interval, path, left: None, content: None, earlier, trouble: Trouble::default() }
+    }
+
+    /// Its content is to be compared or replaced as a whole.
+    pub(super) fn forget(&mut self) {
+        self.left = None;
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    pub(super) fn is_as_left(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.is_still_of(&self.path))
+    }
+
+    /// Makes the file hold the targets `now`: it is replaced, unless it holds the same bytes already and, where it is
+    /// to be touched, that is allowed. (Only a file's owner may set its time: another user may have made it.) `before`
+    /// are the targets of its content, if that is known.
+    pub(super) fn update<'a>(
+        &mut self,
+        directory: &Path,
+        before: Option<impl Iterator<Item = &'a Arc<Target>>>,
+        now: impl Iterator<Item = &'a Arc<Target>> + Clone,
+        touch: bool,
+    ) -> io::Result<Written> {
+        let content = self.content.take().filter(|_| self.earlier.is_empty() && self.is_as_left());
+        if let Some((content, before)) = content.zip(before) {
+            match content.next(self.form(), before, now.clone()) {
+                None if !touch || self.touch().is_ok() => {
+                    self.content = Some(content);
+                    return Ok(Written::Unchanged);
+                }
+                // If anything goes wrong, it is rendered as a whole.
+                Some(next) if self.replace_in_part(directory, &next).is_ok() => return Ok(Written::Replaced),
+                _ => {}
+            }
+        }
+        if self.holds(now.clone()) && (!touch || self.touch().is_ok()) {
+            debug!(file = %self.path.display(), "file is up to date");
+            self.left = Some(Stamp::of(&fs::symlink_metadata(&self.path)?));
+            return Ok(Written::Unchanged);
+        }
+        let mut content = None;
+        self.replace(directory, |file, out| file.render(out, now).map(|rendered| content = rendered))?;
+        self.content = content;
+        Ok(Written::Replaced)
+    }
+
+    /// Replaces the file by its next content, for which most is copied from it.
+    fn replace_in_part(&mut self, directory: &Path, next: &Next<'_>) -> io::Result<()> {
+        let file = File::open(&self.path)?;
+        let left = self.left.clone();
+        let is_as_left = |file: &File| Ok::<_, io::Error>(left == Some(Stamp::of(&file.metadata()?)));
+        let mut content = None;
+        self.replace(directory, |_, out| {
+            content = Some(next.write(&file, out)?);
+            // Someone may have written to it meanwhile.
+            if is_as_left(&file)? { Ok(()) } else { Err(io::Error::other("the file has changed")) }
+        })?;
+        self.content = content;
+        Ok(())
+    }
+
+    fn replace(
+        &mut self,
+        directory: &Path,
+        write: impl FnOnce(&Self, &mut BufWriter<&File>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.left = None;
+        let work = work_directory(directory)?;
+        let file = workplace(&work).replace(&self.path, |out| write(self, out))?;
+        self.left = Some(Stamp::of(&file.metadata()?));
+        Ok(())
+    }
+
+    fn form(&self) -> Form {
+        if self.interval.is_some() { Form::OfOneInterval } else { Form::OfAnyInterval }
+    }
+
+    /// Returns the content, unless it has targets of the previous run too.
+    fn render<'a>(
+        &self,
+        out: &mut impl Write,
+        targets: impl Iterator<Item = &'a Arc<Target>>,
+    ) -> io::Result<Option<Content>> {
+        if self.earlier.is_empty() {
+            return Content::write(self.form(), targets, out).map(Some);
+        }
+        let mut document = Vec::new();
+        Content::write(self.form(), targets, &mut document)?;
+        self.earlier.write_after(document, out)?;
+        Ok(None)
+    }
+
+    /// Whether the file holds just what would be written; stops at the first difference. Notes its content if so.
+    fn holds<'a>(&mut self, targets: impl Iterator<Item = &'a Arc<Target>>) -> bool {
+        // A link or a pipe is not ours to read: it is replaced.
+        if !fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
+            return false;
+        }
+        let Ok(file) = File::open(&self.path) else { return false };
+        let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
+        let mut out = BufWriter::new(&mut comparison);
+        let content = self.render(&mut out, targets).and_then(|content| out.flush().map(|()| content));
+        // Parts: dropping the writer whole would try to write once more.
+        drop(out.into_parts());
+        let is_same = content.is_ok() && comparison.is_at_end();
+        self.content = content.ok().flatten().filter(|_| is_same);
+        is_same
+    }
+
+    pub(super) fn touch(&mut self) -> io::Result<()> {
+        // Setting the time needs no write access.
+        let file = File::open(&self.path)?;
+        file.set_modified(SystemTime::now())?;
+        // Another version of the program, or someone else, may have left the file unreadable for Prometheus.
+        set_mode(&file, MODE);
+        self.left = Some(Stamp::of(&file.metadata()?));
+        Ok(())
+    }
+}
+
+/// A writer that compares with a file instead of writing, and fails at the first difference.
+struct Comparison {
+    file: BufReader<File>,
+    piece: Vec<u8>,
+}
+
+impl Write for Comparison {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.resize(bytes.len(), 0);
+        self.file.read_exact(&mut self.piece)?;
+        if self.piece == bytes { Ok(bytes.len()) } else { Err(io::Error::other("the file differs")) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Comparison {
+    fn is_at_end(&mut self) -> bool {
+        matches!(self.file.read(&mut [0]), Ok(0))
+    }
+}
