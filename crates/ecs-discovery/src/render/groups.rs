@@ -52,9 +52,21 @@ fn write_group(group: &mut Vec<u8>, target: &Target, labels: &Labels<'_>) -> io:
         group.push(b'"');
         group.extend_from_slice(name.as_bytes());
         group.extend_from_slice(b"\":");
-        serde_json::to_writer(&mut *group, value)?;
+        push_text(group, value)?;
     }
     group.extend_from_slice(b"}}");
+    Ok(())
+}
+
+/// Appends a JSON string. Most texts have nothing to escape, which is found out many bytes at a time.
+fn push_text(group: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+        return Ok(serde_json::to_writer(group, text)?);
+    }
+    group.push(b'"');
+    group.extend_from_slice(text.as_bytes());
+    group.push(b'"');
     Ok(())
 }
 
