@@ -12,6 +12,7 @@
 mod kept;
 mod list;
 mod memory;
+mod packed;
 mod places;
 
 use std::io::{self, Write};
@@ -33,6 +34,7 @@ use crate::board::Published;
 use kept::{Entry, Job, Kept, Key, NoRoom, Progress, Step};
 pub(super) use list::List;
 use memory::{Memory, Pieces, Room};
+use packed::Packing;
 use places::Rank;
 
 /// How long a list waits for memory: a disconnected client is gone within a moment.
@@ -319,21 +321,22 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     })
 }
 
-/// The list, and its uncompressed length. Fails if there is not enough room.
+/// The list, and its uncompressed length. Fails if there is not enough room. One that is sent as it is has room for all of
+/// its text, which is in memory if clients read all of its pieces at a time.
 fn render(selection: &Selection, encoding: Encoding, room: Room) -> io::Result<(List, usize)> {
-    let (targets, pieces) = (selection.targets(), Pieces::new(room));
+    let targets = selection.targets();
     match encoding {
         Encoding::Identity => {
-            let mut out = pieces;
+            let mut out = Packing::new(room);
             http_sd::write(&mut out, targets)?;
-            let list = List::new(out.finish());
+            let list = List::packed(out.finish()?);
             let size = list.bytes();
             Ok((list, size))
         }
         Encoding::Gzip => {
-            let mut out = Counted { out: GzEncoder::new(pieces, Compression::fast()), size: 0 };
+            let mut out = Counted { out: GzEncoder::new(Pieces::new(room), Compression::fast()), size: 0 };
             http_sd::write(&mut out, targets)?;
-            Ok((List::new(out.out.finish()?.finish()), out.size))
+            Ok((List::kept(out.out.finish()?.finish()), out.size))
         }
     }
 }

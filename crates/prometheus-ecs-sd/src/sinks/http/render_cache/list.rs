@@ -14,15 +14,23 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::memory::Room;
+use super::packed::Packed;
 use crate::sinks::http::seats::Hangup;
 
 /// A list's bytes.
 #[derive(Debug)]
 pub(in crate::sinks::http) struct List {
-    pieces: Vec<Bytes>,
+    pieces: Pieces,
     readers: Mutex<Readers>,
     /// Dropped after the bytes.
     room: Room,
+}
+
+/// The bytes as they are sent, or packed.
+#[derive(Debug)]
+enum Pieces {
+    Kept(Vec<Bytes>),
+    Packed(Vec<Packed>),
 }
 
 #[derive(Debug, Default)]
@@ -51,13 +59,29 @@ struct Reader {
 
 /// A piece that is being sent.
 struct Piece {
-    bytes: Bytes,
+    bytes: Sent,
     _reader: Arc<Reader>,
 }
 
+enum Sent {
+    Kept(Bytes),
+    Text(Arc<Vec<u8>>),
+}
+
 impl List {
-    pub(super) fn new((pieces, room): (Vec<Bytes>, Room)) -> Self {
-        Self { pieces, readers: Mutex::default(), room }
+    pub(super) fn kept((pieces, room): (Vec<Bytes>, Room)) -> Self {
+        Self { pieces: Pieces::Kept(pieces), readers: Mutex::default(), room }
+    }
+
+    pub(super) fn packed((pieces, room): (Vec<Packed>, Room)) -> Self {
+        Self { pieces: Pieces::Packed(pieces), readers: Mutex::default(), room }
+    }
+
+    fn piece(&self, number: usize) -> Option<Sent> {
+        match &self.pieces {
+            Pieces::Kept(pieces) => pieces.get(number).cloned().map(Sent::Kept),
+            Pieces::Packed(pieces) => pieces.get(number).map(|piece| Sent::Text(piece.text())),
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -116,7 +140,16 @@ impl Drop for Reading {
 
 impl AsRef<[u8]> for Piece {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
+    }
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Kept(bytes) => bytes,
+            Self::Text(text) => text,
+        }
     }
 }
 
@@ -128,9 +161,9 @@ impl Body for Reading {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(bytes) = self.reader.list.pieces.get(self.next).cloned() else { return Poll::Ready(None) };
+        let Some(bytes) = self.reader.list.piece(self.next) else { return Poll::Ready(None) };
         self.next += 1;
-        self.left -= bytes.len() as u64;
+        self.left -= bytes.as_ref().len() as u64;
         self.connection.unfinished(self.left > 0);
         let piece = Piece { bytes, _reader: self.reader.clone() };
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use tokio::sync::Notify;
 
 /// The size of a list's pieces: a growing list is not copied, and has at most one piece that is not full.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 /// Counts the bytes of lists.
 #[derive(Debug, Default)]
@@ -60,7 +60,8 @@ impl Room {
         }
     }
 
-    fn shrink(&mut self, bytes: usize) {
+    /// Frees what is more than that.
+    pub(super) fn shrink(&mut self, bytes: usize) {
         self.memory.taken.fetch_sub(self.bytes - bytes, Ordering::AcqRel);
         self.bytes = bytes;
         self.memory.freed.notify_waiters();
