@@ -32,9 +32,9 @@ model: ## Play other random cases of the reference model than `make test` does: 
 	PROPTEST_CASES=$(CASES) PROPTEST_RNG_SEED=$$(date +%N) cargo test --locked -p prometheus-ecs-sd --test it \
 	    -- --exact model::whatever_happens_the_files_hold_what_runs
 
-bench: ## Measure; nginx and wrk are unpacked into .tools if they are not there
+bench: ## Measure, with BASELINE=FILE beside that binary; nginx and wrk are unpacked into .tools if they are not there
 	scripts/setup bench
-	cargo bench --locked -p prometheus-ecs-sd
+	BASELINE=$(BASELINE) cargo bench --locked -p prometheus-ecs-sd
 
 fuzz: $(TARGETS:%=fuzz-%) ## Feed each fuzz target a million inputs; or RUNS=1000 TARGETS="arn state"
 

@@ -1,19 +1,24 @@
 //! What discovery costs this program, and how that grows: a first discovery, a steady refresh, one in which a
 //! hundredth of the tasks has been replaced, and a restart, with 1,000, 10,000 and 100,000 tasks.
 //!
+//! With `BASELINE=path/to/prometheus-ecs-sd` another binary is measured in turn with this one, and ratios are printed.
+//!
 //! Printed are medians of several runs; the machine's noise is in them. The requests take the whole of AWS's
 //! budget, so that waiting for it, which is most of the time, is as short as it can be.
 #![allow(clippy::unwrap_used)]
 
+mod baseline;
 mod program;
 
 use std::fs;
+use std::path::Path;
 use std::time::SystemTime;
 
 use ecs_simulator::Aws;
 use ecs_simulator::worlds::{Size, churn, large};
 
-use program::{Cost, Program};
+use baseline::{binaries, median};
+use program::{Cost, OWN, Program};
 
 const FILES: [&str; 4] = ["15s-tasks.json", "30s-tasks.json", "1m-tasks.json", "5m-tasks.json"];
 
@@ -53,34 +58,44 @@ const SETTINGS: [Setting; 3] = [
 ];
 
 fn main() {
-    let binary = fs::metadata(env!("CARGO_BIN_EXE_prometheus-ecs-sd")).unwrap().len();
+    let binary = fs::metadata(OWN).unwrap().len();
     println!("binary: {:.1} MB\n", binary as f64 / 1e6);
     println!("| tasks | | calls | CPU s | peak MiB | start to first targets, s |");
     println!("|---|---|---|---|---|---|");
     for setting in SETTINGS {
-        let runs: Vec<_> = (0..setting.runs).map(|_| measure(&setting)).collect();
+        let mut runs: Vec<_> = binaries().into_iter().map(|binary| (binary, Vec::new())).collect();
+        for _ in 0..setting.runs {
+            runs.iter_mut().for_each(|(binary, runs)| runs.push(measure(binary, &setting)));
+        }
         for (phase, name) in PHASES.iter().enumerate() {
-            let median = |value: fn(&Cost) -> f64| {
-                let mut values: Vec<_> = runs.iter().map(|costs| value(&costs[phase])).collect();
-                values.sort_by(f64::total_cmp);
-                values[values.len() / 2]
+            let of = |runs: &[[Cost; PHASES.len()]], value: fn(&Cost) -> f64| {
+                median(runs.iter().map(|costs| value(&costs[phase])))
             };
-            let wall = match *name {
-                FIRST | RESTART => format!("{:.2}", median(|cost| cost.wall)),
-                _ => String::new(),
+            let costs = runs.iter().map(|(_, runs)| Cost {
+                cpu: of(runs, |cost| cost.cpu),
+                wall: of(runs, |cost| cost.wall),
+                calls: of(runs, |cost| cost.calls),
+                peak: of(runs, |cost| cost.peak),
+            });
+            let costs: Vec<_> = costs.collect();
+            let print = |name: &str, Cost { cpu, wall, calls, peak }: Cost| {
+                let wall = if [FIRST, RESTART].contains(&PHASES[phase]) {
+                    format!("{wall:.2}")
+                } else {
+                    String::new()
+                };
+                println!("| {} | {name} | {calls:.0} | {cpu:.3} | {peak:.0} | {wall} |", setting.size.tasks);
             };
-            println!(
-                "| {} | {name} | {:.0} | {:.3} | {:.0} | {wall} |",
-                setting.size.tasks,
-                median(|cost| cost.calls),
-                median(|cost| cost.cpu),
-                median(|cost| cost.peak),
-            );
+            print(name, costs[0]);
+            if let [own, baseline] = costs[..] {
+                print("baseline", baseline);
+                println!("| | ratio | | {:.2} | {:.2} | |", own.cpu / baseline.cpu, own.peak / baseline.peak);
+            }
         }
     }
 }
 
-fn measure(&Setting { size, refreshes, interval, .. }: &Setting) -> [Cost; PHASES.len()] {
+fn measure(binary: &Path, &Setting { size, refreshes, interval, .. }: &Setting) -> [Cost; PHASES.len()] {
     let aws = Aws::new(large(size));
     let url = aws.clone().serve_on_loopback().unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -89,7 +104,7 @@ fn measure(&Setting { size, refreshes, interval, .. }: &Setting) -> [Cost; PHASE
         // A tenth of the tasks is described again in each refresh, as with the usual intervals.
         let [interval, recheck] = [interval, 10 * interval].map(|seconds| seconds.to_string());
         let arguments = ["--interval", &interval, "--recheck-interval", &recheck, "--api-share", "1"];
-        (SystemTime::now(), Program::start(&url, directory.path(), &arguments))
+        (SystemTime::now(), Program::start(binary, &url, directory.path(), &arguments))
     };
     let (began, mut program) = start();
     program.published();

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ecs_simulator::Aws;
 use ecs_simulator::worlds::{Size, churn, large};
 
-use program::Program;
+use program::{OWN, Program};
 
 const SIZE: Size = Size { tasks: 100_000, clusters: 50, definitions: 2_000, hosts: 5_000 };
 /// In seconds; longer than a refresh takes.
@@ -34,7 +34,7 @@ fn main() {
     let listen = address.to_string();
     let arguments = ["--interval", INTERVAL, "--api-share", "1", "--file-layout", "single"];
     let arguments = [&arguments[..], &["--listen-address", &listen]].concat();
-    let mut program = Program::start(&url, directory.path(), &arguments);
+    let mut program = Program::start(OWN.as_ref(), &url, directory.path(), &arguments);
     while TcpStream::connect(address).is_err() {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ecs_simulator::Aws;
 use ecs_simulator::worlds::{Size, churn, large};
 
-use program::Program;
+use program::{OWN, Program};
 
 const SIZE: Size = Size { tasks: 10_000, clusters: 20, definitions: 200, hosts: 500 };
 /// In seconds; longer than a refresh takes.
@@ -32,8 +32,12 @@ fn main() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listen = address.to_string();
     let arguments = ["--interval", INTERVAL, "--api-share", "1", "--file-layout", "single"];
-    let mut program =
-        Program::start(&url, directory.path(), &[&arguments[..], &["--listen-address", &listen]].concat());
+    let mut program = Program::start(
+        OWN.as_ref(),
+        &url,
+        directory.path(),
+        &[&arguments[..], &["--listen-address", &listen]].concat(),
+    );
     let begun = SystemTime::now();
     program.published();
     program.written_since(&["tasks.json"], begun);

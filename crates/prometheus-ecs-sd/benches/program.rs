@@ -1,4 +1,4 @@
-//! The real binary as a process of its own, against a simulated AWS on loopback that lives in this process and is in
+//! A binary as a process of its own, against a simulated AWS on loopback that lives in this process and is in
 //! none of the figures.
 
 use std::fs;
@@ -13,7 +13,10 @@ use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY};
 /// The unit of CPU times in /proc, which Linux fixes for all architectures it shows to programs.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The binary while it runs; it ends with this, whichever way that comes.
+/// The binary of this build.
+pub(crate) const OWN: &str = env!("CARGO_BIN_EXE_prometheus-ecs-sd");
+
+/// A binary while it runs; it ends with this, whichever way that comes.
 pub(crate) struct Program {
     process: Child,
     output: Lines<BufReader<ChildStdout>>,
@@ -34,9 +37,9 @@ pub(crate) struct Cost {
 
 impl Program {
     /// Starts it; nothing is served unless the arguments say so.
-    pub(crate) fn start(url: &str, directory: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(binary: &Path, url: &str, directory: &Path, arguments: &[&str]) -> Self {
         let begun = Instant::now();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_prometheus-ecs-sd"))
+        let mut process = Command::new(binary)
             .env_clear()
             .env("AWS_ENDPOINT_URL", url)
             .env("AWS_ACCESS_KEY_ID", OWN_ACCESS_KEY)
