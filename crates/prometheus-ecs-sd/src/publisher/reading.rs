@@ -104,6 +104,11 @@ impl Reading {
                 || self.unread.iter().any(|(cluster, wait)| *wait && filter.selects(cluster)))
     }
 
+    /// Whether lists wait until they lack nothing that a previous process has served.
+    pub(crate) fn lists_wait(&self) -> bool {
+        self.lists_wait
+    }
+
     /// Whether any list may lack what a process before this one has served.
     pub(super) fn lists_may_lack(&self) -> bool {
         self.lists_wait && !self.is_settled

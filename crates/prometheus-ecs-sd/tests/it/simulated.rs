@@ -236,15 +236,16 @@ impl Running {
 
     /// Waits until a refresh of each source is published that ended after this.
     pub(crate) async fn round(&mut self) -> Published {
-        let begun = self.outlet.clock().now();
+        let before = self.sources();
         loop {
             let published = self.next().await;
             // That is how long it waits after a publication.
             let at = self.outlet.clock().now() - Duration::from_millis(1);
-            let is_refreshed = |source: &SourceStanding| {
-                source.refreshed.is_some_and(|refreshed| begun < refreshed && refreshed <= at)
-            };
-            if self.sources().iter().all(is_refreshed) {
+            let sources = self.sources();
+            let mut pairs = before.iter().zip(&sources);
+            if pairs.all(|(before, now)| {
+                now.refreshed != before.refreshed && now.refreshed.is_some_and(|refreshed| refreshed <= at)
+            }) {
                 return published;
             }
         }

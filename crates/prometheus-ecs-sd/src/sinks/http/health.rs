@@ -16,11 +16,17 @@ async fn healthy() -> &'static str {
     "prometheus-ecs-sd is Healthy.\n"
 }
 
-/// Something is published, however many targets that is: an empty fleet is no reason to restart the program.
+/// Every source was read or failed to be read, or the targets of the previous run are published. The number of targets
+/// does not matter: an empty fleet is no reason to restart the program.
 async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
-    if site.board.published.borrow().number > 0 {
+    let sources = site.board.sources.borrow();
+    let published = site.board.published.borrow();
+    let is_first_over = sources.iter().all(|source| source.refreshed.is_some());
+    if published.number == 0 {
+        (StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet\n")
+    } else if is_first_over || !published.reading.lists_wait() {
         (StatusCode::OK, "prometheus-ecs-sd is Ready.\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "not every account and region was read yet\n")
     }
 }

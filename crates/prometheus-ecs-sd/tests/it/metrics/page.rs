@@ -15,7 +15,7 @@ async fn refreshed() -> (Stage, Running) {
     let stage = every_case();
     stage.simulator.set_latency(Duration::from_millis(40));
     let mut running = stage.run().await;
-    running.next().await;
+    running.round().await;
     (stage, running)
 }
 

@@ -45,12 +45,12 @@ async fn credentials_that_cannot_be_loaded_are_counted() {
     let role = "arn:aws:iam::222222222222:role/reader";
     let stage = stage().role(role, None);
     let mut running = stage.run().await;
-    running.next().await;
+    running.round().await;
     let counted = |running: &Running, account: &str| {
         Now::of(running).sample(&format!("aws_credential_failures_total{{account=\"{account}\"}}")).unwrap()
     };
     assert_eq!((counted(&running, "own"), counted(&running, "222222222222")), (0.0, 1.0));
-    running.next().await;
+    running.round().await;
     assert_eq!((counted(&running, "own"), counted(&running, "222222222222")), (0.0, 2.0));
 }
 
@@ -81,9 +81,9 @@ async fn every_request_that_aws_sees_is_counted_once() {
 async fn throttled_requests_are_counted_where_they_were_throttled_and_lower_the_rate() {
     let stage = every_case();
     let mut running = stage.run().await;
-    running.next().await;
+    running.round().await;
     stage.simulator.inject(Fault::Throttled, Calls::of("ListTasks").in_account(worlds::PARTNER_ACCOUNT));
-    running.next().await;
+    running.round().await;
     // Retries may take longer than a publication waits for a slow source, and end long before the next refresh.
     tokio::time::sleep(Duration::from_secs(10)).await;
     let now = Now::of(&running);

@@ -327,7 +327,7 @@ async fn every_finding_is_there_in_the_words_it_has_everywhere() {
     let serving = tokio::spawn(server.serve(site, Access::default()));
     let mut board = outlet.board();
     let running = stage.run_into(outlet).await;
-    board.published.changed().await.unwrap();
+    board.published.wait_for(|published| published.complete).await.unwrap();
     let snapshot = board.published.borrow().snapshot.clone();
     let pages = tokio::task::spawn_blocking(move || {
         let pages = (1..9).map(|page| get(address, &format!("/?skipped={page}")).unwrap());
