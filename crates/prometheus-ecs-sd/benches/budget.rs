@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use ecs_discovery::derive::Rules;
 use ecs_simulator::worlds::{REGION, Size, large};
 use ecs_simulator::{Aws, OWN_ACCESS_KEY, OWN_SECRET_KEY, least_seconds};
-use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::Layout;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::lock::Locks;
+use prometheus_ecs_sd::published::SnapshotStore;
 use prometheus_ecs_sd::telemetry::LogFormat;
 
 /// Of an answer, as from within a region.
@@ -107,7 +107,7 @@ fn in_paused_time(aws: &Aws, share: f64) -> f64 {
     runtime.unwrap().block_on(async {
         let began = tokio::time::Instant::now();
         let discovery =
-            Discovery::new(&config, &program, Outlet::default(), Arc::default(), io::sink()).unwrap();
+            Discovery::new(&config, &program, SnapshotStore::default(), Arc::default(), io::sink()).unwrap();
         assert_eq!(discovery.once().await, Outcome::Complete);
         began.elapsed().as_secs_f64()
     })

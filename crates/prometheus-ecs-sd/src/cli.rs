@@ -19,8 +19,8 @@ use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
 use ecs_discovery::render::printable;
 
 use crate::aws::is_blank;
-use crate::board::Outlet;
 use crate::config::{Config, Mistakes, RunArgs};
+use crate::published::SnapshotStore;
 use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
 use crate::sinks::http::{Access, Server, Site};
@@ -165,7 +165,7 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
 /// Serves what will be put in `outlet` over HTTP, if that is configured, and says where.
 async fn serve(
     config: &Config,
-    outlet: &Outlet,
+    outlet: &SnapshotStore,
     reloads: Option<Reloads>,
 ) -> Result<Option<SocketAddr>, Mistakes> {
     let Some(listen) = &config.listen else { return Ok(None) };

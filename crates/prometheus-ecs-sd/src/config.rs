@@ -2,7 +2,6 @@
 
 mod accounts;
 mod arguments;
-mod directory;
 mod file;
 pub(crate) mod generated;
 pub(crate) mod layout;
@@ -26,7 +25,6 @@ use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
 use crate::lock::Locks;
-use crate::state::StateFile;
 use crate::telemetry::LogFormat;
 use accounts::Common;
 use notes::Notes;
@@ -34,7 +32,6 @@ use notes::Notes;
 pub use accounts::Account;
 pub(crate) use accounts::region;
 pub use arguments::{RunArgs, TargetArgs};
-pub(crate) use directory::usable as usable_directory;
 pub(crate) use file::FileLayer;
 pub use layout::Layout;
 pub use share::{InvalidShare, Share};
@@ -82,14 +79,16 @@ pub struct Config {
     pub locks: Locks,
 }
 
-/// Whether directories are made ready for use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether the target directory and the state file are made ready for use.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Directories {
-    /// They are tried, and what is missing in them is made.
-    Prepared,
+    /// By this function, which reports problems by option. The state file comes with whether it is named by the user.
+    Prepared(Prepare),
     /// They may be another machine's.
     LeftAlone,
 }
+
+type Prepare = fn(Option<&Path>, Option<(&Path, bool)>, &mut dyn FnMut(&'static str, String)) -> Locks;
 
 /// Where HTTP is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,12 +125,7 @@ impl fmt::Display for Mistakes {
 impl std::error::Error for Mistakes {}
 
 impl Config {
-    /// Checks everything, the directory included.
-    pub fn new(arguments: &RunArgs) -> Result<Self, Mistakes> {
-        Self::layered(arguments, None, Directories::Prepared)
-    }
-
-    /// The same with a file under the arguments, which say already what it says.
+    /// Checks everything. A file is under the arguments, which say already what it says.
     pub(crate) fn layered(
         arguments: &RunArgs,
         file: Option<FileLayer>,
@@ -152,11 +146,14 @@ impl Config {
             let problem = "with --listen-address none, target files are all there is; say where to";
             notes.option("directory", problem.to_owned());
         }
-        let locks = if directories == Directories::Prepared {
-            let state_file = state_file.as_deref().map(|path| (path, arguments.state_file.is_some()));
-            prepare(directory.as_deref(), state_file, &mut notes)
-        } else {
-            Locks::default()
+        let locks = match directories {
+            Directories::LeftAlone => Locks::default(),
+            Directories::Prepared(prepare) => {
+                let state_file = state_file.as_deref().map(|path| (path, arguments.state_file.is_some()));
+                prepare(directory.as_deref(), state_file, &mut |option, problem| {
+                    notes.option(option, problem)
+                })
+            }
         };
         let max_staleness = max_staleness(&arguments.max_staleness).unwrap_or_else(|problem| {
             notes.option("max-staleness", problem);
@@ -193,23 +190,6 @@ impl Config {
             locks,
         })
     }
-}
-
-/// `state_file` comes with whether someone has named it.
-fn prepare(directory: Option<&Path>, state_file: Option<(&Path, bool)>, notes: &mut Notes) -> Locks {
-    let mut locks = Locks::default();
-    let usable = directory.map_or(Ok(()), |directory| usable_directory(directory, &mut locks));
-    if let Err(problem) = &usable {
-        notes.option("directory", problem.clone());
-    }
-    // Its usual place is in the directory, of which enough has been said.
-    if let Some((path, is_named)) = state_file
-        && (usable.is_ok() || is_named)
-        && let Err(problem) = StateFile::new(path).lock(&mut locks)
-    {
-        notes.option("state-file", problem);
-    }
-    locks
 }
 
 /// What a period may be: less would only ask AWS without end, more is a mistake.
@@ -390,6 +370,11 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::directories::prepare;
+
+    fn config(arguments: &RunArgs) -> Result<Config, Mistakes> {
+        Config::layered(arguments, None, Directories::Prepared(prepare))
+    }
 
     fn targets(default_interval: &str) -> TargetArgs {
         TargetArgs {
@@ -438,7 +423,7 @@ mod tests {
     #[test]
     fn a_role_or_region_given_twice_counts_once() {
         let role = "arn:aws:iam::123456789012:role/reader".to_owned();
-        let config = Config::new(&RunArgs {
+        let config = config(&RunArgs {
             role: vec![role.clone(), role],
             region: vec!["eu-west-1".to_owned(), "eu-west-1".to_owned()],
             ..arguments()
@@ -450,7 +435,7 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let mistakes = Config::new(&RunArgs {
+        let mistakes = config(&RunArgs {
             directory: Some("/nonexistent".into()),
             interval: "often".to_owned(),
             max_staleness: "always".to_owned(),
@@ -501,7 +486,7 @@ mod tests {
     fn a_trailing_comma_is_no_value() {
         let clusters = vec!["prod".to_owned(), String::new()];
         let config =
-            Config::new(&RunArgs { cluster: clusters, region: vec![" ".to_owned()], ..arguments() }).unwrap();
+            config(&RunArgs { cluster: clusters, region: vec![" ".to_owned()], ..arguments() }).unwrap();
         let account = &config.accounts[0];
         assert_eq!((account.clusters.patterns().len(), account.regions.len()), (1, 0));
     }
@@ -534,7 +519,7 @@ mod tests {
             },
             ..arguments()
         };
-        assert_eq!(Config::new(&spaced).unwrap(), Config::new(&plain).unwrap());
+        assert_eq!(config(&spaced).unwrap(), config(&plain).unwrap());
         assert_eq!(tags([" *"].map(str::trim).into_iter()), TagSelection::All);
     }
 
@@ -551,7 +536,7 @@ mod tests {
         let config = |state_file: Option<&str>| {
             let state_file = state_file.map(PathBuf::from);
             let directory = Some(directory.path().to_owned());
-            Config::new(&RunArgs { directory, state_file, ..arguments() }).unwrap().state_file
+            config(&RunArgs { directory, state_file, ..arguments() }).unwrap().state_file
         };
         assert_eq!(config(None), Some(directory.path().join(".prometheus-ecs-sd/state")));
         assert_eq!(config(Some("none")), None);
@@ -564,7 +549,7 @@ mod tests {
     fn an_external_id_is_checked_and_an_empty_one_counts_as_none() {
         let check = |id: &str| {
             let role = vec!["arn:aws:iam::123456789012:role/reader".to_owned()];
-            let config = Config::new(&RunArgs { role, external_id: Some(id.to_owned()), ..arguments() });
+            let config = config(&RunArgs { role, external_id: Some(id.to_owned()), ..arguments() });
             config.map(|mut config| config.accounts.swap_remove(1).external_id).map_err(|mistakes| mistakes.0)
         };
         for empty in ["", " ", "\n"] {
@@ -580,14 +565,14 @@ mod tests {
 
     #[test]
     fn leaving_out_the_own_account_needs_a_role() {
-        let mistakes = Config::new(&RunArgs { no_own_account: true, ..arguments() }).unwrap_err();
+        let mistakes = config(&RunArgs { no_own_account: true, ..arguments() }).unwrap_err();
         assert_eq!(mistakes.0, ["--no-own-account: there is no role to discover instead; add --role"]);
     }
 
     #[test]
     fn an_external_id_needs_a_role() {
         let external_id = Some("choose-your-own".to_owned());
-        let mistakes = Config::new(&RunArgs { external_id, ..arguments() }).unwrap_err();
+        let mistakes = config(&RunArgs { external_id, ..arguments() }).unwrap_err();
         let told = "--external-id: this is for assuming a role, and there is none; add --role";
         assert_eq!(mistakes.0, [told]);
     }

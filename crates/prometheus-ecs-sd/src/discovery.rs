@@ -16,13 +16,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use crate::aws::Aws;
-use crate::board::{Outlet, Pending, Published, SourceStanding};
 use crate::config::{Config, Layout, Mistakes};
+use crate::published::{Pending, Progress, Published, SnapshotStore, SourceStatus};
 use crate::publisher::{Past, Publisher, Saver, Terms};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::{FileSd, Outcome as Wrote};
-use crate::source::{self, DESELECTED, NoSources, Progress, Report, Sources, Spec, claimed, departing};
+use crate::source::{self, DESELECTED, NoSources, Report, Sources, Spec, claimed, departing};
 use crate::state::{Revision, State, StateFile};
 use crate::telemetry::metrics::{Metrics, Part};
 use crate::telemetry::panics::caught;
@@ -51,7 +51,7 @@ pub enum Outcome {
 pub struct Discovery {
     config: Config,
     aws: Aws,
-    outlet: Outlet,
+    outlet: SnapshotStore,
     /// The sources that are configured, before they begin.
     specs: Vec<Spec>,
     sources: Sources,
@@ -72,12 +72,12 @@ impl Discovery {
     pub fn new(
         config: &Config,
         aws: &Aws,
-        outlet: Outlet,
+        outlet: SnapshotStore,
         progress: Arc<Progress>,
         out: impl Write + Send + 'static,
     ) -> Result<Self, NoSources> {
         let metrics = outlet.metrics();
-        metrics.watch(aws);
+        outlet.watch(aws);
         let aws = aws.clone().with_metrics(metrics.clone());
         let mut sources = Sources::new(config, progress, outlet.clock());
         let specs = sources.plan(config, &aws)?;
@@ -316,7 +316,7 @@ fn deselected(id: &str) -> String {
 }
 
 /// The sources' status before they were refreshed, and their selected clusters.
-fn standings(specs: &[Spec]) -> Vec<(SourceStanding, ClusterSelection)> {
+fn standings(specs: &[Spec]) -> Vec<(SourceStatus, ClusterSelection)> {
     specs.iter().map(|spec| (spec.standing(), spec.clusters.clone())).collect()
 }
 
@@ -402,7 +402,7 @@ impl Files {
     /// Saves and writes all publications from now on, which continue after the revision `known`.
     fn begin(
         config: &Config,
-        outlet: &Outlet,
+        outlet: &SnapshotStore,
         pending: &watch::Sender<Pending>,
         known: Option<Revision>,
     ) -> Self {

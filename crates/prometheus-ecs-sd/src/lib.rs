@@ -4,15 +4,16 @@
 //! `ecs-discovery` crate) → [`publisher`] → [`sinks`].
 
 pub mod aws;
-pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
 mod descriptors;
+mod directories;
 pub mod discovery;
 pub mod explain;
 pub mod lock;
+pub mod published;
 pub mod publisher;
 pub mod reload;
 mod replace;

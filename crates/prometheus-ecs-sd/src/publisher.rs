@@ -4,7 +4,6 @@
 //! Targets of a previous selection of regions, accounts or clusters stay in the snapshot until everything that is
 //! selected now was read once: a changed selection does not prove that targets ended.
 
-mod reading;
 mod saver;
 
 use std::collections::BTreeSet;
@@ -20,19 +19,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::board::{Outlet, Pending, Published, SourceResult, SourceStanding};
+use crate::published::reading::{
+    LISTS_WAIT, LISTS_WAIT_FOR_DENIED, Place, Reading, warn_of_deselected, warn_of_nothing_selected,
+};
+use crate::published::{Pending, Published, SAVED_EVERY, SnapshotStore, SourceResult, SourceStatus};
 use crate::state::Facts;
 use crate::telemetry::metrics::{self, Turn};
 use crate::telemetry::panics::Panicked;
-use reading::{LISTS_WAIT, LISTS_WAIT_FOR_DENIED, Place};
 
-pub(crate) use reading::Deselected;
-pub use reading::Reading;
 pub(crate) use saver::Saver;
-
-/// How often facts are saved in the middle of refreshes: a process that is killed has to request again what it learned in
-/// this time.
-pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(5);
 
 /// Collects what the sources came to.
 #[derive(Debug)]
@@ -54,7 +49,7 @@ pub struct Publisher {
     kept: bool,
     past: Past,
     terms: Terms,
-    outlet: Outlet,
+    outlet: SnapshotStore,
     pending: watch::Sender<Pending>,
     number: u64,
 }
@@ -143,12 +138,12 @@ impl Part {
 }
 
 /// The roles of these sources.
-fn roles(standings: &[SourceStanding]) -> BTreeSet<String> {
-    standings.iter().filter(|standing| standing.role.is_some()).map(SourceStanding::id).collect()
+fn roles(standings: &[SourceStatus]) -> BTreeSet<String> {
+    standings.iter().filter(|standing| standing.role.is_some()).map(SourceStatus::id).collect()
 }
 
 /// A source before its first result.
-fn part((standing, clusters): (SourceStanding, ClusterSelection)) -> (SourceStanding, Part) {
+fn part((standing, clusters): (SourceStatus, ClusterSelection)) -> (SourceStatus, Part) {
     let id = standing.id().into();
     (standing, Part { id, clusters, ..Part::default() })
 }
@@ -156,9 +151,9 @@ fn part((standing, clusters): (SourceStanding, ClusterSelection)) -> (SourceStan
 impl Publisher {
     /// For these sources; nothing is published yet. Publications go into `pending`.
     pub(crate) fn new(
-        outlet: Outlet,
+        outlet: SnapshotStore,
         pending: watch::Sender<Pending>,
-        sources: Vec<(SourceStanding, ClusterSelection)>,
+        sources: Vec<(SourceStatus, ClusterSelection)>,
         (past, terms): (Past, Terms),
     ) -> Self {
         let (standings, parts): (Vec<_>, Vec<_>) = sources.into_iter().map(part).unzip();
@@ -184,7 +179,7 @@ impl Publisher {
     /// Continues with other sources and terms. Sources that continue keep their results, and their targets stay.
     pub(crate) fn reconfigure(
         &mut self,
-        sources: Vec<(SourceStanding, ClusterSelection)>,
+        sources: Vec<(SourceStatus, ClusterSelection)>,
         continues: impl Fn(&str) -> bool,
         terms: Terms,
     ) {
@@ -392,7 +387,7 @@ impl Publisher {
         let max_staleness = self.terms.max_staleness;
         let wait = if max_staleness == Duration::MAX { LISTS_WAIT } else { max_staleness };
         let standings = self.outlet.sources.borrow();
-        let place = |(part, standing): (&Part, &SourceStanding)| Place {
+        let place = |(part, standing): (&Part, &SourceStatus)| Place {
             account: standing.account.clone(),
             region: standing.region.clone(),
             clusters: part.clusters.clone(),
@@ -525,34 +520,4 @@ impl Publisher {
             warn!(problem, "nothing is published yet, files stay as they are");
         }
     }
-}
-
-/// Warns of targets that leave because they are no longer selected, given the cluster of each.
-pub(crate) fn warn_of_deselected<'a>(reading: &Reading, clusters: impl Iterator<Item = &'a ClusterArn>) {
-    let mut reasons = BTreeMap::new();
-    for reason in clusters.filter_map(|cluster| reading.deselected(cluster)) {
-        *reasons.entry(reason).or_insert(0) += 1;
-    }
-    for (reason, targets) in reasons {
-        match reason {
-            Deselected::Region(region) => {
-                warn!(region, targets, "region is no longer selected; its targets leave");
-            }
-            Deselected::Account(account) => {
-                warn!(account, targets, "account is no longer selected; its targets leave");
-            }
-            Deselected::Cluster(cluster) => {
-                warn!(cluster, targets, "cluster is no longer selected; its targets leave");
-            }
-        }
-    }
-}
-
-/// Warns of a selection without targets, if a previous one had some.
-pub(crate) fn warn_of_nothing_selected(targets: usize) {
-    warn!(
-        targets,
-        "the regions, accounts and clusters that are selected have no target; those of the selection before stay, \
-         unless --allow-empty is given"
-    );
 }

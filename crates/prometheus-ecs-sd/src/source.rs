@@ -12,7 +12,7 @@ mod schedule;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::aws::{Aws, Source, SourceSpec};
-use crate::board::{SourceResult, SourceStanding, source_id};
 use crate::clock::Clock;
 use crate::config::{Account, Config};
+use crate::published::{Progress, SourceResult, SourceStatus, source_id};
 use crate::telemetry::panics::{Panicked, caught};
 use actor::Actor;
 use answers::AnswerLimit;
@@ -79,17 +79,6 @@ impl Settings {
         };
         scopes.iter().map(published).collect()
     }
-}
-
-/// The progress of the first refresh, for people who wait for it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Requests that were answered.
-    pub answered: AtomicUsize,
-    /// Requests that are known to be needed and are not answered.
-    pub open: AtomicUsize,
-    /// Whether every source was refreshed once.
-    pub over: AtomicBool,
 }
 
 /// One source as it is configured.
@@ -144,8 +133,8 @@ impl Spec {
     }
 
     /// Its status before it was refreshed.
-    pub(crate) fn standing(&self) -> SourceStanding {
-        SourceStanding::new(self.name.clone(), self.role().cloned(), self.credentials.region.clone())
+    pub(crate) fn standing(&self) -> SourceStatus {
+        SourceStatus::new(self.name.clone(), self.role().cloned(), self.credentials.region.clone())
     }
 }
 

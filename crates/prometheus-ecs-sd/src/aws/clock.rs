@@ -14,9 +14,10 @@ use tokio::time::sleep;
 
 use super::simulated::{ec2_hosts, listing, over, ssm_hosts, world};
 use super::{Aws, Source, SourceSpec};
-use crate::board::Outlet;
-use crate::config::{Config, RunArgs};
+use crate::config::{Config, Directories, RunArgs};
+use crate::directories::prepare;
 use crate::discovery::Discovery;
+use crate::published::SnapshotStore;
 
 const REGION: &str = "eu-west-1";
 const ROLE: &str = "arn:aws:iam::222222222222:role/discovery/reader";
@@ -120,8 +121,8 @@ fn discovery(aws: &Aws, directory: &Path) -> Discovery {
     let arguments = RunArgs::augment_args(Command::new("clock"));
     let arguments = arguments.get_matches_from(["clock", "--directory", directory, "--role", ROLE]);
     let arguments = RunArgs::from_arg_matches(&arguments).expect("arguments");
-    let config = Config::new(&arguments).expect("a configuration");
-    Discovery::new(&config, aws, Outlet::default(), Arc::default(), std::io::sink()).expect("a region")
+    let config = Config::layered(&arguments, None, Directories::Prepared(prepare)).expect("a configuration");
+    Discovery::new(&config, aws, SnapshotStore::default(), Arc::default(), std::io::sink()).expect("a region")
 }
 
 fn file(directory: &Path) -> String {

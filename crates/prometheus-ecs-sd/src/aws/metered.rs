@@ -147,8 +147,8 @@ mod tests {
     use super::super::simulated::{assumed, ec2_hosts, listing, over, own, ssm_hosts, world};
     use super::super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, Source, SourceSpec};
     use super::*;
-    use crate::board::Outlet;
-    use crate::telemetry::metrics::Format;
+    use crate::published::SnapshotStore;
+    use crate::sinks::http::metrics::{Format, page};
     use aws_credential_types::Credentials;
     use aws_credential_types::credential_fn::provide_credentials_fn;
     use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -235,13 +235,13 @@ mod tests {
     async fn requests_that_are_given_up_are_counted_and_so_is_waiting_in_vain() {
         let simulated = SimulatedAws::new(world());
         simulated.set_latency(9 * SECOND);
-        let outlet = Outlet::default();
+        let outlet = SnapshotStore::default();
         let spec =
             SourceSpec { role: None, external_id: None, session_name: None, region: "eu-west-1".to_owned() };
         let share = "0.01274".parse().expect("a share");
         let source = over(&simulated).with_share(share).with_metrics(outlet.metrics()).source(spec);
         ask(&source, &ssm_hosts(), 5).await;
-        let page = outlet.metrics().page(&outlet.board(), Format::Text);
+        let page = page(&outlet.metrics(), &outlet.board(), Format::Text);
         let operation = "service=\"ssm\",operation=\"DescribeInstanceInformation\"";
         for sample in [
             format!("ecs_sd_aws_requests_total{{{operation},outcome=\"ok\"}} 3\n"),

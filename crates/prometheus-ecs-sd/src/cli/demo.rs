@@ -17,17 +17,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::aws::Aws;
-use crate::board::Outlet;
 use crate::cli::arguments::DemoArgs;
 use crate::cli::{EXIT_USAGE, serve, tell, until_stopped};
-use crate::config::{Account, Config, Layout, Listen, Mistakes, Share, duration, listen, usable_directory};
+use crate::config::{Account, Config, Layout, Listen, Mistakes, Share, duration, listen};
 use crate::demo::containers::Containers;
 use crate::demo::fleet;
 use crate::demo::ports::Ports;
+use crate::directories;
 use crate::discovery::Discovery;
 use crate::lock::Locks;
+use crate::published::Progress;
+use crate::published::SnapshotStore;
 use crate::replace::Workplace;
-use crate::source::Progress;
 use crate::telemetry::LogFormat;
 
 /// The configuration that the README shows, and the directory that it names.
@@ -74,7 +75,7 @@ impl Demo {
         let directory = Directory::new(arguments.directory.as_deref())
             .map_err(|error| mistake("directory", error.to_string()))?;
         let mut locks = Locks::default();
-        usable_directory(&directory.path, &mut locks).map_err(|problem| mistake("directory", problem))?;
+        directories::usable(&directory.path, &mut locks).map_err(|problem| mistake("directory", problem))?;
         let listen = match &arguments.listen_address {
             None => free_usual().map(Some).map_err(|error| error.to_string()),
             given => listen(given.as_deref()),
@@ -110,7 +111,7 @@ impl Demo {
         let Self { config, churn, .. } = self;
         // The terminal's window is closed.
         let mut hangup = signal(SignalKind::hangup())?;
-        let outlet = Outlet::default();
+        let outlet = SnapshotStore::default();
         let address = serve(config, &outlet, None).await.map_err(io::Error::other)?;
         // After that address was taken: it may be of one of these ports.
         let ports = Ports::choose(&[&fleet::PORTS[..], &[PROMETHEUS_PORT]].concat())?;

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 
 use super::{Cli, Command, command, explain, variables};
 use crate::config::{Config, Directories, FileLayer, Mistakes};
+use crate::directories::prepare;
 
 /// What was typed, with the file laid under it.
 #[derive(Clone)]
@@ -77,7 +78,7 @@ impl Layers {
 /// Reads the same command line's configuration again.
 pub(super) fn reread(arguments: &[OsString]) -> Result<Config, Mistakes> {
     match Layers::read(arguments) {
-        Ok(layers) => layers.config(Directories::Prepared),
+        Ok(layers) => layers.config(Directories::Prepared(prepare)),
         Err(Unread::Usage(error)) => Err(Mistakes(vec![error.to_string()])),
         Err(Unread::File(mistakes)) => Err(mistakes),
     }

@@ -15,12 +15,13 @@ use tracing::{info, warn};
 use super::layers::{Layers, reread};
 use super::{EXIT_INCOMPLETE, serve, until_stopped, usage};
 use crate::aws::{Aws, Environment};
-use crate::board::Outlet;
 use crate::config::{Config, Directories, Mistakes};
+use crate::directories::prepare;
 use crate::discovery::{Discovery, Outcome};
+use crate::published::Progress;
+use crate::published::SnapshotStore;
 use crate::reload::Reloader;
 use crate::sinks::progress;
-use crate::source::Progress;
 
 /// A disk that has not answered after this time may hang.
 const HANGS_AFTER: Duration = Duration::from_secs(2);
@@ -37,14 +38,14 @@ async fn discover(
     environment: Environment,
     arguments: Vec<OsString>,
 ) -> io::Result<ExitCode> {
-    let outlet = Outlet::default();
+    let outlet = SnapshotStore::default();
     let (reloader, reloads) = Reloader::new(outlet.metrics())?;
     let serve = async |config: &Config| {
         let reloads = config.enable_lifecycle.then_some(reloads);
         serve(config, &outlet, reloads).await.map(drop)
     };
     let without_disk = layers.clone().config(Directories::LeftAlone);
-    let mut preparing = spawn_blocking(|| layers.config(Directories::Prepared));
+    let mut preparing = spawn_blocking(|| layers.config(Directories::Prepared(prepare)));
     // All mistakes are reported together. But a hanging disk must not delay `/-/healthy`.
     let config = match (timeout(HANGS_AFTER, &mut preparing).await, without_disk) {
         (Err(_), Ok(config)) => {

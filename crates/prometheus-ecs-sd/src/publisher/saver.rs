@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::board::{Outlet, Pending, Published};
 use crate::clock::Clock;
+use crate::published::{Pending, Published, SnapshotStore};
 use crate::state::{Facts, Revision, StateFile};
 use crate::telemetry::metrics::{Metrics, Part, Writes};
 use crate::telemetry::panics::caught;
@@ -45,7 +45,7 @@ enum Disk {
 
 impl Saver {
     /// Continues after `revision`. Without a file nothing is saved.
-    pub(crate) fn new(file: Option<StateFile>, revision: Revision, outlet: &Outlet) -> Self {
+    pub(crate) fn new(file: Option<StateFile>, revision: Revision, outlet: &SnapshotStore) -> Self {
         let writes = file.as_ref().map(StateFile::writes).unwrap_or_default();
         let (clock, metrics) = (outlet.clock(), outlet.metrics());
         Self {
@@ -68,7 +68,7 @@ impl Saver {
     /// Saves and shows pending publications, until their sender is dropped or `ended` resolves.
     pub(crate) async fn run(
         mut self,
-        outlet: Outlet,
+        outlet: SnapshotStore,
         mut pending: watch::Receiver<Pending>,
         ended: impl Future<Output = ()>,
     ) -> Self {
@@ -194,13 +194,13 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::board::Published;
+    use crate::published::Published;
 
     #[tokio::test(start_paused = true)]
     async fn a_disk_that_hangs_delays_a_publication_by_a_second_and_is_caught_up_with() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state");
-        let outlet = Outlet::default();
+        let outlet = SnapshotStore::default();
         let mut saver = Saver::new(None, Revision::begin(), &outlet);
         let (release, released) = oneshot::channel::<()>();
         let (file, earlier) = (StateFile::new(&path), saver.revision());
@@ -226,7 +226,7 @@ mod tests {
     async fn a_file_that_is_mostly_out_of_use_is_rewritten_after_the_publication() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state");
-        let outlet = Outlet::default();
+        let outlet = SnapshotStore::default();
         let saver = Saver::new(Some(StateFile::new(&path)), Revision::begin(), &outlet);
         let pending = watch::Sender::default();
         let run = tokio::spawn(saver.run(outlet.clone(), pending.subscribe(), std::future::pending()));

@@ -14,8 +14,8 @@ use ecs_discovery::snapshot::{Changes as Differences, ScopeChange};
 use ecs_discovery::target::Target;
 use tracing::{debug, info, warn};
 
-use crate::board::{Earlier, Published};
-use crate::publisher::Reading;
+use crate::published::Reading;
+use crate::published::{Earlier, Published};
 use crate::telemetry::LogFormat;
 
 /// Tells the changes from one snapshot to the next.

@@ -24,10 +24,11 @@ use ecs_discovery::snapshot::Snapshot;
 use ecs_discovery::target::Target;
 use tracing::{info, warn};
 
-use crate::board::Published;
 use crate::config::Layout;
 use crate::config::layout::{SINGLE, SUFFIX, WORK_DIRECTORY};
-use crate::publisher::{Reading, warn_of_deselected, warn_of_nothing_selected};
+use crate::published::Published;
+use crate::published::Reading;
+use crate::published::reading::{warn_of_deselected, warn_of_nothing_selected};
 use crate::replace::{Trouble, Workplace, make_directory};
 use crate::state::Revision;
 use crate::telemetry::metrics::{Metrics, Written};

@@ -10,8 +10,8 @@ use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
 
-use crate::board::{Board, Earlier, Published};
-use crate::publisher::Reading;
+use crate::published::Reading;
+use crate::published::{Earlier, Published, SnapshotReader};
 use crate::sinks::changes::Difference;
 use crate::sinks::numbers::{count, number};
 
@@ -79,7 +79,7 @@ impl History {
     }
 
     /// Writes down what each publication changes, until there are no more.
-    pub async fn follow(self, mut board: Board) {
+    pub async fn follow(self, mut board: SnapshotReader) {
         let mut before: Option<Earlier> = None;
         while board.published.changed().await.is_ok() {
             let now = board.published.borrow_and_update().clone();

@@ -7,7 +7,7 @@ mod access;
 mod connections;
 mod health;
 mod lifecycle;
-mod metrics;
+pub mod metrics;
 mod pace;
 mod page;
 mod render_cache;
@@ -28,8 +28,8 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tracing::{debug, error, info, warn};
 
-use crate::board::Board;
 use crate::config::Listen;
+use crate::published::SnapshotReader;
 use crate::reload::Reloads;
 use crate::sinks::history::History;
 use crate::telemetry::metrics::{Metrics, Part};
@@ -43,7 +43,7 @@ use sd::Sd;
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The current snapshot, and how the sources stand.
-    pub board: Board,
+    pub board: SnapshotReader,
     sd: Sd,
     /// What was counted, and whose budget is shown.
     pub metrics: Metrics,
@@ -57,7 +57,7 @@ pub struct Site {
 
 impl Site {
     /// Answers from `board`; the rest comes by and by.
-    pub fn new(board: Board, metrics: Metrics, reloads: Option<Reloads>) -> Self {
+    pub fn new(board: SnapshotReader, metrics: Metrics, reloads: Option<Reloads>) -> Self {
         let (history, catalogue) = (History::default(), Catalogue::default());
         let sd = Sd::new(board.clone());
         Self { board, sd, metrics, reloads, history, catalogue, pages: Arc::default() }
@@ -194,12 +194,12 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::board::Outlet;
+    use crate::published::SnapshotStore;
 
     #[tokio::test]
     async fn an_answer_that_panics_is_an_internal_error() {
         let odd: fn() -> &'static str = || panic!("an assertion of a library");
-        let outlive = from_fn_with_state(Outlet::default().metrics(), outlive);
+        let outlive = from_fn_with_state(SnapshotStore::default().metrics(), outlive);
         let router = Router::new().route("/", get(async move || odd())).layer(outlive);
         let request = Request::new(Body::empty());
         let response = TowerToHyperService::new(router).call(request).await.expect("an answer");
@@ -210,7 +210,8 @@ mod tests {
     async fn an_address_that_is_taken_is_served_once_it_is_free() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let (outlet, server) = (Outlet::default(), Server { named: address.to_string(), listener: None });
+        let (outlet, server) =
+            (SnapshotStore::default(), Server { named: address.to_string(), listener: None });
         let site = Site::new(outlet.board(), outlet.metrics(), None);
         tokio::spawn(server.serve(site, Access::default()));
         sleep(Duration::from_secs(3600)).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ecs_discovery::render::count;
 
-use crate::source::Progress;
+use crate::published::Progress;
 
 /// Often enough to look alive.
 const REDRAWN_EVERY: Duration = Duration::from_millis(200);

@@ -18,7 +18,7 @@ use super::handover::forgive;
 use super::run::{self, Run};
 use super::schedule::{JITTER, Schedule};
 use super::{Command, Configuration, Continued, Message, Report, Settings, Spec};
-use crate::board::SourceResult;
+use crate::published::SourceResult;
 use crate::telemetry::panics::{Panicked, caught, caught_in};
 
 /// One source.

@@ -23,8 +23,7 @@ use tracing::{debug, info, warn};
 use super::actor::Actor;
 use super::waiting::Waiting;
 use super::{Report, Shared};
-use crate::board::SourceResult;
-use crate::publisher::SAVED_EVERY;
+use crate::published::{SAVED_EVERY, SourceResult};
 
 /// The time before STS is called again for the account after it failed. If STS cannot be reached, each call delays a
 /// refresh by the time limits of three attempts.

@@ -1,18 +1,15 @@
-//! What the program counts, and the page of all metrics.
+//! What the program counts.
 //!
 //! One [`Metrics`] is cloned to wherever something happens. What follows from the current snapshot, from how the sources
-//! stand or from how full the buckets are is not counted here: `current` computes it when the page is asked
-//! for, so that it cannot drift.
+//! stand or from how full the buckets are is not counted here: the page of metrics computes it when it is requested, so
+//! that it cannot drift.
 
-mod current;
 mod family;
-mod page;
-mod process;
 mod requests;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -22,20 +19,18 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tracing::error;
 
-use crate::aws::{Aws, Level};
-use crate::clock::Clock;
+use crate::clock::{Clock, Reading};
 use crate::telemetry::panics::Panicked;
 use family::Family;
 use requests::Requests;
 
-pub use page::Format;
 pub(crate) use requests::{Outcome, Request};
 
 /// The account of the credentials, of which no more need be known to draw on its budget.
-const OWN: &str = "own";
+pub(crate) const OWN: &str = "own";
 
 /// What the names of all metrics begin with but those of the process.
-const PREFIX: &str = "ecs_sd";
+pub(crate) const PREFIX: &str = "ecs_sd";
 
 /// In seconds; the last is what a first discovery of tens of thousands of tasks may take.
 const REFRESH_BUCKETS: [f64; 11] = [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 1200.0];
@@ -50,8 +45,6 @@ struct Counted {
     clock: Clock,
     /// When counting began.
     began: Duration,
-    /// Whose budget is shown.
-    aws: RwLock<Option<Aws>>,
     requests: Requests,
     credential_failures: Family<1, Counter>,
     refreshes: Family<2, Counter>,
@@ -181,7 +174,7 @@ impl Metrics {
         registry.register("panics", help, panics.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of the program", build);
-        let (began, aws) = (clock.now(), RwLock::default());
+        let began = clock.now();
         for result in ["success", "failure"] {
             reloads.of([("result", result)]);
         }
@@ -191,7 +184,6 @@ impl Metrics {
             registry,
             clock,
             began,
-            aws,
             requests,
             credential_failures,
             refreshes,
@@ -208,15 +200,20 @@ impl Metrics {
         Self(Arc::new(counted))
     }
 
-    /// Shows this budget from now on.
-    pub(crate) fn watch(&self, aws: &Aws) {
-        *self.0.aws.write().unwrap_or_else(PoisonError::into_inner) = Some(aws.clone());
+    /// What was counted.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
     }
 
-    /// How much of the budget is left; nothing until there is one to show.
-    pub(crate) fn levels(&self) -> Vec<Level> {
-        let aws = self.0.aws.read().unwrap_or_else(PoisonError::into_inner);
-        aws.as_ref().map(Aws::levels).unwrap_or_default()
+    /// When counting began.
+    pub(crate) fn began(&self) -> Duration {
+        self.0.began
+    }
+
+    /// Shows when the configuration was last loaded.
+    pub(crate) fn show_reload_time(&self, clock: Reading) {
+        let reloaded_at = *self.0.reloaded_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.reload_timestamp.set(clock.time_of_day(reloaded_at).as_secs_f64());
     }
 
     /// Prepares to count the requests that this operation makes.

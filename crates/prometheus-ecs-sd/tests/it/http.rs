@@ -13,8 +13,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ecs_simulator::{Aws, Response, World};
-use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::Listen;
+use prometheus_ecs_sd::published::SnapshotStore;
 use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
 use tokio::runtime::Runtime;
 
@@ -48,7 +48,7 @@ impl Served {
         stage.config.interval = Duration::from_secs(1);
         let runtime = Runtime::new().unwrap();
         let address = runtime.block_on(async {
-            let outlet = Outlet::default();
+            let outlet = SnapshotStore::default();
             let listen = Listen::At("127.0.0.1:0".to_owned());
             let server = Server::bind(&listen, false).await.unwrap();
             let address = server.address().unwrap();
@@ -124,7 +124,7 @@ pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, lines: &str) -> 
 
 /// A server with nothing to serve, in the runtime of a test whose time may be paused.
 pub(crate) async fn bare(access: Access) -> SocketAddr {
-    let outlet = Outlet::default();
+    let outlet = SnapshotStore::default();
     let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
     let address = server.address().unwrap();
     tokio::spawn(server.serve(Site::new(outlet.board(), outlet.metrics(), None), access));

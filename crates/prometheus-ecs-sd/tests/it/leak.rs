@@ -6,7 +6,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use ecs_simulator::World;
-use prometheus_ecs_sd::board::Published;
+use prometheus_ecs_sd::published::Published;
 
 use crate::simulated::{Running, Stage};
 use fleet::{CYCLE, Fleet, Used};

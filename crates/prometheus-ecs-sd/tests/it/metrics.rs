@@ -7,7 +7,7 @@ mod requests;
 
 use std::collections::BTreeMap;
 
-use prometheus_ecs_sd::telemetry::metrics::Format;
+use prometheus_ecs_sd::sinks::http::metrics::Format;
 
 use crate::simulated::Running;
 

@@ -27,16 +27,16 @@ use ecs_simulator::{
     worlds,
 };
 use prometheus_ecs_sd::aws::Aws;
-use prometheus_ecs_sd::board::{Outlet, Published, SourceStanding};
 use prometheus_ecs_sd::clock::Clock as ProgramClock;
 use prometheus_ecs_sd::config::Layout;
 use prometheus_ecs_sd::config::Share;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::lock::Locks;
+use prometheus_ecs_sd::published::{Published, SnapshotStore, SourceStatus};
 use prometheus_ecs_sd::reload::Replacement;
+use prometheus_ecs_sd::sinks::http::metrics::{Format, page};
 use prometheus_ecs_sd::telemetry::LogFormat;
-use prometheus_ecs_sd::telemetry::metrics::Format;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
@@ -108,7 +108,7 @@ impl Stage {
         self.simulator.change(|world| change(world.own(REGION)))
     }
 
-    pub(crate) fn discovery(&self, once: bool, outlet: Outlet) -> Discovery {
+    pub(crate) fn discovery(&self, once: bool, outlet: SnapshotStore) -> Discovery {
         let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(self.config.api_share);
         let config = Config { once, ..self.config.clone() };
@@ -117,7 +117,7 @@ impl Stage {
 
     /// Refreshes once, as `--once` does.
     pub(crate) async fn once(&self) -> Outcome {
-        self.discovery(true, Outlet::default()).once().await
+        self.discovery(true, SnapshotStore::default()).once().await
     }
 
     /// Begins to refresh for ever.
@@ -126,7 +126,7 @@ impl Stage {
     }
 
     /// The same, for whoever else reads what is put there.
-    pub(crate) async fn run_into(&self, outlet: Outlet) -> Running {
+    pub(crate) async fn run_into(&self, outlet: SnapshotStore) -> Running {
         let discovery = self.discovery(false, outlet.clone());
         let published = discovery.subscribe();
         let (replacements, changes) = mpsc::channel(1);
@@ -193,9 +193,9 @@ impl SystemClock {
     }
 
     /// An outlet whose times come from this clock.
-    pub(crate) fn outlet(&self) -> Outlet {
+    pub(crate) fn outlet(&self) -> SnapshotStore {
         let (ahead, begun, start) = (self.0.clone(), tokio::time::Instant::now(), SystemTime::now());
-        Outlet::timed_by(ProgramClock::following(move || {
+        SnapshotStore::timed_by(ProgramClock::following(move || {
             let (now, ahead) = (start + begun.elapsed(), ahead.load(Ordering::Relaxed));
             let by = Duration::from_secs(ahead.unsigned_abs());
             if ahead < 0 { now - by } else { now + by }
@@ -206,7 +206,7 @@ impl SystemClock {
 /// A discovery that goes on until it is dropped.
 pub(crate) struct Running {
     published: watch::Receiver<Published>,
-    outlet: Outlet,
+    outlet: SnapshotStore,
     replacements: mpsc::Sender<Replacement>,
     task: AbortHandle,
 }
@@ -257,7 +257,7 @@ impl Running {
     }
 
     /// The status of each source.
-    pub(crate) fn sources(&self) -> Vec<SourceStanding> {
+    pub(crate) fn sources(&self) -> Vec<SourceStatus> {
         self.outlet.board().sources.borrow().clone()
     }
 
@@ -268,7 +268,7 @@ impl Running {
 
     /// The page of metrics.
     pub(crate) fn metrics(&self, format: Format) -> String {
-        self.outlet.metrics().page(&self.outlet.board(), format)
+        page(&self.outlet.metrics(), &self.outlet.board(), format)
     }
 }
 

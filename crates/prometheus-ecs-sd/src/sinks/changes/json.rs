@@ -8,7 +8,7 @@ use ecs_discovery::target::Target;
 use serde_json::{Map, Value, json};
 
 use super::differing;
-use crate::board::Published;
+use crate::published::Published;
 use crate::telemetry::timestamp;
 
 /// Prints a line for each target that appeared, changed or is gone, and one of totals.

@@ -1,5 +1,9 @@
 //! `/metrics`, in whichever of the two formats the scraper prefers.
 
+mod current;
+mod page;
+mod process;
+
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderMap;
@@ -9,7 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Site;
-use crate::telemetry::metrics::{Format, Metrics};
+use crate::telemetry::metrics::Metrics;
+
+pub use page::{Format, page};
 
 pub(super) fn routes() -> Router<Site> {
     Router::new().route("/metrics", get(metrics))
@@ -22,7 +28,7 @@ async fn metrics(State(site): State<Site>, headers: HeaderMap) -> impl IntoRespo
         Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         Format::Text => "text/plain; version=0.0.4; charset=utf-8",
     };
-    ([(CONTENT_TYPE, kind)], site.metrics.page(&site.board, format))
+    ([(CONTENT_TYPE, kind)], page(&site.metrics, &site.board, format))
 }
 
 /// OpenMetrics for whoever asks for its version 1.0.0, and does not like text better.

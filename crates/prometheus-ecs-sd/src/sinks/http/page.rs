@@ -97,7 +97,7 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
             @if targets_first { (targets) (skipped) } @else { (skipped) (targets) }
             @if search.is_narrow() { (around) }
             div.columns {
-                (budget::section(site.metrics.levels()))
+                (budget::section(site.board.levels()))
                 (configuration::section(&site.board.configuration.borrow()))
             }
         };
@@ -209,11 +209,11 @@ mod tests {
     use super::super::seats::Hangup;
     use super::super::{Access, router};
     use super::*;
-    use crate::board::{Outlet, Published};
+    use crate::published::{Published, SnapshotStore};
 
     #[tokio::test]
     async fn a_page_waits_for_its_turn_and_is_not_made_for_who_has_left() {
-        let outlet = Outlet::default();
+        let outlet = SnapshotStore::default();
         let site = Site::new(outlet.board(), outlet.metrics(), None);
         let made = Arc::new(AtomicUsize::new(0));
         let page = || {
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_that_prometheus_asks_for_waits_behind_pages() {
-        let outlet = Outlet::default();
+        let outlet = SnapshotStore::default();
         let cluster = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/prod").unwrap();
         let scope = Scope::heard(Arc::default(), Duration::ZERO);
         let snapshot = Arc::new(Snapshot { scopes: [(cluster, scope)].into() });

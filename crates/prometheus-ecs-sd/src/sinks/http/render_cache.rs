@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::error;
 
-use crate::board::Published;
+use crate::published::Published;
 use kept::{Entry, Job, Kept, Key, NoRoom, Progress, Step};
 pub(super) use list::List;
 use memory::{Memory, Pieces, Room};

@@ -15,12 +15,12 @@ use ecs_discovery::snapshot::Scope;
 use super::Site;
 use super::render_cache::{Encoding, RenderCache};
 use super::seats::Hangup;
-use crate::board::{Board, Published, SourceStanding};
+use crate::published::{Published, SnapshotReader, SourceStatus};
 
 /// The targets, ready to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Sd {
-    board: Board,
+    board: SnapshotReader,
     lists: RenderCache,
 }
 
@@ -29,7 +29,7 @@ type Refusal = (StatusCode, String);
 
 impl Sd {
     /// Of what will be on the board; nothing is made yet.
-    pub(super) fn new(board: Board) -> Self {
+    pub(super) fn new(board: SnapshotReader) -> Self {
         Self { board, lists: RenderCache::default() }
     }
 
@@ -91,7 +91,7 @@ async fn sd(
 
 /// Whether the list would be true. A cluster that is not there has no targets, if everything that could have it was
 /// heard; a region or an account that nobody looks at is a typo.
-fn answerable(filter: &Filter, published: &Published, sources: &[SourceStanding]) -> Result<(), Refusal> {
+fn answerable(filter: &Filter, published: &Published, sources: &[SourceStatus]) -> Result<(), Refusal> {
     if published.number == 0 {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet".to_owned()));
     }
@@ -110,7 +110,7 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStanding]
             )),
         };
     }
-    let covers = |source: &&SourceStanding| filter.covers(source.account.as_deref(), &source.region);
+    let covers = |source: &&SourceStatus| filter.covers(source.account.as_deref(), &source.region);
     let mut covered = sources.iter().filter(covers).peekable();
     if covered.peek().is_none() {
         return Err((
@@ -148,7 +148,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::board::{Outlet, Pending, SourceResult};
+    use crate::published::{Pending, SnapshotStore, SourceResult};
     use crate::publisher::{Past, Publisher, Terms};
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -156,7 +156,7 @@ mod tests {
     /// Sources in two regions, and the lists of their targets.
     struct Served {
         sd: Sd,
-        outlet: Outlet,
+        outlet: SnapshotStore,
         pending: watch::Sender<Pending>,
         publisher: Publisher,
     }
@@ -164,8 +164,8 @@ mod tests {
     impl Served {
         /// By a process that knows what was served before, or does not.
         fn new(is_known: bool, max_staleness: Duration) -> Self {
-            let (outlet, pending) = (Outlet::default(), watch::Sender::default());
-            let standing = |region: &str| SourceStanding::new(region.into(), None, region.to_owned());
+            let (outlet, pending) = (SnapshotStore::default(), watch::Sender::default());
+            let standing = |region: &str| SourceStatus::new(region.into(), None, region.to_owned());
             let sources = ["eu-west-1", "eu-west-2"].map(|region| (standing(region), Default::default()));
             let terms = Terms { max_staleness, allow_empty: false };
             let past = (Past::of(is_known), terms);

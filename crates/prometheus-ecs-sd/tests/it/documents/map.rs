@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{documents, files, read, root, sources};
+use super::{documents, files, read, root, section, sources};
 
 /// The name by which a link finds a heading, as GitHub makes it.
 fn anchor(heading: &str) -> String {
@@ -58,6 +58,47 @@ fn the_map_of_the_code_is_complete_and_names_nothing_that_is_not_there() {
             assert!(named.contains(&*path) || path.ends_with("/lib.rs"), "{path} is missing");
         }
     }
+}
+
+/// The rooms, in the order of the picture.
+fn rooms(text: &str) -> Vec<&str> {
+    let picture = section(text, "## The rooms of the program").split("```text\n").nth(1).unwrap();
+    let picture = picture.split("```").next().unwrap();
+    picture.split_whitespace().filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).collect()
+}
+
+/// The code without its unit tests.
+fn code_of(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap()
+}
+
+#[test]
+fn no_room_uses_one_that_comes_before_it() {
+    const SOURCES: &str = "crates/prometheus-ecs-sd/src/";
+    let text = read("ARCHITECTURE.md");
+    let rooms = rooms(&text);
+    let place = |room: &str| rooms.iter().position(|other| *other == room);
+    let mut arrows = 0;
+    for (path, text) in sources(SOURCES.trim_end_matches('/')) {
+        let inner = path.strip_prefix(SOURCES).unwrap();
+        let room = inner.split('/').next().unwrap().trim_end_matches(".rs");
+        // The crate's front page, and tests, which use whatever they test.
+        let is_test = inner.ends_with("tests.rs") || ["aws/clock.rs", "aws/simulated.rs"].contains(&inner);
+        if room == "lib" || is_test {
+            continue;
+        }
+        let own = place(room).unwrap_or_else(|| panic!("{path}: the picture has no room {room}"));
+        for used in code_of(&text).split("crate::").skip(1) {
+            let used = used.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).next().unwrap();
+            if used == room || used.is_empty() {
+                continue;
+            }
+            let other = place(used).unwrap_or_else(|| panic!("{path}: the picture has no room {used}"));
+            assert!(own < other, "{path} uses {used}, which comes before {room}");
+            arrows += 1;
+        }
+    }
+    assert!(arrows > 100, "{arrows}");
 }
 
 #[test]

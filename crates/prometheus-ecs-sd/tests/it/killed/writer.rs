@@ -16,9 +16,9 @@ use ecs_discovery::model::{
     PortRange, Protocol, Settings, Status, Task, TaskDefinition,
 };
 use ecs_discovery::snapshot::Snapshot;
-use prometheus_ecs_sd::board::Published;
 use prometheus_ecs_sd::clock::Reading;
 use prometheus_ecs_sd::config::Layout;
+use prometheus_ecs_sd::published::Published;
 use prometheus_ecs_sd::sinks::file_sd::{self, FileSd, Outcome};
 use prometheus_ecs_sd::state::{Revision, State, StateFile};
 

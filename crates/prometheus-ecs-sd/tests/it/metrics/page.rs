@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use prometheus_ecs_sd::telemetry::metrics::Format;
+use prometheus_ecs_sd::sinks::http::metrics::Format;
 
 use crate::simulated::{Running, Stage, every_case};
 use crate::tools::tool;

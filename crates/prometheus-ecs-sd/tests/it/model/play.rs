@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_simulator::World;
-use prometheus_ecs_sd::board::Published;
+use prometheus_ecs_sd::published::Published;
 use prometheus_ecs_sd::sinks::file_sd;
 use tokio::time::Instant;
 

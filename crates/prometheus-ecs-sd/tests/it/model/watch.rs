@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use prometheus_ecs_sd::board::{Published, SourceStanding};
+use prometheus_ecs_sd::published::{Published, SourceStatus};
 use tokio::time::Instant;
 
 use super::faults::Trouble;
@@ -82,7 +82,7 @@ impl Watch {
     pub(super) fn check(
         &mut self,
         published: &Published,
-        sources: &[SourceStanding],
+        sources: &[SourceStatus],
         found: Vec<Group>,
         targets: &[Target],
         slow: bool,
@@ -105,7 +105,7 @@ impl Watch {
         Ok(())
     }
 
-    fn note_refresh(&mut self, source: &SourceStanding) {
+    fn note_refresh(&mut self, source: &SourceStatus) {
         let noted = self.refreshes.get(&source.id()).map(|(_, end)| *end);
         match source.refreshed {
             // Not since the start.

@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use ecs_discovery::finding::Verdict;
 use ecs_discovery::interval::Intervals;
 use ecs_simulator::{Aws, ContainerDefinition, Placement, Region, Response, TaskDefinition, worlds};
-use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::config::Listen;
+use prometheus_ecs_sd::published::SnapshotStore;
 use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
 
 use super::{Served, rows, unescaped};
@@ -209,7 +209,7 @@ fn targets_are_counted_by_interval() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_has_not_changed_is_not_sent_again() {
-    let outlet = Outlet::default();
+    let outlet = SnapshotStore::default();
     let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
     let address = server.address().unwrap();
     let site = Site::new(outlet.board(), outlet.metrics(), None);
@@ -320,7 +320,7 @@ fn the_browser_is_told_to_run_nothing_but_the_pages_own_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_finding_is_there_in_the_words_it_has_everywhere() {
     let stage = every_case();
-    let outlet = Outlet::default();
+    let outlet = SnapshotStore::default();
     let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
     let address = server.address().unwrap();
     let site = Site::new(outlet.board(), outlet.metrics(), None);

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use ecs_discovery::snapshot::Standing;
 use ecs_simulator::{Call, Delivery, OWN_ACCOUNT, Placement, Response, World};
-use prometheus_ecs_sd::board::Published;
 use prometheus_ecs_sd::discovery::Outcome;
+use prometheus_ecs_sd::published::Published;
 use tokio::time::Instant;
 
 use super::{REGION, Stage, fleet, opted_in};

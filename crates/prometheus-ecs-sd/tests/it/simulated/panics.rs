@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement};
 use prometheus_ecs_sd::aws::Aws;
-use prometheus_ecs_sd::board::Outlet;
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
-use prometheus_ecs_sd::telemetry::metrics::Format;
+use prometheus_ecs_sd::published::SnapshotStore;
+use prometheus_ecs_sd::sinks::http::metrics::{Format, page};
 use tokio::sync::mpsc;
 
 use super::{REGION, Stage, fleet, opted_in};
@@ -134,7 +134,7 @@ impl Write for Odd {
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_changes_are_told_costs_that_publications_lines_only() {
     let stage = Stage::new(fleet(&[("prod", 1)]));
-    let (out, outlet) = (Odd::default(), Outlet::default());
+    let (out, outlet) = (Odd::default(), SnapshotStore::default());
     let aws = Aws::isolated(stage.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
     let discovery = Discovery::new(&stage.config, &aws, outlet.clone(), Arc::default(), out.clone()).unwrap();
     let mut published = discovery.subscribe();
@@ -147,7 +147,7 @@ async fn a_panic_while_changes_are_told_costs_that_publications_lines_only() {
         another(&stage, family);
     }
     program.abort();
-    let page = outlet.metrics().page(&outlet.board(), Format::Text);
+    let page = page(&outlet.metrics(), &outlet.board(), Format::Text);
     assert!(page.contains("ecs_sd_panics_total{part=\"changes\"} 1\n"), "{page}");
     let printed = out.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
     let printed = String::from_utf8(printed).unwrap();

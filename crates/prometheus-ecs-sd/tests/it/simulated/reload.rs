@@ -8,7 +8,7 @@ use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_simulator::{Delivery, Placement, Response};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::config::{Account, Config};
-use prometheus_ecs_sd::telemetry::metrics::Format;
+use prometheus_ecs_sd::sinks::http::metrics::Format;
 
 use super::{REGION, Stage, fleet, opted_in};
 

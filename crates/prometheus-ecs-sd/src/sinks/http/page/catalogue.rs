@@ -10,7 +10,7 @@ use ecs_discovery::snapshot::Scope;
 use ecs_discovery::target::Target;
 
 use super::search::Search;
-use crate::board::{Board, Published};
+use crate::published::{Published, SnapshotReader};
 
 /// Jobs or clusters that one can choose from; whoever has more types their name.
 const CHOICES: usize = 500;
@@ -36,7 +36,7 @@ impl Catalogue {
     }
 
     /// Forgets what is published no more, until there is nothing more to come.
-    pub(crate) async fn follow(self, mut board: Board) {
+    pub(crate) async fn follow(self, mut board: SnapshotReader) {
         while board.published.changed().await.is_ok() {
             board.published.borrow_and_update();
             self.0.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -7,14 +7,14 @@ use maud::{Markup, html};
 
 use super::search::Search;
 use super::words::{ago, seconds};
-use crate::board::{Published, SourceStanding};
 use crate::clock::Reading;
+use crate::published::{Published, SourceStatus};
 use crate::sinks::numbers::{count, number};
 
 /// Rows of a table; those come first that someone should look at.
 const SHOWN: usize = 50;
 
-pub(super) fn section(published: &Published, sources: &[SourceStanding], now: Reading) -> Markup {
+pub(super) fn section(published: &Published, sources: &[SourceStatus], now: Reading) -> Markup {
     let mut sorted: Vec<_> = sources.iter().collect();
     sorted.sort_by_key(|source| source.complete);
     let mut scopes: Vec<_> = published.snapshot.scopes.iter().collect();
@@ -66,7 +66,7 @@ pub(super) fn badge(state: &str) -> Markup {
     html! { span.badge.(tone) { (state) } }
 }
 
-fn source(standing: &SourceStanding, now: Reading) -> Markup {
+fn source(standing: &SourceStatus, now: Reading) -> Markup {
     let (state, problem) = match (standing.refreshed, &standing.problem) {
         (None, _) => ("not heard yet", None),
         (Some(_), Some(problem)) => ("not heard in full", Some(clipped(problem))),

@@ -39,7 +39,7 @@ fn version(site: &Site, uri: &Uri) -> HeaderValue {
     site.board.sources.borrow().hash(&mut hasher);
     site.board.configuration.borrow().hash(&mut hasher);
     site.history.newest_at().hash(&mut hasher);
-    site.metrics.levels().iter().for_each(|level| budget::shown(level).hash(&mut hasher));
+    site.board.levels().iter().for_each(|level| budget::shown(level).hash(&mut hasher));
     let version = format!("W/\"{:016x}\"", hasher.finish());
     HeaderValue::from_str(&version).expect("letters and digits")
 }

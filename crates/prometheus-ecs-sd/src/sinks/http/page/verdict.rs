@@ -6,8 +6,8 @@ use ecs_discovery::snapshot::{Scope, Standing};
 use maud::{Markup, html};
 
 use super::words::{ago, seconds};
-use crate::board::{Published, SourceStanding};
 use crate::clock::Reading;
+use crate::published::{Published, SourceStatus};
 use crate::sinks::numbers::{count, number};
 
 /// What it all comes to.
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    pub(super) fn new(published: &Published, sources: &[SourceStanding]) -> Self {
+    pub(super) fn new(published: &Published, sources: &[SourceStatus]) -> Self {
         let scopes = &published.snapshot.scopes;
         let troubled = sources.iter().filter(|source| source.problem.is_some()).count();
         let count = |denied| {
@@ -142,7 +142,7 @@ impl Verdict {
 pub(super) fn section(
     verdict: &Verdict,
     published: &Published,
-    sources: &[SourceStanding],
+    sources: &[SourceStatus],
     now: Reading,
 ) -> Markup {
     let scopes = &published.snapshot.scopes;

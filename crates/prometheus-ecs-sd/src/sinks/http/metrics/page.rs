@@ -1,14 +1,12 @@
 //! The whole page, in both formats that Prometheus reads.
 
-use std::sync::PoisonError;
-
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 use super::current::Current;
 use super::process::Process;
-use super::{Metrics, PREFIX};
-use crate::board::Board;
+use crate::published::SnapshotReader;
+use crate::telemetry::metrics::{Metrics, PREFIX};
 
 /// How the page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,33 +17,30 @@ pub enum Format {
     Text,
 }
 
-impl Metrics {
-    /// All metrics, as they are now; equal ones give equal bytes.
-    pub fn page(&self, board: &Board, format: Format) -> String {
-        let clock = board.clock.read();
-        let reloaded_at = *self.0.reloaded_at.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.reload_timestamp.set(clock.time_of_day(reloaded_at).as_secs_f64());
-        let current = Current {
-            published: board.published.borrow().clone(),
-            sources: board.sources.borrow().clone(),
-            levels: self.levels(),
-            began: self.0.began,
-            clock,
-        };
-        let mut present = Registry::with_prefix(PREFIX);
-        present.register_collector(Box::new(current));
-        let mut process = Registry::default();
-        process.register_collector(Box::new(Process));
-        let mut page = String::new();
-        [&present, &self.0.registry, &process]
-            .into_iter()
-            .try_for_each(|registry| encode_registry(&mut page, registry))
-            .and_then(|()| encode_eof(&mut page))
-            .expect("text takes everything");
-        match format {
-            Format::OpenMetrics => page,
-            Format::Text => text(&page),
-        }
+/// All metrics, as they are now; equal ones give equal bytes.
+pub fn page(metrics: &Metrics, reader: &SnapshotReader, format: Format) -> String {
+    let clock = reader.clock.read();
+    metrics.show_reload_time(clock);
+    let current = Current {
+        published: reader.published.borrow().clone(),
+        sources: reader.sources.borrow().clone(),
+        levels: reader.levels(),
+        began: metrics.began(),
+        clock,
+    };
+    let mut present = Registry::with_prefix(PREFIX);
+    present.register_collector(Box::new(current));
+    let mut process = Registry::default();
+    process.register_collector(Box::new(Process));
+    let mut page = String::new();
+    [&present, metrics.registry(), &process]
+        .into_iter()
+        .try_for_each(|registry| encode_registry(&mut page, registry))
+        .and_then(|()| encode_eof(&mut page))
+        .expect("text takes everything");
+    match format {
+        Format::OpenMetrics => page,
+        Format::Text => text(&page),
     }
 }
 

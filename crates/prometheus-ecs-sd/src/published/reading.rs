@@ -7,6 +7,7 @@ use std::time::Duration;
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::filter::Filter;
 use ecs_discovery::inventory::selection::ClusterSelection;
+use tracing::warn;
 
 /// How long a list that may lack targets is withheld while refreshes fail, without `--max-staleness`: as long as the
 /// alerts on such failures wait. New targets elsewhere must not wait forever.
@@ -20,34 +21,34 @@ pub(crate) const LISTS_WAIT_FOR_DENIED: Duration = Duration::from_secs(3 * 60);
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// The selected sources.
-    pub(super) places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
     /// Clusters of the snapshot that were not read yet, and whether lists wait for them.
-    pub(super) unread: BTreeMap<ClusterArn, bool>,
+    pub(crate) unread: BTreeMap<ClusterArn, bool>,
     /// Clusters that were read; empty once all were read.
-    pub(super) read: BTreeSet<ClusterArn>,
+    pub(crate) read: BTreeSet<ClusterArn>,
     /// Whether each source and cluster was read once, or given up after `--max-staleness`.
-    pub(super) is_done: bool,
+    pub(crate) is_done: bool,
     /// The same, except for sources and clusters that refreshes have failed to read for so long that lists do not wait
     /// for them.
-    pub(super) is_settled: bool,
+    pub(crate) is_settled: bool,
     /// Whether the selected clusters have any target.
-    pub(super) found: bool,
+    pub(crate) found: bool,
     /// Whether the targets of a previous selection may be removed although the current one has none.
-    pub(super) allow_empty: bool,
+    pub(crate) allow_empty: bool,
     /// Whether the process began without knowing everything that was published before.
-    pub(super) lists_wait: bool,
+    pub(crate) lists_wait: bool,
 }
 
 /// The account, region and clusters of one source.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) account: Option<Box<str>>,
-    pub(super) region: String,
-    pub(super) clusters: ClusterSelection,
+pub(crate) struct Place {
+    pub(crate) account: Option<Box<str>>,
+    pub(crate) region: String,
+    pub(crate) clusters: ClusterSelection,
     /// Whether its clusters were listed once, or given up after `--max-staleness`.
-    pub(super) is_listed: bool,
+    pub(crate) is_listed: bool,
     /// Whether lists wait until then.
-    pub(super) lists_wait: bool,
+    pub(crate) lists_wait: bool,
 }
 
 /// Why a cluster is no longer selected.
@@ -88,7 +89,7 @@ impl Reading {
     }
 
     /// Whether a selected cluster may have targets that are not in the snapshot.
-    pub(super) fn may_have(&self, cluster: &ClusterArn) -> bool {
+    pub(crate) fn may_have(&self, cluster: &ClusterArn) -> bool {
         let mut selecting = self.places.iter().filter(|place| place.selects(cluster));
         !self.is_done
             && !self.read.contains(cluster)
@@ -110,7 +111,7 @@ impl Reading {
     }
 
     /// Whether any list may lack what a process before this one has served.
-    pub(super) fn lists_may_lack(&self) -> bool {
+    pub(crate) fn lists_may_lack(&self) -> bool {
         self.lists_wait && !self.is_settled
     }
 
@@ -128,4 +129,34 @@ impl Reading {
             Deselected::Cluster(cluster.to_string())
         })
     }
+}
+
+/// Warns of targets that leave because they are no longer selected, given the cluster of each.
+pub(crate) fn warn_of_deselected<'a>(reading: &Reading, clusters: impl Iterator<Item = &'a ClusterArn>) {
+    let mut reasons = BTreeMap::new();
+    for reason in clusters.filter_map(|cluster| reading.deselected(cluster)) {
+        *reasons.entry(reason).or_insert(0) += 1;
+    }
+    for (reason, targets) in reasons {
+        match reason {
+            Deselected::Region(region) => {
+                warn!(region, targets, "region is no longer selected; its targets leave");
+            }
+            Deselected::Account(account) => {
+                warn!(account, targets, "account is no longer selected; its targets leave");
+            }
+            Deselected::Cluster(cluster) => {
+                warn!(cluster, targets, "cluster is no longer selected; its targets leave");
+            }
+        }
+    }
+}
+
+/// Warns of a selection without targets, if a previous one had some.
+pub(crate) fn warn_of_nothing_selected(targets: usize) {
+    warn!(
+        targets,
+        "the regions, accounts and clusters that are selected have no target; those of the selection before stay, \
+         unless --allow-empty is given"
+    );
 }

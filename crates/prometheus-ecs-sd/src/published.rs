@@ -1,9 +1,11 @@
 //! The result of each source, what is published, and the status of each source: written by the publisher, and read by
 //! all sinks.
 
+pub(crate) mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, RoleArn};
@@ -13,10 +15,12 @@ use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::snapshot::{Changes, Scope, Snapshot};
 use tokio::sync::watch;
 
+use crate::aws::{Aws, Level};
 use crate::clock::Clock;
-use crate::publisher::Reading;
 use crate::state::{Facts, Revision};
 use crate::telemetry::metrics::Metrics;
+
+pub use reading::Reading;
 
 /// The id under which the facts of a source are saved.
 pub(crate) fn source_id(role: Option<&RoleArn>, region: &str) -> String {
@@ -44,6 +48,21 @@ pub struct SourceResult {
     pub took: Duration,
     /// The facts that are known of the source; `None` if it has none to save.
     pub facts: Option<Arc<Saved>>,
+}
+
+/// How often facts are saved in the middle of refreshes: a process that is killed has to request again what it learned in
+/// this time.
+pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(5);
+
+/// The progress of the first refresh, for people who wait for it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Requests that were answered.
+    pub answered: AtomicUsize,
+    /// Requests that are known to be needed and are not answered.
+    pub open: AtomicUsize,
+    /// Whether every source was refreshed once.
+    pub over: AtomicBool,
 }
 
 /// What the sinks read.
@@ -102,7 +121,7 @@ pub(crate) struct Pending {
 
 /// How one source stands, from its last refresh.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SourceStanding {
+pub struct SourceStatus {
     /// For people.
     pub name: Arc<str>,
     /// The role that is assumed; `None` for the credentials as they are.
@@ -127,7 +146,7 @@ pub struct SourceStanding {
     pub is_known: bool,
 }
 
-impl SourceStanding {
+impl SourceStatus {
     /// Before the first refresh.
     pub fn new(name: Arc<str>, role: Option<RoleArn>, region: String) -> Self {
         let account = role.as_ref().map(|role| role.account().into());
@@ -184,20 +203,21 @@ impl SourceStanding {
     }
 }
 
-/// Where the current snapshot is put. Readers get a [`Board`].
+/// Where the current snapshot is put. Readers get a [`SnapshotReader`].
 #[derive(Clone, Debug)]
-pub struct Outlet {
+pub struct SnapshotStore {
     pub(crate) published: watch::Sender<Published>,
-    pub(crate) sources: watch::Sender<Vec<SourceStanding>>,
+    pub(crate) sources: watch::Sender<Vec<SourceStatus>>,
     configuration: watch::Sender<Vec<(String, String)>>,
     intervals: watch::Sender<Intervals>,
     /// The number of publishers so far; the sources of the last one are shown.
     publishers: Arc<AtomicU64>,
+    aws: SharedAws,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
 }
 
-impl Default for Outlet {
+impl Default for SnapshotStore {
     fn default() -> Self {
         Self::timed_by(Clock::default())
     }
@@ -205,36 +225,54 @@ impl Default for Outlet {
 
 /// The current snapshot and how each source stands, for reading.
 #[derive(Clone, Debug)]
-pub struct Board {
+pub struct SnapshotReader {
     /// The newest publication replaces one that was not looked at.
     pub published: watch::Receiver<Published>,
     /// In the order of the configuration.
-    pub sources: watch::Receiver<Vec<SourceStanding>>,
+    pub sources: watch::Receiver<Vec<SourceStatus>>,
     /// The configuration in effect: names and values, none of them secret.
     pub configuration: watch::Receiver<Vec<(String, String)>>,
     /// The scrape intervals that it offers.
     pub intervals: watch::Receiver<Intervals>,
     /// What the times above are read from.
     pub clock: Clock,
+    aws: SharedAws,
 }
 
-impl Outlet {
+/// The AWS client whose remaining requests are shown, once it is known.
+type SharedAws = Arc<RwLock<Option<Aws>>>;
+
+impl SnapshotReader {
+    /// How many requests AWS's limits allow now; empty until the AWS configuration was read.
+    pub(crate) fn levels(&self) -> Vec<Level> {
+        let aws = self.aws.read().unwrap_or_else(PoisonError::into_inner);
+        aws.as_ref().map(Aws::levels).unwrap_or_default()
+    }
+}
+
+impl SnapshotStore {
     /// An empty board whose times come from this clock.
     pub fn timed_by(clock: Clock) -> Self {
-        let (published, sources, configuration, intervals, publishers) = Default::default();
+        let (published, sources, configuration, intervals, publishers, aws) = Default::default();
         let metrics = Metrics::new(clock.clone());
-        Self { published, sources, configuration, intervals, publishers, clock, metrics }
+        Self { published, sources, configuration, intervals, publishers, aws, clock, metrics }
     }
 
     /// What a reader looks at.
-    pub fn board(&self) -> Board {
-        Board {
+    pub fn board(&self) -> SnapshotReader {
+        SnapshotReader {
             published: self.published.subscribe(),
             sources: self.sources.subscribe(),
             configuration: self.configuration.subscribe(),
             intervals: self.intervals.subscribe(),
             clock: self.clock.clone(),
+            aws: self.aws.clone(),
         }
+    }
+
+    /// Shows the remaining requests of this client.
+    pub(crate) fn watch(&self, aws: &Aws) {
+        *self.aws.write().unwrap_or_else(PoisonError::into_inner) = Some(aws.clone());
     }
 
     /// Shows the configuration that is in effect from now on, and which scrape intervals it offers.
@@ -245,7 +283,7 @@ impl Outlet {
 
     /// Replaces the sources, at the start and at a reload. Returns the number of these sources, which a publication of
     /// theirs has.
-    pub(crate) fn begin(&self, standings: Vec<SourceStanding>) -> u64 {
+    pub(crate) fn begin(&self, standings: Vec<SourceStatus>) -> u64 {
         let mut number = 0;
         self.sources.send_modify(|sources| {
             number = self.publishers.fetch_add(1, Ordering::Relaxed) + 1;

@@ -1,15 +1,37 @@
-//! Whether the target directory can be used, found out before anything else is tried.
+//! Makes the target directory and the state file ready, before anything else is tried.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::layout;
+use crate::config::layout;
 use crate::lock::Locks;
 use crate::replace::make_directory;
 use crate::sinks::file_sd;
+use crate::state::StateFile;
 
 /// The name of the lock file, in the work directory.
 const LOCK: &str = "lock";
+
+/// Makes them ready, and reports problems by option. The state file comes with whether it is named by the user.
+pub(crate) fn prepare(
+    directory: Option<&Path>,
+    state_file: Option<(&Path, bool)>,
+    report: &mut dyn FnMut(&'static str, String),
+) -> Locks {
+    let mut locks = Locks::default();
+    let usable = directory.map_or(Ok(()), |directory| usable(directory, &mut locks));
+    if let Err(problem) = &usable {
+        report("directory", problem.clone());
+    }
+    // Its default place is in the directory, whose problem is enough.
+    if let Some((path, is_named)) = state_file
+        && (usable.is_ok() || is_named)
+        && let Err(problem) = StateFile::new(path).lock(&mut locks)
+    {
+        report("state-file", problem);
+    }
+    locks
+}
 
 /// Checks that the directory exists, that no other process uses it and that files can be made in it; says in words what
 /// to do if not.

@@ -19,11 +19,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Unit;
 
-use super::OWN;
 use crate::aws::Level;
-use crate::board::{Published, SourceStanding};
 use crate::clock::Reading;
+use crate::published::{Published, SourceStatus};
 use crate::telemetry::dropped;
+use crate::telemetry::metrics::OWN;
 
 /// In order of trust.
 const STANDINGS: [&str; 5] = ["heard", "held", "restored", "retired", "unheard"];
@@ -32,7 +32,7 @@ const STANDINGS: [&str; 5] = ["heard", "held", "restored", "retired", "unheard"]
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) published: Published,
-    pub(super) sources: Vec<SourceStanding>,
+    pub(super) sources: Vec<SourceStatus>,
     pub(super) levels: Vec<Level>,
     /// When the program started.
     pub(super) began: Duration,
