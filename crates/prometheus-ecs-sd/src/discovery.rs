@@ -389,12 +389,16 @@ struct FileSettings {
     layout: Layout,
     state_file: Option<PathBuf>,
     intervals: Intervals,
+    /// Intervals of equal length may have other names.
+    interval_names: Vec<String>,
 }
 
 impl FileSettings {
     fn of(config: &Config) -> Self {
         let Config { directory, file_layout, state_file, rules, .. } = config.clone();
-        Self { directory, layout: file_layout, state_file, intervals: rules.intervals }
+        let names = rules.intervals.offered().iter().map(|interval| interval.name().to_owned());
+        let interval_names = names.collect();
+        Self { directory, layout: file_layout, state_file, intervals: rules.intervals, interval_names }
     }
 }
 

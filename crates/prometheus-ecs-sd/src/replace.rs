@@ -29,23 +29,25 @@ pub(crate) struct Workplace<'a> {
 const DIRECTORY_MODE: u32 = 0o755;
 
 impl Workplace<'_> {
-    /// Makes `path` a new file with what `write` writes. If anything fails, what was there stays.
+    /// Makes `path` a new file with what `write` writes. If anything fails, what was there stays. The stamp is that of
+    /// the file before it had this name, so that a write of someone else is noticed later.
     pub(crate) fn replace(
         &self,
         path: &Path,
         write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
-    ) -> io::Result<File> {
+    ) -> io::Result<(File, Stamp)> {
         let new = self.new_file()?;
         let mut out = BufWriter::new(new.as_file());
         write(&mut out)?;
         out.flush()?;
         drop(out);
         new.as_file().sync_all()?;
+        let stamp = Stamp::of(&new.as_file().metadata()?);
         let file = new.persist(path).map_err(|error| not_replaced(error.error))?;
         // Makes the renaming itself survive a power cut. Not every file system can do that, nor can it be done in a
         // directory that only lets files be made; the file is in its place all the same.
         let _ = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
-        Ok(file)
+        Ok((file, stamp))
     }
 
     /// Removes leftovers of a killed process, and tests that files can be created. Leftovers that cannot be removed (a

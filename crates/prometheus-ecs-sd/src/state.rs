@@ -205,7 +205,7 @@ impl StateFile {
         time: SystemTime,
     ) -> io::Result<Left> {
         let mut end = End::default();
-        let file = self.in_place(|workplace| {
+        let (file, _) = self.in_place(|workplace| {
             workplace.replace(&self.path, |out| {
                 end = file::begin(out, facts, publication, clock)?;
                 Ok(())

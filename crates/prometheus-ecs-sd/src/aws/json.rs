@@ -135,8 +135,9 @@ pub(super) fn batch<'a, T: Deserialize<'a>, U>(
     let document = |accept| Document { fields, capacity: call.limit, accept, item: PhantomData };
     let mut unreadable = Vec::new();
     let mut read = whole(body, document(&mut accept));
-    if read.as_ref().is_err_and(serde_json::Error::is_data) {
-        // Something is of another type, or there twice. If it is an item, the others are not affected.
+    if read.as_ref().is_err_and(|error| error.is_data() || error.is_syntax()) {
+        // Something is of another type, or there twice, or an escape is half of a pair. If it is in an item, the others are
+        // not affected.
         let accept = |item: &'a RawValue| match serde_json::from_str(item.get()) {
             Ok(item) => accept(item),
             Err(_) => {

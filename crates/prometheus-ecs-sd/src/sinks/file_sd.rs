@@ -169,8 +169,8 @@ impl FileSd {
         let mut targets = None;
         let mut succeeded = true;
         for file in self.files.iter_mut().filter(|file| !file.earlier.is_whole()) {
-            let result = if unchanged && file.is_as_left() {
-                if *complete { file.touch() } else { Ok(()) }.map(|()| Written::Unchanged)
+            let result = if unchanged && file.is_as_left() && (!complete || file.touch().is_ok()) {
+                Ok(Written::Unchanged)
             } else {
                 let in_order = || {
                     let before = written.as_ref().map(|written| written.shared_targets());

@@ -74,7 +74,6 @@ impl TargetFile {
         }
         if self.holds(now.clone()) && (!touch || self.touch().is_ok()) {
             debug!(file = %self.path.display(), "file is up to date");
-            self.left = Some(Stamp::of(&fs::symlink_metadata(&self.path)?));
             return Ok(Written::Unchanged);
         }
         let mut content = None;
@@ -105,8 +104,8 @@ impl TargetFile {
     ) -> io::Result<()> {
         self.left = None;
         let work = work_directory(directory)?;
-        let file = workplace(&work).replace(&self.path, |out| write(self, out))?;
-        self.left = Some(Stamp::of(&file.metadata()?));
+        let (_, stamp) = workplace(&work).replace(&self.path, |out| write(self, out))?;
+        self.left = Some(stamp);
         Ok(())
     }
 
@@ -136,19 +135,26 @@ impl TargetFile {
             return false;
         }
         let Ok(file) = File::open(&self.path) else { return false };
+        // Whoever writes to it from now on is noticed.
+        let Ok(metadata) = file.metadata() else { return false };
+        self.left = Some(Stamp::of(&metadata));
         let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
         let mut out = BufWriter::new(&mut comparison);
         let content = self.render(&mut out, targets).and_then(|content| out.flush().map(|()| content));
         // Parts: dropping the writer whole would try to write once more.
         drop(out.into_parts());
-        let is_same = content.is_ok() && comparison.is_at_end();
+        let is_same = content.is_ok() && comparison.is_at_end() && self.is_as_left();
         self.content = content.ok().flatten().filter(|_| is_same);
         is_same
     }
 
+    /// Sets its time, if it is as it was left.
     pub(super) fn touch(&mut self) -> io::Result<()> {
         // Setting the time needs no write access.
         let file = File::open(&self.path)?;
+        if self.left != Some(Stamp::of(&file.metadata()?)) {
+            return Err(io::Error::other("the file has changed"));
+        }
         file.set_modified(SystemTime::now())?;
         // Another version of the program, or someone else, may have left the file unreadable for Prometheus.
         set_mode(&file, MODE);
