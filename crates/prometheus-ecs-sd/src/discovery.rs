@@ -239,6 +239,11 @@ impl Discovery {
         }
         if self.files.settings != FileSettings::of(&config) {
             let known = self.files.end().await;
+            let old = self.files.settings.state_file.clone();
+            if let Some(old) = old.filter(|old| Some(old) != config.state_file.as_ref()) {
+                // Nobody waits for its disk.
+                tokio::task::spawn_blocking(move || StateFile::new(&old).leave());
+            }
             self.files = Files::begin(&config, &self.outlet, &self.pending, Some(known));
         }
         self.config = config;

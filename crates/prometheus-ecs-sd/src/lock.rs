@@ -38,8 +38,9 @@ struct Lock {
 }
 
 impl Locks {
-    /// Locks `place` by a lock file, and then prepares it, which may remove what another process is about to use. If
-    /// another process has the lock, says so and what to `resort` to. Where nothing can be locked, there is a warning.
+    /// Locks `place` by a lock file, and then prepares it, which may remove files that a process is about to use: so not
+    /// if this process has the lock already. If another process has it, says so and what to `resort` to. Where nothing
+    /// can be locked, there is a warning.
     pub(crate) fn take(
         &mut self,
         (place, lock_file): (&Path, &Path),
@@ -53,9 +54,11 @@ impl Locks {
                 "{place} is used by another process, which has locked {lock_file}; {resort}"
             ));
         }
-        prepare()?;
+        if !locked.as_ref().is_ok_and(|(_, is_old)| *is_old) {
+            prepare()?;
+        }
         match locked {
-            Ok(lock) => self.0.push(lock),
+            Ok((lock, _)) => self.0.push(lock),
             Err(error) => {
                 let file = lock_file.display();
                 warn!(%file, %error, "file cannot be locked; make sure that no other process writes to the same place");
@@ -65,19 +68,20 @@ impl Locks {
     }
 }
 
-fn lock(path: &Path) -> io::Result<Arc<Lock>> {
+/// Returns whether this process had the lock already, too.
+fn lock(path: &Path) -> io::Result<(Arc<Lock>, bool)> {
     let file = open(path)?;
     let metadata = file.metadata()?;
     let identity = (metadata.dev(), metadata.ino());
     let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
     own.retain(|lock| lock.strong_count() > 0);
     if let Some(lock) = own.iter().filter_map(Weak::upgrade).find(|lock| lock.identity == identity) {
-        return Ok(lock);
+        return Ok((lock, true));
     }
     file.try_lock()?;
     let lock = Arc::new(Lock { identity, _file: file });
     own.push(Arc::downgrade(&lock));
-    Ok(lock)
+    Ok((lock, false))
 }
 
 /// For writing, since NFS locks no other file. Another user's file can only be read.
@@ -86,5 +90,29 @@ fn open(path: &Path) -> io::Result<File> {
     match file {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path).map_err(|_| error),
         file => file,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_this_process_has_locked_is_not_prepared_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock_file = directory.path().join("lock");
+        let mut prepared = 0;
+        let mut take = || {
+            let mut locks = Locks::default();
+            let prepare = || {
+                prepared += 1;
+                Ok(())
+            };
+            locks.take((directory.path(), &lock_file), "", prepare).map(|()| locks)
+        };
+        let locks = [take().unwrap(), take().unwrap()];
+        drop(locks);
+        take().unwrap();
+        assert_eq!(prepared, 2);
     }
 }

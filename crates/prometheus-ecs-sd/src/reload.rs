@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use crate::config::{Config, Mistakes};
 use crate::telemetry::metrics::{Metrics, Part};
-use crate::telemetry::panics::{Panicked, caught};
+use crate::telemetry::panics::caught;
 
 /// Requests that wait while one is met; whoever finds so many waiting is told to come back.
 const WAITING: usize = 4;
@@ -40,7 +40,7 @@ pub struct Reloader {
     requests: mpsc::Receiver<oneshot::Sender<Result<(), Mistakes>>>,
     metrics: Metrics,
     /// A read that timed out and may still be blocked.
-    blocked: Option<JoinHandle<Result<Result<Config, Mistakes>, Panicked>>>,
+    blocked: Option<JoinHandle<()>>,
 }
 
 impl Reloads {
@@ -117,7 +117,8 @@ impl Reloader {
                 Err(Mistakes(vec![format!("reading it panicked, which is a bug: {panicked}")]))
             }),
             Err(_) => {
-                self.blocked = Some(reading);
+                // The configuration that it may still return holds locks.
+                self.blocked = Some(tokio::spawn(async move { drop(reading.await) }));
                 blocked(&format!("the configuration could not be read within {} seconds", WITHIN.as_secs()))
             }
         }

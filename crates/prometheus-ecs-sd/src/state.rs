@@ -172,28 +172,50 @@ impl StateFile {
     }
 
     fn save(&mut self, facts: &Facts, publication: Publication, clock: Reading) -> io::Result<Written> {
+        let time = UNIX_EPOCH + clock.now();
         // Without it, after a panic too, the file is written as a whole.
-        let left = self.left.take().filter(|left| left.clock.is_in_step_with(&clock) && !left.is_outgrown());
+        let left = self.left.take().filter(|left| left.clock.is_in_step_with(&clock));
         let Some((mut left, file)) = left.and_then(|left| left.open(&self.path)) else {
-            if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
-                mark_as_outdated(File::open(&self.path));
-            }
-            let time = UNIX_EPOCH + clock.now();
+            self.leave();
             self.left = Some(Box::new(self.replace(facts, publication, clock, time)?));
             return Ok(Written::Replaced);
         };
+        if left.is_outgrown() {
+            mark_as_outdated(Ok(&file));
+            // Where no other file can be written, this one may still grow.
+            if let Ok(whole) = self.replace(facts, publication, clock, time) {
+                self.left = Some(Box::new(whole));
+                return Ok(Written::Replaced);
+            }
+        }
         let is_unchanged = left.publication.revision == publication.revision
             && left.publication.is_all == publication.is_all;
         let saved = if is_unchanged { Ok(()) } else { left.append(&file, facts, publication, clock) };
         if saved.is_ok() {
-            left.time = UNIX_EPOCH + clock.now();
+            left.time = time;
         }
         file.set_modified(left.time)?;
+        if saved.is_err() {
+            // Otherwise a power cut could take the mark back.
+            let _ = file.sync_all();
+        }
         let metadata = file.metadata()?;
         left.stamp = Stamp::of(&metadata);
         // If an incomplete publication could not be removed, the file is written as a whole.
         self.left = (metadata.len() == left.end.length).then_some(left);
-        saved.map(|()| if is_unchanged { Written::Unchanged } else { Written::Replaced })
+        if let Err(error) = saved {
+            // Another file may be written where this one cannot grow.
+            let whole = self.replace(facts, publication, clock, time);
+            self.left = Some(Box::new(whole.map_err(|_| error)?));
+        }
+        Ok(if is_unchanged { Written::Unchanged } else { Written::Replaced })
+    }
+
+    /// Marks the file as outdated, if there is one: what is published from now on is not saved in it.
+    pub(crate) fn leave(&self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
+            mark_as_outdated(File::open(&self.path));
+        }
     }
 
     /// Writes the file as a whole.
@@ -221,14 +243,21 @@ impl StateFile {
         self.left.as_ref().is_some_and(|left| left.is_outgrown())
     }
 
-    /// Writes it as a whole, as it is. If that fails, it stays as it was, and is written as a whole the next time.
+    /// Writes it as a whole, as it is. If that fails, it stays as it was, and that is tried again later.
     pub(crate) fn compact(&mut self, clock: Reading) {
-        let Some(left) = self.left.take().filter(|left| left.stamp.is_still_of(&self.path)) else { return };
+        let left = self.left.take().and_then(|left| left.open(&self.path));
+        let Some((mut left, file)) = left else { return };
+        // If that takes long, a publication is shown that is not saved.
+        mark_as_outdated(Ok(&file));
         match self.replace(&left.facts, left.publication, clock, left.time) {
             Ok(left) => self.left = Some(Box::new(left)),
             Err(error) => {
                 debug!(file = %self.path.display(), %error, "state file could not be compacted");
-                self.left = Some(left);
+                let metadata = file.set_modified(left.time).and_then(|()| file.metadata());
+                self.left = metadata.ok().map(|metadata| {
+                    left.stamp = Stamp::of(&metadata);
+                    left
+                });
             }
         }
     }

@@ -116,10 +116,10 @@ fn whole_publications(file: impl BufRead) -> Result<u64, Unusable> {
     loop {
         match (lines.next(), whole) {
             (Ok(Line::Record), _) => {}
-            (Ok(Line::End), _) if lines.is_last()? => return Ok(lines.length),
+            (Ok(Line::End), _) if lines.is_last().unwrap_or_default() => return Ok(lines.length),
             (Ok(Line::End), _) if has_several => whole = Some(lines.length),
             (Ok(Line::End), _) => return Err(damaged("it goes on after its end")),
-            (Err(Unusable::Damaged(_)), Some(whole)) => return Ok(whole),
+            (Err(Unusable::Damaged(_) | Unusable::Unreadable(_)), Some(whole)) => return Ok(whole),
             (Err(error), _) => return Err(error),
         }
     }

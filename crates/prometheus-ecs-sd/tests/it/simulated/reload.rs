@@ -9,6 +9,7 @@ use ecs_simulator::{Delivery, Placement, Response};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::sinks::http::metrics::Format;
+use prometheus_ecs_sd::state::StateFile;
 
 use super::{REGION, Stage, fleet, opted_in};
 
@@ -425,4 +426,17 @@ async fn a_cluster_that_is_selected_again_was_never_lost() {
     }
     running.next().await;
     assert_eq!(stage.file("1m"), before);
+}
+
+/// Otherwise a start with it would serve the lists of then as those of now.
+#[tokio::test(start_paused = true)]
+async fn a_state_file_that_a_reload_leaves_does_not_count_as_the_newest() {
+    let stage = stage();
+    let mut running = stage.run().await;
+    running.next().await;
+    let is_newest = || StateFile::new(&stage.state_file()).read().unwrap().is_newest;
+    assert!(is_newest());
+    running.replace(&Config { state_file: None, ..stage.config.clone() }).await.unwrap();
+    running.next().await;
+    assert!(!is_newest());
 }
