@@ -133,7 +133,7 @@ impl Discovery {
                 replacement = next_replacement(&self.config, &self.aws, &mut replacements) => {
                     let Replacement { config, done } = replacement;
                     let outcome = self.replace(config).await;
-                    // Whoever waited for it may have left.
+                    // The client that waited for it may have disconnected.
                     let _ = done.send(outcome.map_err(|problem| Mistakes(vec![problem.to_string()])));
                 }
                 (source, report) = self.sources.next() => self.take(&source, report),
@@ -241,7 +241,7 @@ impl Discovery {
             let known = self.files.end().await;
             let old = self.files.settings.state_file.clone();
             if let Some(old) = old.filter(|old| Some(old) != config.state_file.as_ref()) {
-                // Nobody waits for its disk.
+                // The reload does not wait for the disk.
                 tokio::task::spawn_blocking(move || StateFile::new(&old).leave());
             }
             self.files = Files::begin(&config, &self.outlet, &self.pending, Some(known));

@@ -1,7 +1,7 @@
 //! Locks, so that two processes do not write the same files.
 //!
 //! The system releases a lock when its process ends, however it ends. A lock file is empty, is made once and is never
-//! removed: whoever removed it would let two processes lock two files of the same name.
+//! removed: if it were removed, two processes could lock two files of the same name.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -68,7 +68,7 @@ pub struct Progress {
 /// What the sinks read.
 #[derive(Clone, Debug, Default)]
 pub struct Published {
-    /// What all scopes came to; never changed, only replaced.
+    /// The results of all scopes; never changed, only replaced.
     pub snapshot: Arc<Snapshot>,
     /// The difference to the publication before.
     pub changes: Arc<Changes>,
@@ -130,11 +130,11 @@ pub struct SourceStatus {
     pub account: Option<Box<str>>,
     /// The region.
     pub region: String,
-    /// Whether all of it was heard, and no turn was skipped since.
+    /// Whether all of it was read at its last refresh, and no refresh was skipped since.
     pub complete: bool,
-    /// Whether all of it was heard when the newest snapshot was put together, so that what is not in there is not there.
+    /// Whether all of it was read when the newest snapshot was made, so that the snapshot lacks nothing of it.
     pub published: bool,
-    /// Why not all of it was heard, if so.
+    /// Why it could not be read in full, if so.
     pub problem: Option<String>,
     /// How long the last refresh took.
     pub took: Duration,

@@ -148,7 +148,7 @@ impl Actor {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    // Whoever sent it may have been dropped.
+                    // The receiver of the reply may have been dropped.
                     Some(Command::Configure(configuration, reply)) => {
                         drop(reply.send(self.configure(*configuration)));
                     }

@@ -135,7 +135,7 @@ impl TargetFile {
             return false;
         }
         let Ok(file) = File::open(&self.path) else { return false };
-        // Whoever writes to it from now on is noticed.
+        // Writes of other programs are noticed from now on.
         let Ok(metadata) = file.metadata() else { return false };
         self.left = Some(Stamp::of(&metadata));
         let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
