@@ -53,6 +53,8 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(world: World) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        // The jitter of refreshes and of retries is the same in every run.
+        fastrand::seed(0);
         prometheus_ecs_sd::sinks::file_sd::prepare(directory.path()).unwrap();
         let config = Config {
             directory: Some(directory.path().to_owned()),
