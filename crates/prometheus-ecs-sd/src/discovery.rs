@@ -22,7 +22,7 @@ use crate::publisher::{Past, Publisher, Saver, Terms};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::{FileSd, Outcome as Wrote};
-use crate::source::{self, DESELECTED, NoSources, Report, Sources, Spec, claimed, departing};
+use crate::source::{self, NoSources, Report, Sources, Spec, claimed, departing, deselected};
 use crate::state::{Revision, State, StateFile};
 use crate::telemetry::metrics::{Metrics, Part};
 use crate::telemetry::panics::caught;
@@ -313,11 +313,6 @@ impl Discovery {
         }
         self.publisher.publish();
     }
-}
-
-/// The id under which the facts of a source's clusters are saved that are no longer selected.
-fn deselected(id: &str) -> String {
-    format!("{id}{DESELECTED}")
 }
 
 /// The sources' status before they were refreshed, and their selected clusters.

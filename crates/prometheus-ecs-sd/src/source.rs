@@ -31,7 +31,7 @@ use crate::published::{Progress, SourceResult, SourceStatus, source_id};
 use crate::telemetry::panics::{Panicked, caught};
 use actor::Actor;
 use answers::AnswerLimit;
-pub(crate) use handover::{DESELECTED, claimed, departing};
+pub(crate) use handover::{claimed, departing, deselected};
 
 /// An account and a region.
 type Place = (String, String);

@@ -76,12 +76,17 @@ impl Known {
     /// Removes clusters, and returns their facts.
     fn split_off(&mut self, leaves: impl Fn(&ClusterArn) -> bool) -> Saved {
         let left = self.held_facts().split_off(&leaves);
+        self.forget(leaves);
+        left
+    }
+
+    /// Removes clusters.
+    pub(super) fn forget(&mut self, leaves: impl Fn(&ClusterArn) -> bool) {
         let leaving: Vec<_> = self.inventory.clusters().filter(|cluster| leaves(cluster)).cloned().collect();
         for cluster in leaving {
             self.inventory.forget_cluster(&cluster);
             self.scopes.remove(&cluster);
         }
-        left
     }
 }
 

@@ -12,15 +12,17 @@ use ecs_discovery::snapshot::Scope;
 
 use super::{Settings, Spec};
 
-/// The suffix of the source's id under which the facts of clusters that are no longer selected are saved.
-pub(crate) const DESELECTED: &str = " deselected";
+/// The id under which the facts of a source's clusters are saved that are no longer selected.
+pub(crate) fn deselected(id: &str) -> String {
+    format!("{id} deselected")
+}
 
 /// Takes the facts of each of these sources, which are new. A role of which nothing is known continues with what another
 /// role or the own credentials read of its account, if these do not read it any more.
 pub(crate) fn claimed(specs: &[&Spec], sources: &mut BTreeMap<String, Saved>) -> Vec<Option<Saved>> {
     let mut own = |spec: &&Spec| {
         let saved = sources.remove(&*spec.id);
-        match (saved, sources.remove(&format!("{}{DESELECTED}", spec.id))) {
+        match (saved, sources.remove(&deselected(&spec.id))) {
             (Some(mut saved), Some(left)) => {
                 saved.merge(left);
                 Some(saved)

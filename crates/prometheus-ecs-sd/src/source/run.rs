@@ -281,9 +281,7 @@ impl Actor {
         run.saved = Instant::now();
         let mut saved = self.known.held_facts();
         // A cluster that this refresh leaves out is published until it ends.
-        let is_known: BTreeSet<_> = saved.scopes.iter().map(|scope| scope.cluster.arn.clone()).collect();
-        let left_out = self.known.saved.scopes.iter().filter(|scope| !is_known.contains(&scope.cluster.arn));
-        saved.merge(Saved { scopes: left_out.cloned().collect(), ..Saved::default() });
+        saved.merge(Saved { scopes: self.known.saved.scopes.clone(), ..Saved::default() });
         let mut before = Saved::clone(&self.known.saved);
         before.hold(self.known.as_of());
         if before != saved {
@@ -370,10 +368,7 @@ impl Actor {
                 *scope = earlier.clone();
             }
         }
-        let inventory = &mut self.known.inventory;
-        let left: Vec<_> =
-            inventory.clusters().filter(|cluster| !clusters.selects(cluster)).cloned().collect();
-        left.iter().for_each(|cluster| inventory.forget_cluster(cluster));
+        self.known.forget(|cluster| !clusters.selects(cluster));
     }
 
     /// The facts of clusters that belong to another account than the credentials, as they were last published.
