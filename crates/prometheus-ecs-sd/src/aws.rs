@@ -3,7 +3,7 @@
 //! This is the only place that names a type of the AWS SDK. It decides nothing about targets and keeps no
 //! answer: one question is one operation. How many requests leave, retries included, is the `budget`'s to say.
 //!
-//! Every call is a row of one table (`call`), with a request and an answer of its own, and is sent through the Smithy
+//! Every call is a row of one table (`call`), with its own types of request and answer, and is sent through the Smithy
 //! runtime that the SDK itself uses (`operation`). Of the SDK's crates of services only that of STS is used, which
 //! `aws-config` needs as well: compiling `aws-sdk-ec2` takes 8 GB of memory, and `aws-sdk-ecs` 1.8 GB.
 

@@ -21,7 +21,7 @@ use super::{failure, wire};
 
 /// A text, copied only where JSON had to escape it.
 ///
-/// (A type of its own, since serde borrows no `Cow` within an `Option`.)
+/// (A separate type, since serde borrows no `Cow` within an `Option`.)
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
