@@ -207,7 +207,7 @@ impl<'a> Facts<'a> {
         SavedScope {
             cluster: Cluster { arn, tags: self.tags() }.into(),
             described: self.below(2) == 1,
-            held_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
+            stale_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
             tasks: by(self.list(4, task), |saved| saved.task.arn.clone()),
             failing_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
         }

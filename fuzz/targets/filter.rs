@@ -50,7 +50,7 @@ fn filter(input: &[u8]) {
             ClusterArn::parse(&arn).expect("an ARN")
         };
         let clusters: Vec<_> = ["a", "ab", "prod", "prod-2", "shop-prod"].iter().map(cluster).collect();
-        let scopes = clusters.iter().map(|cluster| (cluster.clone(), Scope::unheard(cluster.to_string())));
+        let scopes = clusters.iter().map(|cluster| (cluster.clone(), Scope::never_read(cluster.to_string())));
         let snapshot = Snapshot { scopes: scopes.collect() };
         let patterns = pairs.iter().filter_map(|(_, value)| ClusterPattern::parse(value).ok());
         let patterns = ClusterSelection::new(patterns.collect());

@@ -15,7 +15,7 @@ use ecs_discovery::inventory::plan::{Recheck, Refresh};
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
-use ecs_discovery::snapshot::{Scope, Standing};
+use ecs_discovery::snapshot::{Scope, ScopeStatus};
 use fuzz::facts::Facts;
 use fuzz::published;
 use prometheus_ecs_sd::state::{Facts as Sources, fuzzing};
@@ -81,7 +81,7 @@ fn restores(saved: Saved) {
     let (all, rules) = (ClusterSelection::All, Rules::default());
     let (inventory, scopes) = saved.restore(&all, &rules, AS_OF, NOW);
     for scope in scopes.values() {
-        assert_eq!(scope.standing, Standing::Restored);
+        assert_eq!(scope.status, ScopeStatus::Restored);
         published::check(scope.derived.targets.iter());
     }
     let saved = inventory.saved(&scopes);

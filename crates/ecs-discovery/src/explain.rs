@@ -2,8 +2,8 @@
 //!
 //! No rule is here: what is explained is what the same code decided that derives the targets.
 
-pub mod draft;
 pub mod report;
+pub mod undeployed_task;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use std::sync::Arc;
 use crate::address::{AddressSource, PortSource, Reached};
 use crate::conventions::environment::Variable;
 use crate::conventions::environment::endpoints::{Parts, interval_length};
-use crate::conventions::environment::seen::{Seen, seen};
+use crate::conventions::environment::readings::{VariableReading, readings};
 use crate::derive::{Examined, Outcome, Rules, examine};
 use crate::finding::{Problem, Reason, brief, few};
 use crate::inventory::{Definition, Placement, TaskView};
 use crate::labels;
 use crate::model::{Cluster, InstanceId, NetworkMode, Task};
 use crate::target::Target;
-use draft::StandIns;
+use undeployed_task::Placeholders;
 
 /// What one task comes to, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Explanation {
     /// Each container of its definition, in that order; or why none of them could be looked at.
     pub containers: Result<Vec<ExplainedContainer>, Problem>,
     /// For what only a running task has, if there is none.
-    stand_ins: Option<StandIns>,
+    stand_ins: Option<Placeholders>,
 }
 
 /// What one container comes to.
@@ -44,8 +44,8 @@ pub struct Explanation {
 pub struct ExplainedContainer {
     /// Its name.
     pub name: Box<str>,
-    /// Every variable that was seen.
-    pub variables: Vec<Seen>,
+    /// Every variable that was reading.
+    pub variables: Vec<VariableReading>,
     /// What was not followed to the letter.
     pub warnings: Vec<String>,
     /// What is not read, and is probably meant to be. Only of a definition in a file.
@@ -115,7 +115,7 @@ fn container(
     rules: &Rules,
 ) -> ExplainedContainer {
     let Examined { definition, overrides, written, warnings, outcome } = examined;
-    let variables = seen(definition, overrides);
+    let variables = readings(definition, overrides);
     let words = Words { view, mode, rules };
     let verdict = match outcome {
         Outcome::NotAsked => ContainerVerdict::NotAsked(why_not_asked(&variables)),
@@ -132,9 +132,9 @@ fn container(
     ExplainedContainer { name, variables, warnings, hints: Vec::new(), verdict }
 }
 
-fn why_not_asked(variables: &[Seen]) -> &'static str {
-    match variables.iter().find(|seen| seen.variable == Variable::Prometheus) {
-        Some(seen) if seen.value.is_none() => "PROMETHEUS is a secret, which cannot be read",
+fn why_not_asked(variables: &[VariableReading]) -> &'static str {
+    match variables.iter().find(|reading| reading.variable == Variable::Prometheus) {
+        Some(reading) if reading.value.is_none() => "PROMETHEUS is a secret, which cannot be read",
         Some(_) => "PROMETHEUS is empty",
         None => "PROMETHEUS is not set",
     }
@@ -260,7 +260,7 @@ impl Explanation {
                     if [labels::META_IP_ADDRESS.name, labels::META_EC2_INSTANCE_PRIVATE_IP.name]
                         .contains(&name) =>
                 {
-                    StandIns::host(address.ip()).to_owned()
+                    Placeholders::host(address.ip()).to_owned()
                 }
                 _ => value.to_owned(),
             };

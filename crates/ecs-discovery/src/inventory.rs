@@ -1,19 +1,19 @@
 //! The facts of one source: what AWS said about its clusters, tasks, definitions and hosts.
 //!
-//! It lives as long as the source. Facts change only through the three [doors]: [`Inventory::apply`],
+//! It lives as long as the source. Cache change only through the three [doors]: [`Inventory::apply`],
 //! [`Inventory::forget`] and [`Inventory::reset`]. [`Inventory::derive`] keeps the result of each cluster and derives
 //! only the tasks again that a fact has touched. Nothing here is published.
 
+mod cache;
 mod denials;
 pub mod doors;
-mod facts;
+pub mod interner;
 pub mod plan;
 pub mod question;
 mod results;
 pub mod saved;
 pub mod selection;
 mod settled;
-pub mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use std::time::Duration;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::derive::{Derived, Rules};
 use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefinition};
+use cache::Cache;
 use denials::Denials;
 use doors::Ended;
-use facts::Facts;
+use interner::Interner;
 use plan::recheck::{Round, Rounds};
 use question::Failure;
-use texts::Texts;
 
 /// All facts of one source. Times are durations since any fixed moment.
 #[derive(Debug, Default)]
 pub struct Inventory {
     scopes: BTreeMap<ClusterArn, ScopeFacts>,
-    definitions: Facts<TaskDefinitionArn, Arc<TaskDefinition>>,
+    definitions: Cache<TaskDefinitionArn, Arc<TaskDefinition>>,
     /// Definitions that a program read which knew fewer variables of the convention, and dropped the others.
     outdated: BTreeSet<TaskDefinitionArn>,
-    container_instances: Facts<ContainerInstanceArn, ContainerInstance>,
-    hosts: Facts<InstanceId, Arc<Host>>,
-    texts: Texts,
+    container_instances: Cache<ContainerInstanceArn, ContainerInstance>,
+    hosts: Cache<InstanceId, Arc<Host>>,
+    interner: Interner,
     ended: Ended,
     denials: Denials,
     rounds: Rounds,
@@ -124,7 +124,7 @@ impl ScopeFacts {
 
 impl KnownTask {
     /// Whether it is described on its recheck schedule and not at every refresh. It must be listed in this refresh.
-    fn has_turns(&self, refresh: u64) -> bool {
+    fn has_schedule(&self, refresh: u64) -> bool {
         self.settled && self.listed == refresh
     }
 }

@@ -27,9 +27,9 @@ pub struct Scope {
     /// What it came to when it was last heard; empty if it never was.
     pub derived: Arc<Derived>,
     /// How far that can be trusted.
-    pub standing: Standing,
+    pub status: ScopeStatus,
     /// When it was last heard, as a duration since the moment that all times here count from; zero if it never was.
-    pub heard: Duration,
+    pub last_read: Duration,
     /// Whether it could not be read at the last refresh because AWS denies access; this lasts until the policy changes.
     pub denied: bool,
     /// The time of the first refresh that failed to read it since; `None` if the last one read it.
@@ -38,27 +38,27 @@ pub struct Scope {
 
 /// Whether a scope could be heard at the last refresh, or why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ScopeStatus {
     /// In full.
-    Heard,
+    Fresh,
     /// No; it keeps what it came to before.
-    Held(String),
+    Stale(String),
     /// No, and for so long that what it came to before is not believed any more: it has been emptied.
     Retired(String),
     /// No, and never before.
-    Unheard(String),
+    NeverRead(String),
     /// It has not been asked for yet: what it came to was saved by a process before this one.
     Restored,
 }
 
-impl Standing {
+impl ScopeStatus {
     /// The words that name it everywhere.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Heard => "heard",
-            Self::Held(_) => "held",
+            Self::Fresh => "fresh",
+            Self::Stale(_) => "stale",
             Self::Retired(_) => "retired",
-            Self::Unheard(_) => "not heard yet",
+            Self::NeverRead(_) => "never read",
             Self::Restored => "restored",
         }
     }
@@ -66,46 +66,48 @@ impl Standing {
 
 impl Scope {
     /// The scope as it was heard just now.
-    pub fn heard(derived: Arc<Derived>, now: Duration) -> Self {
-        Self { derived, standing: Standing::Heard, heard: now, failing: None, denied: false }
+    pub fn fresh(derived: Arc<Derived>, now: Duration) -> Self {
+        Self { derived, status: ScopeStatus::Fresh, last_read: now, failing: None, denied: false }
     }
 
-    /// The scope when it cannot be heard: what it came to stays.
-    pub fn held(&self, why: String, now: Duration) -> Self {
-        let standing = match self.standing {
-            Standing::Unheard(_) => Standing::Unheard(why),
-            Standing::Retired(_) => Standing::Retired(why),
-            Standing::Heard | Standing::Held(_) | Standing::Restored => Standing::Held(why),
+    /// The scope when it cannot be last_read: what it came to stays.
+    pub fn stale(&self, why: String, now: Duration) -> Self {
+        let status = match self.status {
+            ScopeStatus::NeverRead(_) => ScopeStatus::NeverRead(why),
+            ScopeStatus::Retired(_) => ScopeStatus::Retired(why),
+            ScopeStatus::Fresh | ScopeStatus::Stale(_) | ScopeStatus::Restored => ScopeStatus::Stale(why),
         };
         let failing = self.failing.or(Some(now));
-        Self { derived: self.derived.clone(), standing, heard: self.heard, failing, denied: false }
+        Self { derived: self.derived.clone(), status, last_read: self.last_read, failing, denied: false }
     }
 
     /// The scope as it is published: emptied if refreshes failed to read it for longer than `max_staleness`. Time
     /// without refreshes does not count.
     pub fn published(&self, now: Duration, max_staleness: Duration) -> Self {
-        let why = match &self.standing {
-            Standing::Held(why) => why.clone(),
-            Standing::Restored => "it was let go before the program started or was reconfigured".to_owned(),
-            Standing::Heard | Standing::Retired(_) | Standing::Unheard(_) => return self.clone(),
+        let why = match &self.status {
+            ScopeStatus::Stale(why) => why.clone(),
+            ScopeStatus::Restored => {
+                "it was let go before the program started or was reconfigured".to_owned()
+            }
+            ScopeStatus::Fresh | ScopeStatus::Retired(_) | ScopeStatus::NeverRead(_) => return self.clone(),
         };
         if self.failing.is_none_or(|since| now.saturating_sub(since) <= max_staleness) {
             return self.clone();
         }
-        Self { derived: Arc::default(), standing: Standing::Retired(why), ..*self }
+        Self { derived: Arc::default(), status: ScopeStatus::Retired(why), ..*self }
     }
 
     /// A scope that could not be heard the first time.
-    pub fn unheard(why: String) -> Self {
-        let (derived, standing) = (Arc::default(), Standing::Unheard(why));
-        Self { derived, standing, heard: Duration::ZERO, failing: None, denied: false }
+    pub fn never_read(why: String) -> Self {
+        let (derived, status) = (Arc::default(), ScopeStatus::NeverRead(why));
+        Self { derived, status, last_read: Duration::ZERO, failing: None, denied: false }
     }
 
     /// Why it was not heard at its last refresh, if so.
     pub fn problem(&self) -> Option<&str> {
-        match &self.standing {
-            Standing::Heard | Standing::Restored => None,
-            Standing::Held(why) | Standing::Retired(why) | Standing::Unheard(why) => Some(why),
+        match &self.status {
+            ScopeStatus::Fresh | ScopeStatus::Restored => None,
+            ScopeStatus::Stale(why) | ScopeStatus::Retired(why) | ScopeStatus::NeverRead(why) => Some(why),
         }
     }
 
@@ -117,7 +119,7 @@ impl Scope {
 
     /// Whether it was ever heard.
     pub fn is_known(&self) -> bool {
-        !matches!(self.standing, Standing::Unheard(_))
+        !matches!(self.status, ScopeStatus::NeverRead(_))
     }
 }
 
@@ -157,13 +159,13 @@ impl Snapshot {
     }
 
     /// How many scopes could not be read at their last refresh.
-    pub fn held(&self) -> usize {
+    pub fn stale(&self) -> usize {
         self.scopes.values().filter(|scope| scope.problem().is_some()).count()
     }
 
     /// How many scopes have not been refreshed by this process.
     pub fn restored(&self) -> usize {
-        self.scopes.values().filter(|scope| scope.standing == Standing::Restored).count()
+        self.scopes.values().filter(|scope| scope.status == ScopeStatus::Restored).count()
     }
 
     /// What became different since `before`. Costs what differs, and not what both share.
@@ -216,15 +218,15 @@ impl Snapshot {
     }
 }
 
-/// How a scope's standing became another one.
+/// How a scope's status became another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeChange {
     /// It was heard, and never before by this process.
-    Heard,
+    Read,
     /// It was heard, after it could not be.
-    HeardAgain,
+    ReadAgain,
     /// It could not be heard, and keeps what it came to.
-    Held(String),
+    Stale(String),
     /// AWS denies access to it. It keeps its targets, if it was read before.
     Denied {
         /// AWS's answer.
@@ -235,7 +237,7 @@ pub enum ScopeChange {
     /// It could not be heard for so long that it was emptied.
     Retired(String),
     /// It could not be heard, and never was.
-    Unheard(String),
+    NeverRead(String),
     /// It is as a process before this one saved it.
     Restored,
     /// AWS says that it is no more, or it is not looked at any more.
@@ -245,21 +247,21 @@ pub enum ScopeChange {
 impl ScopeChange {
     /// None if both stand for the same: the wording of an error may change from answer to answer.
     fn new(before: Option<&Scope>, now: &Scope) -> Option<Self> {
-        let sort = |scope: &Scope| (discriminant(&scope.standing), scope.denied);
+        let sort = |scope: &Scope| (discriminant(&scope.status), scope.denied);
         if before.is_some_and(|before| sort(before) == sort(now)) {
             return None;
         }
-        let before = before.map(|before| &before.standing);
-        Some(match (now.standing.clone(), before) {
-            (Standing::Held(why) | Standing::Unheard(why), _) if now.denied => {
+        let before = before.map(|before| &before.status);
+        Some(match (now.status.clone(), before) {
+            (ScopeStatus::Stale(why) | ScopeStatus::NeverRead(why), _) if now.denied => {
                 Self::Denied { why, known: now.is_known() }
             }
-            (Standing::Heard, None | Some(Standing::Restored)) => Self::Heard,
-            (Standing::Heard, Some(_)) => Self::HeardAgain,
-            (Standing::Held(why), _) => Self::Held(why),
-            (Standing::Retired(why), _) => Self::Retired(why),
-            (Standing::Unheard(why), _) => Self::Unheard(why),
-            (Standing::Restored, _) => Self::Restored,
+            (ScopeStatus::Fresh, None | Some(ScopeStatus::Restored)) => Self::Read,
+            (ScopeStatus::Fresh, Some(_)) => Self::ReadAgain,
+            (ScopeStatus::Stale(why), _) => Self::Stale(why),
+            (ScopeStatus::Retired(why), _) => Self::Retired(why),
+            (ScopeStatus::NeverRead(why), _) => Self::NeverRead(why),
+            (ScopeStatus::Restored, _) => Self::Restored,
         })
     }
 }

@@ -27,15 +27,13 @@ use ecs_discovery::inventory::question::Question;
 use crate::clock::Clock;
 use crate::config::{self, Mistakes, Share};
 use crate::telemetry::metrics::Metrics;
-use budget::Budget;
 use chain::{Chain, MissingProfile};
 use credentials::{KeptCredentials, Reloads};
 use environment::is_url;
+use rate_limits::RateLimits;
 use sts::StsRegions;
 use trust::Trusting;
 
-mod body;
-mod budget;
 mod call;
 mod chain;
 #[cfg(test)]
@@ -46,6 +44,7 @@ mod ec2;
 mod ecs;
 mod endpoint;
 mod environment;
+mod error_document;
 mod failure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -53,10 +52,11 @@ pub mod fuzzing;
 mod hosts;
 mod http;
 mod json;
-mod metered;
 mod operation;
 mod pages;
-mod refused;
+mod rate_limited;
+mod rate_limits;
+mod retry_credentials;
 mod role;
 mod signing;
 #[cfg(test)]
@@ -67,10 +67,10 @@ mod sts;
 mod trust;
 mod wire;
 
-pub use budget::Level;
 pub use convert::file::{NotADefinition, task_definition};
 pub use environment::Environment;
 pub(crate) use environment::is_blank;
+pub use rate_limits::BucketStatus;
 pub use source::Source;
 
 /// What AWS's logs of our calls show: the role session's name and the user agent's application.
@@ -119,7 +119,7 @@ pub struct Aws {
     trusting: Option<Trusting>,
     /// One for each partition.
     sts: Vec<StsRegions>,
-    budget: Arc<Budget>,
+    budget: Arc<RateLimits>,
     metrics: Metrics,
     /// The profile that was chosen and is in no file.
     missing_profile: Option<Arc<MissingProfile>>,
@@ -178,7 +178,7 @@ impl Aws {
         let base = base.map(|base| KeptCredentials::new(base, clock, "own account", reloads.clone()));
         let mut builder = config.into_builder();
         builder.set_credentials_provider(base.clone().map(SharedCredentialsProvider::new));
-        let budget = Arc::new(Budget::new(Share::default()));
+        let budget = Arc::new(RateLimits::new(Share::default()));
         let metrics = Metrics::new(Clock::new());
         let config = builder.build();
         let (trusting, sts, missing_profile) = (None, Vec::new(), None);
@@ -201,7 +201,7 @@ impl Aws {
 
     /// Draws on this share of AWS's request limits, instead of the usual one.
     pub fn with_share(self, share: Share) -> Self {
-        Self { budget: Arc::new(Budget::new(share)), ..self }
+        Self { budget: Arc::new(RateLimits::new(share)), ..self }
     }
 
     /// Has the requests of sources counted there.
@@ -225,8 +225,8 @@ impl Aws {
     }
 
     /// How much of the budget is left: of each account and region that there is a source for.
-    pub fn levels(&self) -> Vec<Level> {
-        self.budget.levels()
+    pub fn bucket_statuses(&self) -> Vec<BucketStatus> {
+        self.budget.bucket_statuses()
     }
 
     /// The region that the environment names.

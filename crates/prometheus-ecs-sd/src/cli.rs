@@ -23,7 +23,7 @@ use crate::config::{Config, Mistakes, RunArgs};
 use crate::published::SnapshotStore;
 use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
-use crate::sinks::http::{Access, Server, Site};
+use crate::sinks::http::{Auth, Server, Site};
 use crate::telemetry;
 use crate::telemetry::panics::{caught, caught_in};
 use arguments::{DemoArgs, GenerateArgs, Product};
@@ -162,19 +162,19 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
     }
 }
 
-/// Serves what will be put in `outlet` over HTTP, if that is configured, and says where.
+/// Serves what will be put in `store` over HTTP, if that is configured, and says where.
 async fn serve(
     config: &Config,
-    outlet: &SnapshotStore,
+    store: &SnapshotStore,
     reloads: Option<Reloads>,
 ) -> Result<Option<SocketAddr>, Mistakes> {
     let Some(listen) = &config.listen else { return Ok(None) };
     let mistake = |error: &dyn fmt::Display| Mistakes(vec![error.to_string()]);
-    let access = Access::new(config.web_config_file.as_deref())?;
+    let access = Auth::new(config.web_config_file.as_deref())?;
     let access = access.with_allowed_hosts(config.allowed_hosts.clone());
     let server = Server::bind(listen, config.directory.is_some()).await.map_err(|error| mistake(&error))?;
     let address = server.address();
-    let site = Site::new(outlet.board(), outlet.metrics(), reloads);
+    let site = Site::new(store.reader(), store.metrics(), reloads);
     apart(server.serve(site, access)).map_err(|error| mistake(&error))?;
     Ok(address)
 }

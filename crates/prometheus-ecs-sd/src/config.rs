@@ -2,13 +2,13 @@
 
 mod accounts;
 mod arguments;
+mod display;
 mod file;
 pub(crate) mod generated;
 pub(crate) mod layout;
 mod notes;
 pub(crate) mod regular_file;
 mod share;
-mod shown;
 pub(crate) mod similar;
 pub(crate) mod yaml;
 

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::atomic_file::make_directory;
 use crate::config::layout;
 use crate::lock::Locks;
-use crate::replace::make_directory;
 use crate::sinks::file_sd;
 use crate::state::StateFile;
 

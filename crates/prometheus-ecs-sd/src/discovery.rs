@@ -18,7 +18,7 @@ use tracing::warn;
 use crate::aws::Aws;
 use crate::config::{Config, Layout, Mistakes};
 use crate::published::{Pending, Progress, Published, SnapshotStore, SourceStatus};
-use crate::publisher::{Past, Publisher, Saver, Terms};
+use crate::publisher::{Past, PublishRules, Publisher, Saver};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::{FileSd, Outcome as Wrote};
@@ -51,7 +51,7 @@ pub enum Outcome {
 pub struct Discovery {
     config: Config,
     aws: Aws,
-    outlet: SnapshotStore,
+    store: SnapshotStore,
     /// The sources that are configured, before they begin.
     specs: Vec<Spec>,
     sources: Sources,
@@ -67,31 +67,31 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Prepares it; must be called in a runtime, where the sinks wait from now on. What it comes to is put in `outlet`,
+    /// Prepares it; must be called in a runtime, where the sinks wait from now on. What it comes to is put in `store`,
     /// and what changes is told on `out`.
     pub fn new(
         config: &Config,
         aws: &Aws,
-        outlet: SnapshotStore,
+        store: SnapshotStore,
         progress: Arc<Progress>,
         out: impl Write + Send + 'static,
     ) -> Result<Self, NoSources> {
-        let metrics = outlet.metrics();
-        outlet.watch(aws);
+        let metrics = store.metrics();
+        store.watch(aws);
         let aws = aws.clone().with_metrics(metrics.clone());
-        let mut sources = Sources::new(config, progress, outlet.clock());
+        let mut sources = Sources::new(config, progress, store.clock());
         let specs = sources.plan(config, &aws)?;
-        outlet.show(config.shown(), config.rules.intervals.clone());
+        store.show(config.shown(), config.rules.intervals.clone());
         let before = config.state_file.as_deref().and_then(|path| StateFile::new(path).read());
         let pending = watch::Sender::default();
         let known = before.as_ref().and_then(|before| before.revision);
-        let files = Files::begin(config, &outlet, &pending, known);
+        let files = Files::begin(config, &store, &pending, known);
         // HTTP has served the saved publication, unless the state file or the target files say that there was a newer
         // one.
         let is_newest = before.as_ref().is_some_and(|before| before.is_newest && before.revision.is_some());
         let past = Past::of(is_newest && files.are_known);
         let publisher =
-            Publisher::new(outlet.clone(), pending.clone(), standings(&specs), (past, terms(config)));
+            Publisher::new(store.clone(), pending.clone(), standings(&specs), (past, publish_rules(&config)));
         let changes = Changes::new(out, (!config.quiet).then_some(config.log_format));
         Ok(Self {
             before,
@@ -104,7 +104,7 @@ impl Discovery {
             publish_at: None,
             config: config.clone(),
             aws,
-            outlet,
+            store,
         })
     }
 
@@ -154,7 +154,7 @@ impl Discovery {
         }
         self.publish();
         // The sinks end when there is nothing more to come.
-        drop((self.publisher, self.pending, self.outlet, self.sources));
+        drop((self.publisher, self.pending, self.store, self.sources));
         self.files.saver.await.expect("panics are caught in it");
         self.changes.await.expect("panics are caught in the sink");
         let wrote = self.files.task.await.expect("panics are caught in the sink");
@@ -195,7 +195,7 @@ impl Discovery {
     async fn replace(&mut self, config: Config) -> Result<(), NoSources> {
         self.aws.draw(config.api_share);
         let specs = self.sources.plan(&config, &self.aws)?;
-        let as_of = self.outlet.clock.now();
+        let as_of = self.store.clock.now();
         let mut facts = self.publisher.take_departing();
         self.end_sources(&specs, &mut facts).await;
         let is_new = |spec: &&Spec| !self.sources.specs().any(|known| known.id == spec.id);
@@ -228,8 +228,8 @@ impl Discovery {
                 self.take_in(&id, report);
             }
         }
-        self.publisher.reconfigure(standings, |id| !begun.contains(id), terms(&config));
-        self.outlet.show(config.shown(), config.rules.intervals.clone());
+        self.publisher.reconfigure(standings, |id| !begun.contains(id), publish_rules(&config));
+        self.store.show(config.shown(), config.rules.intervals.clone());
         for (id, continued) in all_continued {
             self.publisher.restore(&id, continued.scopes, continued.facts);
             self.depart(deselected(&id), continued.departing, as_of);
@@ -244,7 +244,7 @@ impl Discovery {
                 // The reload does not wait for the disk.
                 tokio::task::spawn_blocking(move || StateFile::new(&old).leave());
             }
-            self.files = Files::begin(&config, &self.outlet, &self.pending, Some(known));
+            self.files = Files::begin(&config, &self.store, &self.pending, Some(known));
         }
         self.config = config;
         self.publish();
@@ -254,7 +254,7 @@ impl Discovery {
     /// Ends the sources that do not stay, and collects their facts.
     async fn end_sources(&mut self, specs: &[Spec], facts: &mut BTreeMap<String, Saved>) {
         let is_known = |id: &str| self.sources.specs().any(|spec| *spec.id == *id);
-        let standings = self.outlet.sources.borrow().clone();
+        let standings = self.store.sources.borrow().clone();
         let account = |id: &str| standings.iter().find(|one| one.id() == id)?.account.as_deref();
         // A new role of the own account continues with its facts.
         let is_new_role =
@@ -297,7 +297,7 @@ impl Discovery {
     fn take_in(&mut self, source: &str, report: Report) {
         match report {
             Report::Result(result, departing) => {
-                self.depart(deselected(source), departing, self.outlet.clock.now());
+                self.depart(deselected(source), departing, self.store.clock.now());
                 self.publisher.apply(source, *result);
             }
             Report::Learned(facts) => self.publisher.learn(source, facts),
@@ -366,8 +366,8 @@ fn without_restart(before: &Config, now: Config) -> Config {
     Config { listen, allowed_hosts, web_config_file, enable_lifecycle, once, log_format, quiet, ..now }
 }
 
-fn terms(config: &Config) -> Terms {
-    Terms { max_staleness: config.max_staleness, allow_empty: config.allow_empty }
+fn publish_rules(config: &Config) -> PublishRules {
+    PublishRules { max_staleness: config.max_staleness, allow_empty: config.allow_empty }
 }
 
 /// The tasks that write the state file and the target files, and their configuration.
@@ -406,11 +406,11 @@ impl Files {
     /// Saves and writes all publications from now on, which continue after the revision `known`.
     fn begin(
         config: &Config,
-        outlet: &SnapshotStore,
+        store: &SnapshotStore,
         pending: &watch::Sender<Pending>,
         known: Option<Revision>,
     ) -> Self {
-        let metrics = outlet.metrics();
+        let metrics = store.metrics();
         let state = config.state_file.as_deref().map(|path| StateFile::new(path).counted(&metrics));
         let (layout, intervals) = (config.file_layout, &config.rules.intervals);
         let files = |directory| FileSd::new(directory, layout, intervals, known).counted(&metrics);
@@ -422,7 +422,7 @@ impl Files {
         let revision = known.filter(|_| goes_on).unwrap_or_else(Revision::begin);
         let (end_of_saver, saver_ended) = oneshot::channel::<()>();
         let (end_of_files, files_ended) = oneshot::channel();
-        let (mut unsaved, mut published) = (pending.subscribe(), outlet.board().published);
+        let (mut unsaved, mut published) = (pending.subscribe(), store.reader().published);
         // The new files need not wait for later publications.
         if unsaved.borrow().published.number > published.borrow().number {
             unsaved.mark_changed();
@@ -430,7 +430,7 @@ impl Files {
         if published.borrow().number > 0 {
             published.mark_changed();
         }
-        let saver = Saver::new(state, revision, outlet).run(outlet.clone(), unsaved, async {
+        let saver = Saver::new(state, revision, store).run(store.clone(), unsaved, async {
             let _ = saver_ended.await;
         });
         Self {

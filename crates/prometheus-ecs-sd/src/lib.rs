@@ -3,6 +3,7 @@
 //! The data's way: [`config`] → [`aws`] sources → questions ([`source`]) → facts and targets (the
 //! `ecs-discovery` crate) → [`publisher`] → [`sinks`].
 
+mod atomic_file;
 pub mod aws;
 pub mod cli;
 pub mod clock;
@@ -16,7 +17,6 @@ pub mod lock;
 pub mod published;
 pub mod publisher;
 pub mod reload;
-mod replace;
 pub mod shutdown;
 pub mod sinks;
 pub mod source;

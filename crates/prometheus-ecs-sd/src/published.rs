@@ -15,7 +15,7 @@ use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::snapshot::{Changes, Scope, Snapshot};
 use tokio::sync::watch;
 
-use crate::aws::{Aws, Level};
+use crate::aws::{Aws, BucketStatus};
 use crate::clock::Clock;
 use crate::state::{Facts, Revision};
 use crate::telemetry::metrics::Metrics;
@@ -244,9 +244,9 @@ type SharedAws = Arc<RwLock<Option<Aws>>>;
 
 impl SnapshotReader {
     /// How many requests AWS's limits allow now; empty until the AWS configuration was read.
-    pub(crate) fn levels(&self) -> Vec<Level> {
+    pub(crate) fn bucket_statuses(&self) -> Vec<BucketStatus> {
         let aws = self.aws.read().unwrap_or_else(PoisonError::into_inner);
-        aws.as_ref().map(Aws::levels).unwrap_or_default()
+        aws.as_ref().map(Aws::bucket_statuses).unwrap_or_default()
     }
 }
 
@@ -259,7 +259,7 @@ impl SnapshotStore {
     }
 
     /// What a reader looks at.
-    pub fn board(&self) -> SnapshotReader {
+    pub fn reader(&self) -> SnapshotReader {
         SnapshotReader {
             published: self.published.subscribe(),
             sources: self.sources.subscribe(),
@@ -329,7 +329,7 @@ mod tests {
     fn published(number: u64, before: &Snapshot) -> Published {
         let cluster = |number| {
             let arn = format!("arn:aws:ecs:eu-west-1:123456789012:cluster/c{number}");
-            (ClusterArn::parse(&arn).unwrap(), Scope::heard(Arc::default(), Duration::ZERO))
+            (ClusterArn::parse(&arn).unwrap(), Scope::fresh(Arc::default(), Duration::ZERO))
         };
         let snapshot = Snapshot { scopes: (1..=number).map(cluster).collect() };
         let changes = Arc::new(snapshot.since(before));

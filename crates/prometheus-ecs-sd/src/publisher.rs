@@ -14,7 +14,7 @@ use std::time::Duration;
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
-use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
+use ecs_discovery::snapshot::{Scope, ScopeStatus, Snapshot};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -24,7 +24,7 @@ use crate::published::reading::{
 };
 use crate::published::{Pending, Published, SAVED_EVERY, SnapshotStore, SourceResult, SourceStatus};
 use crate::state::Facts;
-use crate::telemetry::metrics::{self, Turn};
+use crate::telemetry::metrics::{self, RefreshResult};
 use crate::telemetry::panics::Panicked;
 
 pub(crate) use saver::Saver;
@@ -48,8 +48,8 @@ pub struct Publisher {
     /// Whether it was logged that they stay.
     kept: bool,
     past: Past,
-    terms: Terms,
-    outlet: SnapshotStore,
+    rules: PublishRules,
+    store: SnapshotStore,
     pending: watch::Sender<Pending>,
     number: u64,
 }
@@ -76,7 +76,7 @@ impl Past {
 
 /// The configuration of how targets leave.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct PublishRules {
     /// How long refreshes may fail until targets are removed.
     pub(crate) max_staleness: Duration,
     /// Whether a selection without targets removes the targets of a previous one.
@@ -124,9 +124,9 @@ impl Part {
     fn fall_behind(&mut self) {
         self.overdue = true;
         let scopes = self.result.iter().flat_map(|result| result.scopes.values());
-        let as_of = scopes.map(|scope| scope.heard).max().unwrap_or_default();
+        let as_of = scopes.map(|scope| scope.last_read).max().unwrap_or_default();
         if let Some(saved) = self.facts.as_mut()
-            && saved.scopes.iter().any(|scope| scope.held_since.is_none())
+            && saved.scopes.iter().any(|scope| scope.stale_since.is_none())
         {
             Arc::make_mut(saved).hold(as_of);
         }
@@ -151,14 +151,14 @@ fn part((standing, clusters): (SourceStatus, ClusterSelection)) -> (SourceStatus
 impl Publisher {
     /// For these sources; nothing is published yet. Publications go into `pending`.
     pub(crate) fn new(
-        outlet: SnapshotStore,
+        store: SnapshotStore,
         pending: watch::Sender<Pending>,
         sources: Vec<(SourceStatus, ClusterSelection)>,
-        (past, terms): (Past, Terms),
+        (past, rules): (Past, PublishRules),
     ) -> Self {
         let (standings, parts): (Vec<_>, Vec<_>) = sources.into_iter().map(part).unzip();
-        outlet.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
-        let number = outlet.begin(standings);
+        store.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
+        let number = store.begin(standings);
         Self {
             parts,
             unmatched: BTreeSet::new(),
@@ -169,23 +169,23 @@ impl Publisher {
             departing: BTreeMap::new(),
             kept: false,
             past,
-            terms,
-            outlet,
+            rules,
+            store,
             pending,
             number,
         }
     }
 
-    /// Continues with other sources and terms. Sources that continue keep their results, and their targets stay.
+    /// Continues with other sources and rules. Sources that continue keep their results, and their targets stay.
     pub(crate) fn reconfigure(
         &mut self,
         sources: Vec<(SourceStatus, ClusterSelection)>,
         continues: impl Fn(&str) -> bool,
-        terms: Terms,
+        rules: PublishRules,
     ) {
         let mut earlier: BTreeMap<_, _> =
             std::mem::take(&mut self.parts).into_iter().map(|part| (part.id.clone(), part)).collect();
-        let standings_before = self.outlet.sources.borrow().clone();
+        let standings_before = self.store.sources.borrow().clone();
         let (mut standings, parts): (Vec<_>, Vec<_>) = sources.into_iter().map(part).unzip();
         // Which roles there are decides whether the own account is read with its own credentials.
         let has_same_roles = roles(&standings_before) == roles(&standings);
@@ -205,24 +205,24 @@ impl Publisher {
                 None => part,
             });
         }
-        self.outlet.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
-        self.number = self.outlet.begin(standings);
-        self.terms = terms;
+        self.store.metrics.sources(standings.iter().map(|standing| &*standing.name).collect());
+        self.number = self.store.begin(standings);
+        self.rules = rules;
     }
 
     /// A sink's view; the newest snapshot replaces one that was not looked at.
     pub fn subscribe(&self) -> watch::Receiver<Published> {
-        self.outlet.published.subscribe()
+        self.store.published.subscribe()
     }
 
     /// Takes in the result of a source.
     pub fn apply(&mut self, source: &str, result: SourceResult) {
         let Some(source) = self.index(source) else { return };
         self.took = self.took.max(result.took);
-        let now = self.outlet.clock.now();
-        let turn = if result.complete { Turn::Complete } else { Turn::Incomplete };
-        self.outlet.metrics.refreshed(&self.name(source), turn, result.took);
-        self.outlet.sources.send_modify(|standings| standings[source].apply(&result, now));
+        let now = self.store.clock.now();
+        let kind = if result.complete { RefreshResult::Complete } else { RefreshResult::Incomplete };
+        self.store.metrics.refreshed(&self.name(source), kind, result.took);
+        self.store.sources.send_modify(|standings| standings[source].apply(&result, now));
         self.tell_account(source);
         let (part, past) = (&mut self.parts[source], &mut self.past);
         part.listed |= result.listed;
@@ -235,7 +235,7 @@ impl Publisher {
                     .failing
                     .get(cluster)
                     .is_some_and(|since| now.saturating_sub(*since) > LISTS_WAIT_FOR_DENIED);
-            if scope.standing == Standing::Heard && !result.partial && is_whole {
+            if scope.status == ScopeStatus::Fresh && !result.partial && is_whole {
                 past.failing.remove(cluster);
                 past.read.insert(cluster.clone());
             } else if !past.read.contains(cluster) {
@@ -247,7 +247,7 @@ impl Publisher {
 
     fn tell_account(&mut self, source: usize) {
         let name = self.name(source);
-        let Some(account) = self.outlet.sources.borrow()[source].account.clone() else { return };
+        let Some(account) = self.store.sources.borrow()[source].account.clone() else { return };
         if self.past.accounts.get(&name) != Some(&account) {
             info!(source = %name, %account, "the account is known");
             self.past.accounts.insert(name, account);
@@ -297,7 +297,7 @@ impl Publisher {
         let mut result = part.result.take().unwrap_or_default();
         result.scopes = scopes;
         if !result.scopes.is_empty() || part.refreshed {
-            self.outlet.sources.send_modify(|standings| standings[source].know(&result));
+            self.store.sources.send_modify(|standings| standings[source].know(&result));
             part.result = Some(result);
         }
     }
@@ -306,8 +306,8 @@ impl Publisher {
     pub fn overdue(&mut self, source: &str) {
         let Some(source) = self.index(source) else { return };
         self.parts[source].fall_behind();
-        self.outlet.metrics.turn_skipped(&self.name(source));
-        self.outlet.sources.send_modify(|standings| standings[source].complete = false);
+        self.store.metrics.turn_skipped(&self.name(source));
+        self.store.sources.send_modify(|standings| standings[source].complete = false);
     }
 
     /// Notes that a refresh panicked.
@@ -315,7 +315,7 @@ impl Publisher {
         let Some(source) = self.index(source) else { return };
         // Clusters that were found and not read yet are lost with it.
         self.parts[source].listed = false;
-        self.outlet.metrics.panicked(metrics::Part::Refresh, panicked);
+        self.store.metrics.panicked(metrics::Part::Refresh, panicked);
     }
 
     /// The position of the source with this id.
@@ -324,7 +324,7 @@ impl Publisher {
     }
 
     fn name(&self, source: usize) -> Arc<str> {
-        self.outlet.sources.borrow()[source].name.clone()
+        self.store.sources.borrow()[source].name.clone()
     }
 
     /// Whether every source was refreshed once.
@@ -381,12 +381,12 @@ impl Publisher {
 
     /// How much was read, given this snapshot of the selected clusters.
     fn reading(&mut self, snapshot: &Snapshot) -> Reading {
-        let now = self.outlet.clock.now();
+        let now = self.store.clock.now();
         let lasts =
             |since: Option<Duration>, longest| since.is_some_and(|since| now.saturating_sub(since) > longest);
-        let max_staleness = self.terms.max_staleness;
+        let max_staleness = self.rules.max_staleness;
         let wait = if max_staleness == Duration::MAX { LISTS_WAIT } else { max_staleness };
-        let standings = self.outlet.sources.borrow();
+        let standings = self.store.sources.borrow();
         let place = |(part, standing): (&Part, &SourceStatus)| Place {
             account: standing.account.clone(),
             region: standing.region.clone(),
@@ -398,7 +398,7 @@ impl Publisher {
         let failing = |cluster: &ClusterArn| self.past.failing.get(cluster).copied();
         let unread = snapshot.scopes.iter().filter(|(cluster, scope)| {
             !self.past.read.contains(*cluster)
-                && !matches!(scope.standing, Standing::Retired(_))
+                && !matches!(scope.status, ScopeStatus::Retired(_))
                 && !lasts(failing(cluster), max_staleness)
         });
         let lists_wait = |(cluster, scope): (&ClusterArn, &Scope)| {
@@ -423,7 +423,7 @@ impl Publisher {
             is_done,
             is_settled: is_settled || is_done,
             found: snapshot.target_count() > 0,
-            allow_empty: self.terms.allow_empty,
+            allow_empty: self.rules.allow_empty,
             lists_wait,
         }
     }
@@ -472,7 +472,7 @@ impl Publisher {
                 Some(first) => {
                     doubled.insert(cluster.clone());
                     // Of two views, a fresh one is better than a stale one.
-                    if first.standing != Standing::Heard && scope.is_known() {
+                    if first.status != ScopeStatus::Fresh && scope.is_known() {
                         snapshot.scopes.insert(cluster.clone(), scope.clone());
                     }
                 }

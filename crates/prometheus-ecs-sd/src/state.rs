@@ -25,9 +25,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ecs_discovery::inventory::saved::Saved;
 use tracing::{debug, info, warn};
 
+use crate::atomic_file::{AtomicWriter, FileIdentity, WriteHealth, directory_of, make_directory};
 use crate::clock::Reading;
 use crate::lock::Locks;
-use crate::replace::{Stamp, Trouble, Workplace, directory_of, make_directory};
 use crate::telemetry::metrics::{Metrics, Writes, Written};
 use file::End;
 use record::Publication;
@@ -87,7 +87,7 @@ pub struct StateFile {
     path: PathBuf,
     /// What this process has put there, if nothing failed since.
     left: Option<Box<Left>>,
-    trouble: Trouble,
+    trouble: WriteHealth,
 }
 
 /// What the file holds, and what it looked like when it was left.
@@ -102,7 +102,7 @@ struct Left {
     /// The length of the first publication, which has all facts.
     begun: u64,
     end: End,
-    stamp: Stamp,
+    identity: FileIdentity,
 }
 
 /// The facts of each source, by its name. No name is there twice.
@@ -111,7 +111,7 @@ pub type Facts = Vec<(Arc<str>, Arc<Saved>)>;
 impl StateFile {
     /// Prepares to write it; nothing is written yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), left: None, trouble: Trouble::default() }
+        Self { path: path.to_owned(), left: None, trouble: WriteHealth::default() }
     }
 
     /// Has its writes counted there.
@@ -122,7 +122,7 @@ impl StateFile {
 
     /// Makes the place where it is written, and removes what a killed process has left there.
     pub fn prepare(&self) -> io::Result<()> {
-        self.in_place(|workplace| workplace.prepare())
+        self.in_place(|writer| writer.prepare())
     }
 
     /// Locks it, and prepares to write it; says in words what to do if that is not possible.
@@ -200,7 +200,7 @@ impl StateFile {
             let _ = file.sync_all();
         }
         let metadata = file.metadata()?;
-        left.stamp = Stamp::of(&metadata);
+        left.identity = FileIdentity::of(&metadata);
         // If an incomplete publication could not be removed, the file is written as a whole.
         self.left = (metadata.len() == left.end.length).then_some(left);
         if let Err(error) = saved {
@@ -227,15 +227,15 @@ impl StateFile {
         time: SystemTime,
     ) -> io::Result<Left> {
         let mut end = End::default();
-        let (file, _) = self.in_place(|workplace| {
-            workplace.replace(&self.path, |out| {
+        let (file, _) = self.in_place(|writer| {
+            writer.replace(&self.path, |out| {
                 end = file::begin(out, facts, publication, clock)?;
                 Ok(())
             })
         })?;
         file.set_modified(time)?;
-        let (facts, stamp) = (facts.clone(), Stamp::of(&file.metadata()?));
-        Ok(Left { facts, publication, time, clock, begun: end.length, end, stamp })
+        let (facts, identity) = (facts.clone(), FileIdentity::of(&file.metadata()?));
+        Ok(Left { facts, publication, time, clock, begun: end.length, end, identity })
     }
 
     /// Whether so much of it may be out of use that it should be written as a whole.
@@ -255,21 +255,21 @@ impl StateFile {
                 debug!(file = %self.path.display(), %error, "state file could not be compacted");
                 let metadata = file.set_modified(left.time).and_then(|()| file.metadata());
                 self.left = metadata.ok().map(|metadata| {
-                    left.stamp = Stamp::of(&metadata);
+                    left.identity = FileIdentity::of(&metadata);
                     left
                 });
             }
         }
     }
 
-    fn in_place<T>(&self, work: impl FnOnce(Workplace<'_>) -> io::Result<T>) -> io::Result<T> {
+    fn in_place<T>(&self, work: impl FnOnce(AtomicWriter<'_>) -> io::Result<T>) -> io::Result<T> {
         let Some(name) = self.path.file_name() else {
             return Err(io::Error::other("it is not the name of a file"));
         };
         let directory = directory_of(&self.path);
         make_directory(directory)?;
         let prefix = format!("{}{UNFINISHED}", name.to_string_lossy());
-        work(Workplace { directory, prefix: &prefix, mode: MODE })
+        work(AtomicWriter { directory, prefix: &prefix, mode: MODE })
     }
 }
 
@@ -281,7 +281,7 @@ impl Left {
     /// Opens the file, if it is still the one that was left.
     fn open(self: Box<Self>, path: &Path) -> Option<(Box<Self>, File)> {
         // Opening a pipe would wait for someone to read from it.
-        if !self.stamp.is_still_of(path) {
+        if !self.identity.is_still_of(path) {
             return None;
         }
         let file = OpenOptions::new().append(true).open(path).ok()?;

@@ -1,11 +1,11 @@
 //! The `PROMETHEUS_*` variables of a container definition, as `discoverecs.py` introduced them.
 //!
 //! [`read`] turns their values into a [`Request`]: what the container asks for. Where it runs, and so
-//! which address and port answer, is not looked at here. What each value meant is [told](seen) by the same functions.
+//! which address and port answer, is not looked at here. What each value meant is [told](readings) by the same functions.
 
 pub(crate) mod endpoints;
-pub mod meant;
-pub mod seen;
+pub mod near_miss;
+pub mod readings;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -124,7 +124,7 @@ pub enum PortRequest {
 
 /// Where a variable can be set. Of those that are read, a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum SettingSource {
     /// The container definition's `dockerLabels`.
     DockerLabels,
     /// The container definition's `environment`.
@@ -139,17 +139,17 @@ pub enum Place {
 fn places<'a>(
     definition: &'a ContainerDefinition,
     overrides: Option<&'a Settings>,
-) -> [(Place, Cow<'a, Settings>); 3] {
+) -> [(SettingSource, Cow<'a, Settings>); 3] {
     let labels = definition.docker_labels.iter().map(|(name, value)| (&**name, &**value));
     [
-        (Place::DockerLabels, Cow::Owned(Settings::from_pairs(labels))),
-        (Place::Environment, Cow::Borrowed(&definition.environment)),
-        (Place::Overrides, overrides.map_or_else(Cow::default, Cow::Borrowed)),
+        (SettingSource::DockerLabels, Cow::Owned(Settings::from_pairs(labels))),
+        (SettingSource::Environment, Cow::Borrowed(&definition.environment)),
+        (SettingSource::Overrides, overrides.map_or_else(Cow::default, Cow::Borrowed)),
     ]
 }
 
 /// What they come to: name by name, the later place wins.
-fn settings(places: &[(Place, Cow<'_, Settings>)]) -> Settings {
+fn settings(places: &[(SettingSource, Cow<'_, Settings>)]) -> Settings {
     let mut settings = Settings::default();
     places.iter().for_each(|(_, set)| settings.overlay(set));
     settings

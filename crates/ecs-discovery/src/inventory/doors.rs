@@ -211,7 +211,7 @@ impl Inventory {
             known => {
                 let listed = known.as_ref().map_or(self.refresh, |known| known.listed);
                 let observed = known.map_or(observed, |known| observed.max(known.observed));
-                self.texts.share(&mut task);
+                self.interner.share(&mut task);
                 let known = KnownTask { listed, ..KnownTask::new(Arc::new(task), version, observed) };
                 scope.tasks.insert(arn.clone(), known);
                 true

@@ -7,13 +7,13 @@
 //!
 //! It borrows the [`Inventory`] at each step, so that facts can enter it from elsewhere in between.
 
+mod answers;
 mod clusters;
-mod conclude;
-mod halves;
-mod hear;
+mod finish;
 mod lookup;
 mod pages;
 pub(super) mod recheck;
+mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,11 +26,11 @@ use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{ContainerInstance, InstanceId};
 
-pub use conclude::Conclusion;
-use halves::Search;
+pub use finish::RefreshOutcome;
 pub use lookup::Lookup;
 use pages::Pages;
 pub use recheck::Recheck;
+use split::Search;
 
 /// One refresh in progress.
 #[derive(Debug)]

@@ -117,6 +117,6 @@ impl Inventory {
         self.container_instances.forget_unused(now);
         self.hosts.forget_unused(now);
         self.ended.collect(now);
-        self.texts.collect();
+        self.interner.collect();
     }
 }

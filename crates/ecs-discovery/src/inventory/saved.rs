@@ -12,7 +12,7 @@ use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
 use crate::derive::Rules;
 use crate::inventory::selection::ClusterSelection;
 use crate::model::{Cluster, ContainerInstance, Host, Task, TaskDefinition};
-use crate::snapshot::{Scope, Standing};
+use crate::snapshot::{Scope, ScopeStatus};
 
 /// The facts of one source. Each list is sorted, and has nothing twice. Two that share their facts are quickly found to be
 /// equal.
@@ -38,7 +38,7 @@ pub struct SavedScope {
     /// Whether DescribeClusters has answered for it.
     pub described: bool,
     /// When it was last heard, if that was not at the last refresh.
-    pub held_since: Option<Duration>,
+    pub stale_since: Option<Duration>,
     /// The time of the first refresh that failed to read it since, if any did.
     pub failing_since: Option<Duration>,
     /// Its tasks, by ARN.
@@ -73,7 +73,7 @@ impl Inventory {
             Some(SavedScope {
                 cluster: facts.cluster.clone(),
                 described: facts.described,
-                held_since: (scope.standing != Standing::Heard).then_some(scope.heard),
+                stale_since: (scope.status != ScopeStatus::Fresh).then_some(scope.last_read),
                 failing_since: scope.failing,
                 tasks: facts.tasks.values().map(KnownTask::saved).collect(),
             })
@@ -100,7 +100,7 @@ impl Saved {
     /// Records when its clusters were last read, so that saving them again or handing them on makes them no newer.
     pub fn hold(&mut self, as_of: Duration) {
         for scope in &mut self.scopes {
-            scope.held_since.get_or_insert(as_of);
+            scope.stale_since.get_or_insert(as_of);
         }
     }
 
@@ -117,7 +117,7 @@ impl Saved {
     }
 
     /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
-    /// left out. `as_of` is when a scope was read that was not held. Facts that can change are requested again within
+    /// left out. `as_of` is when a scope was read that was not held. Cache that can change are requested again within
     /// the recheck interval from now on; tasks that are not settled are described at the next refresh.
     pub fn restore(
         self,
@@ -144,7 +144,7 @@ fn add<T, K: Ord>(own: &mut Vec<T>, others: Vec<T>, key: impl Fn(&T) -> K) {
 
 impl Inventory {
     /// Adds the clusters that were saved and that are not known, with the facts that they depend on, and returns their
-    /// results by these rules. Facts that are known stay. Times are those of [`Saved::restore`].
+    /// results by these rules. Cache that are known stay. Times are those of [`Saved::restore`].
     pub fn restore(
         &mut self,
         saved: Saved,
@@ -170,7 +170,7 @@ impl Inventory {
             }
         }
         let mut scopes = BTreeMap::new();
-        for SavedScope { cluster, described, held_since, failing_since, tasks } in saved.scopes {
+        for SavedScope { cluster, described, stale_since, failing_since, tasks } in saved.scopes {
             let arn = cluster.arn.clone();
             if self.scopes.contains_key(&arn) {
                 continue;
@@ -185,9 +185,9 @@ impl Inventory {
             };
             self.scopes.insert(arn.clone(), facts);
             let derived = self.derive(&arn, rules);
-            let (heard, failing) = (held_since.unwrap_or(as_of), failing_since);
-            let standing = Standing::Restored;
-            scopes.insert(arn, Scope { derived, standing, heard, failing, denied: false });
+            let (last_read, failing) = (stale_since.unwrap_or(as_of), failing_since);
+            let status = ScopeStatus::Restored;
+            scopes.insert(arn, Scope { derived, status, last_read, failing, denied: false });
         }
         scopes
     }
@@ -195,7 +195,7 @@ impl Inventory {
     /// Each is requested again within the recheck interval from now on.
     fn restored_tasks(&mut self, tasks: Vec<SavedTask>, now: Duration) -> BTreeMap<TaskArn, KnownTask> {
         let restored = tasks.into_iter().map(|SavedTask { mut task, version, observed }| {
-            self.texts.share(Arc::make_mut(&mut task));
+            self.interner.share(Arc::make_mut(&mut task));
             let arn = task.arn.clone();
             (arn, KnownTask { asked: now, ..KnownTask::new(task, version, observed.min(now)) })
         });

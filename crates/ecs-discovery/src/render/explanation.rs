@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use super::{count, printable};
-use crate::conventions::environment::seen::Seen;
+use crate::conventions::environment::readings::VariableReading;
 use crate::explain::report::{Group, Report, Subject};
 use crate::explain::{ContainerVerdict, ExplainedContainer, ExplainedEndpoint, ExplainedTarget, Explanation};
 use crate::finding::Problem;
@@ -175,8 +175,8 @@ impl Colours {
         writeln!(f)
     }
 
-    fn variables(self, f: &mut Formatter<'_>, variables: &[Seen]) -> fmt::Result {
-        let written = |seen: &Seen| {
+    fn variables(self, f: &mut Formatter<'_>, variables: &[VariableReading]) -> fmt::Result {
+        let written = |seen: &VariableReading| {
             let value = seen.value.as_deref().map(printable);
             format!("{}={}", seen.variable.name(), value.as_deref().unwrap_or("<secret>"))
         };

@@ -4,8 +4,8 @@ use ecs_discovery::arn::TaskDefinitionArn;
 use ecs_discovery::conventions::Variable;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::Explanation;
-use ecs_discovery::explain::draft::{Draft, NetworkModeSource};
 use ecs_discovery::explain::report::{Report, Subject};
+use ecs_discovery::explain::undeployed_task::{NetworkModeSource, UndeployedTask};
 use ecs_discovery::render::explanation::{Colours, Text, json};
 use insta::assert_snapshot;
 
@@ -546,7 +546,7 @@ fn tools_get_the_same_as_json() {
 /// The definition of a task, its first container's port mappings at these host ports.
 fn draft(fixture: TaskFixture, host_ports: &[Option<u16>]) -> Explanation {
     let definition = fixture.definition.unwrap();
-    Draft {
+    UndeployedTask {
         definition,
         network_mode_source: NetworkModeSource::Definition,
         hints: Vec::new(),
@@ -636,7 +636,7 @@ fn a_definition_cannot_map_more_ports_than_there_are() {
     let definition = fixture.definition.take().unwrap();
     let arn = TaskDefinitionArn::parse("arn:aws:ecs:<region>:<account>:task-definition/web:<revision>");
     let definition = ecs_discovery::model::TaskDefinition { arn: arn.unwrap(), ..definition };
-    let draft = Draft {
+    let draft = UndeployedTask {
         definition,
         network_mode_source: NetworkModeSource::Definition,
         hints: Vec::new(),
@@ -654,7 +654,7 @@ fn as_many_ports_as_a_host_has_are_given_out() {
     let last = app.clone().endpoint("65535/metrics");
     assert_snapshot!(urls(ec2("bridge").with(last), &[]), @"http://<host address>:<host port of 65535>/metrics");
     let definition = ec2("bridge").with(app.maps("1")).definition.unwrap();
-    let draft = Draft {
+    let draft = UndeployedTask {
         definition,
         network_mode_source: NetworkModeSource::Definition,
         hints: Vec::new(),

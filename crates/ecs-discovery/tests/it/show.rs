@@ -4,7 +4,7 @@ use ecs_discovery::derive::{Rules, TagSelection};
 use ecs_discovery::finding::{Finding, Verdict};
 use ecs_discovery::inventory::question::Question;
 use ecs_discovery::render::file_sd;
-use ecs_discovery::snapshot::{Scope, Standing};
+use ecs_discovery::snapshot::{Scope, ScopeStatus};
 use ecs_discovery::target::Target;
 
 use crate::fixture::{TaskFixture, World};
@@ -19,12 +19,12 @@ pub(crate) fn published(fixture: TaskFixture) -> String {
 
 /// The targets and findings of a scope, and its standing unless it was heard.
 pub(crate) fn scope(scope: &Scope) -> String {
-    let standing = match &scope.standing {
-        Standing::Heard => None,
-        Standing::Held(why) => Some(format!("held: {why}")),
-        Standing::Retired(why) => Some(format!("retired: {why}")),
-        Standing::Unheard(why) => Some(format!("unheard: {why}")),
-        Standing::Restored => Some("restored".to_owned()),
+    let standing = match &scope.status {
+        ScopeStatus::Fresh => None,
+        ScopeStatus::Stale(why) => Some(format!("stale: {why}")),
+        ScopeStatus::Retired(why) => Some(format!("retired: {why}")),
+        ScopeStatus::NeverRead(why) => Some(format!("never read: {why}")),
+        ScopeStatus::Restored => Some("restored".to_owned()),
     };
     let targets = scope.derived.targets.iter().map(|one| target(one));
     let findings = scope.derived.findings.iter().map(|finding| {

@@ -3,7 +3,7 @@
 //! A row is all that tells one call from another, and each request is made from its row. Nothing reads a service or an
 //! operation out of a request afterwards.
 
-use super::budget::Class;
+use super::rate_limits::Class;
 
 /// A service of AWS.
 #[derive(Debug)]

@@ -21,9 +21,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::question::{Failure, FailureKind};
 
-use super::body;
 use super::call::DESCRIBE_TASK_DEFINITION;
 use super::chain::MissingProfile;
+use super::error_document;
 
 /// What a log line bears: AWS's sentences and a chain of causes fit in, a proxy's page does not.
 const MESSAGE_LIMIT: usize = 400;
@@ -108,8 +108,10 @@ impl Refusal {
             return None;
         }
         let status = response.status().as_u16();
-        let error =
-            body::error(response.body().bytes().unwrap_or_default(), response.headers().get(ERROR_TYPE));
+        let error = error_document::error(
+            response.body().bytes().unwrap_or_default(),
+            response.headers().get(ERROR_TYPE),
+        );
         Some(Self { kind: kind(operation, &error, status), status, error })
     }
 

@@ -3,7 +3,7 @@
 use ecs_discovery::inventory::question::{Answer, Failure, Question};
 use ecs_discovery::model::Host;
 
-use super::{body, convert, ec2, ssm};
+use super::{convert, ec2, error_document, ssm};
 
 /// The hosts of one page, and the token of the next; or why there are none.
 pub type Hosts = Result<(Vec<Host>, Option<String>), String>;
@@ -39,6 +39,6 @@ pub fn ecs(question: &Question, body: &[u8]) -> Result<Answer, Failure> {
 
 /// A body of a refusal: its code and its message.
 pub fn error(body: &[u8]) -> [Option<String>; 2] {
-    let error = body::error(body, None);
+    let error = error_document::error(body, None);
     [error.code(), error.message()].map(|text| text.map(str::to_owned))
 }

@@ -93,7 +93,7 @@ impl Hosts {
             let page = (self.call.read)(body.bytes()).map_err(Trouble::other)?;
             all.hosts.extend(page.hosts);
             all.unreadable.extend(page.unreadable);
-            if pages.turn(page.next).map_err(Trouble::other)?.is_none() {
+            if pages.next(page.next).map_err(Trouble::other)?.is_none() {
                 return Ok(all);
             }
         }

@@ -37,8 +37,8 @@ use aws_types::region::SigningRegion;
 use super::call::{Call, Service};
 use super::endpoint::ServiceEndpoint;
 use super::failure::Refusal;
-use super::metered::Metering;
-use super::refused::RefusedCredentials;
+use super::rate_limited::Metering;
+use super::retry_credentials::RetryCredentials;
 use super::signing::NotingAuthScheme;
 
 /// One service of a source. Its operations share the retry quota and what is known of the machine's clock.
@@ -155,7 +155,7 @@ fn components(config: &SdkConfig, endpoint: ServiceEndpoint) -> RuntimeComponent
         .with_retry_classifier(TransientErrorClassifier::<Refusal>::new())
         .with_retry_classifier(AwsErrorCodeClassifier::<Refusal>::new())
         .with_retry_classifier(ServiceClockSkewClassifier::<Refusal>::new())
-        .with_retry_classifier(RefusedCredentials)
+        .with_retry_classifier(RetryCredentials)
         .with_auth_scheme(NotingAuthScheme::default())
         .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(vec![SCHEME_ID])))
         .with_identity_cache(config.identity_cache())

@@ -27,7 +27,7 @@ impl Pages {
     }
 
     /// Takes the token that a page ended with, and gives it back unless that page was the last.
-    pub(super) fn turn(&mut self, next: Option<String>) -> Result<Option<&str>, Failure> {
+    pub(super) fn next(&mut self, next: Option<String>) -> Result<Option<&str>, Failure> {
         let Some(next) = next.filter(|token| !token.is_empty()) else { return Ok(None) };
         if self.tokens.contains(&next) {
             return Err(unreadable(self.operation, "it repeats a page token"));
@@ -48,21 +48,21 @@ mod tests {
     fn an_absent_or_empty_token_ends_the_listing() {
         let mut pages = Pages::new("DescribeInstances");
         assert_eq!(pages.token(), None);
-        assert_eq!(pages.turn(Some("a".into())), Ok(Some("a")));
+        assert_eq!(pages.next(Some("a".into())), Ok(Some("a")));
         assert_eq!(pages.token(), Some("a"));
-        assert_eq!(pages.turn(Some(String::new())), Ok(None));
-        assert_eq!(pages.turn(None), Ok(None));
+        assert_eq!(pages.next(Some(String::new())), Ok(None));
+        assert_eq!(pages.next(None), Ok(None));
     }
 
     #[test]
     fn a_circle_and_an_endless_listing_are_failures() {
         let mut pages = Pages::new("DescribeInstances");
-        pages.turn(Some("a".into())).expect("a second page");
-        pages.turn(Some("b".into())).expect("a third page");
-        let failure = pages.turn(Some("a".into())).expect_err("a circle");
+        pages.next(Some("a".into())).expect("a second page");
+        pages.next(Some("b".into())).expect("a third page");
+        let failure = pages.next(Some("a".into())).expect_err("a circle");
         assert_eq!(failure.message, "DescribeInstances: the answer cannot be used: it repeats a page token");
         let mut pages = Pages::new("DescribeInstances");
-        let read = (0..).take_while(|page| pages.turn(Some(page.to_string())).is_ok()).count();
+        let read = (0..).take_while(|page| pages.next(Some(page.to_string())).is_ok()).count();
         assert_eq!(read + 1, MAX_PAGES);
     }
 }

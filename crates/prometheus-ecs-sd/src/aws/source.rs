@@ -24,9 +24,9 @@ use super::ecs::Ecs;
 use super::failure::{failure, unreadable};
 use super::hosts::Hosts;
 use super::json::lacking;
-use super::metered::Metering;
 use super::operation::Client;
-use super::refused::RefusedCredentials;
+use super::rate_limited::Metering;
+use super::retry_credentials::RetryCredentials;
 use super::role::AssumedRole;
 use super::signing::NotingAuthScheme;
 use super::sts::StsRegions;
@@ -68,7 +68,7 @@ impl Source {
         let http = base.http_client().map(|http| metering(aws.base.clone()).client(http, call));
         let mut sts = aws_sdk_sts::config::Builder::from(&base).retry_partition(quota(call.service.name));
         sts.set_http_client(http);
-        let sts = sts.push_auth_scheme(NotingAuthScheme::default()).retry_classifier(RefusedCredentials);
+        let sts = sts.push_auth_scheme(NotingAuthScheme::default()).retry_classifier(RetryCredentials);
         let sts = aws_sdk_sts::Client::from_conf(sts.build());
         let sts_regions = aws.sts_regions(&region);
         let credentials = role.as_ref().map_or_else(

@@ -9,7 +9,7 @@ use super::layers::Layers;
 use super::usage;
 use crate::aws::{Aws, Environment};
 use crate::config::{Config, Directories, Mistakes};
-use crate::sinks::http::Access;
+use crate::sinks::http::Auth;
 
 /// Another machine than the one that it is for may check it: directories are not looked at.
 pub(super) fn run(layers: Layers) -> ExitCode {
@@ -38,7 +38,7 @@ pub(super) fn run(layers: Layers) -> ExitCode {
 /// The file may be on the other machine too.
 fn check_access(config: &Config) -> Result<(), Mistakes> {
     let file = config.web_config_file.as_deref().filter(|file| file.exists());
-    Access::new(file).map(drop)
+    Auth::new(file).map(drop)
 }
 
 /// The variables and files that the program would start with on this machine; no request is made.

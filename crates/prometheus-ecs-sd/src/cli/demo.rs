@@ -16,6 +16,7 @@ use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::atomic_file::AtomicWriter;
 use crate::aws::Aws;
 use crate::cli::arguments::DemoArgs;
 use crate::cli::{EXIT_USAGE, serve, tell, until_stopped};
@@ -28,7 +29,6 @@ use crate::discovery::Discovery;
 use crate::lock::Locks;
 use crate::published::Progress;
 use crate::published::SnapshotStore;
-use crate::replace::Workplace;
 use crate::telemetry::LogFormat;
 
 /// The configuration that the README shows, and the directory that it names.
@@ -111,8 +111,8 @@ impl Demo {
         let Self { config, churn, .. } = self;
         // The terminal's window is closed.
         let mut hangup = signal(SignalKind::hangup())?;
-        let outlet = SnapshotStore::default();
-        let address = serve(config, &outlet, None).await.map_err(io::Error::other)?;
+        let store = SnapshotStore::default();
+        let address = serve(config, &store, None).await.map_err(io::Error::other)?;
         // After that address was taken: it may be of one of these ports.
         let ports = Ports::choose(&[&fleet::PORTS[..], &[PROMETHEUS_PORT]].concat())?;
         let fleet = fleet::Fleet::start(&ports);
@@ -120,7 +120,7 @@ impl Demo {
         let aws = aws.with_share(config.api_share);
         let containers = Containers::listen(&fleet)?;
         self.introduce(address, ports.of(PROMETHEUS_PORT))?;
-        let discovery = Discovery::new(config, &aws, outlet, Arc::new(Progress::default()), io::stdout());
+        let discovery = Discovery::new(config, &aws, store, Arc::new(Progress::default()), io::stdout());
         let discovery = discovery.map_err(io::Error::other)?;
         let (_nobody, unchanging) = mpsc::channel(1);
         tokio::select! {
@@ -216,8 +216,8 @@ fn write_configuration(directory: &Path) -> io::Result<()> {
             )))
         }
         Err(_) => {
-            let workplace = Workplace { directory, prefix: "prometheus.yml.new-", mode: 0o644 };
-            workplace.replace(&configuration, |out| out.write_all(text.as_bytes())).map(drop)
+            let writer = AtomicWriter { directory, prefix: "prometheus.yml.new-", mode: 0o644 };
+            writer.replace(&configuration, |out| out.write_all(text.as_bytes())).map(drop)
         }
     }
 }

@@ -38,11 +38,11 @@ async fn discover(
     environment: Environment,
     arguments: Vec<OsString>,
 ) -> io::Result<ExitCode> {
-    let outlet = SnapshotStore::default();
-    let (reloader, reloads) = Reloader::new(outlet.metrics())?;
+    let store = SnapshotStore::default();
+    let (reloader, reloads) = Reloader::new(store.metrics())?;
     let serve = async |config: &Config| {
         let reloads = config.enable_lifecycle.then_some(reloads);
-        serve(config, &outlet, reloads).await.map(drop)
+        serve(config, &store, reloads).await.map(drop)
     };
     let without_disk = layers.clone().config(Directories::LeftAlone);
     let mut preparing = spawn_blocking(|| layers.config(Directories::Prepared(prepare)));
@@ -72,7 +72,7 @@ async fn discover(
         Err(mistakes) => return Ok(usage(&mistakes)),
     };
     let progress = Arc::new(Progress::default());
-    let discovery = match Discovery::new(&config, &aws, outlet, progress.clone(), io::stdout()) {
+    let discovery = match Discovery::new(&config, &aws, store, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,
         Err(mistake) => return Ok(usage(&Mistakes(vec![mistake.to_string()]))),
     };

@@ -45,9 +45,9 @@ enum Disk {
 
 impl Saver {
     /// Continues after `revision`. Without a file nothing is saved.
-    pub(crate) fn new(file: Option<StateFile>, revision: Revision, outlet: &SnapshotStore) -> Self {
+    pub(crate) fn new(file: Option<StateFile>, revision: Revision, store: &SnapshotStore) -> Self {
         let writes = file.as_ref().map(StateFile::writes).unwrap_or_default();
-        let (clock, metrics) = (outlet.clock(), outlet.metrics());
+        let (clock, metrics) = (store.clock(), store.metrics());
         Self {
             file: file.map(Disk::Idle),
             newest: None,
@@ -68,7 +68,7 @@ impl Saver {
     /// Saves and shows pending publications, until their sender is dropped or `ended` resolves.
     pub(crate) async fn run(
         mut self,
-        outlet: SnapshotStore,
+        store: SnapshotStore,
         mut pending: watch::Receiver<Pending>,
         ended: impl Future<Output = ()>,
     ) -> Self {
@@ -80,8 +80,8 @@ impl Saver {
                         let now = pending.borrow_and_update().clone();
                         let saved = self.saved(now).await;
                         // Facts are saved in the middle of a refresh, too.
-                        if saved.published.number > outlet.published.borrow().number {
-                            outlet.publish(saved);
+                        if saved.published.number > store.published.borrow().number {
+                            store.publish(saved);
                         }
                         self.compact();
                     }
@@ -200,8 +200,8 @@ mod tests {
     async fn a_disk_that_hangs_delays_a_publication_by_a_second_and_is_caught_up_with() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state");
-        let outlet = SnapshotStore::default();
-        let mut saver = Saver::new(None, Revision::begin(), &outlet);
+        let store = SnapshotStore::default();
+        let mut saver = Saver::new(None, Revision::begin(), &store);
         let (release, released) = oneshot::channel::<()>();
         let (file, earlier) = (StateFile::new(&path), saver.revision());
         saver.file = Some(Disk::Busy(tokio::spawn(async move {
@@ -209,8 +209,8 @@ mod tests {
             (file, earlier)
         })));
         let pending = watch::Sender::default();
-        let run = tokio::spawn(saver.run(outlet.clone(), pending.subscribe(), std::future::pending()));
-        let (began, mut shown) = (Instant::now(), outlet.board().published);
+        let run = tokio::spawn(saver.run(store.clone(), pending.subscribe(), std::future::pending()));
+        let (began, mut shown) = (Instant::now(), store.reader().published);
         let published = Published { number: 1, facts: Vec::new(), ..Published::default() };
         pending.send_replace(Pending { published, ..Pending::default() });
         shown.changed().await.unwrap();
@@ -226,11 +226,11 @@ mod tests {
     async fn a_file_that_is_mostly_out_of_use_is_rewritten_after_the_publication() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state");
-        let outlet = SnapshotStore::default();
-        let saver = Saver::new(Some(StateFile::new(&path)), Revision::begin(), &outlet);
+        let store = SnapshotStore::default();
+        let saver = Saver::new(Some(StateFile::new(&path)), Revision::begin(), &store);
         let pending = watch::Sender::default();
-        let run = tokio::spawn(saver.run(outlet.clone(), pending.subscribe(), std::future::pending()));
-        let mut shown = outlet.board().published;
+        let run = tokio::spawn(saver.run(store.clone(), pending.subscribe(), std::future::pending()));
+        let mut shown = store.reader().published;
         // The second publication has the name of the first source once more, since it is gone.
         let names = ["a", "b"].map(|name| name.repeat(100_000));
         for (name, number) in names.iter().zip(1..) {

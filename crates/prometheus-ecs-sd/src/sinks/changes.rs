@@ -87,7 +87,7 @@ fn print_text(out: &mut impl Write, changes: &Differences, published: &Published
         changes.gone.len(),
         count(snapshot.scopes.len(), "cluster"),
         count(snapshot.not_scraped(), "container"),
-        count(snapshot.held(), "cluster"),
+        count(snapshot.stale(), "cluster"),
         published.took.as_secs_f64(),
     )
 }
@@ -145,11 +145,11 @@ fn log_scopes(scopes: &[(ClusterArn, ScopeChange)], reading: &Reading) {
         let name = cluster.last_part();
         let (account, region) = (cluster.account(), cluster.region());
         match change {
-            ScopeChange::Heard => {
-                debug!(cluster = name, account, region, "cluster is heard");
+            ScopeChange::Read => {
+                debug!(cluster = name, account, region, "cluster was read");
             }
-            ScopeChange::HeardAgain => info!(cluster = name, account, region, "cluster is heard again"),
-            ScopeChange::Held(error) => {
+            ScopeChange::ReadAgain => info!(cluster = name, account, region, "cluster can be read again"),
+            ScopeChange::Stale(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read; its targets stay as they were");
             }
             ScopeChange::Denied { why: error, .. } => {
@@ -164,7 +164,7 @@ fn log_scopes(scopes: &[(ClusterArn, ScopeChange)], reading: &Reading) {
                     account, region, "cluster is as it was before the start or the reload"
                 );
             }
-            ScopeChange::Unheard(error) => {
+            ScopeChange::NeverRead(error) => {
                 warn!(cluster = name, account, region, %error, "cluster could not be read yet; trying again");
             }
             ScopeChange::Gone if reading.deselected(cluster).is_some() => {

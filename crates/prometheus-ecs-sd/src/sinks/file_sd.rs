@@ -24,12 +24,12 @@ use ecs_discovery::snapshot::Snapshot;
 use ecs_discovery::target::Target;
 use tracing::{info, warn};
 
+use crate::atomic_file::{AtomicWriter, WriteHealth, make_directory};
 use crate::config::Layout;
 use crate::config::layout::{SINGLE, SUFFIX, WORK_DIRECTORY};
 use crate::published::Published;
 use crate::published::Reading;
 use crate::published::reading::{warn_of_deselected, warn_of_nothing_selected};
-use crate::replace::{Trouble, Workplace, make_directory};
 use crate::state::Revision;
 use crate::telemetry::metrics::{Metrics, Written};
 use earlier::{Earlier, READ_BACK};
@@ -48,11 +48,11 @@ pub fn prepare(directory: &Path) -> io::Result<()> {
     // Without a name, so that Prometheus does not notice.
     tempfile::tempfile_in(directory)?;
     let work = work_directory(directory)?;
-    workplace(&work).prepare()
+    writer(&work).prepare()
 }
 
-fn workplace(directory: &Path) -> Workplace<'_> {
-    Workplace { directory, prefix: WORK_PREFIX, mode: MODE }
+fn writer(directory: &Path) -> AtomicWriter<'_> {
+    AtomicWriter { directory, prefix: WORK_PREFIX, mode: MODE }
 }
 
 /// Where files are made; made itself if someone has removed it. It must be in the same file system.
@@ -77,7 +77,7 @@ pub struct FileSd {
     /// The revision that this file records.
     revision: Option<Revision>,
     /// The write errors of this file.
-    trouble: Trouble,
+    trouble: WriteHealth,
     /// Whether it was logged that the files keep targets that the selection does not have.
     kept: bool,
 }
@@ -114,7 +114,7 @@ impl FileSd {
             files,
             written: None,
             revision: revision.filter(|_| is_known),
-            trouble: Trouble::default(),
+            trouble: WriteHealth::default(),
             kept: false,
         };
         if files.keeps() {
@@ -206,7 +206,7 @@ impl FileSd {
         };
         let path = self.directory.join(WORK_DIRECTORY).join(REVISION);
         let replaced = work_directory(&self.directory)
-            .and_then(|work| workplace(&work).replace(&path, |out| writeln!(out, "{now}")));
+            .and_then(|work| writer(&work).replace(&path, |out| writeln!(out, "{now}")));
         let result = replaced.map(|_| Written::Replaced);
         self.trouble.report(&path, &result);
         if result.is_ok() {

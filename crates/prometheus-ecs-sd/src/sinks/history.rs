@@ -79,11 +79,11 @@ impl History {
     }
 
     /// Writes down what each publication changes, until there are no more.
-    pub async fn follow(self, mut board: SnapshotReader) {
+    pub async fn follow(self, mut reader: SnapshotReader) {
         let mut before: Option<Earlier> = None;
-        while board.published.changed().await.is_ok() {
-            let now = board.published.borrow_and_update().clone();
-            let (at, history) = (board.clock.now(), self.clone());
+        while reader.published.changed().await.is_ok() {
+            let now = reader.published.borrow_and_update().clone();
+            let (at, history) = (reader.clock.now(), self.clone());
             // The difference of two large snapshots takes a while.
             let note = tokio::task::spawn_blocking(move || {
                 history.note(at, before.as_ref(), &now);
@@ -182,11 +182,11 @@ impl Entry {
 
 fn kind_of(change: &ScopeChange) -> Kind {
     match change {
-        ScopeChange::Heard | ScopeChange::HeardAgain => Kind::ScopeHeard,
-        ScopeChange::Held(_)
+        ScopeChange::Read | ScopeChange::ReadAgain => Kind::ScopeHeard,
+        ScopeChange::Stale(_)
         | ScopeChange::Denied { .. }
         | ScopeChange::Retired(_)
-        | ScopeChange::Unheard(_) => Kind::ScopeHeld,
+        | ScopeChange::NeverRead(_) => Kind::ScopeHeld,
         ScopeChange::Restored => Kind::ScopeRestored,
         ScopeChange::Gone => Kind::ScopeGone,
     }
@@ -194,13 +194,13 @@ fn kind_of(change: &ScopeChange) -> Kind {
 
 fn words_of(change: &ScopeChange) -> String {
     match change {
-        ScopeChange::Heard => "heard".to_owned(),
-        ScopeChange::HeardAgain => "heard again".to_owned(),
-        ScopeChange::Held(why) => format!("held, its targets stay as they were: {why}"),
+        ScopeChange::Read => "read".to_owned(),
+        ScopeChange::ReadAgain => "read again".to_owned(),
+        ScopeChange::Stale(why) => format!("stale, its targets are kept: {why}"),
         ScopeChange::Denied { why, known: true } => format!("denied, its targets stay as they were: {why}"),
-        ScopeChange::Denied { why, known: false } => format!("denied, and not heard yet: {why}"),
+        ScopeChange::Denied { why, known: false } => format!("denied, and never read: {why}"),
         ScopeChange::Retired(why) => format!("retired, its targets are gone: {why}"),
-        ScopeChange::Unheard(why) => format!("not heard yet: {why}"),
+        ScopeChange::NeverRead(why) => format!("never read: {why}"),
         ScopeChange::Restored => "as it was before the start or the reload".to_owned(),
         ScopeChange::Gone => "gone".to_owned(),
     }

@@ -3,16 +3,16 @@
 //! Whoever asks passes three fences: `connections` bound what a connection may take, `access` says who may in, and
 //! the router knows a few fixed paths and no file.
 
-mod access;
+mod auth;
+mod connection_limit;
 mod connections;
 mod health;
 mod lifecycle;
 pub mod metrics;
-mod pace;
 mod page;
 mod render_cache;
 mod sd;
-mod seats;
+mod write_timeout;
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,16 +34,16 @@ use crate::reload::Reloads;
 use crate::sinks::history::History;
 use crate::telemetry::metrics::{Metrics, Part};
 use crate::telemetry::panics::{again, caught_in};
-use page::Catalogue;
+use page::SearchIndex;
 
-pub use access::Access;
+pub use auth::Auth;
 use sd::Sd;
 
 /// What the answers are made of.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The current snapshot, and how the sources stand.
-    pub board: SnapshotReader,
+    pub reader: SnapshotReader,
     sd: Sd,
     /// What was counted, and whose budget is shown.
     pub metrics: Metrics,
@@ -51,22 +51,22 @@ pub struct Site {
     pub reloads: Option<Reloads>,
     /// What changed lately.
     pub history: History,
-    catalogue: Catalogue,
-    pages: Arc<page::Turns>,
+    catalogue: SearchIndex,
+    pages: Arc<page::RenderLimit>,
 }
 
 impl Site {
     /// Answers from `board`; the rest comes by and by.
-    pub fn new(board: SnapshotReader, metrics: Metrics, reloads: Option<Reloads>) -> Self {
-        let (history, catalogue) = (History::default(), Catalogue::default());
-        let sd = Sd::new(board.clone());
-        Self { board, sd, metrics, reloads, history, catalogue, pages: Arc::default() }
+    pub fn new(reader: SnapshotReader, metrics: Metrics, reloads: Option<Reloads>) -> Self {
+        let (history, catalogue) = (History::default(), SearchIndex::default());
+        let sd = Sd::new(reader.clone());
+        Self { reader, sd, metrics, reloads, history, catalogue, pages: Arc::default() }
     }
 
     /// Keeps up with what is published.
     async fn follow(self) {
-        let Self { board, sd, history, catalogue, .. } = self;
-        tokio::join!(sd.follow(), history.follow(board.clone()), catalogue.follow(board));
+        let Self { reader, sd, history, catalogue, .. } = self;
+        tokio::join!(sd.follow(), history.follow(reader.clone()), catalogue.follow(reader));
     }
 }
 
@@ -113,7 +113,7 @@ impl Server {
     }
 
     /// Answers those who have access, until the program ends.
-    pub async fn serve(self, site: Site, access: Access) {
+    pub async fn serve(self, site: Site, access: Auth) {
         let (metrics, part) = (site.metrics.clone(), Part::Http);
         let (follower, guard) = (site.clone(), access.clone());
         tokio::spawn(again(metrics.clone(), part, move || follower.clone().follow()));
@@ -161,10 +161,10 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
     }
 }
 
-fn router(site: Site, access: &Access) -> Router {
+fn router(site: Site, access: &Auth) -> Router {
     let outlive = from_fn_with_state(site.metrics.clone(), outlive);
     let count = from_fn_with_state(site.metrics.clone(), metrics::count);
-    let admit = from_fn_with_state(access.clone(), access::admit);
+    let admit = from_fn_with_state(access.clone(), auth::admit);
     let routes =
         [health::routes(), lifecycle::routes(), metrics::routes(), page::routes(&site), sd::routes()];
     let router = routes.into_iter().fold(Router::new(), Router::merge).with_state(site);
@@ -210,10 +210,10 @@ mod tests {
     async fn an_address_that_is_taken_is_served_once_it_is_free() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let (outlet, server) =
+        let (store, server) =
             (SnapshotStore::default(), Server { named: address.to_string(), listener: None });
-        let site = Site::new(outlet.board(), outlet.metrics(), None);
-        tokio::spawn(server.serve(site, Access::default()));
+        let site = Site::new(store.reader(), store.metrics(), None);
+        tokio::spawn(server.serve(site, Auth::default()));
         sleep(Duration::from_secs(3600)).await;
         drop(taken);
         // It is tried at least once before that.

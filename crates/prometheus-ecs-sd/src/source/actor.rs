@@ -63,7 +63,7 @@ pub(super) struct Known {
 impl Known {
     /// When the clusters were last read that the last refresh read.
     pub(super) fn as_of(&self) -> Duration {
-        self.scopes.values().map(|scope| scope.heard).max().unwrap_or_default()
+        self.scopes.values().map(|scope| scope.last_read).max().unwrap_or_default()
     }
 
     /// The facts, which are no newer for being saved now.
@@ -236,9 +236,9 @@ impl Actor {
         let (as_of, now) = (self.known.as_of(), self.settings.clock.now());
         let saved = Saved::clone(&self.known.concluded);
         let (inventory, scopes) = saved.restore(&self.spec.clusters, &self.settings.rules, as_of, now);
-        let held =
-            |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.held(failure.message.clone(), now));
-        let scopes = scopes.into_iter().map(held).collect();
+        let stale =
+            |(cluster, scope): (ClusterArn, Scope)| (cluster, scope.stale(failure.message.clone(), now));
+        let scopes = scopes.into_iter().map(stale).collect();
         // This records since when they are kept.
         let saved = Arc::new(inventory.saved(&scopes));
         let trouble = Some(failure.kind);

@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::inventory::plan::{Conclusion, Recheck, Refresh};
+use ecs_discovery::inventory::plan::{Recheck, Refresh, RefreshOutcome};
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterPattern;
-use ecs_discovery::snapshot::{Scope, Standing};
+use ecs_discovery::snapshot::{Scope, ScopeStatus};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -172,7 +172,7 @@ impl Actor {
         }
         // Answers to requests with these credentials are about their account.
         let mut read =
-            known.scopes.iter().filter(|(_, scope)| known.is_current && scope.standing == Standing::Heard);
+            known.scopes.iter().filter(|(_, scope)| known.is_current && scope.status == ScopeStatus::Fresh);
         known.account = read.next().map(|(cluster, _)| cluster.account().to_owned());
         known.account.is_none() && known.account_due.is_none_or(|due| due <= Instant::now())
     }
@@ -302,7 +302,7 @@ impl Actor {
             info!(source = %self.spec.name, operation, "request is allowed again");
         }
         let complete = conclusion.is_complete();
-        let Conclusion { scopes, failure, partial, incomplete, foreign } = conclusion;
+        let RefreshOutcome { scopes, failure, partial, incomplete, foreign } = conclusion;
         SourceResult { scopes, complete, failure, partial, incomplete, foreign, ..SourceResult::default() }
     }
 
@@ -362,7 +362,7 @@ impl Actor {
         let clusters = &self.spec.clusters;
         result.scopes.retain(|cluster, _| clusters.selects(cluster));
         for (cluster, scope) in &mut result.scopes {
-            if scope.standing != Standing::Heard
+            if scope.status != ScopeStatus::Fresh
                 && let Some(earlier) = self.known.scopes.get(cluster)
             {
                 *scope = earlier.clone();

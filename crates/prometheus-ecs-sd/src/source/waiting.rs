@@ -105,7 +105,7 @@ impl Waiting {
         }
         let (whose, others) = match cluster(question) {
             Some(cluster) => {
-                operation.turn(cluster, failure.is_none());
+                operation.record(cluster, failure.is_none());
                 let all = if failing.is_some() { Whose::Failing } else { Whose::Healthy };
                 (Whose::Cluster(cluster.clone()), Some(all))
             }
@@ -180,7 +180,7 @@ impl Operation {
     }
 
     /// A cluster was answered or not.
-    fn turn(&mut self, whose: &ClusterArn, is_answered: bool) {
+    fn record(&mut self, whose: &ClusterArn, is_answered: bool) {
         if !is_answered {
             self.recovered.remove(whose);
         } else if self.recovered.insert(whose.clone()) {

@@ -112,7 +112,7 @@ impl<'a, W: FnMut(Record<'_>) -> io::Result<()>> Out<'a, W> {
 
     fn cluster(&mut self, before: Option<&SavedScope>, after: &'a SavedScope) -> io::Result<()> {
         let of_itself = |scope: &SavedScope| {
-            (scope.cluster.clone(), scope.described, scope.held_since, scope.failing_since)
+            (scope.cluster.clone(), scope.described, scope.stale_since, scope.failing_since)
         };
         if before.map(of_itself) == Some(of_itself(after)) {
             self.cluster = Some(after.cluster.arn.as_str());

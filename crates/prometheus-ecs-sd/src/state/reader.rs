@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::inventory::interner::Interner;
 use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
-use ecs_discovery::inventory::texts::Texts;
 use ecs_discovery::model::{ContainerInstance, Host, InstanceId, TaskDefinition};
 
 use super::record::{Kind, Publication, Record, parsed};
@@ -21,7 +21,7 @@ pub(super) struct Reader {
     /// The cluster of the tasks that follow.
     cluster: Option<ClusterArn>,
     /// Without it, 100,000 tasks would take twice the memory until they are restored.
-    texts: Texts,
+    texts: Interner,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ impl Source {
         &mut self,
         record: Record<'_>,
         cluster: &mut Option<ClusterArn>,
-        texts: &mut Texts,
+        texts: &mut Interner,
     ) -> Result<(), String> {
         match record {
             Record::Definition(definition) => {

@@ -71,7 +71,7 @@ pub(super) struct Cluster<'a> {
     pub(super) arn: Text<'a>,
     tags: Texts<'a>,
     described: bool,
-    held_since: Option<Duration>,
+    stale_since: Option<Duration>,
     /// Version 1 has none.
     #[serde(default)]
     failing_since: Option<Duration>,
@@ -154,22 +154,22 @@ type Ports = (u16, u16);
 impl<'a> Cluster<'a> {
     /// Without its tasks.
     pub(super) fn of(scope: &'a SavedScope, clock: Reading) -> Self {
-        let SavedScope { cluster, described, held_since, failing_since, .. } = scope;
+        let SavedScope { cluster, described, stale_since, failing_since, .. } = scope;
         // Moments are this process's; the next one has others.
         let since = |moment: &Option<Duration>| moment.map(|moment| clock.time_of_day(moment));
         Self {
             arn: cluster.arn.as_str().into(),
             tags: texts(&cluster.tags),
             described: *described,
-            held_since: since(held_since),
+            stale_since: since(stale_since),
             failing_since: since(failing_since),
         }
     }
 
     pub(super) fn fact(self) -> Result<SavedScope, String> {
-        let Self { arn, tags, described, held_since, failing_since } = self;
+        let Self { arn, tags, described, stale_since, failing_since } = self;
         let cluster = model::Cluster { arn: parsed(ClusterArn::parse(&arn))?, tags: shared(tags) };
-        Ok(SavedScope { cluster: cluster.into(), described, held_since, failing_since, tasks: Vec::new() })
+        Ok(SavedScope { cluster: cluster.into(), described, stale_since, failing_since, tasks: Vec::new() })
     }
 }
 

@@ -62,7 +62,7 @@ struct Counted {
 
 /// How a source's turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum RefreshResult {
     /// All of it was heard.
     Complete,
     /// Something could not be heard.
@@ -71,7 +71,7 @@ pub(crate) enum Turn {
     Skipped,
 }
 
-impl Turn {
+impl RefreshResult {
     const ALL: [Self; 3] = [Self::Complete, Self::Incomplete, Self::Skipped];
 
     fn as_str(self) -> &'static str {
@@ -231,23 +231,23 @@ impl Metrics {
         self.0.refreshes.retain(|[(_, source), _]| sources.contains(&**source));
         self.0.refresh_duration.retain(|[(_, source)]| sources.contains(&**source));
         for source in sources {
-            Turn::ALL.into_iter().for_each(|turn| drop(self.turns(source, turn)));
+            RefreshResult::ALL.into_iter().for_each(|result| drop(self.refreshes(source, result)));
             self.0.refresh_duration.of([("source", source)]);
         }
     }
 
-    fn turns(&self, source: &str, turn: Turn) -> Counter {
-        self.0.refreshes.of([("source", source), ("result", turn.as_str())])
+    fn refreshes(&self, source: &str, result: RefreshResult) -> Counter {
+        self.0.refreshes.of([("source", source), ("result", result.as_str())])
     }
 
     /// A source's turn was skipped.
     pub(crate) fn turn_skipped(&self, source: &str) {
-        self.turns(source, Turn::Skipped).inc();
+        self.refreshes(source, RefreshResult::Skipped).inc();
     }
 
     /// A source was refreshed.
-    pub(crate) fn refreshed(&self, source: &str, turn: Turn, took: Duration) {
-        self.turns(source, turn).inc();
+    pub(crate) fn refreshed(&self, source: &str, result: RefreshResult, took: Duration) {
+        self.refreshes(source, result).inc();
         self.0.refresh_duration.of([("source", source)]).observe(took.as_secs_f64());
     }
 

@@ -74,11 +74,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_to_go_on_for_ever_begins_again_and_each_panic_is_counted() {
-        let (begun, outlet) = (AtomicUsize::new(0), SnapshotStore::default());
+        let (begun, store) = (AtomicUsize::new(0), SnapshotStore::default());
         let work = async || assert!(begun.fetch_add(1, Ordering::Relaxed) > 1, "an assertion of a library");
-        again(outlet.metrics(), Part::Http, work).await;
+        again(store.metrics(), Part::Http, work).await;
         assert_eq!(begun.into_inner(), 3);
-        let page = page(&outlet.metrics(), &outlet.board(), Format::Text);
+        let page = page(&store.metrics(), &store.reader(), Format::Text);
         assert!(page.contains("ecs_sd_panics_total{part=\"http\"} 2\n"), "{page}");
     }
 

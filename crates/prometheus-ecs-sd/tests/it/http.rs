@@ -1,6 +1,6 @@
 //! What the program serves over HTTP, and to whom.
 
-mod access;
+mod auth;
 mod hosts;
 mod limits;
 mod sd;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use ecs_simulator::{Aws, Response, World};
 use prometheus_ecs_sd::config::Listen;
 use prometheus_ecs_sd::published::SnapshotStore;
-use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
+use prometheus_ecs_sd::sinks::http::{Auth, Server, Site};
 use tokio::runtime::Runtime;
 
 use crate::cli::Program;
@@ -48,14 +48,14 @@ impl Served {
         stage.config.interval = Duration::from_secs(1);
         let runtime = Runtime::new().unwrap();
         let address = runtime.block_on(async {
-            let outlet = SnapshotStore::default();
+            let store = SnapshotStore::default();
             let listen = Listen::At("127.0.0.1:0".to_owned());
             let server = Server::bind(&listen, false).await.unwrap();
             let address = server.address().unwrap();
-            let site = Site::new(outlet.board(), outlet.metrics(), None);
-            tokio::spawn(server.serve(site, Access::new(web_config).unwrap()));
+            let site = Site::new(store.reader(), store.metrics(), None);
+            tokio::spawn(server.serve(site, Auth::new(web_config).unwrap()));
             let (_, never) = tokio::sync::mpsc::channel(1);
-            tokio::spawn(stage.discovery(false, outlet).run(never));
+            tokio::spawn(stage.discovery(false, store).run(never));
             address
         });
         Self { stage, address, _runtime: runtime }
@@ -123,11 +123,11 @@ pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, lines: &str) -> 
 }
 
 /// A server with nothing to serve, in the runtime of a test whose time may be paused.
-pub(crate) async fn bare(access: Access) -> SocketAddr {
-    let outlet = SnapshotStore::default();
+pub(crate) async fn bare(access: Auth) -> SocketAddr {
+    let store = SnapshotStore::default();
     let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
     let address = server.address().unwrap();
-    tokio::spawn(server.serve(Site::new(outlet.board(), outlet.metrics(), None), access));
+    tokio::spawn(server.serve(Site::new(store.reader(), store.metrics(), None), access));
     address
 }
 

@@ -110,11 +110,11 @@ impl Stage {
         self.simulator.change(|world| change(world.own(REGION)))
     }
 
-    pub(crate) fn discovery(&self, once: bool, outlet: SnapshotStore) -> Discovery {
+    pub(crate) fn discovery(&self, once: bool, store: SnapshotStore) -> Discovery {
         let aws = Aws::isolated(self.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(self.config.api_share);
         let config = Config { once, ..self.config.clone() };
-        Discovery::new(&config, &aws, outlet, Arc::default(), self.output.clone()).unwrap()
+        Discovery::new(&config, &aws, store, Arc::default(), self.output.clone()).unwrap()
     }
 
     /// Refreshes once, as `--once` does.
@@ -124,16 +124,16 @@ impl Stage {
 
     /// Begins to refresh for ever.
     pub(crate) async fn run(&self) -> Running {
-        self.run_into(SystemClock::default().outlet()).await
+        self.run_into(SystemClock::default().store()).await
     }
 
     /// The same, for whoever else reads what is put there.
-    pub(crate) async fn run_into(&self, outlet: SnapshotStore) -> Running {
-        let discovery = self.discovery(false, outlet.clone());
+    pub(crate) async fn run_into(&self, store: SnapshotStore) -> Running {
+        let discovery = self.discovery(false, store.clone());
         let published = discovery.subscribe();
         let (replacements, changes) = mpsc::channel(1);
         let task = tokio::spawn(discovery.run(changes)).abort_handle();
-        Running { published, outlet, replacements, task }
+        Running { published, store, replacements, task }
     }
 
     /// What a fresh and undisturbed run finds in the world as it is.
@@ -194,8 +194,8 @@ impl SystemClock {
         self.0.store(ahead, Ordering::Relaxed);
     }
 
-    /// An outlet whose times come from this clock.
-    pub(crate) fn outlet(&self) -> SnapshotStore {
+    /// An store whose times come from this clock.
+    pub(crate) fn store(&self) -> SnapshotStore {
         let (ahead, begun, start) = (self.0.clone(), tokio::time::Instant::now(), SystemTime::now());
         SnapshotStore::timed_by(ProgramClock::following(move || {
             let (now, ahead) = (start + begun.elapsed(), ahead.load(Ordering::Relaxed));
@@ -208,7 +208,7 @@ impl SystemClock {
 /// A discovery that goes on until it is dropped.
 pub(crate) struct Running {
     published: watch::Receiver<Published>,
-    outlet: SnapshotStore,
+    store: SnapshotStore,
     replacements: mpsc::Sender<Replacement>,
     task: AbortHandle,
 }
@@ -242,7 +242,7 @@ impl Running {
         loop {
             let published = self.next().await;
             // That is how long it waits after a publication.
-            let at = self.outlet.clock().now() - Duration::from_millis(1);
+            let at = self.store.clock().now() - Duration::from_millis(1);
             let sources = self.sources();
             let mut pairs = before.iter().zip(&sources);
             if pairs.all(|(before, now)| {
@@ -260,17 +260,17 @@ impl Running {
 
     /// The status of each source.
     pub(crate) fn sources(&self) -> Vec<SourceStatus> {
-        self.outlet.board().sources.borrow().clone()
+        self.store.reader().sources.borrow().clone()
     }
 
     /// Lets the configuration have been loaded again, or not.
     pub(crate) fn reloaded<T, E>(&self, result: &Result<T, E>) {
-        self.outlet.metrics().reloaded(result);
+        self.store.metrics().reloaded(result);
     }
 
     /// The page of metrics.
     pub(crate) fn metrics(&self, format: Format) -> String {
-        page(&self.outlet.metrics(), &self.outlet.board(), format)
+        page(&self.store.metrics(), &self.store.reader(), format)
     }
 }
 

@@ -94,7 +94,7 @@ fn changed(all: &Sources) -> Sources {
         }
         for scope in &mut saved.scopes {
             scope.cluster = Arc::new(Cluster { tags: vec![], ..Cluster::clone(&scope.cluster) });
-            (scope.described, scope.held_since) = (!scope.described, Some(Duration::from_secs(1)));
+            (scope.described, scope.stale_since) = (!scope.described, Some(Duration::from_secs(1)));
             for saved in &mut scope.tasks {
                 saved.task = Arc::new(Task { group: None, ..Task::clone(&saved.task) });
             }

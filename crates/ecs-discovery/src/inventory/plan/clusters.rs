@@ -13,7 +13,7 @@ use super::pages::Listed;
 use super::{Refresh, ScopeRefresh};
 
 impl Refresh {
-    pub(super) fn clusters_heard(
+    pub(super) fn clusters_listed(
         &mut self,
         index: &mut Inventory,
         clusters: Vec<ClusterArn>,

@@ -91,7 +91,7 @@ impl Refresh {
     pub(super) fn tasks_due(&mut self, index: &mut Inventory, cluster: &ClusterArn) -> Vec<TaskArn> {
         let (now, interval, refresh) = (self.now, self.recheck.interval, index.refresh);
         let Some(facts) = index.scopes.get_mut(cluster) else { return Vec::new() };
-        let settled = facts.tasks.iter().filter(|(_, known)| known.has_turns(refresh));
+        let settled = facts.tasks.iter().filter(|(_, known)| known.has_schedule(refresh));
         let settled = settled.map(|(arn, known)| (known.asked, arn)).collect();
         let due = facts.task_round.due(settled, Question::TASKS, usize::MAX, now, interval);
         due.into_iter().cloned().collect()
@@ -101,10 +101,10 @@ impl Refresh {
     pub(super) fn tasks_due_again(&mut self, index: &mut Inventory, cluster: &ClusterArn, tasks: &[TaskArn]) {
         let refresh = index.refresh;
         let Some(facts) = index.scopes.get_mut(cluster) else { return };
-        let has_turns = |known: &&KnownTask| known.has_turns(refresh);
-        let due = tasks.iter().filter_map(|task| facts.tasks.get(task)).filter(has_turns).count();
+        let has_schedule = |known: &&KnownTask| known.has_schedule(refresh);
+        let due = tasks.iter().filter_map(|task| facts.tasks.get(task)).filter(has_schedule).count();
         if due > 0 {
-            let batch = facts.tasks.values().filter(has_turns).count().min(Question::TASKS);
+            let batch = facts.tasks.values().filter(has_schedule).count().min(Question::TASKS);
             facts.task_round.again(due as f64 / batch as f64);
         }
     }
@@ -175,7 +175,7 @@ impl Refresh {
         }
     }
 
-    /// Facts that were requested again and got no answer stay unchanged. They are due at the next refresh if a retry
+    /// Cache that were requested again and got no answer stay unchanged. They are due at the next refresh if a retry
     /// may help, and else on schedule: permanently refused facts must not displace others.
     pub(super) fn due_again(&mut self, index: &mut Inventory, question: &Question, failure: &Failure) {
         let Inventory { scopes, container_instances, hosts, rounds, .. } = index;
@@ -244,7 +244,7 @@ impl Refresh {
         }
     }
 
-    pub(super) fn cluster_tags_heard(
+    pub(super) fn cluster_tags_read(
         &mut self,
         index: &mut Inventory,
         asked: &[ClusterArn],
@@ -264,7 +264,7 @@ impl Refresh {
         }
     }
 
-    pub(super) fn definition_tags_heard(
+    pub(super) fn definition_tags_read(
         &mut self,
         index: &mut Inventory,
         arn: TaskDefinitionArn,

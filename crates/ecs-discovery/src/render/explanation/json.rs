@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::conventions::environment::seen::Seen;
+use crate::conventions::environment::readings::VariableReading;
 use crate::explain::report::{Report, Subject};
 use crate::explain::{ContainerVerdict, ExplainedContainer, ExplainedEndpoint, Explanation};
 use crate::finding::Problem;
@@ -71,7 +71,7 @@ fn container(explanation: &Explanation, container: &ExplainedContainer) -> Value
     object
 }
 
-fn variable(seen: &Seen) -> Value {
+fn variable(seen: &VariableReading) -> Value {
     json!({
         "name": seen.variable.name(),
         "place": seen.place.as_str(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
-use ecs_discovery::snapshot::{ScopeChange, Standing};
+use ecs_discovery::snapshot::{ScopeChange, ScopeStatus};
 use insta::assert_snapshot;
 
 use crate::fixture::{TaskFixture, World, app, cluster_arn, ec2, external, failure, fargate, tags};
@@ -288,14 +288,14 @@ fn a_denied_cluster_keeps_no_refresh_from_being_complete() {
         let changes = denied(&mut source, &["c"]);
         assert!(changes.contains(&"c Denied { why: \"Denied\", known: false }".to_owned()), "{changes:?}");
         assert!(source.complete && source.scope("c").denied);
-        assert_eq!(source.scope("c").standing, Standing::Unheard("Denied".to_owned()));
+        assert_eq!(source.scope("c").status, ScopeStatus::NeverRead("Denied".to_owned()));
         assert_eq!((denied(&mut source, &["c"]).len(), source.complete), (0, true));
         // The denial ends, and begins again.
-        assert_eq!(denied(&mut source, &[]), ["c HeardAgain"]);
+        assert_eq!(denied(&mut source, &[]), ["c ReadAgain"]);
         assert!(source.complete && !source.scope("c").denied);
         if operations.contains(&"ListTasks") {
             assert_eq!(denied(&mut source, &["c"]), ["c Denied { why: \"Denied\", known: true }"]);
-            assert_eq!(source.scope("c").standing, Standing::Held("Denied".to_owned()));
+            assert_eq!(source.scope("c").status, ScopeStatus::Stale("Denied".to_owned()));
             assert_eq!((source.snapshot.targets().len(), source.complete), (3, true));
             denied(&mut source, &["a", "b", "c"]);
             assert_eq!((source.snapshot.targets().len(), source.complete), (3, false));
@@ -316,7 +316,7 @@ fn a_denied_cluster_that_fails_for_another_reason_is_held_as_any_other() {
     );
     assert!(!source.complete && !source.scope("b").denied);
     let changes = source.snapshot.since(&before).scopes;
-    assert_eq!(changes, [(cluster_arn("b"), ScopeChange::Unheard("Throttled".to_owned()))]);
+    assert_eq!(changes, [(cluster_arn("b"), ScopeChange::NeverRead("Throttled".to_owned()))]);
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn a_named_cluster_that_is_denied_costs_no_other_named_one() {
     ");
     // Reading its tasks is allowed, reading its tags is not.
     assert_eq!((source.snapshot.targets().len(), source.complete), (3, true));
-    assert_eq!(source.scope("b").standing, Standing::Heard);
+    assert_eq!(source.scope("b").status, ScopeStatus::Fresh);
 
     let mut source = Source::of_clusters(&["a", "b"]);
     source.refresh_with(|question| answer(&world, question, &READS, |id| id == "b"));
@@ -367,7 +367,7 @@ fn a_cluster_that_the_listing_lacks_and_that_is_denied_is_held() {
     let world = clusters(&["a"]);
     for _ in 0..4 {
         refresh(&mut source, &world, "DescribeClusters", |id| id == "b");
-        assert_eq!(source.scope("b").standing, Standing::Held("Denied".to_owned()));
+        assert_eq!(source.scope("b").status, ScopeStatus::Stale("Denied".to_owned()));
         assert!(source.complete && source.scope("b").denied);
     }
     source.now += Duration::from_secs(120);

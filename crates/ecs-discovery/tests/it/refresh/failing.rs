@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ecs_discovery::inventory::question::{Answer, FailureKind, Question};
-use ecs_discovery::snapshot::Standing;
+use ecs_discovery::snapshot::ScopeStatus;
 use insta::assert_snapshot;
 
 use crate::fixture::{TaskFixture, World, app, cluster_arn, ec2, failure, fargate};
@@ -80,7 +80,7 @@ fn nothing_answering_holds_everything() {
         source.refresh_failing(&grown(), kind, |_| true);
         assert_eq!(file(&source), before);
         for (cluster, scope) in source.scopes() {
-            assert!(matches!(scope.standing, Standing::Held(_)), "{kind:?} {cluster} {:?}", scope.standing);
+            assert!(matches!(scope.status, ScopeStatus::Stale(_)), "{kind:?} {cluster} {:?}", scope.status);
             assert!(Arc::ptr_eq(&scope.derived, &scopes[cluster].derived));
         }
         assert!(!source.complete);
@@ -97,13 +97,13 @@ fn a_cluster_whose_listing_fails_is_held_and_no_other() {
         FailureKind::Throttled,
         |question| matches!(question, Question::Tasks { cluster, .. } if *cluster == cluster_arn("a")),
     );
-    assert_eq!(source.scope("a").standing, Standing::Held("Throttled".to_owned()));
+    assert_eq!(source.scope("a").status, ScopeStatus::Stale("Throttled".to_owned()));
     assert!(Arc::ptr_eq(&source.scope("a").derived, &before));
     assert_snapshot!(scope(source.scope("bb")), @"
     app 10.0.2.1:80/metrics 1m
     app 10.0.2.3:80/metrics 1m
     ");
-    assert_eq!(source.scope("ccc").standing, Standing::Heard);
+    assert_eq!(source.scope("ccc").status, ScopeStatus::Fresh);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_failed_batch_of_tasks_holds_its_cluster_alone() {
         FailureKind::Unavailable,
         |question| matches!(question, Question::TaskDetails { cluster, .. } if *cluster == cluster_arn("a")),
     );
-    assert_eq!(source.scope("a").standing, Standing::Held("Unavailable".to_owned()));
+    assert_eq!(source.scope("a").status, ScopeStatus::Stale("Unavailable".to_owned()));
     assert_eq!(source.scope("a").derived.targets.len(), 2);
     assert_eq!(source.scope("bb").derived.targets.len(), 2);
 }
@@ -128,9 +128,9 @@ fn a_cluster_that_was_never_heard_says_so_and_has_no_targets() {
         FailureKind::Throttled,
         |question| matches!(question, Question::Tasks { cluster, .. } if *cluster == cluster_arn("a")),
     );
-    assert_eq!(source.scope("a").standing, Standing::Unheard("Throttled".to_owned()));
+    assert_eq!(source.scope("a").status, ScopeStatus::NeverRead("Throttled".to_owned()));
     assert!(source.scope("a").derived.targets.is_empty());
-    assert_eq!(source.scope("bb").standing, Standing::Heard);
+    assert_eq!(source.scope("bb").status, ScopeStatus::Fresh);
     assert!(!source.complete);
     source.refresh(&world());
     assert_eq!(source.scope("a").derived.targets.len(), 2);
@@ -166,9 +166,9 @@ fn a_cluster_that_was_to_be_confirmed_and_could_not_be_is_held() {
     source.refresh_failing(&shrunk, FailureKind::Throttled, |question| {
         question.operation() == "DescribeClusters"
     });
-    assert_eq!(source.scope("bb").standing, Standing::Held("Throttled".to_owned()));
+    assert_eq!(source.scope("bb").status, ScopeStatus::Stale("Throttled".to_owned()));
     assert_eq!(source.scope("bb").derived.targets.len(), 1);
-    assert_eq!(source.scope("a").standing, Standing::Heard);
+    assert_eq!(source.scope("a").status, ScopeStatus::Fresh);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn page_two_failing_after_page_one_changes_nothing_until_both_are_heard() {
             matches!(question, Question::Tasks { page: Some(_), .. })
         });
         assert!(asked.iter().any(|question| matches!(question, Question::Tasks { page: Some(_), .. })));
-        assert_eq!(source.scope("prod").standing, Standing::Held("Unavailable".to_owned()));
+        assert_eq!(source.scope("prod").status, ScopeStatus::Stale("Unavailable".to_owned()));
         assert!(Arc::ptr_eq(&source.scope("prod").derived, &before));
     }
     source.refresh(&fleet(200));
@@ -311,8 +311,8 @@ fn a_page_token_that_repeats_ends_the_listing_and_holds() {
         matches!(question, Question::Tasks { cluster, .. } if *cluster == cluster_arn("a"))
     }
     let source = repeating(of_a);
-    assert!(matches!(source.scope("a").standing, Standing::Held(_)));
-    assert_eq!(source.scope("bb").standing, Standing::Heard);
+    assert!(matches!(source.scope("a").status, ScopeStatus::Stale(_)));
+    assert_eq!(source.scope("bb").status, ScopeStatus::Fresh);
     assert!(repeating(of_clusters).failure.is_some());
 }
 
@@ -360,7 +360,7 @@ fn a_first_look_at_which_the_calls_behind_the_tasks_fail_has_seen_nothing() {
         source
             .refresh_failing(&world(), FailureKind::Throttled, |question| question.operation() == operation);
         assert!(!source.complete, "{operation}");
-        assert!(matches!(source.scope("a").standing, Standing::Unheard(_)), "{operation}");
+        assert!(matches!(source.scope("a").status, ScopeStatus::NeverRead(_)), "{operation}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Listings whose pages do not come as they should.
 
 use ecs_discovery::inventory::question::{Answer, Question};
-use ecs_discovery::snapshot::Standing;
+use ecs_discovery::snapshot::ScopeStatus;
 
 use crate::fixture::{World, app, fargate};
 use crate::show::file;
@@ -48,7 +48,7 @@ fn a_listing_that_begins_again_and_again_is_given_up_and_held() {
         assert!(pages < 50, "{pages} pages");
         assert_eq!(file(&source), before);
         assert!(source.failure.is_some() && !source.complete);
-        assert!(matches!(source.scope("prod").standing, Standing::Held(_)));
+        assert!(matches!(source.scope("prod").status, ScopeStatus::Stale(_)));
     }
     source.refresh(&world());
     assert!(source.complete);

@@ -6,7 +6,7 @@ use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::Intervals;
 use ecs_discovery::inventory::question::{FailureKind, Question};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
-use ecs_discovery::snapshot::Standing;
+use ecs_discovery::snapshot::ScopeStatus;
 use insta::assert_snapshot;
 
 use crate::fixture::{TaskFixture, World, app, cluster_arn, ec2, external, fargate};
@@ -39,7 +39,7 @@ fn a_restart_publishes_at_once_and_asks_for_listings_only() {
     let before = file(&source);
     source.restart();
     assert_eq!(file(&source), before);
-    assert!(source.scopes().values().all(|scope| scope.standing == Standing::Restored));
+    assert!(source.scopes().values().all(|scope| scope.status == ScopeStatus::Restored));
     assert_snapshot!(calls(&source.refresh(&world)), @"
     1 ListClusters
     2 ListTasks
@@ -170,7 +170,7 @@ fn a_scope_is_retired_once_it_is_held_for_longer_than_it_may_be() {
     source.refresh_failing(&world, FailureKind::Throttled, |_| true);
     source.refresh_failing(&world, FailureKind::Throttled, |_| true);
     let held = source.scope("a").clone();
-    assert_eq!((held.heard, held.failing), (since - Source::INTERVAL, Some(since)));
+    assert_eq!((held.last_read, held.failing), (since - Source::INTERVAL, Some(since)));
     let hour = Duration::from_secs(3600);
     assert_eq!(held.published(since + hour, hour), held);
     let retired = held.published(since + hour + Duration::from_secs(1), hour);

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use ecs_discovery::arn::TaskDefinitionArn;
 use ecs_discovery::conventions::Variable;
-use ecs_discovery::conventions::environment::Place;
-use ecs_discovery::conventions::environment::meant::meant;
-use ecs_discovery::explain::draft::{Draft, Hints, NearMiss, NetworkModeSource};
+use ecs_discovery::conventions::environment::SettingSource;
+use ecs_discovery::conventions::environment::near_miss::meant;
+use ecs_discovery::explain::undeployed_task::{Hints, NearMiss, NetworkModeSource, UndeployedTask};
 use ecs_discovery::finding::brief;
 use ecs_discovery::model;
 use ecs_discovery::model::NetworkMode;
@@ -40,7 +40,10 @@ const NOT_JSON: &str = "it is not JSON from here on";
 const ASSUMED: NetworkMode = NetworkMode::Awsvpc;
 
 /// Reads the text of a file. The network mode is that of an array of containers; a definition names its own.
-pub fn task_definition(text: &[u8], network_mode: Option<NetworkMode>) -> Result<Draft, NotADefinition> {
+pub fn task_definition(
+    text: &[u8],
+    network_mode: Option<NetworkMode>,
+) -> Result<UndeployedTask, NotADefinition> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = std::str::from_utf8(text).map_err(|_| NotADefinition("it is not UTF-8 text".to_owned()))?;
     if let Some(place) = serde_json::from_str(text).ok().as_ref().and_then(function) {
@@ -67,7 +70,7 @@ pub fn task_definition(text: &[u8], network_mode: Option<NetworkMode>) -> Result
 fn of_containers(
     containers: Vec<Container>,
     network_mode: Option<NetworkMode>,
-) -> Result<Draft, NotADefinition> {
+) -> Result<UndeployedTask, NotADefinition> {
     let source = match network_mode {
         Some(_) => NetworkModeSource::Option,
         None => NetworkModeSource::Assumption,
@@ -264,7 +267,7 @@ fn missing(place: &str, field: &str) -> NotADefinition {
 }
 
 impl Definition {
-    fn draft(self, place: &str) -> Result<Draft, NotADefinition> {
+    fn draft(self, place: &str) -> Result<UndeployedTask, NotADefinition> {
         let arn = self.arn(place)?;
         let containers = self.container_definitions.ok_or_else(|| missing(place, "containerDefinitions"))?;
         let network_mode = NetworkMode::from(self.network_mode.as_deref().unwrap_or_default());
@@ -303,7 +306,7 @@ fn drafted(
     definitions: Vec<Container>,
     tags: model::Tags,
     place: &str,
-) -> Result<Draft, NotADefinition> {
+) -> Result<UndeployedTask, NotADefinition> {
     let (mut containers, mut images, mut host_ports) = (Vec::new(), Vec::new(), Vec::new());
     let (mut hints, mut names) = (Vec::new(), BTreeSet::new());
     for (position, container) in definitions.into_iter().enumerate() {
@@ -326,7 +329,7 @@ fn drafted(
         host_ports.push(ports);
     }
     let definition = model::TaskDefinition { arn, network_mode, containers, tags };
-    Ok(Draft { definition, network_mode_source, images, host_ports, hints })
+    Ok(UndeployedTask { definition, network_mode_source, images, host_ports, hints })
 }
 
 impl Container {
@@ -344,9 +347,9 @@ impl Container {
         let environment = self.environment.iter().flatten().filter_map(|pair| pair.name.as_deref());
         let secrets = self.secrets.iter().flatten().filter_map(|secret| secret.name.as_deref());
         let labels = self.docker_labels.iter().flatten().map(|(name, _)| name.as_str());
-        let environment = environment.map(|name| (Place::Environment, name));
-        let secrets = secrets.map(|name| (Place::Secrets, name));
-        let labels = labels.map(|name| (Place::DockerLabels, name));
+        let environment = environment.map(|name| (SettingSource::Environment, name));
+        let secrets = secrets.map(|name| (SettingSource::Secrets, name));
+        let labels = labels.map(|name| (SettingSource::DockerLabels, name));
         let near_misses = environment
             .chain(secrets)
             .chain(labels)

@@ -32,7 +32,7 @@ pub(super) fn print(out: &mut impl Write, changes: &Changes, published: &Publish
         "gone": changes.gone.len(),
         "clusters": snapshot.scopes.len(),
         "containers_not_scraped": snapshot.not_scraped(),
-        "stale_clusters": snapshot.held(),
+        "stale_clusters": snapshot.stale(),
         "unread_clusters": snapshot.restored(),
         "seconds": published.took.as_secs_f64(),
     });

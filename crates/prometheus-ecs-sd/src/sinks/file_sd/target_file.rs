@@ -13,8 +13,8 @@ use tracing::debug;
 
 use super::content::{Content, Form, Next};
 use super::earlier::Earlier;
-use super::{MODE, work_directory, workplace};
-use crate::replace::{Stamp, Trouble, set_mode};
+use super::{MODE, work_directory, writer};
+use crate::atomic_file::{FileIdentity, WriteHealth, set_mode};
 use crate::telemetry::metrics::Written;
 
 #[derive(Debug)]
@@ -23,18 +23,18 @@ pub(super) struct TargetFile {
     pub(super) interval: Option<Interval>,
     pub(super) path: PathBuf,
     /// What the file looked like when this program last left it.
-    left: Option<Stamp>,
+    left: Option<FileIdentity>,
     /// The content that it had then, if all of its targets were those of a snapshot.
     content: Option<Content>,
     /// The targets of the previous run that this process may not know.
     pub(super) earlier: Earlier,
-    pub(super) trouble: Trouble,
+    pub(super) trouble: WriteHealth,
 }
 
 impl TargetFile {
     /// Nothing is known of its content but the targets of the previous run.
     pub(super) fn new(interval: Option<Interval>, path: PathBuf, earlier: Earlier) -> Self {
-        Self { interval, path, left: None, content: None, earlier, trouble: Trouble::default() }
+        Self { interval, path, left: None, content: None, earlier, trouble: WriteHealth::default() }
     }
 
     /// Its content is to be compared or replaced as a whole.
@@ -86,7 +86,7 @@ impl TargetFile {
     fn replace_in_part(&mut self, directory: &Path, next: &Next<'_>) -> io::Result<()> {
         let file = File::open(&self.path)?;
         let left = self.left.clone();
-        let is_as_left = |file: &File| Ok::<_, io::Error>(left == Some(Stamp::of(&file.metadata()?)));
+        let is_as_left = |file: &File| Ok::<_, io::Error>(left == Some(FileIdentity::of(&file.metadata()?)));
         let mut content = None;
         self.replace(directory, |_, out| {
             content = Some(next.write(&file, out)?);
@@ -104,8 +104,8 @@ impl TargetFile {
     ) -> io::Result<()> {
         self.left = None;
         let work = work_directory(directory)?;
-        let (_, stamp) = workplace(&work).replace(&self.path, |out| write(self, out))?;
-        self.left = Some(stamp);
+        let (_, identity) = writer(&work).replace(&self.path, |out| write(self, out))?;
+        self.left = Some(identity);
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl TargetFile {
         let Ok(file) = File::open(&self.path) else { return false };
         // Writes of other programs are noticed from now on.
         let Ok(metadata) = file.metadata() else { return false };
-        self.left = Some(Stamp::of(&metadata));
+        self.left = Some(FileIdentity::of(&metadata));
         let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
         let mut out = BufWriter::new(&mut comparison);
         let content = self.render(&mut out, targets).and_then(|content| out.flush().map(|()| content));
@@ -152,13 +152,13 @@ impl TargetFile {
     pub(super) fn touch(&mut self) -> io::Result<()> {
         // Setting the time needs no write access.
         let file = File::open(&self.path)?;
-        if self.left != Some(Stamp::of(&file.metadata()?)) {
+        if self.left != Some(FileIdentity::of(&file.metadata()?)) {
             return Err(io::Error::other("the file has changed"));
         }
         file.set_modified(SystemTime::now())?;
         // Another version of the program, or someone else, may have left the file unreadable for Prometheus.
         set_mode(&file, MODE);
-        self.left = Some(Stamp::of(&file.metadata()?));
+        self.left = Some(FileIdentity::of(&file.metadata()?));
         Ok(())
     }
 }

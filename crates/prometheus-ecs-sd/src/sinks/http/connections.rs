@@ -21,9 +21,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
-use super::access::{Access, Client};
-use super::pace::Paced;
-use super::seats::{Seat, Seats};
+use super::auth::{Auth, Client};
+use super::connection_limit::{Connection, ConnectionLimit};
+use super::write_timeout::WriteTimeout;
 use crate::descriptors::Descriptors;
 use crate::telemetry::metrics::Metrics;
 
@@ -50,8 +50,8 @@ const PLAIN: &[u8] =
 const TLS_HANDSHAKE: u8 = 22;
 
 /// Accepts connections until the program ends.
-pub(super) async fn accept(listener: Arc<TcpListener>, router: Router, access: Access, metrics: Metrics) {
-    let seats = Seats::new(Descriptors::raised().clients);
+pub(super) async fn accept(listener: Arc<TcpListener>, router: Router, access: Auth, metrics: Metrics) {
+    let seats = ConnectionLimit::new(Descriptors::raised().clients);
     let mut trouble = None;
     loop {
         match listener.accept().await {
@@ -114,9 +114,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 async fn serve(
     mut stream: TcpStream,
     client: Client,
-    seat: Arc<Seat>,
+    seat: Arc<Connection>,
     router: Router,
-    access: Access,
+    access: Auth,
 ) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
     let Some(tls) = access.tls() else { return converse(stream, client, seat, router, access).await };
@@ -138,11 +138,11 @@ async fn serve(
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: Client,
-    seat: Arc<Seat>,
+    seat: Arc<Connection>,
     router: Router,
-    access: Access,
+    access: Auth,
 ) -> Result<(), Failure> {
-    let stream = TokioIo::new(Paced::new(stream, seat.clone()));
+    let stream = TokioIo::new(WriteTimeout::new(stream, seat.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
@@ -164,8 +164,8 @@ async fn converse(
 struct Answers {
     router: TowerToHyperService<Router>,
     client: Client,
-    seat: Arc<Seat>,
-    access: Access,
+    seat: Arc<Connection>,
+    access: Auth,
 }
 
 /// The connection was made on other terms than those in force. Perhaps its other end showed no certificate then, or one

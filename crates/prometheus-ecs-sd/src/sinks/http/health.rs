@@ -19,8 +19,8 @@ async fn healthy() -> &'static str {
 /// Every source was read or failed to be read, or the targets of the previous run are published. The number of targets
 /// does not matter: an empty fleet is no reason to restart the program.
 async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
-    let sources = site.board.sources.borrow();
-    let published = site.board.published.borrow();
+    let sources = site.reader.sources.borrow();
+    let published = site.reader.published.borrow();
     let is_first_over = sources.iter().all(|source| source.refreshed.is_some());
     if published.number == 0 {
         (StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet\n")

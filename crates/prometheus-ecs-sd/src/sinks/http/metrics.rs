@@ -28,7 +28,7 @@ async fn metrics(State(site): State<Site>, headers: HeaderMap) -> impl IntoRespo
         Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         Format::Text => "text/plain; version=0.0.4; charset=utf-8",
     };
-    ([(CONTENT_TYPE, kind)], page(&site.metrics, &site.board, format))
+    ([(CONTENT_TYPE, kind)], page(&site.metrics, &site.reader, format))
 }
 
 /// OpenMetrics for whoever asks for its version 1.0.0, and does not like text better.

@@ -5,18 +5,18 @@
 //! it is, and the browser is told to run nothing that is not a file of this page.
 
 mod assets;
-mod budget;
-mod catalogue;
 mod changes;
 mod configuration;
 mod find;
+mod format;
+mod rate_limits;
 mod scopes;
 mod search;
+mod search_index;
 mod skipped;
+mod summary;
 mod targets;
 mod unchanged;
-mod verdict;
-mod words;
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ use maud::{DOCTYPE, Markup, html};
 use tokio::sync::Semaphore;
 
 use super::Site;
-pub(super) use catalogue::Catalogue;
 use search::Search;
+pub(super) use search_index::SearchIndex;
 
 /// Nothing but this page's own files, nothing within another page, and forms that lead nowhere else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
@@ -50,14 +50,14 @@ const WAITING: usize = 64;
 
 /// Who makes a page, and who waits for that.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct RenderLimit {
     waiting: Semaphore,
-    turn: Arc<Semaphore>,
+    permit: Arc<Semaphore>,
 }
 
-impl Default for Turns {
+impl Default for RenderLimit {
     fn default() -> Self {
-        Self { waiting: Semaphore::new(WAITING), turn: Arc::new(Semaphore::new(1)) }
+        Self { waiting: Semaphore::new(WAITING), permit: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -73,11 +73,11 @@ pub(super) fn routes(site: &Site) -> Router<Site> {
 async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
     respond(site, move |site| {
         let search = Search::parse(&query.unwrap_or_default());
-        let published = site.board.published.borrow().clone();
-        let sources = site.board.sources.borrow().clone();
-        let now = site.board.clock.read();
+        let published = site.reader.published.borrow().clone();
+        let sources = site.reader.sources.borrow().clone();
+        let now = site.reader.clock.read();
         let catalogue = site.catalogue.of(&published);
-        let verdict = verdict::Verdict::new(&published, &sources);
+        let verdict = summary::Verdict::new(&published, &sources);
         let found = catalogue.find(&search);
         let around = html! {
             div.columns {
@@ -91,14 +91,14 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
         let targets_first = search.is_narrow() && !found.targets.is_empty();
         // The form has one place, so that it keeps the focus: what it found moves.
         let body = html! {
-            (verdict::section(&verdict, &published, &sources, now))
+            (summary::section(&verdict, &published, &sources, now))
             (find::section(&catalogue, &search, &found))
             @if !search.is_narrow() { (around) }
             @if targets_first { (targets) (skipped) } @else { (skipped) (targets) }
             @if search.is_narrow() { (around) }
             div.columns {
-                (budget::section(site.board.levels()))
-                (configuration::section(&site.board.configuration.borrow()))
+                (rate_limits::section(site.reader.bucket_statuses()))
+                (configuration::section(&site.reader.configuration.borrow()))
             }
         };
         (StatusCode::OK, frame(verdict.title(), "", body))
@@ -108,7 +108,7 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
 
 async fn target(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
     respond(site, move |site| {
-        let published = site.board.published.borrow().clone();
+        let published = site.reader.published.borrow().clone();
         match targets::detail(&published.snapshot, &query.unwrap_or_default()) {
             Some(detail) => (StatusCode::OK, frame("target", "./", detail)),
             None => (StatusCode::NOT_FOUND, frame("no such target", "./", targets::unknown())),
@@ -119,7 +119,7 @@ async fn target(State(site): State<Site>, RawQuery(query): RawQuery) -> Response
 
 async fn all_changes(State(site): State<Site>) -> Response {
     respond(site, |site| {
-        let body = changes::whole(&site.history, site.board.clock.read());
+        let body = changes::whole(&site.history, site.reader.clock.read());
         (StatusCode::OK, frame("changes", "./", body))
     })
     .await
@@ -134,11 +134,11 @@ async fn respond(
     let Ok(_place) = site.pages.waiting.try_acquire() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are asked for\n").into_response();
     };
-    let turn = site.pages.turn.clone().acquire_owned().await;
+    let permit = site.pages.permit.clone().acquire_owned().await;
     let render = {
         let site = site.clone();
         move || {
-            let _until_made = turn;
+            let _until_made = permit;
             render(&site)
         }
     };
@@ -206,15 +206,15 @@ mod tests {
     use hyper::service::Service;
     use hyper_util::service::TowerToHyperService;
 
-    use super::super::seats::Hangup;
-    use super::super::{Access, router};
+    use super::super::connection_limit::Hangup;
+    use super::super::{Auth, router};
     use super::*;
     use crate::published::{Published, SnapshotStore};
 
     #[tokio::test]
     async fn a_page_waits_for_its_turn_and_is_not_made_for_who_has_left() {
-        let outlet = SnapshotStore::default();
-        let site = Site::new(outlet.board(), outlet.metrics(), None);
+        let store = SnapshotStore::default();
+        let site = Site::new(store.reader(), store.metrics(), None);
         let made = Arc::new(AtomicUsize::new(0));
         let page = || {
             let made = made.clone();
@@ -223,29 +223,29 @@ mod tests {
                 (StatusCode::OK, html! {})
             })
         };
-        let turn = site.pages.turn.clone().acquire_owned().await;
+        let permit = site.pages.permit.clone().acquire_owned().await;
         assert!((0..1000).all(|_| page().now_or_never().is_none()));
         let mut waiting: Vec<_> = (0..=WAITING).map(|_| Box::pin(page())).collect();
         let answers: Vec<_> = waiting.iter_mut().filter_map(|page| page.now_or_never()).collect();
         assert!(matches!(&answers[..], [answer] if answer.status() == StatusCode::SERVICE_UNAVAILABLE));
-        drop((turn, waiting));
+        drop((permit, waiting));
         assert_eq!(page().await.status(), StatusCode::OK);
         assert_eq!(made.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
     async fn nothing_that_prometheus_asks_for_waits_behind_pages() {
-        let outlet = SnapshotStore::default();
+        let store = SnapshotStore::default();
         let cluster = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/prod").unwrap();
-        let scope = Scope::heard(Arc::default(), Duration::ZERO);
+        let scope = Scope::fresh(Arc::default(), Duration::ZERO);
         let snapshot = Arc::new(Snapshot { scopes: [(cluster, scope)].into() });
-        outlet.published.send_replace(Published { snapshot, number: 1, ..Published::default() });
-        let site = Site::new(outlet.board(), outlet.metrics(), None);
-        let _turn = site.pages.turn.clone().acquire_owned().await.unwrap();
+        store.published.send_replace(Published { snapshot, number: 1, ..Published::default() });
+        let site = Site::new(store.reader(), store.metrics(), None);
+        let _permit = site.pages.permit.clone().acquire_owned().await.unwrap();
         let page = || Box::pin(respond(site.clone(), |_| (StatusCode::OK, html! {})));
         let mut waiting: Vec<_> = (0..WAITING).map(|_| page()).collect();
         assert!(waiting.iter_mut().all(|page| page.now_or_never().is_none()));
-        let router = TowerToHyperService::new(router(site.clone(), &Access::default()));
+        let router = TowerToHyperService::new(router(site.clone(), &Auth::default()));
         for (path, status) in
             [("/sd", 200), ("/metrics", 200), ("/-/healthy", 200), ("/-/ready", 200), ("/", 503)]
         {

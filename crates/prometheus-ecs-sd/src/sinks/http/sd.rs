@@ -13,14 +13,14 @@ use ecs_discovery::filter::Filter;
 use ecs_discovery::snapshot::Scope;
 
 use super::Site;
+use super::connection_limit::Hangup;
 use super::render_cache::{Encoding, RenderCache};
-use super::seats::Hangup;
 use crate::published::{Published, SnapshotReader, SourceStatus};
 
 /// The targets, ready to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Sd {
-    board: SnapshotReader,
+    reader: SnapshotReader,
     lists: RenderCache,
 }
 
@@ -29,20 +29,20 @@ type Refusal = (StatusCode, String);
 
 impl Sd {
     /// Of what will be on the board; nothing is made yet.
-    pub(super) fn new(board: SnapshotReader) -> Self {
-        Self { board, lists: RenderCache::default() }
+    pub(super) fn new(reader: SnapshotReader) -> Self {
+        Self { reader, lists: RenderCache::default() }
     }
 
     /// Makes the lists that are asked for anew whenever there is a new snapshot, until there will be no more.
     pub(super) async fn follow(self) {
-        let mut published = self.board.published.clone();
+        let mut published = self.reader.published.clone();
         while published.changed().await.is_ok() {
             self.lists.renew(&published.borrow_and_update().clone());
         }
     }
 
     async fn answer(&self, query: &str, encoding: Encoding, connection: Hangup) -> Result<Response, Refusal> {
-        let filter = Filter::parse(query, &self.board.intervals.borrow());
+        let filter = Filter::parse(query, &self.reader.intervals.borrow());
         let filter = filter.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
         let published = self.answerable(&filter)?;
         let Some(list) = self.lists.list(&published, &filter, encoding).await else {
@@ -65,8 +65,8 @@ impl Sd {
     fn answerable(&self, filter: &Filter) -> Result<Published, Refusal> {
         // The sources before the snapshot, which is then at least as new as what they say of it; and they cannot
         // become others meanwhile.
-        let sources = self.board.sources.borrow();
-        let published = self.board.published.borrow().clone();
+        let sources = self.reader.sources.borrow();
+        let published = self.reader.published.borrow().clone();
         answerable(filter, &published, &sources)?;
         Ok(published)
     }
@@ -149,14 +149,14 @@ mod tests {
 
     use super::*;
     use crate::published::{Pending, SnapshotStore, SourceResult};
-    use crate::publisher::{Past, Publisher, Terms};
+    use crate::publisher::{Past, PublishRules, Publisher};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     /// Sources in two regions, and the lists of their targets.
     struct Served {
         sd: Sd,
-        outlet: SnapshotStore,
+        store: SnapshotStore,
         pending: watch::Sender<Pending>,
         publisher: Publisher,
     }
@@ -164,18 +164,18 @@ mod tests {
     impl Served {
         /// By a process that knows what was served before, or does not.
         fn new(is_known: bool, max_staleness: Duration) -> Self {
-            let (outlet, pending) = (SnapshotStore::default(), watch::Sender::default());
+            let (store, pending) = (SnapshotStore::default(), watch::Sender::default());
             let standing = |region: &str| SourceStatus::new(region.into(), None, region.to_owned());
             let sources = ["eu-west-1", "eu-west-2"].map(|region| (standing(region), Default::default()));
-            let terms = Terms { max_staleness, allow_empty: false };
+            let terms = PublishRules { max_staleness, allow_empty: false };
             let past = (Past::of(is_known), terms);
-            let publisher = Publisher::new(outlet.clone(), pending.clone(), sources.into(), past);
-            Self { sd: Sd::new(outlet.board()), outlet, pending, publisher }
+            let publisher = Publisher::new(store.clone(), pending.clone(), sources.into(), past);
+            Self { sd: Sd::new(store.reader()), store, pending, publisher }
         }
 
         fn publish(&mut self) {
             self.publisher.publish();
-            self.outlet.publish(self.pending.borrow().clone());
+            self.store.publish(self.pending.borrow().clone());
         }
 
         async fn status(&self, query: &str) -> u16 {
@@ -188,7 +188,7 @@ mod tests {
 
     fn heard(region: &str) -> SourceResult {
         let cluster = format!("arn:aws:ecs:{region}:123456789012:cluster/prod");
-        let scope = Scope::heard(Arc::default(), Duration::ZERO);
+        let scope = Scope::fresh(Arc::default(), Duration::ZERO);
         let scopes = [(ClusterArn::parse(&cluster).unwrap(), scope)].into();
         SourceResult { scopes, complete: true, listed: true, ..SourceResult::default() }
     }
@@ -229,7 +229,7 @@ mod tests {
         let mut served = Served::new(false, Duration::MAX);
         let mut partly = heard("eu-west-1");
         let dark = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/dark").unwrap();
-        partly.scopes.insert(dark, Scope::unheard("no answer".to_owned()));
+        partly.scopes.insert(dark, Scope::never_read("no answer".to_owned()));
         partly.complete = false;
         served.publisher.apply("own account eu-west-1", partly);
         served.publisher.apply("own account eu-west-2", heard("eu-west-2"));

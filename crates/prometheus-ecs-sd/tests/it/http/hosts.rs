@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{Answer, Served, access, connect, serving_with};
+use super::{Answer, Served, auth, connect, serving_with};
 use crate::simulated::fleet;
 use crate::tools::{free_address, wait};
 
@@ -47,9 +47,9 @@ fn a_name_that_is_allowed_is_served() {
 
 #[test]
 fn with_passwords_every_name_is_served() {
-    let directory = access::one_user("prometheus", "secret");
-    let served = access::served(&directory);
-    let line = access::line("prometheus", "secret");
+    let directory = auth::one_user("prometheus", "secret");
+    let served = auth::served(&directory);
+    let line = auth::line("prometheus", "secret");
     let head = format!("GET /-/healthy HTTP/1.1\r\nHost: sd.example.org\r\n{line}");
     assert_eq!(raw(served.address, &head).status, 200);
     assert_eq!(raw(served.address, "GET /-/healthy HTTP/1.1\r\nHost: sd.example.org\r\n").status, 401);

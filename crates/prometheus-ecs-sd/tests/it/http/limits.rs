@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ecs_simulator::{Aws, Placement, World};
-use prometheus_ecs_sd::sinks::http::Access;
+use prometheus_ecs_sd::sinks::http::Auth;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -121,7 +121,7 @@ fn a_head_has_an_end() {
 
 #[tokio::test(start_paused = true)]
 async fn who_takes_too_long_to_ask_is_hung_up_on() {
-    let address = bare(Access::default()).await;
+    let address = bare(Auth::default()).await;
     for said in [
         "",
         "GET",
@@ -141,7 +141,7 @@ async fn who_takes_too_long_to_ask_is_hung_up_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_head_that_drips_in_is_not_waited_for() {
-    let mut stream = tokio::net::TcpStream::connect(bare(Access::default()).await).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(bare(Auth::default()).await).await.unwrap();
     let (mut reading, mut writing) = stream.split();
     let began = tokio::time::Instant::now();
     let drip = async {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use prometheus_ecs_sd::sinks::http::Access;
+use prometheus_ecs_sd::sinks::http::Auth;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -151,7 +151,7 @@ fn a_renewed_certificate_is_shown() {
 fn a_certificate_and_the_key_of_another_are_refused() {
     let directory = directory("");
     std::fs::copy(certificate("renewed.key"), directory.path().join("cert.key")).unwrap();
-    let mistakes = Access::new(Some(&directory.path().join("web.yml"))).unwrap_err().to_string();
+    let mistakes = Auth::new(Some(&directory.path().join("web.yml"))).unwrap_err().to_string();
     assert!(
         mistakes.contains("web.yml:1: tls_server_config: certificate and key cannot be used"),
         "{mistakes}"

@@ -109,7 +109,7 @@ fn saved(group: &str) -> Saved {
     let scope = SavedScope {
         cluster: Arc::new(cluster),
         described: true,
-        held_since: None,
+        stale_since: None,
         failing_since: None,
         tasks: tasks
             .map(|task| SavedTask { task: Arc::new(task), version: None, observed: Duration::ZERO })

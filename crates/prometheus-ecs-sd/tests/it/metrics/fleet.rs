@@ -25,8 +25,8 @@ async fn a_cluster_that_is_held_says_for_how_long() {
     // The refresh after the one that heard it begins up to 3 s late.
     assert!((80.0..84.0).contains(&held(&now, "b").unwrap()), "{:?}", held(&now, "b"));
     assert_eq!(now.sample(&format!("targets{}", cluster("b"))), Some(3.0));
-    assert_eq!(now.sample("clusters{standing=\"heard\"}"), Some(1.0));
-    assert_eq!(now.sample("clusters{standing=\"held\"}"), Some(1.0));
+    assert_eq!(now.sample("clusters{standing=\"fresh\"}"), Some(1.0));
+    assert_eq!(now.sample("clusters{standing=\"stale\"}"), Some(1.0));
     stage.simulator.heal();
     running.next().await;
     assert_eq!(held(&Now::of(&running), "b"), Some(0.0));
@@ -43,7 +43,7 @@ async fn a_cluster_that_was_never_heard_is_missed_since_the_start() {
     let held = now.sample(&format!("cluster_held_seconds{}", cluster("b"))).unwrap();
     assert!((30.0..31.0).contains(&held), "{held}");
     assert_eq!(now.sample(&format!("targets{}", cluster("b"))), Some(0.0));
-    assert_eq!(now.sample("clusters{standing=\"unheard\"}"), Some(1.0));
+    assert_eq!(now.sample("clusters{standing=\"never_read\"}"), Some(1.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,7 +52,7 @@ async fn refreshes_are_counted_by_how_they_ended_and_timed() {
 async fn timestamps_follow_the_system_clock_when_it_is_set() {
     let stage = Stage::new(fleet(&[("prod", 1)]));
     let system = SystemClock::default();
-    let mut running = stage.run_into(system.outlet()).await;
+    let mut running = stage.run_into(system.store()).await;
     running.next().await;
     let timestamps = |now: &Now| {
         let reloaded = now.sample("config_last_reload_success_timestamp_seconds").unwrap();

@@ -126,11 +126,11 @@ fn ten_thousand_targets_are_searched_while_one_types() {
         browser.choose(list, value);
         shows(&browser, "#count", &format!("{count} of 10,000 targets"));
     }
-    browser.choose("#state", "heard");
+    browser.choose("#state", "fresh");
     shows(&browser, "#count", "250 of 10,000 targets");
     assert_eq!(
         browser.value("location.search"),
-        "?interval=5m&cluster=staging&job=search&state=heard",
+        "?interval=5m&cluster=staging&job=search&state=fresh",
         "the address can be passed on"
     );
     assert_eq!(browser.value("window.loaded"), true, "nothing was reloaded");
@@ -400,7 +400,7 @@ fn without_scripts_a_form_is_a_form() {
     assert_eq!(browser.text("#live"), "", "scripts are off");
     assert_eq!(browser.count("#targets tbody tr"), 6);
     for (list, value, count) in
-        [("#interval", "1m", 6), ("#state", "heard", 6), ("#cluster", "staging", 3), ("#job", "other", 1)]
+        [("#interval", "1m", 6), ("#state", "fresh", 6), ("#cluster", "staging", 3), ("#job", "other", 1)]
     {
         // As one does from the keyboard: a driver's click on an option is a script.
         browser.keys(list, value);

@@ -8,7 +8,7 @@ use ecs_discovery::interval::Intervals;
 use ecs_simulator::{Aws, ContainerDefinition, Placement, Region, Response, TaskDefinition, worlds};
 use prometheus_ecs_sd::config::Listen;
 use prometheus_ecs_sd::published::SnapshotStore;
-use prometheus_ecs_sd::sinks::http::{Access, Server, Site};
+use prometheus_ecs_sd::sinks::http::{Auth, Server, Site};
 
 use super::{Served, rows, unescaped};
 use crate::simulated::{REGION, every_case, fleet, opted_in};
@@ -22,7 +22,7 @@ fn before_anything_is_published_it_says_so_and_why() {
     let page = served.shows("/", "Nothing is published yet");
     assert!(
         page.contains("own account <span class=\"region\">eu-central-1<")
-            && page.contains("not heard in full"),
+            && page.contains("not read in full"),
         "{page}"
     );
     assert!(page.contains("ecs:ListClusters"), "{page}");
@@ -74,17 +74,17 @@ fn filters_leave_out_what_they_say() {
     assert_eq!(rows(&page), 0);
     assert!(page.contains("broken") && page.contains("network mode none"), "{page}");
     assert!(page.contains(">0 of 7 targets</a>, <a href=\"#skipped\">1 container not scraped"), "{page}");
-    assert_eq!(count("state=heard"), 7);
+    assert_eq!(count("state=fresh"), 7);
 
     let is_staging =
         |call: &ecs_simulator::Call| call.cluster.as_deref().is_some_and(|arn| arn.ends_with("staging"));
     aws.on_call(move |call| is_staging(call).then(|| Response::throttled(call)));
-    let page = served.shows("/?state=held", "1 cluster could not be read");
-    assert_eq!((rows(&page), count("state=heard")), (4, 3));
+    let page = served.shows("/?state=stale", "1 cluster could not be read");
+    assert_eq!((rows(&page), count("state=fresh")), (4, 3));
     assert!(!page.contains("badge warn\">denied"), "{page}");
     aws.on_call(move |call| is_staging(call).then(|| Response::denied(call)));
-    let page = served.shows("/?state=held", "Access to 1 cluster is denied");
-    assert_eq!((rows(&page), count("state=heard")), (4, 3));
+    let page = served.shows("/?state=stale", "Access to 1 cluster is denied");
+    assert_eq!((rows(&page), count("state=fresh")), (4, 3));
     assert!(page.contains("badge warn\">denied"), "{page}");
 }
 
@@ -209,11 +209,11 @@ fn targets_are_counted_by_interval() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_has_not_changed_is_not_sent_again() {
-    let outlet = SnapshotStore::default();
+    let store = SnapshotStore::default();
     let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
     let address = server.address().unwrap();
-    let site = Site::new(outlet.board(), outlet.metrics(), None);
-    let serving = tokio::spawn(server.serve(site, Access::default()));
+    let site = Site::new(store.reader(), store.metrics(), None);
+    let serving = tokio::spawn(server.serve(site, Auth::default()));
     let ask = |path: &'static str, version: &str| {
         let version = format!("\"another\", {version},W/\"one-more\"");
         let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nIf-None-Match: {version}\r\n\r\n");
@@ -234,7 +234,7 @@ async fn a_page_that_has_not_changed_is_not_sent_again() {
         let (same, _) = ask(path, &version);
         assert!(same.starts_with("HTTP/1.0 304 ") && same.ends_with("\r\n\r\n"), "{same}");
         assert!(same.contains("date: "), "the script counts ages on: {same}");
-        outlet.show(vec![("option".to_owned(), path.to_owned())], Intervals::default());
+        store.show(vec![("option".to_owned(), path.to_owned())], Intervals::default());
         let (page, version) = ask(path, &version);
         assert!(page.starts_with("HTTP/1.0 200 "), "{page}");
         let other = if path == "/" { "/?q=x" } else { "/changes?q=x" };
@@ -320,15 +320,15 @@ fn the_browser_is_told_to_run_nothing_but_the_pages_own_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_finding_is_there_in_the_words_it_has_everywhere() {
     let stage = every_case();
-    let outlet = SnapshotStore::default();
+    let store = SnapshotStore::default();
     let server = Server::bind(&Listen::At("127.0.0.1:0".to_owned()), false).await.unwrap();
     let address = server.address().unwrap();
-    let site = Site::new(outlet.board(), outlet.metrics(), None);
-    let serving = tokio::spawn(server.serve(site, Access::default()));
-    let mut board = outlet.board();
-    let running = stage.run_into(outlet).await;
-    board.published.wait_for(|published| published.complete).await.unwrap();
-    let snapshot = board.published.borrow().snapshot.clone();
+    let site = Site::new(store.reader(), store.metrics(), None);
+    let serving = tokio::spawn(server.serve(site, Auth::default()));
+    let mut reader = store.reader();
+    let running = stage.run_into(store).await;
+    reader.published.wait_for(|published| published.complete).await.unwrap();
+    let snapshot = reader.published.borrow().snapshot.clone();
     let pages = tokio::task::spawn_blocking(move || {
         let pages = (1..9).map(|page| get(address, &format!("/?skipped={page}")).unwrap());
         unescaped(&pages.collect::<String>())

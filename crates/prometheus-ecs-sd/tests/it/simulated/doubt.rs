@@ -205,7 +205,7 @@ async fn staleness_does_not_depend_on_the_system_clock() {
         let mut stage = Stage::new(fleet(&[("bad", 3), ("good", 2)]));
         stage.config.max_staleness = Duration::from_secs(3600);
         let clock = super::SystemClock::default();
-        let mut running = stage.run_into(clock.outlet()).await;
+        let mut running = stage.run_into(clock.store()).await;
         running.next().await;
         fail_bad(&stage);
         for _ in 0..failed_before {

@@ -12,7 +12,7 @@ mod trial;
 
 use std::time::Duration;
 
-use ecs_discovery::snapshot::Standing;
+use ecs_discovery::snapshot::ScopeStatus;
 use ecs_simulator::{Call, Delivery, OWN_ACCOUNT, Placement, Response, World};
 use prometheus_ecs_sd::discovery::Outcome;
 use prometheus_ecs_sd::published::Published;
@@ -89,7 +89,8 @@ async fn a_cluster_that_fails_is_held_while_the_others_go_on() {
     });
     let published = running.next().await;
     assert!(!published.complete);
-    let held = published.snapshot.scopes.values().filter(|scope| matches!(scope.standing, Standing::Held(_)));
+    let held =
+        published.snapshot.scopes.values().filter(|scope| matches!(scope.status, ScopeStatus::Stale(_)));
     assert_eq!((held.count(), stage.targets("1m").len()), (1, 5));
 
     stage.simulator.heal();
@@ -239,7 +240,7 @@ async fn a_refresh_ends_though_every_cluster_begins_to_time_out() {
     let begun = Instant::now();
     let published = running.next().await;
     assert!(begun.elapsed() <= Duration::from_secs(180), "{:?}", begun.elapsed());
-    assert_eq!((published.snapshot.held(), published.snapshot.target_count()), (200, 200));
+    assert_eq!((published.snapshot.stale(), published.snapshot.target_count()), (200, 200));
 }
 
 #[tokio::test(start_paused = true)]

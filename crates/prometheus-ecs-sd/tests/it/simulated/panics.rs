@@ -77,11 +77,11 @@ async fn the_refresh_after_a_panic_asks_for_no_more_than_usual() {
 async fn what_is_saved_after_a_panic_says_since_when_it_is_held() {
     let stage = Stage::new(fleet(&[("prod", 2)]));
     let mut running = stage.run().await;
-    let heard = running.next().await.snapshot.scopes.values().next().unwrap().heard;
+    let heard = running.next().await.snapshot.scopes.values().next().unwrap().last_read;
     panic_at(&stage, "ListTasks");
     for _ in 0..2 {
         let facts = running.next().await.facts;
-        let held: Vec<_> = facts[0].1.scopes.iter().map(|scope| scope.held_since).collect();
+        let held: Vec<_> = facts[0].1.scopes.iter().map(|scope| scope.stale_since).collect();
         assert_eq!(held, [Some(heard)]);
     }
 }
@@ -134,9 +134,9 @@ impl Write for Odd {
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_changes_are_told_costs_that_publications_lines_only() {
     let stage = Stage::new(fleet(&[("prod", 1)]));
-    let (out, outlet) = (Odd::default(), SnapshotStore::default());
+    let (out, store) = (Odd::default(), SnapshotStore::default());
     let aws = Aws::isolated(stage.simulator.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
-    let discovery = Discovery::new(&stage.config, &aws, outlet.clone(), Arc::default(), out.clone()).unwrap();
+    let discovery = Discovery::new(&stage.config, &aws, store.clone(), Arc::default(), out.clone()).unwrap();
     let mut published = discovery.subscribe();
     let (_nobody, unchanging) = mpsc::channel(1);
     let program = tokio::spawn(discovery.run(unchanging));
@@ -147,7 +147,7 @@ async fn a_panic_while_changes_are_told_costs_that_publications_lines_only() {
         another(&stage, family);
     }
     program.abort();
-    let page = page(&outlet.metrics(), &outlet.board(), Format::Text);
+    let page = page(&store.metrics(), &store.reader(), Format::Text);
     assert!(page.contains("ecs_sd_panics_total{part=\"changes\"} 1\n"), "{page}");
     let printed = out.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
     let printed = String::from_utf8(printed).unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 use ecs_discovery::conventions::Variable;
-use ecs_discovery::snapshot::Standing;
+use ecs_discovery::snapshot::ScopeStatus;
 use ecs_simulator::{
     ContainerDefinition, Delivery, HostKind, Placement, Response, TaskDefinition, World, worlds,
 };
@@ -59,8 +59,8 @@ async fn a_restart_publishes_everything_before_aws_answers() {
         |ledger: ecs_simulator::Ledger| ledger.counts.values().any(|count| count.calls > count.refused);
     assert!(!answered(stage.simulator.take_ledger()));
     assert!(!published.complete);
-    let restored = |standing: &Standing| *standing == Standing::Restored;
-    assert!(published.snapshot.scopes.values().all(|scope| restored(&scope.standing)));
+    let restored = |standing: &ScopeStatus| *standing == ScopeStatus::Restored;
+    assert!(published.snapshot.scopes.values().all(|scope| restored(&scope.status)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +94,7 @@ async fn a_source_that_hangs_gets_no_newer_by_the_results_of_others() {
     });
     let is_fresh = |region: &str| {
         let clusters = facts(&stage).into_iter().filter(|line| line.starts_with("{\"Cluster\""));
-        clusters.filter(|line| line.contains(region)).all(|line| line.contains("\"held_since\":null"))
+        clusters.filter(|line| line.contains(region)).all(|line| line.contains("\"stale_since\":null"))
     };
     assert!(is_fresh(REGION) && is_fresh("us-east-1"));
     for _ in 0..3 {
@@ -103,9 +103,9 @@ async fn a_source_that_hangs_gets_no_newer_by_the_results_of_others() {
     let standing = |region: &str| {
         let published = running.published();
         let mut scopes = published.snapshot.scopes.iter().filter(|(cluster, _)| cluster.region() == region);
-        scopes.next().unwrap().1.standing.clone()
+        scopes.next().unwrap().1.status.clone()
     };
-    assert_eq!((standing(REGION), standing("us-east-1")), (Standing::Heard, Standing::Heard));
+    assert_eq!((standing(REGION), standing("us-east-1")), (ScopeStatus::Fresh, ScopeStatus::Fresh));
     assert!(is_fresh(REGION) && !is_fresh("us-east-1"));
 }
 

@@ -25,9 +25,9 @@ async fn globs_select_among_the_listed() {
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_is_no_longer_selected_is_not_called_gone() {
     let stage = stage(&["prod-*", "test"]);
-    let (outlet, history) = (SystemClock::default().outlet(), History::default());
-    tokio::spawn(history.clone().follow(outlet.board()));
-    let mut running = stage.run_into(outlet).await;
+    let (store, history) = (SystemClock::default().store(), History::default());
+    tokio::spawn(history.clone().follow(store.reader()));
+    let mut running = stage.run_into(store).await;
     running.next().await;
     let mut config = stage.config.clone();
     config.accounts[0].clusters = ClusterSelection::new(vec![ClusterPattern::parse("prod-*").unwrap()]);

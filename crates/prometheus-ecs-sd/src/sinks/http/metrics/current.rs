@@ -10,7 +10,7 @@ use std::time::Duration;
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::finding::{Reason, Verdict};
 use ecs_discovery::inventory::saved::Saved;
-use ecs_discovery::snapshot::{Scope, Snapshot, Standing};
+use ecs_discovery::snapshot::{Scope, ScopeStatus, Snapshot};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder,
@@ -19,21 +19,21 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Unit;
 
-use crate::aws::Level;
+use crate::aws::BucketStatus;
 use crate::clock::Reading;
 use crate::published::{Published, SourceStatus};
 use crate::telemetry::dropped;
 use crate::telemetry::metrics::OWN;
 
 /// In order of trust.
-const STANDINGS: [&str; 5] = ["heard", "held", "restored", "retired", "unheard"];
+const STANDINGS: [&str; 5] = ["fresh", "stale", "restored", "retired", "never_read"];
 
 /// Everything that is shown of the present.
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) published: Published,
     pub(super) sources: Vec<SourceStatus>,
-    pub(super) levels: Vec<Level>,
+    pub(super) bucket_statuses: Vec<BucketStatus>,
     /// When the program started.
     pub(super) began: Duration,
     pub(super) clock: Reading,
@@ -121,9 +121,9 @@ fn labels(cluster: &ClusterArn) -> [(&'static str, &str); 3] {
 }
 
 fn standing(scope: &Scope) -> &'static str {
-    match &scope.standing {
+    match &scope.status {
         // In one word, as label values of such a kind are.
-        Standing::Unheard(_) => "unheard",
+        ScopeStatus::NeverRead(_) => "never_read",
         standing => standing.as_str(),
     }
 }
@@ -154,7 +154,7 @@ impl Current {
         let targets = |(cluster, scope): (_, &Scope)| (labels(cluster), scope.derived.targets.len() as u64);
         page.gauges("targets", "Targets that are published", None, snapshot.scopes.iter().map(targets))?;
         let held = snapshot.scopes.iter().map(|(cluster, scope)| (labels(cluster), self.held(scope)));
-        let help = "Time since a cluster was last heard, 0 if that was at its last refresh";
+        let help = "Time since a cluster was last read, 0 if that was at its last refresh";
         page.gauges("cluster_held", help, Some(&Unit::Seconds), held)?;
         let denied = |(cluster, scope): (_, &Scope)| (labels(cluster), u64::from(scope.denied));
         let help = "Whether AWS denied access to a cluster at its last refresh";
@@ -169,10 +169,10 @@ impl Current {
 
     /// One that was never heard has been missed since the program began.
     fn held(&self, scope: &Scope) -> f64 {
-        let since = match scope.standing {
-            Standing::Heard => return 0.0,
-            Standing::Unheard(_) => self.began,
-            Standing::Held(_) | Standing::Restored | Standing::Retired(_) => scope.heard,
+        let since = match scope.status {
+            ScopeStatus::Fresh => return 0.0,
+            ScopeStatus::NeverRead(_) => self.began,
+            ScopeStatus::Stale(_) | ScopeStatus::Restored | ScopeStatus::Retired(_) => scope.last_read,
         };
         self.clock.age(since).as_secs_f64()
     }
@@ -187,7 +187,7 @@ impl Current {
             let at = source.completed.map(|moment| self.clock.time_of_day(moment)).unwrap_or_default();
             ([("source", *name)], at.as_secs_f64())
         });
-        let help = "When a source was last heard in full, 0 if it never was";
+        let help = "When a source was last read in full, 0 if it never was";
         page.gauges("last_complete_refresh_timestamp", help, Some(&Unit::Seconds), completed)
     }
 
@@ -204,20 +204,20 @@ impl Current {
     }
 
     fn budgets(&self, page: &mut Families<'_, '_>) -> fmt::Result {
-        fn of<T>(level: &Level, value: T) -> ([(&'static str, &str); 3], T) {
+        fn of<T>(level: &BucketStatus, value: T) -> ([(&'static str, &str); 3], T) {
             let account = level.account.as_deref().unwrap_or(OWN);
             ([("account", account), ("region", &level.region), ("bucket", level.bucket)], value)
         }
-        let levels = &self.levels;
+        let bucket_statuses = &self.bucket_statuses;
         let help = "Requests that could leave for AWS at once";
-        page.gauges("aws_tokens", help, None, levels.iter().map(|level| of(level, level.tokens)))?;
+        page.gauges("aws_tokens", help, None, bucket_statuses.iter().map(|level| of(level, level.tokens)))?;
         let help = "Requests a second that may leave for AWS just now";
-        let rates = levels.iter().map(|level| of(level, level.rate / level.slowness));
+        let rates = bucket_statuses.iter().map(|level| of(level, level.rate / level.slowness));
         page.gauges("aws_token_rate", help, None, rates)?;
         let help = "Tokens that requests to AWS have drawn";
-        page.counters("aws_tokens_drawn", help, levels.iter().map(|level| of(level, level.drawn)))?;
+        page.counters("aws_tokens_drawn", help, bucket_statuses.iter().map(|level| of(level, level.drawn)))?;
         let help = "Requests that AWS has throttled";
-        page.counters("aws_throttles", help, levels.iter().map(|level| of(level, level.throttled)))
+        page.counters("aws_throttles", help, bucket_statuses.iter().map(|level| of(level, level.throttled)))
     }
 }
 

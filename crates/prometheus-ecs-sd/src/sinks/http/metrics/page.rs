@@ -24,7 +24,7 @@ pub fn page(metrics: &Metrics, reader: &SnapshotReader, format: Format) -> Strin
     let current = Current {
         published: reader.published.borrow().clone(),
         sources: reader.sources.borrow().clone(),
-        levels: reader.levels(),
+        bucket_statuses: reader.bucket_statuses(),
         began: metrics.began(),
         clock,
     };

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::words::{ago, path};
+use super::format::{ago, path};
 use crate::clock::Reading;
 use crate::sinks::history::{Event, History, Kind};
 use crate::sinks::numbers::number;

@@ -3,8 +3,8 @@
 use ecs_discovery::render::clipped;
 use maud::{Markup, html};
 
-use super::catalogue::{Found, Index};
 use super::search::Search;
+use super::search_index::{Found, Index};
 use crate::sinks::numbers::{count, number};
 
 pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {

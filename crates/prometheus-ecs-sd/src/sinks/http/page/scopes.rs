@@ -5,8 +5,8 @@ use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::Scope;
 use maud::{Markup, html};
 
+use super::format::{ago, seconds};
 use super::search::Search;
-use super::words::{ago, seconds};
 use crate::clock::Reading;
 use crate::published::{Published, SourceStatus};
 use crate::sinks::numbers::{count, number};
@@ -58,7 +58,7 @@ fn rest(all: usize, what: &str) -> Markup {
 /// A state with its colour; the word says the same.
 pub(super) fn badge(state: &str) -> Markup {
     let tone = match state {
-        "heard" => "good",
+        "fresh" => "good",
         "restored" => "calm",
         "retired" => "bad",
         _ => "warn",
@@ -68,9 +68,9 @@ pub(super) fn badge(state: &str) -> Markup {
 
 fn source(standing: &SourceStatus, now: Reading) -> Markup {
     let (state, problem) = match (standing.refreshed, &standing.problem) {
-        (None, _) => ("not heard yet", None),
-        (Some(_), Some(problem)) => ("not heard in full", Some(clipped(problem))),
-        (Some(_), None) if standing.complete => ("heard", None),
+        (None, _) => ("never read", None),
+        (Some(_), Some(problem)) => ("not read in full", Some(clipped(problem))),
+        (Some(_), None) if standing.complete => ("fresh", None),
         (Some(_), None) => ("late", Some("its refresh takes longer than the interval".to_owned())),
     };
     html! {
@@ -107,10 +107,10 @@ fn cluster(arn: &ClusterArn, scope: &Scope, now: Reading) -> Markup {
                 small { " " (arn.account()) " " span.region { (arn.region()) } }
             }
             td data-label="state" {
-                (badge(scope.standing.as_str()))
+                (badge(scope.status.as_str()))
                 @if scope.denied { " " (badge("denied")) }
             }
-            td data-label="last read" { @if scope.is_known() { (ago(scope.heard, now)) } @else { "never" } }
+            td data-label="last read" { @if scope.is_known() { (ago(scope.last_read, now)) } @else { "never" } }
             td.number data-label="targets" { (number(scope.derived.targets.len())) }
             td.number data-label="not scraped" { (number(scope.not_scraped())) }
         }

@@ -7,10 +7,10 @@ use ecs_discovery::finding::{Finding, Verdict};
 use ecs_discovery::render::clipped;
 use maud::{Markup, html};
 
-use super::catalogue::{Found, Group, Index, Part};
 use super::find::Page;
+use super::format::task_id;
 use super::search::Search;
-use super::words::task_id;
+use super::search_index::{Found, Group, Index, Part};
 use crate::sinks::numbers::count;
 
 /// Rows on a page.

@@ -6,11 +6,11 @@ use ecs_discovery::target::Target;
 use form_urlencoded::Serializer;
 use maud::{Markup, html};
 
-use super::catalogue::{Found, Index, Part};
 use super::find::Page;
+use super::format::{path, task_id};
 use super::scopes::badge;
 use super::search::Search;
-use super::words::{path, task_id};
+use super::search_index::{Found, Index, Part};
 use crate::sinks::numbers::number;
 
 /// Rows on a page.
@@ -111,7 +111,7 @@ fn labels(scope: &Scope, target: &Target) -> Markup {
             p { a href="./#targets" { "All targets" } }
             h1 #target-heading { (path(&clipped(&endpoint))) }
             p {
-                (badge(scope.standing.as_str())) " " (clipped(target.job())) " · " (clipped(target.container()))
+                (badge(scope.status.as_str())) " " (clipped(target.job())) " · " (clipped(target.container()))
                 " · " a href=(endpoint) rel="noopener noreferrer external" { "open the endpoint" }
             }
             table.labels {

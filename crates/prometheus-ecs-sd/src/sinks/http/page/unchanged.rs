@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{HEADERS, Site, budget};
+use super::{HEADERS, Site, rate_limits};
 
 /// Differs between processes, which number their publications alike.
 static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -35,11 +35,11 @@ pub(super) async fn answer(State(site): State<Site>, request: Request, next: Nex
 fn version(site: &Site, uri: &Uri) -> HeaderValue {
     let mut hasher = PROCESS.build_hasher();
     (uri.path(), uri.query()).hash(&mut hasher);
-    site.board.published.borrow().number.hash(&mut hasher);
-    site.board.sources.borrow().hash(&mut hasher);
-    site.board.configuration.borrow().hash(&mut hasher);
+    site.reader.published.borrow().number.hash(&mut hasher);
+    site.reader.sources.borrow().hash(&mut hasher);
+    site.reader.configuration.borrow().hash(&mut hasher);
     site.history.newest_at().hash(&mut hasher);
-    site.board.levels().iter().for_each(|level| budget::shown(level).hash(&mut hasher));
+    site.reader.bucket_statuses().iter().for_each(|level| rate_limits::shown(level).hash(&mut hasher));
     let version = format!("W/\"{:016x}\"", hasher.finish());
     HeaderValue::from_str(&version).expect("letters and digits")
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::memory::Room;
 use super::packed::Packed;
-use crate::sinks::http::seats::Hangup;
+use crate::sinks::http::connection_limit::Hangup;
 
 /// A list's bytes.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use hyper::body::Body;
 
 use super::kept::{ALLOWANCE, NEW, UNDISTURBED};
 use super::*;
-use crate::sinks::http::seats::Hangup;
+use crate::sinks::http::connection_limit::Hangup;
 
 const CLUSTERS: usize = 8;
 const TASKS: usize = 24;
@@ -41,7 +41,7 @@ impl Fleet {
     fn change(&mut self, clusters: impl IntoIterator<Item = usize>) {
         for number in clusters {
             let (arn, derived) = cluster(&format!("c{number}"), |_| 4000);
-            self.snapshot.scopes.insert(arn, Scope::heard(Arc::new(derived), Duration::ZERO));
+            self.snapshot.scopes.insert(arn, Scope::fresh(Arc::new(derived), Duration::ZERO));
         }
         self.number += 1;
     }
@@ -247,7 +247,7 @@ async fn a_filter_that_selects_everything_for_now_has_its_own_place_too() {
     let list = fleet.ask(&named).await.unwrap();
     assert!(Arc::ptr_eq(&fleet.ask(&named).await.unwrap(), &list));
     let (arn, derived) = cluster("other", |_| 0);
-    fleet.snapshot.scopes.insert(arn, Scope::heard(Arc::new(derived), Duration::ZERO));
+    fleet.snapshot.scopes.insert(arn, Scope::fresh(Arc::new(derived), Duration::ZERO));
     fleet.number += 1;
     fleet.take_turn();
     fleet.renew();
@@ -419,7 +419,7 @@ async fn a_list_that_is_longer_than_was_estimated_is_made_as_well() {
     for name in ["a", "b", "c", "d", "e", "f"] {
         // Of this many targets every third is sampled.
         let (arn, derived) = cluster(name, |number| if number % 3 == 1 { 4000 } else { 0 });
-        fleet.snapshot.scopes.insert(arn, Scope::heard(Arc::new(derived), Duration::ZERO));
+        fleet.snapshot.scopes.insert(arn, Scope::fresh(Arc::new(derived), Duration::ZERO));
     }
     fleet.number += 1;
     for encoding in [Encoding::Gzip, Encoding::Identity] {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use ecs_discovery::snapshot::Standing;
+use ecs_discovery::snapshot::ScopeStatus;
 use ecs_simulator::{Calls, Fault, OWN_ACCOUNT, Placement};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::discovery::Outcome;
@@ -75,8 +75,8 @@ async fn a_denied_cluster_costs_the_others_nothing() {
     let published = running.next().await;
     assert!(published.complete);
     assert_eq!(stage.targets("1m").len(), 4);
-    let held = |standing: &Standing| matches!(standing, Standing::Held(_));
-    assert!(published.snapshot.scopes.values().any(|scope| held(&scope.standing) && scope.denied));
+    let held = |standing: &ScopeStatus| matches!(standing, ScopeStatus::Stale(_));
+    assert!(published.snapshot.scopes.values().any(|scope| held(&scope.status) && scope.denied));
 }
 
 #[tokio::test(start_paused = true)]

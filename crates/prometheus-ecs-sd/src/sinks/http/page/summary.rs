@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use ecs_discovery::snapshot::{Scope, Standing};
+use ecs_discovery::snapshot::{Scope, ScopeStatus};
 use maud::{Markup, html};
 
-use super::words::{ago, seconds};
+use super::format::{ago, seconds};
 use crate::clock::Reading;
 use crate::published::{Published, SourceStatus};
 use crate::sinks::numbers::{count, number};
@@ -42,7 +42,7 @@ impl Verdict {
         };
         let (in_trouble, denied) = (count(false), count(true));
         let unread = sources.iter().filter(|source| source.refreshed.is_none()).count();
-        let restored = scopes.values().any(|scope| scope.standing == Standing::Restored);
+        let restored = scopes.values().any(|scope| scope.status == ScopeStatus::Restored);
         let unexpected = published.snapshot.findings().filter(|finding| finding.unexpected().is_some());
         match published.number {
             0 if troubled > 0 => Self::Nothing { sources: troubled },
@@ -146,7 +146,7 @@ pub(super) fn section(
     now: Reading,
 ) -> Markup {
     let scopes = &published.snapshot.scopes;
-    let up_to_date = scopes.values().filter(|scope: &&Scope| scope.standing == Standing::Heard).count();
+    let up_to_date = scopes.values().filter(|scope: &&Scope| scope.status == ScopeStatus::Fresh).count();
     let refreshed = sources.iter().filter_map(|source| source.refreshed).max();
     html! {
         section #verdict class=(verdict.tone()) aria-labelledby="verdict-heading" {

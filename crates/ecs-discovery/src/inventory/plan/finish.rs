@@ -1,4 +1,4 @@
-//! The end of a refresh: the touched tasks of each scope are derived, or the scope is held, or gone.
+//! The end of a refresh: the touched tasks of each scope are derived, or the scope is stale, or gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use crate::arn::ClusterArn;
 use crate::derive::Rules;
 use crate::inventory::Inventory;
 use crate::inventory::question::{Failure, FailureKind};
-use crate::snapshot::{Scope, Standing};
+use crate::snapshot::{Scope, ScopeStatus};
 
 use super::{Refresh, ScopeRefresh};
 
 /// The end of a refresh.
 #[derive(Debug)]
-pub struct Conclusion {
+pub struct RefreshOutcome {
     /// The source's part of the snapshot.
     pub scopes: BTreeMap<ClusterArn, Scope>,
     /// Why the clusters could not be listed or looked up, if so: there may be more than are known.
@@ -25,10 +25,10 @@ pub struct Conclusion {
     pub foreign: Vec<ClusterArn>,
 }
 
-impl Conclusion {
+impl RefreshOutcome {
     /// Whether every allowed scope was read, with everything that its targets depend on; false if no scope is allowed.
     pub fn is_complete(&self) -> bool {
-        let is_heard = |scope: &Scope| scope.standing == Standing::Heard;
+        let is_heard = |scope: &Scope| scope.status == ScopeStatus::Fresh;
         self.failure.is_none()
             && !self.partial
             && self.scopes.values().all(|scope| is_heard(scope) || scope.denied)
@@ -43,7 +43,7 @@ impl Refresh {
         index: &mut Inventory,
         rules: &Rules,
         before: &BTreeMap<ClusterArn, Scope>,
-    ) -> Conclusion {
+    ) -> RefreshOutcome {
         self.finish_moves(index);
         self.remember_denials(index);
         let mut refreshed = std::mem::take(&mut self.scopes);
@@ -60,8 +60,8 @@ impl Refresh {
                 Some((why, denied)) => {
                     // It is not published, but touched tasks must not add up.
                     index.derive(&cluster, rules);
-                    let held = |scope: &Scope| scope.held(why.clone(), self.now);
-                    let scope = earlier.map_or_else(|| Scope::unheard(why.clone()), held);
+                    let stale = |scope: &Scope| scope.stale(why.clone(), self.now);
+                    let scope = earlier.map_or_else(|| Scope::never_read(why.clone()), stale);
                     Scope { denied, ..scope }
                 }
                 None => self.concluded(index, &cluster, &refresh, rules, earlier),
@@ -70,7 +70,7 @@ impl Refresh {
         }
         index.collect(self.now);
         let foreign = self.foreign.into_iter().collect();
-        Conclusion {
+        RefreshOutcome {
             scopes,
             failure: self.clusters_failed,
             partial: self.partial,
@@ -84,10 +84,9 @@ impl Refresh {
         if let Some(failure) = &refresh.failure {
             return Some((failure.message.clone(), failure.kind == FailureKind::Denied));
         }
-        let heard = refresh.listed && refresh.describing == 0 && refresh.to_describe.is_empty();
-        let unheard =
-            || self.clusters_failed.as_ref().map_or("it was not asked for", |failure| &failure.message);
-        (!heard).then(|| (unheard().to_owned(), false))
+        let is_read = refresh.listed && refresh.describing == 0 && refresh.to_describe.is_empty();
+        let why = || self.clusters_failed.as_ref().map_or("it was not asked for", |failure| &failure.message);
+        (!is_read).then(|| (why().to_owned(), false))
     }
 
     fn concluded(
@@ -114,9 +113,9 @@ impl Refresh {
         match failure.or(denied).or_else(contradiction) {
             // A first look that yields nothing because calls failed has seen nothing.
             Some(why) if !is_known && derived.targets.is_empty() => {
-                Scope { denied: is_denied, ..Scope::unheard(why) }
+                Scope { denied: is_denied, ..Scope::never_read(why) }
             }
-            _ => Scope::heard(derived, self.now),
+            _ => Scope::fresh(derived, self.now),
         }
     }
 }

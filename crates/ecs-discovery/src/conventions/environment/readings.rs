@@ -3,11 +3,11 @@
 //! The words are those of the functions that [`read`](super::read) uses; nothing is decided here.
 
 use super::endpoints::{endpoint_texts, endpoint_variable, port_in, scheme};
-use super::{OptIn, Place, PortRequest, Variable, no_labels, opt_in, places, remedy, settings};
+use super::{OptIn, PortRequest, SettingSource, Variable, no_labels, opt_in, places, remedy, settings};
 use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings};
 
-impl Place {
+impl SettingSource {
     /// AWS's name of it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -21,11 +21,11 @@ impl Place {
 
 /// A variable in one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct VariableReading {
     /// Which.
     pub variable: Variable,
     /// Where.
-    pub place: Place,
+    pub place: SettingSource,
     /// `None` where it cannot be read.
     pub value: Option<Box<str>>,
     /// Whether this is the value that counts.
@@ -35,20 +35,20 @@ pub struct Seen {
 }
 
 /// Every variable in every place that sets it, in the order of the documentation, the place that counts first.
-pub fn seen(definition: &ContainerDefinition, overrides: Option<&Settings>) -> Vec<Seen> {
+pub fn readings(definition: &ContainerDefinition, overrides: Option<&Settings>) -> Vec<VariableReading> {
     let places = places(definition, overrides);
     let settings = settings(&places);
-    let mut seen = Vec::new();
+    let mut readings = Vec::new();
     for variable in Variable::ALL {
         let found = places.iter().rev().filter_map(|(place, set)| Some((*place, set.value(variable)?)));
         let mut winner = None;
         for (place, value) in found {
             let (counts, meaning) = match winner {
                 None => (true, meaning(variable, &settings)),
-                Some(winner) => (false, format!("does not count: {} wins", Place::as_str(winner))),
+                Some(winner) => (false, format!("does not count: {} wins", SettingSource::as_str(winner))),
             };
             winner.get_or_insert(place);
-            seen.push(Seen { variable, place, value: Some(value.into()), counts, meaning });
+            readings.push(VariableReading { variable, place, value: Some(value.into()), counts, meaning });
         }
         if definition.secrets.contains(&variable) {
             let is_unused =
@@ -58,10 +58,16 @@ pub fn seen(definition: &ContainerDefinition, overrides: Option<&Settings>) -> V
                 None => format!("cannot be read, and counts as unset; {}", remedy(variable)),
                 Some(winner) => format!("cannot be read: {} counts", winner.as_str()),
             };
-            seen.push(Seen { variable, place: Place::Secrets, value: None, counts: false, meaning });
+            readings.push(VariableReading {
+                variable,
+                place: SettingSource::Secrets,
+                value: None,
+                counts: false,
+                meaning,
+            });
         }
     }
-    seen
+    readings
 }
 
 /// What the value of a variable that is set meant.

@@ -15,7 +15,7 @@ use crate::telemetry::metrics::{Writes, Written};
 
 /// Where and how new files are made before they take the place of old ones.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Workplace<'a> {
+pub(crate) struct AtomicWriter<'a> {
     /// A directory of the same file system as what is replaced.
     pub(crate) directory: &'a Path,
     /// What the names of unfinished files begin with, and of no others.
@@ -28,26 +28,26 @@ pub(crate) struct Workplace<'a> {
 /// one does not let others replace the files.
 const DIRECTORY_MODE: u32 = 0o755;
 
-impl Workplace<'_> {
-    /// Makes `path` a new file with what `write` writes. If anything fails, what was there stays. The stamp is that of
+impl AtomicWriter<'_> {
+    /// Makes `path` a new file with what `write` writes. If anything fails, what was there stays. The identity is that of
     /// the file before it had this name, so that a write of someone else is noticed later.
     pub(crate) fn replace(
         &self,
         path: &Path,
         write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
-    ) -> io::Result<(File, Stamp)> {
+    ) -> io::Result<(File, FileIdentity)> {
         let new = self.new_file()?;
         let mut out = BufWriter::new(new.as_file());
         write(&mut out)?;
         out.flush()?;
         drop(out);
         new.as_file().sync_all()?;
-        let stamp = Stamp::of(&new.as_file().metadata()?);
+        let identity = FileIdentity::of(&new.as_file().metadata()?);
         let file = new.persist(path).map_err(|error| not_replaced(error.error))?;
         // Makes the renaming itself survive a power cut. Not every file system can do that, nor can it be done in a
         // directory that only lets files be made; the file is in its place all the same.
         let _ = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
-        Ok((file, stamp))
+        Ok((file, identity))
     }
 
     /// Removes leftovers of a killed process, and tests that files can be created. Leftovers that cannot be removed (a
@@ -110,13 +110,13 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
 
 /// Tells whether a file is still the one that was left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct FileIdentity {
     inode: (u64, u64),
     length: u64,
     modified: (i64, i64),
 }
 
-impl Stamp {
+impl FileIdentity {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             inode: (metadata.dev(), metadata.ino()),
@@ -133,12 +133,12 @@ impl Stamp {
 
 /// Counts the writes of a file, and tells of lasting trouble with it when that begins and when it ends.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct WriteHealth {
     pub(crate) writes: Writes,
     lasts: bool,
 }
 
-impl Trouble {
+impl WriteHealth {
     pub(crate) fn report(&mut self, file: &Path, result: &io::Result<Written>) {
         let file = file.display();
         self.writes.count(result);

@@ -1,4 +1,4 @@
-//! Texts that many tasks have in common, kept once: a thousand tasks of one service differ in little but their ids.
+//! Interner that many tasks have in common, kept once: a thousand tasks of one service differ in little but their ids.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use crate::model::{Tags, Task};
 
 /// The texts of one source's tasks. Only looked up, so that its order reaches no output.
 #[derive(Debug, Default)]
-pub struct Texts(HashSet<Arc<str>>);
+pub struct Interner(HashSet<Arc<str>>);
 
-impl Texts {
+impl Interner {
     /// Makes a task share what it has in common with others; ids and ARNs of its own are left alone.
     pub fn share(&mut self, task: &mut Task) {
         self.shared(task.definition.text_mut());

@@ -29,7 +29,7 @@ pub(super) use checks::Client;
 use hosts::Hosts;
 use passwords::{Checked, Passwords, Verdict};
 use tls::Tls;
-use web_config::Stamps;
+use web_config::FileIdentities;
 
 /// How often the files are looked at. They must look the same twice, since who changes one may not be done.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
@@ -44,8 +44,8 @@ const USUAL_HEADERS: [(&str, &str); 4] = [
 
 /// Who may in, now.
 #[derive(Clone, Debug)]
-pub struct Access {
-    terms: watch::Receiver<Terms>,
+pub struct Auth {
+    policy: watch::Receiver<AuthPolicy>,
     /// Where they come from.
     follower: Option<Arc<Follower>>,
     hosts: Arc<Hosts>,
@@ -53,7 +53,7 @@ pub struct Access {
 
 /// What connections and requests must fulfil, and what answers carry.
 #[derive(Clone, Debug, Default)]
-struct Terms {
+struct AuthPolicy {
     tls: Option<Tls>,
     passwords: Option<Arc<Passwords>>,
     headers: HeaderMap,
@@ -73,27 +73,27 @@ enum Openness {
 #[derive(Debug)]
 struct Follower {
     path: PathBuf,
-    stamps: Stamps,
-    terms: watch::Sender<Terms>,
+    identities: FileIdentities,
+    policy: watch::Sender<AuthPolicy>,
     checked: Arc<Checked>,
 }
 
-impl Default for Access {
+impl Default for Auth {
     /// Everyone may in.
     fn default() -> Self {
-        Self { terms: watch::channel(Terms::default()).1, follower: None, hosts: Arc::default() }
+        Self { policy: watch::channel(AuthPolicy::default()).1, follower: None, hosts: Arc::default() }
     }
 }
 
-impl Access {
+impl Auth {
     /// What the file says; everyone may in without one.
     pub fn new(web_config: Option<&Path>) -> Result<Self, Mistakes> {
         let Some(path) = web_config else { return Ok(Self::default()) };
         let checked = Arc::default();
-        let (terms, stamps) = web_config::read(path, &checked);
-        let (sender, receiver) = watch::channel(terms?);
-        let follower = Follower { path: path.to_owned(), stamps, terms: sender, checked };
-        Ok(Self { terms: receiver, follower: Some(Arc::new(follower)), hosts: Arc::default() })
+        let (policy, identities) = web_config::read(path, &checked);
+        let (sender, receiver) = watch::channel(policy?);
+        let follower = Follower { path: path.to_owned(), identities, policy: sender, checked };
+        Ok(Self { policy: receiver, follower: Some(Arc::new(follower)), hosts: Arc::default() })
     }
 
     /// The same for a server with these additional names, in lower case.
@@ -106,26 +106,26 @@ impl Access {
         Self { hosts: Arc::new(self.hosts.at(named, address)), ..self }
     }
 
-    /// For one connection, which is told when the terms change from now on.
+    /// For one connection, which is told when the policy change from now on.
     pub(super) fn for_connection(&self) -> Self {
-        let mut access = self.clone();
-        access.terms.mark_unchanged();
-        access
+        let mut auth = self.clone();
+        auth.policy.mark_unchanged();
+        auth
     }
 
     /// How TLS is spoken, if it is.
     pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.terms.borrow().tls.as_ref().map(|tls| tls.config.clone())
+        self.policy.borrow().tls.as_ref().map(|tls| tls.config.clone())
     }
 
-    /// Whether the terms are others than when the connection came.
+    /// Whether the policy are others than when the connection came.
     pub(super) fn has_changed(&self) -> bool {
-        self.terms.has_changed().unwrap_or(false)
+        self.policy.has_changed().unwrap_or(false)
     }
 
-    /// Waits until the terms change.
+    /// Waits until the policy change.
     pub(super) async fn changed(mut self) {
-        if self.terms.changed().await.is_err() {
+        if self.policy.changed().await.is_err() {
             std::future::pending().await
         }
     }
@@ -135,7 +135,7 @@ impl Access {
         let Some(follower) = self.follower else { return };
         let mut looked = interval(LOOKED_AT_EVERY);
         looked.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut read = follower.stamps.clone();
+        let mut read = follower.identities.clone();
         let mut before = read.clone();
         loop {
             looked.tick().await;
@@ -153,28 +153,28 @@ impl Access {
 
 impl Follower {
     /// Puts what is in the files now in force, if it is good.
-    async fn read(&self) -> Stamps {
+    async fn read(&self) -> FileIdentities {
         let (path, checked) = (self.path.clone(), self.checked.clone());
-        let (terms, stamps) = blocking(move || web_config::read(&path, &checked)).await;
+        let (policy, identities) = blocking(move || web_config::read(&path, &checked)).await;
         let file = self.path.display();
-        match terms {
-            Ok(terms) if terms.openness() > self.terms.borrow().openness() => {
+        match policy {
+            Ok(policy) if policy.openness() > self.policy.borrow().openness() => {
                 let error = "it would let everybody in; restart the program if that is meant";
                 error!(%file, error, "web configuration is bad; the one before stays in force");
             }
-            Ok(terms) => {
-                self.terms.send_replace(terms);
+            Ok(policy) => {
+                self.policy.send_replace(policy);
                 info!(%file, "web configuration is read again");
             }
             Err(error) => {
                 error!(%file, %error, "web configuration is bad; the one before stays in force");
             }
         }
-        stamps
+        identities
     }
 }
 
-impl Terms {
+impl AuthPolicy {
     fn openness(&self) -> Openness {
         match &self.tls {
             _ if self.passwords.is_some() => Openness::Known,
@@ -190,16 +190,16 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 /// Lets a request in, or not; everything that is answered passes here.
-pub(super) async fn admit(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let terms = access.terms.borrow().clone();
-    let mut response = match access.hosts.check(&request, terms.openness() != Openness::Known) {
-        Ok(()) => authenticate(terms.passwords.as_deref(), request, next).await,
+pub(super) async fn admit(State(auth): State<Auth>, request: Request, next: Next) -> Response {
+    let policy = auth.policy.borrow().clone();
+    let mut response = match auth.hosts.check(&request, policy.openness() != Openness::Known) {
+        Ok(()) => authenticate(policy.passwords.as_deref(), request, next).await,
         Err(refusal) => refusal.into_response(),
     };
     for (name, value) in USUAL_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
-    response.headers_mut().extend(terms.headers);
+    response.headers_mut().extend(policy.headers);
     response
 }
 
@@ -247,7 +247,7 @@ mod tests {
         let both = format!("{users}{encrypted}");
         let headers = "http_server_config: {headers: {X-Frame-Options: deny}}\n".to_owned();
         fs::write(&file, &headers).unwrap();
-        let access = Access::new(Some(&file)).unwrap();
+        let auth = Auth::new(Some(&file)).unwrap();
         for (text, is_taken) in [
             (&encrypted, true),
             (&String::new(), false),
@@ -264,9 +264,9 @@ mod tests {
             (&both, true),
         ] {
             fs::write(&file, text).unwrap();
-            let mut before = access.terms.clone();
+            let mut before = auth.policy.clone();
             before.mark_unchanged();
-            access.follower.as_ref().unwrap().read().await;
+            auth.follower.as_ref().unwrap().read().await;
             assert_eq!(before.has_changed().unwrap(), is_taken, "{text}");
         }
     }

@@ -89,7 +89,7 @@ impl Passwords {
             return Verdict::Right;
         }
         let Some(mut place) = self.checked.checks.enter(client) else { return Verdict::Busy };
-        if !place.turn().await {
+        if !place.granted().await {
             return Verdict::Busy;
         }
         // Many connections of one Prometheus may have waited for the first of them.

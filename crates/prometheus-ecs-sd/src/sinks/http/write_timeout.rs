@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::seats::Seat;
+use super::connection_limit::Connection;
 
 /// The slowest link that is served: so many bytes, or all that is left, within so long. The system tells of progress
 /// only when a third of its buffer is free again, which is more than a megabyte.
@@ -27,9 +27,9 @@ const BURST: usize = 2 << 20;
 
 /// The bytes of a connection, TLS included.
 #[derive(Debug)]
-pub(super) struct Paced<S> {
+pub(super) struct WriteTimeout<S> {
     stream: S,
-    seat: Arc<Seat>,
+    seat: Arc<Connection>,
     /// Runs while the other end has enough to take.
     limit: Option<Pin<Box<Sleep>>>,
     /// Taken since it runs.
@@ -40,8 +40,8 @@ pub(super) struct Paced<S> {
     answering: Option<Instant>,
 }
 
-impl<S> Paced<S> {
-    pub(super) fn new(stream: S, seat: Arc<Seat>) -> Self {
+impl<S> WriteTimeout<S> {
+    pub(super) fn new(stream: S, seat: Arc<Connection>) -> Self {
         Self { stream, seat, limit: None, taken: 0, burst: 0, answering: None }
     }
 
@@ -83,7 +83,7 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         at: &mut Context<'_>,
@@ -93,7 +93,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, at: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.pauses(at) {
             return Poll::Pending;
@@ -146,12 +146,12 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::sinks::http::seats::Seats;
+    use crate::sinks::http::connection_limit::ConnectionLimit;
 
     /// Both ends of a connection that holds a kilobyte on its way.
-    fn connection() -> (Paced<DuplexStream>, DuplexStream) {
+    fn connection() -> (WriteTimeout<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(1024);
-        (Paced::new(near, Arc::new(Seats::new(1).take())), far)
+        (WriteTimeout::new(near, Arc::new(ConnectionLimit::new(1).take())), far)
     }
 
     #[tokio::test(start_paused = true)]
@@ -194,9 +194,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_flushed_piece_by_piece_takes_no_longer_either() {
         let (near, mut far) = duplex(1024);
-        let seat = Arc::new(Seats::new(1).take());
+        let seat = Arc::new(ConnectionLimit::new(1).take());
         let answer = seat.hangup();
-        let mut near = Paced::new(near, seat);
+        let mut near = WriteTimeout::new(near, seat);
         let reading = tokio::spawn(async move {
             while far.read_exact(&mut [0; LEAST_BYTES]).await.is_ok() {
                 sleep(Duration::from_secs(20)).await;

@@ -23,7 +23,7 @@ impl Refresh {
         let unreadable = unreadable.as_ref();
         match (question, answer) {
             (Question::Clusters { .. }, Answer::Clusters { clusters, next }) => {
-                self.clusters_heard(index, clusters, next)
+                self.clusters_listed(index, clusters, next)
             }
             (Question::ClusterDetails { clusters: asked }, Answer::ClusterDetails { active, gone }) => {
                 active.into_iter().for_each(|cluster| self.cluster_described(index, cluster));
@@ -33,7 +33,7 @@ impl Refresh {
                 }
             }
             (Question::Tasks { cluster, .. }, Answer::Tasks { tasks, next }) => {
-                self.tasks_heard(index, &cluster, &tasks, next);
+                self.tasks_listed(index, &cluster, &tasks, next);
             }
             (Question::TaskDetails { cluster, tasks: asked }, Answer::TaskDetails { tasks, missing }) => {
                 let described = tasks.iter().map(|described| &described.task.arn);
@@ -53,16 +53,16 @@ impl Refresh {
                     let problem = failure.map_or(NOT_ANSWERED.to_owned(), |failure| failure.message);
                     index.doubt(&cluster, task, &problem);
                 }
-                self.batch_heard(index, &cluster);
+                self.batch_answered(index, &cluster);
             }
             (Question::TaskDefinition { definition }, Answer::TaskDefinition(answer)) => {
                 index.apply(Fact::Definition(definition, answer), self.now);
             }
             (Question::DefinitionTags { definition }, Answer::DefinitionTags(tags)) => {
-                self.definition_tags_heard(index, definition, tags);
+                self.definition_tags_read(index, definition, tags);
             }
             (Question::ClusterTags { clusters: asked }, Answer::ClusterTags(clusters)) => {
-                self.cluster_tags_heard(index, &asked, clusters);
+                self.cluster_tags_read(index, &asked, clusters);
             }
             (Question::ContainerInstances { cluster, instances }, Answer::ContainerInstances(described)) => {
                 for instance in described {
@@ -98,7 +98,7 @@ impl Refresh {
         self.partial |= failure.may_pass() && self.is_missed(index, &question);
         self.due_again(index, &question, &failure);
         match question {
-            Question::TaskDetails { cluster, .. } if is_halved => self.batch_heard(index, &cluster),
+            Question::TaskDetails { cluster, .. } if is_halved => self.batch_answered(index, &cluster),
             _ if is_halved => {}
             Question::Clusters { .. } => self.listing_of_clusters_failed(index, failure),
             Question::ClusterDetails { clusters } => self.cluster_details_failed(index, &clusters, &failure),
@@ -117,12 +117,12 @@ impl Refresh {
             // Whether this affects the whole cluster is known at the end of the refresh.
             Question::TaskDetails { cluster, tasks } if failure.kind == FailureKind::Denied => {
                 tasks.iter().for_each(|task| self.task_denied(index, &cluster, task, &failure));
-                self.batch_heard(index, &cluster);
+                self.batch_answered(index, &cluster);
             }
             Question::TaskDetails { cluster, tasks } => {
                 self.tasks_due_again(index, &cluster, &tasks);
                 self.scope_failed(&cluster, failure);
-                self.batch_heard(index, &cluster);
+                self.batch_answered(index, &cluster);
             }
             Question::TaskDefinition { definition } | Question::DefinitionTags { definition } => {
                 index.definitions.fail(definition, failure, self.now);
@@ -150,7 +150,7 @@ impl Refresh {
         self.scopes.entry(cluster.clone()).or_default().failure.get_or_insert(failure);
     }
 
-    fn tasks_heard(
+    fn tasks_listed(
         &mut self,
         index: &mut Inventory,
         cluster: &ClusterArn,
@@ -194,7 +194,7 @@ impl Refresh {
         self.ask_for(index, cluster, missing);
     }
 
-    fn batch_heard(&mut self, index: &mut Inventory, cluster: &ClusterArn) {
+    fn batch_answered(&mut self, index: &mut Inventory, cluster: &ClusterArn) {
         if let Some(scope) = self.scopes.get_mut(cluster) {
             scope.describing -= 1;
         }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Terms;
+use super::AuthPolicy;
 use super::passwords::{Checked, Passwords};
 use super::tls;
+use crate::atomic_file::FileIdentity;
 use crate::config::Mistakes;
 use crate::config::regular_file;
 use crate::config::yaml::{Mapping, Problems, Value, parse};
-use crate::replace::Stamp;
 
 /// What a hash may cost: less is none of bcrypt's, and a check of the most costly takes some seconds.
 const COSTS: RangeInclusive<u32> = 4..=16;
@@ -36,62 +36,67 @@ const EMPTY: &str =
 
 /// What the files that were read looked like; `None` for one that was not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamps(BTreeMap<PathBuf, Option<Stamp>>);
+pub(super) struct FileIdentities(BTreeMap<PathBuf, Option<FileIdentity>>);
 
-impl Stamps {
+impl FileIdentities {
     /// What the same files look like now.
     pub(super) fn now(&self) -> Self {
-        Self(self.0.keys().map(|path| (path.clone(), stamp(path))).collect())
+        Self(self.0.keys().map(|path| (path.clone(), identity(path))).collect())
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
+fn identity(path: &Path) -> Option<FileIdentity> {
+    fs::metadata(path).ok().map(|metadata| FileIdentity::of(&metadata))
 }
 
 /// Files that are read while it is noted what they look like.
 #[derive(Debug, Default)]
-pub(super) struct Files(Stamps);
+pub(super) struct Files(FileIdentities);
 
 impl Files {
     /// A file's text, or why there is none, in words.
     pub(super) fn read(&mut self, path: &Path) -> Result<String, String> {
         // First, so that a change in between is noticed.
-        self.0.0.insert(path.to_owned(), stamp(path));
+        self.0.0.insert(path.to_owned(), identity(path));
         regular_file::read(path).map_err(|problem| format!("{} cannot be read: {problem}", path.display()))
     }
 }
 
 /// Reads the file and those that it names.
-pub(super) fn read(path: &Path, checked: &Arc<Checked>) -> (Result<Terms, Mistakes>, Stamps) {
+pub(super) fn read(path: &Path, checked: &Arc<Checked>) -> (Result<AuthPolicy, Mistakes>, FileIdentities) {
     let mut files = Files::default();
-    let terms = match files.read(path) {
-        Ok(text) => terms(path, &text, &mut files, checked),
+    let policy = match files.read(path) {
+        Ok(text) => policy(path, &text, &mut files, checked),
         Err(problem) => Err(Mistakes(vec![problem])),
     };
-    (terms, files.0)
+    (policy, files.0)
 }
 
-fn terms(path: &Path, text: &str, files: &mut Files, checked: &Arc<Checked>) -> Result<Terms, Mistakes> {
+fn policy(
+    path: &Path,
+    text: &str,
+    files: &mut Files,
+    checked: &Arc<Checked>,
+) -> Result<AuthPolicy, Mistakes> {
     let mut problems = Problems::of(path);
-    let mut terms = Terms::default();
+    let mut policy = AuthPolicy::default();
     if let Some(mut file) = parse(text, &mut problems).and_then(|value| value.mapping(&mut problems)) {
         // A full disk leaves an empty file, or only the comments of one that was cut short.
         if file.is_empty() {
             problems.add(&file.place, EMPTY);
         }
         if let Some(section) = mapping(&mut file, "tls_server_config", &mut problems) {
-            terms.tls = tls::read(section, path, files, &mut problems);
+            policy.tls = tls::read(section, path, files, &mut problems);
         }
         if let Some(section) = mapping(&mut file, "http_server_config", &mut problems) {
-            terms.headers = http(section, &mut problems);
+            policy.headers = http(section, &mut problems);
         }
         if let Some(section) = mapping(&mut file, "basic_auth_users", &mut problems) {
-            terms.passwords = Passwords::new(users(section, &mut problems), checked.clone()).map(Arc::new);
+            policy.passwords = Passwords::new(users(section, &mut problems), checked.clone()).map(Arc::new);
         }
         file.finish(&mut problems);
     }
-    problems.into_result().map(|()| terms)
+    problems.into_result().map(|()| policy)
 }
 
 /// An empty section is refused like an empty file.

@@ -64,7 +64,7 @@ type Place = (Option<String>, String);
 
 /// The buckets of all accounts and regions.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct RateLimits {
     drawn: Mutex<Drawn>,
 }
 
@@ -75,7 +75,7 @@ struct Drawn {
     buckets: BTreeMap<Place, Arc<Buckets>>,
 }
 
-impl Budget {
+impl RateLimits {
     pub(super) fn new(share: Share) -> Self {
         Self { drawn: Mutex::new(Drawn { share, buckets: BTreeMap::new() }) }
     }
@@ -98,23 +98,23 @@ impl Budget {
 
     /// How full those are that someone draws from, by account and region. The others stay as they are until someone comes
     /// back to them.
-    pub(super) fn levels(&self) -> Vec<Level> {
+    pub(super) fn bucket_statuses(&self) -> Vec<BucketStatus> {
         let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        let levels = drawn.buckets.iter().filter(|(_, buckets)| Arc::strong_count(buckets) > 1);
-        let levels = levels.flat_map(|((account, region), buckets)| {
+        let bucket_statuses = drawn.buckets.iter().filter(|(_, buckets)| Arc::strong_count(buckets) > 1);
+        let bucket_statuses = bucket_statuses.flat_map(|((account, region), buckets)| {
             LIMITS.iter().zip(&buckets.0).map(|(limit, bucket)| {
                 let (account, region) = (account.clone(), region.clone());
                 let operations = limit.class.operations();
-                Level { account, region, bucket: limit.name, operations, ..bucket.level() }
+                BucketStatus { account, region, bucket: limit.name, operations, ..bucket.status() }
             })
         });
-        levels.collect()
+        bucket_statuses.collect()
     }
 }
 
 /// How full one bucket is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Level {
+pub struct BucketStatus {
     /// The account's id; `None` for that of the credentials.
     pub account: Option<String>,
     /// The region.
@@ -170,11 +170,11 @@ mod tests {
 
     #[tokio::test]
     async fn another_share_counts_from_then_on_and_the_same_one_refills_nothing() {
-        let burst = |budget: &Budget| {
+        let burst = |budget: &RateLimits| {
             let _drawn_from = budget.buckets(None, "eu-west-1");
-            budget.levels()[0].burst
+            budget.bucket_statuses()[0].burst
         };
-        let budget = Budget::new(Share::ALL);
+        let budget = RateLimits::new(Share::ALL);
         assert_eq!(burst(&budget), 45.0);
         let before = budget.buckets(None, "eu-west-1");
         budget.draw(Share::ALL);

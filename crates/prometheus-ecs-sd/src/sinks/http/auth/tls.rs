@@ -12,8 +12,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{NamedGroup, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::web_config::Files;
+use crate::atomic_file::directory_of;
 use crate::config::yaml::{Mapping, Place, Problems, Value};
-use crate::replace::directory_of;
 
 const VERSIONS: [(&str, &SupportedProtocolVersion); 2] = [("TLS12", &TLS12), ("TLS13", &TLS13)];
 

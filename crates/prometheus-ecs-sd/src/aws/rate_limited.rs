@@ -19,10 +19,10 @@ use aws_smithy_types::config_bag::ConfigBag;
 use ecs_discovery::inventory::question::FailureKind;
 use tracing::debug;
 
-use super::budget::{Bucket, Buckets};
 use super::call::Call;
 use super::credentials::KeptCredentials;
 use super::failure::Refusal;
+use super::rate_limits::{Bucket, Buckets};
 use super::signing::SignedWith;
 use crate::telemetry::metrics::{Metrics, Outcome};
 
@@ -39,24 +39,24 @@ pub(super) struct Metering {
 impl Metering {
     /// The client for the requests of one call.
     pub(super) fn client(&self, inner: SharedHttpClient, call: &'static Call) -> SharedHttpClient {
-        SharedHttpClient::new(Metered { inner, call, metering: self.clone() })
+        SharedHttpClient::new(RateLimited { inner, call, metering: self.clone() })
     }
 }
 
 #[derive(Clone, Debug)]
-struct Metered<T> {
+struct RateLimited<T> {
     inner: T,
     call: &'static Call,
     metering: Metering,
 }
 
-impl HttpClient for Metered<SharedHttpClient> {
+impl HttpClient for RateLimited<SharedHttpClient> {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Metered {
+        SharedHttpConnector::new(RateLimited {
             inner: self.inner.http_connector(settings, components),
             call: self.call,
             metering: self.metering.clone(),
@@ -84,14 +84,14 @@ impl HttpClient for Metered<SharedHttpClient> {
     }
 }
 
-impl HttpConnector for Metered<SharedHttpConnector> {
+impl HttpConnector for RateLimited<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let metered = self.clone();
         HttpConnectorFuture::new(async move { metered.send(request).await })
     }
 }
 
-impl Metered<SharedHttpConnector> {
+impl RateLimited<SharedHttpConnector> {
     async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let counted = self.metering.metrics.request(self.call.service.name, self.call.operation);
         let bucket = self.call.class.map(|class| self.metering.buckets.of(class));
@@ -235,13 +235,13 @@ mod tests {
     async fn requests_that_are_given_up_are_counted_and_so_is_waiting_in_vain() {
         let simulated = SimulatedAws::new(world());
         simulated.set_latency(9 * SECOND);
-        let outlet = SnapshotStore::default();
+        let store = SnapshotStore::default();
         let spec =
             SourceSpec { role: None, external_id: None, session_name: None, region: "eu-west-1".to_owned() };
         let share = "0.01274".parse().expect("a share");
-        let source = over(&simulated).with_share(share).with_metrics(outlet.metrics()).source(spec);
+        let source = over(&simulated).with_share(share).with_metrics(store.metrics()).source(spec);
         ask(&source, &ssm_hosts(), 5).await;
-        let page = page(&outlet.metrics(), &outlet.board(), Format::Text);
+        let page = page(&store.metrics(), &store.reader(), Format::Text);
         let operation = "service=\"ssm\",operation=\"DescribeInstanceInformation\"";
         for sample in [
             format!("ecs_sd_aws_requests_total{{{operation},outcome=\"ok\"}} 3\n"),

@@ -208,7 +208,7 @@ impl Line {
 
 impl Place {
     /// Waits until the check may run; `false` if another check took its place.
-    pub(super) async fn turn(&mut self) -> bool {
+    pub(super) async fn granted(&mut self) -> bool {
         (&mut self.granted).await.is_ok()
     }
 
@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn may_run(place: &mut Place) -> bool {
-        place.turn().now_or_never() == Some(true)
+        place.granted().now_or_never() == Some(true)
     }
 
     /// Lets one check run at a time, and returns their order.
@@ -285,7 +285,7 @@ mod tests {
         let mut guesses = enter(&checks, "10.0.0.1", 100);
         let mut new = checks.enter(&client("10.0.0.1")).unwrap();
         assert!(may_run(&mut guesses[0]) && !may_run(&mut new));
-        assert_eq!(guesses[1].turn().now_or_never(), Some(false), "who waited longest made room");
+        assert_eq!(guesses[1].granted().now_or_never(), Some(false), "who waited longest made room");
         assert_eq!(checks.lines().waiting, WAITING_OF_ONE);
         guesses.remove(0);
         assert!(may_run(&mut new));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::{Explanation, explain};
 use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn};
 use crate::conventions::Variable;
-use crate::conventions::environment::Place;
+use crate::conventions::environment::SettingSource;
 use crate::derive::Rules;
 use crate::finding::{brief, few};
 use crate::inventory::{Definition, Placement, TaskView};
@@ -28,7 +28,7 @@ const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
 /// A definition, and what it says of its containers that a running task would say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
+pub struct UndeployedTask {
     /// The definition.
     pub definition: TaskDefinition,
     /// Who names its network mode.
@@ -67,7 +67,7 @@ pub struct NearMiss {
     /// The name.
     pub name: Box<str>,
     /// Where it stands.
-    pub place: Place,
+    pub place: SettingSource,
     /// The variable that is probably meant.
     pub meant: Variable,
 }
@@ -101,12 +101,12 @@ impl std::error::Error for TooManyPorts {}
 
 /// What was made up, and what it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct StandIns {
+pub(super) struct Placeholders {
     /// Container ports by the host ports that Docker would choose.
     host_ports: BTreeMap<u16, u16>,
 }
 
-impl StandIns {
+impl Placeholders {
     pub(super) fn host(ip: IpAddr) -> &'static str {
         if ip == IpAddr::from(TASK_ADDRESS) { "<task address>" } else { "<host address>" }
     }
@@ -130,7 +130,7 @@ impl StandIns {
     }
 }
 
-impl Draft {
+impl UndeployedTask {
     /// Explains the one task that it would be.
     pub fn explain(&self, rules: &Rules) -> Result<Explanation, TooManyPorts> {
         let (task, stand_ins) = self.task()?;
@@ -165,7 +165,7 @@ impl Draft {
         Ok(explanation)
     }
 
-    fn task(&self) -> Result<(Task, StandIns), TooManyPorts> {
+    fn task(&self) -> Result<(Task, Placeholders), TooManyPorts> {
         let is_at_the_host = self.definition.network_mode.is_at_the_host();
         let instance = self.arn("container-instance/<cluster>/<container instance id>");
         let (containers, stand_ins) = self.containers()?;
@@ -192,7 +192,7 @@ impl Draft {
         Ok((task, stand_ins))
     }
 
-    fn containers(&self) -> Result<(Vec<Container>, StandIns), TooManyPorts> {
+    fn containers(&self) -> Result<(Vec<Container>, Placeholders), TooManyPorts> {
         let mut ports = Ports::beside(&self.known_ports());
         let mut containers = Vec::with_capacity(self.definition.containers.len());
         for (position, definition) in self.definition.containers.iter().enumerate() {
@@ -261,14 +261,14 @@ struct Ports {
     taken: Vec<bool>,
     /// All higher ports are taken, so that a definition with all ports is searched only once.
     highest: u16,
-    stand_ins: StandIns,
+    stand_ins: Placeholders,
 }
 
 impl Ports {
     fn beside(known: &[PortRange]) -> Self {
         let mut taken = vec![false; PORTS];
         known.iter().for_each(|ports| taken[usize::from(ports.first)..=usize::from(ports.last)].fill(true));
-        Self { taken, highest: u16::MAX, stand_ins: StandIns::default() }
+        Self { taken, highest: u16::MAX, stand_ins: Placeholders::default() }
     }
 
     /// The fixed ports, or stand-ins as high as there are.

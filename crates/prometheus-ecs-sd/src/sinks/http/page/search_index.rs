@@ -20,9 +20,9 @@ const LOOKED_AT: usize = 500;
 
 /// The newest index, if someone looks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Catalogue(Arc<Mutex<Option<Arc<Index>>>>);
+pub(crate) struct SearchIndex(Arc<Mutex<Option<Arc<Index>>>>);
 
-impl Catalogue {
+impl SearchIndex {
     /// Of what is published.
     pub(super) fn of(&self, published: &Published) -> Arc<Index> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -36,9 +36,9 @@ impl Catalogue {
     }
 
     /// Forgets what is published no more, until there is nothing more to come.
-    pub(crate) async fn follow(self, mut board: SnapshotReader) {
-        while board.published.changed().await.is_ok() {
-            board.published.borrow_and_update();
+    pub(crate) async fn follow(self, mut reader: SnapshotReader) {
+        while reader.published.changed().await.is_ok() {
+            reader.published.borrow_and_update();
             self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
@@ -117,7 +117,7 @@ impl Index {
         let scopes = published.snapshot.scopes.iter();
         let part = |(cluster, scope): (&ClusterArn, &Scope)| Part {
             cluster: cluster.clone(),
-            state: scope.standing.as_str(),
+            state: scope.status.as_str(),
         };
         let parts: Vec<_> = scopes.map(part).collect();
         let scopes = || published.snapshot.scopes.values().map(|scope| &*scope.derived).enumerate();

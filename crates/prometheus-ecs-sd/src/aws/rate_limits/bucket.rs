@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::Level;
+use super::BucketStatus;
 
 /// What a throttling answer divides the rate by, and what the next calm while multiplies it by.
 const STEP: f64 = 2.0;
@@ -82,9 +82,17 @@ impl Bucket {
     }
 
     /// How full it is just now; whose it is, others know.
-    pub(in crate::aws) fn level(&self) -> Level {
+    pub(in crate::aws) fn status(&self) -> BucketStatus {
         let Fill { tokens, slowness, drawn, throttled, .. } = self.change(|fill, _| *fill);
-        Level { tokens, burst: self.burst, rate: self.rate, slowness, drawn, throttled, ..Level::default() }
+        BucketStatus {
+            tokens,
+            burst: self.burst,
+            rate: self.rate,
+            slowness,
+            drawn,
+            throttled,
+            ..BucketStatus::default()
+        }
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Fill, f64) -> T) -> T {

@@ -12,7 +12,7 @@ const ANSWERING: u64 = 1 << 63;
 
 /// All seats.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct ConnectionLimit {
     limit: usize,
     taken: Mutex<Taken>,
 }
@@ -27,27 +27,27 @@ struct Taken {
 
 /// One connection's seat, free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
-    seats: Arc<Seats>,
+pub(super) struct Connection {
+    seats: Arc<ConnectionLimit>,
     rank: AtomicU64,
     lost: Arc<Notify>,
     is_unfinished: Arc<AtomicBool>,
 }
 
-impl Seats {
+impl ConnectionLimit {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, taken: Mutex::default() })
     }
 
     /// A seat for a new connection, taken from another if need be.
-    pub(super) fn take(self: &Arc<Self>) -> Seat {
+    pub(super) fn take(self: &Arc<Self>) -> Connection {
         let mut taken = self.taken();
         while taken.by_rank.len() >= self.limit {
             taken.give_up_one(self.limit);
         }
         let (rank, lost) = (taken.next(), Arc::new(Notify::new()));
         taken.by_rank.insert(rank, lost.clone());
-        Seat { seats: self.clone(), rank: AtomicU64::new(rank), lost, is_unfinished: Arc::default() }
+        Connection { seats: self.clone(), rank: AtomicU64::new(rank), lost, is_unfinished: Arc::default() }
     }
 
     /// Gives up a connection, for want of anything else that connections take.
@@ -105,7 +105,7 @@ impl Hangup {
     }
 }
 
-impl Seat {
+impl Connection {
     /// For code that may have to end the connection.
     pub(super) fn hangup(&self) -> Hangup {
         Hangup { lost: self.lost.clone(), is_unfinished: self.is_unfinished.clone() }
@@ -141,7 +141,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.seats.taken().by_rank.remove(&self.rank.load(Ordering::Relaxed));
     }
@@ -153,13 +153,13 @@ mod tests {
 
     use super::*;
 
-    fn is_lost(seat: &Seat) -> bool {
+    fn is_lost(seat: &Connection) -> bool {
         seat.lost().now_or_never().is_some()
     }
 
     #[test]
     fn the_one_that_was_idle_longest_is_given_up_and_one_that_is_answered_last() {
-        let seats = Seats::new(3);
+        let seats = ConnectionLimit::new(3);
         let [answered, first, second] = [seats.take(), seats.take(), seats.take()];
         answered.answer();
         first.answer();
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_hung_up_on() {
-        let seats = Seats::new(2);
+        let seats = ConnectionLimit::new(2);
         let [one, other] = [seats.take(), seats.take()];
         one.hangup().hang_up();
         assert!(is_lost(&one) && !is_lost(&other));
@@ -191,9 +191,9 @@ mod tests {
 
     #[test]
     fn many_that_are_answered_leave_time_to_ask() {
-        let seats = Seats::new(8);
+        let seats = ConnectionLimit::new(8);
         let answered: Vec<_> = (0..8).map(|_| seats.take()).collect();
-        answered.iter().for_each(Seat::answer);
+        answered.iter().for_each(Connection::answer);
         let came = seats.take();
         let others: Vec<_> = (0..3).map(|_| seats.take()).collect();
         assert!(!is_lost(&came) && !others.iter().any(is_lost));

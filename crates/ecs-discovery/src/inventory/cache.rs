@@ -1,4 +1,4 @@
-//! Facts of one kind that tasks have in common: definitions, container instances or hosts. A fact stays until AWS says
+//! Cache of one kind that tasks have in common: definitions, container instances or hosts. A fact stays until AWS says
 //! otherwise, or until nothing has used it for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,9 @@ const KEPT_UNUSED: Duration = Duration::from_secs(3600);
 /// After how long AWS is asked again for a definition it said it does not know: such calls take one definition each.
 const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
 
-/// Facts of one kind, and the failures to get one.
+/// Cache of one kind, and the failures to get one.
 #[derive(Debug)]
-pub(super) struct Facts<K, V> {
+pub(super) struct Cache<K, V> {
     known: BTreeMap<K, Fact<V>>,
     failed: BTreeMap<K, (Failure, Duration)>,
     /// The facts that changed since this was last taken.
@@ -30,13 +30,13 @@ struct Fact<V> {
     asked: Duration,
 }
 
-impl<K, V> Default for Facts<K, V> {
+impl<K, V> Default for Cache<K, V> {
     fn default() -> Self {
         Self { known: BTreeMap::new(), failed: BTreeMap::new(), touched: BTreeSet::new() }
     }
 }
 
-impl<K: Ord + Clone, V: PartialEq> Facts<K, V> {
+impl<K: Ord + Clone, V: PartialEq> Cache<K, V> {
     pub(super) fn value(&self, key: &K) -> Option<&V> {
         self.known.get(key).map(|fact| &fact.value)
     }

@@ -12,9 +12,9 @@ use aws_smithy_runtime_api::client::retries::classifiers::{
 use super::failure::Refusal;
 
 #[derive(Debug)]
-pub(super) struct RefusedCredentials;
+pub(super) struct RetryCredentials;
 
-impl ClassifyRetry for RefusedCredentials {
+impl ClassifyRetry for RetryCredentials {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let refusal = context.response().and_then(|response| response.extension::<Refusal>());
         match refusal {
@@ -24,7 +24,7 @@ impl ClassifyRetry for RefusedCredentials {
     }
 
     fn name(&self) -> &'static str {
-        "RefusedCredentials"
+        "RetryCredentials"
     }
 
     fn priority(&self) -> RetryClassifierPriority {

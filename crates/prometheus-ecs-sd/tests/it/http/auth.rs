@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use insta::assert_snapshot;
-use prometheus_ecs_sd::sinks::http::Access;
+use prometheus_ecs_sd::sinks::http::Auth;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
@@ -236,7 +236,7 @@ async fn status_of(server: SocketAddr, lines: &str) -> String {
 #[tokio::test(start_paused = true)]
 async fn the_file_is_read_again_when_it_changes_and_a_bad_one_is_not_taken() {
     let directory = one_user("prometheus", "first");
-    let server = bare(Access::new(Some(&directory.path().join("web.yml"))).unwrap()).await;
+    let server = bare(Auth::new(Some(&directory.path().join("web.yml"))).unwrap()).await;
     let (first, second) = (line("prometheus", "first"), line("other", "second"));
     assert_eq!(status_of(server, &first).await, "200");
     for bad in
@@ -263,7 +263,7 @@ fn mistakes(text: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), text);
     let name = directory.path().to_str().unwrap().to_owned() + "/";
-    match Access::new(Some(&directory.path().join("web.yml"))) {
+    match Auth::new(Some(&directory.path().join("web.yml"))) {
         Ok(_) => "accepted".to_owned(),
         Err(mistakes) => mistakes.to_string().replace(&name, ""),
     }
@@ -310,7 +310,7 @@ unknown: 1
     web.yml:19: unknown: there is no such key
     "#);
     assert_eq!(mistakes("http_server_config: {http2: false, headers: {X-Frame-Options: deny}}"), "accepted");
-    assert_snapshot!(Access::new(Some(Path::new("/nonexistent/web.yml"))).unwrap_err(), @"/nonexistent/web.yml cannot be read: No such file or directory (os error 2)");
+    assert_snapshot!(Auth::new(Some(Path::new("/nonexistent/web.yml"))).unwrap_err(), @"/nonexistent/web.yml cannot be read: No such file or directory (os error 2)");
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn the_example_is_accepted_here_and_by_prometheus() {
     let mut check: Command = tool("promtool");
     let output = check.args(["check", "web-config"]).arg(&example).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    Access::new(Some(&example)).unwrap();
+    Auth::new(Some(&example)).unwrap();
 }
 
 #[test]

@@ -2,20 +2,21 @@
 
 use maud::{Markup, html};
 
-use crate::aws::Level;
+use crate::aws::BucketStatus;
 use crate::sinks::numbers::number;
 
 /// Rows; those with the least left come first.
 const SHOWN: usize = 25;
 
-/// There are no levels until the AWS configuration has been read.
-pub(super) fn section(mut levels: Vec<Level>) -> Markup {
-    let rank = |level: &Level| (-level.slowness, level.tokens.floor() / level.burst);
-    levels.sort_by(|one, other| rank(one).partial_cmp(&rank(other)).unwrap_or(std::cmp::Ordering::Equal));
+/// There are no bucket_statuses until the AWS configuration has been read.
+pub(super) fn section(mut bucket_statuses: Vec<BucketStatus>) -> Markup {
+    let rank = |level: &BucketStatus| (-level.slowness, level.tokens.floor() / level.burst);
+    bucket_statuses
+        .sort_by(|one, other| rank(one).partial_cmp(&rank(other)).unwrap_or(std::cmp::Ordering::Equal));
     html! {
         section #budget aria-labelledby="budget-heading" {
             h2 #budget-heading { "API budget" }
-            @if levels.is_empty() {
+            @if bucket_statuses.is_empty() {
                 p.none { "No request was sent to AWS yet." }
             } @else {
                 table {
@@ -24,23 +25,23 @@ pub(super) fn section(mut levels: Vec<Level>) -> Markup {
                         th scope="col" { "requests" } th scope="col" { "account and region" }
                         th scope="col" { "left" } th scope="col" { "a second" }
                     } }
-                    tbody { @for level in levels.iter().take(SHOWN) { (row(level)) } }
+                    tbody { @for level in bucket_statuses.iter().take(SHOWN) { (row(level)) } }
                 }
-                @if levels.len() > SHOWN { p.none { "and " (number(levels.len() - SHOWN)) " more with as much or more left" } }
+                @if bucket_statuses.len() > SHOWN { p.none { "and " (number(bucket_statuses.len() - SHOWN)) " more with as much or more left" } }
             }
         }
     }
 }
 
 /// All that a row is made of. Tokens come back in fractions all the time; only whole ones are shown.
-pub(super) fn shown(level: &Level) -> (&Option<String>, &str, &str, [String; 3], bool) {
-    let Level { account, region, bucket, tokens, burst, rate, slowness, .. } = level;
+pub(super) fn shown(level: &BucketStatus) -> (&Option<String>, &str, &str, [String; 3], bool) {
+    let BucketStatus { account, region, bucket, tokens, burst, rate, slowness, .. } = level;
     let numbers =
         [format!("{:.0}", tokens.floor()), format!("{burst:.0}"), format!("{:.1}", rate / slowness)];
     (account, region, bucket, numbers, *slowness > 1.0)
 }
 
-fn row(level: &Level) -> Markup {
+fn row(level: &BucketStatus) -> Markup {
     let (account, region, _, [tokens, burst, rate], is_slowed) = shown(level);
     let left = format!("{tokens} of {burst}");
     html! {
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_fraction_of_a_token_changes_nothing() {
-        let level = |tokens| Level {
+        let level = |tokens| BucketStatus {
             account: None,
             region: "eu-west-1".to_owned(),
             bucket: "cluster reads",
