@@ -1,6 +1,6 @@
 //! The facts of one source: what AWS said about its clusters, tasks, definitions and hosts.
 //!
-//! It lives as long as the source. Cache change only through the three [doors]: [`Inventory::apply`],
+//! It lives as long as the source. Facts change only through the three [doors]: [`Inventory::apply`],
 //! [`Inventory::forget`] and [`Inventory::reset`]. [`Inventory::derive`] keeps the result of each cluster and derives
 //! only the tasks again that a fact has touched. Nothing here is published.
 

@@ -11,6 +11,7 @@ pub mod address;
 pub mod arn;
 pub mod conventions;
 pub mod derive;
+pub mod event;
 pub mod explain;
 pub mod filter;
 pub mod finding;

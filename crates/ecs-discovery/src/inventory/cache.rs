@@ -1,4 +1,4 @@
-//! Cache of one kind that tasks have in common: definitions, container instances or hosts. A fact stays until AWS says
+//! Facts of one kind that tasks have in common: definitions, container instances or hosts. A fact stays until AWS says
 //! otherwise, or until nothing has used it for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ const KEPT_UNUSED: Duration = Duration::from_secs(3600);
 /// After how long AWS is asked again for a definition it said it does not know: such calls take one definition each.
 const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
 
-/// Cache of one kind, and the failures to get one.
+/// Facts of one kind, and the failures to get one.
 #[derive(Debug)]
 pub(super) struct Cache<K, V> {
     known: BTreeMap<K, Fact<V>>,

@@ -159,7 +159,7 @@ impl Answer {
     }
 }
 
-/// Items of an answer that cannot be read. Cache that are known of them stay.
+/// Items of an answer that cannot be read. Facts that are known of them stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// The ids that they have in the answer.

@@ -117,7 +117,7 @@ impl Saved {
     }
 
     /// The inventory that was saved, and what it comes to by these rules; clusters that are not selected any more are
-    /// left out. `as_of` is when a scope was read that was not held. Cache that can change are requested again within
+    /// left out. `as_of` is when a scope was read that was not held. Facts that can change are requested again within
     /// the recheck interval from now on; tasks that are not settled are described at the next refresh.
     pub fn restore(
         self,
@@ -144,7 +144,7 @@ fn add<T, K: Ord>(own: &mut Vec<T>, others: Vec<T>, key: impl Fn(&T) -> K) {
 
 impl Inventory {
     /// Adds the clusters that were saved and that are not known, with the facts that they depend on, and returns their
-    /// results by these rules. Cache that are known stay. Times are those of [`Saved::restore`].
+    /// results by these rules. Facts that are known stay. Times are those of [`Saved::restore`].
     pub fn restore(
         &mut self,
         saved: Saved,

@@ -175,7 +175,7 @@ impl Refresh {
         }
     }
 
-    /// Cache that were requested again and got no answer stay unchanged. They are due at the next refresh if a retry
+    /// Facts that were requested again and got no answer stay unchanged. They are due at the next refresh if a retry
     /// may help, and else on schedule: permanently refused facts must not displace others.
     pub(super) fn due_again(&mut self, index: &mut Inventory, question: &Question, failure: &Failure) {
         let Inventory { scopes, container_instances, hosts, rounds, .. } = index;
