@@ -202,7 +202,8 @@ impl<'a> Facts<'a> {
         let arn = ClusterArn::parse(&format!("{ACCOUNT}:cluster/{number}")).expect("an ARN");
         let task = |facts: &mut Self| {
             let task = facts.task(number).into();
-            SavedTask { task, version: None, observed: Duration::ZERO }
+            let described = facts.below(2) == 1;
+            SavedTask { task, version: None, described, observed: Duration::ZERO }
         };
         SavedScope {
             cluster: Cluster { arn, tags: self.tags() }.into(),

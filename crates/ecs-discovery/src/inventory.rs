@@ -7,6 +7,7 @@
 mod cache;
 mod denials;
 pub mod doors;
+pub mod events;
 pub mod interner;
 pub mod plan;
 pub mod question;
@@ -25,6 +26,7 @@ use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefin
 use cache::Cache;
 use denials::Denials;
 use doors::Ended;
+use events::{Awaited, Unannounced};
 use interner::Interner;
 use plan::recheck::{Round, Rounds};
 use question::Failure;
@@ -40,6 +42,8 @@ pub struct Inventory {
     hosts: Cache<InstanceId, Arc<Host>>,
     interner: Interner,
     ended: Ended,
+    awaited: Awaited,
+    unannounced: Unannounced,
     denials: Denials,
     rounds: Rounds,
     /// The rules by which the results were derived.
@@ -61,6 +65,8 @@ struct ScopeFacts {
     tasks: BTreeMap<TaskArn, KnownTask>,
     /// When its tags were last requested.
     tags_asked: Duration,
+    /// When the last complete listing of its tasks began; `None` if this process has listed none.
+    listing_begun: Option<Duration>,
     /// The recheck schedules of its settled tasks and of its container instances.
     task_round: Round,
     instance_round: Round,
@@ -83,6 +89,8 @@ struct KnownTask {
     /// When it was last requested.
     asked: Duration,
     settled: bool,
+    /// Whether DescribeTasks described it, and no event has left out its address or ports since.
+    described: bool,
     /// Whether the last answer about it had a lower version.
     is_ahead: bool,
     /// Why the last answer about it was not accepted, if so: it is described again at each refresh.
@@ -99,6 +107,7 @@ impl ScopeFacts {
             confirmed: true,
             tasks: BTreeMap::new(),
             tags_asked: now,
+            listing_begun: None,
             task_round: Round::begun(now),
             instance_round: Round::begun(now),
             derived: None,

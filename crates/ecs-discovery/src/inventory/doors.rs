@@ -2,7 +2,7 @@
 //!
 //! | door | called when |
 //! |---|---|
-//! | [`apply`](Inventory::apply) | AWS describes a cluster, task, definition, container instance or host |
+//! | [`apply`](Inventory::apply) | AWS describes a cluster, task, definition, container instance or host; for task events [`apply_event`](Inventory::apply_event) |
 //! | [`forget`](Inventory::forget) | AWS says that a task is stopped or missing, or a cluster inactive or missing |
 //! | [`reset`](Inventory::reset) | a listing of a cluster's tasks is complete: it returns the tasks to doubt |
 //!
@@ -175,14 +175,17 @@ impl Inventory {
         let known = match scope.tasks.get_mut(&task.arn) {
             Some(known) => {
                 known.asked = observed;
-                let is_newer = known.version.is_some() && version > known.version;
-                if observed < known.observed && !is_newer {
-                    return Vec::new();
-                }
-                // Such an answer comes from a replica that lags behind. If the next one has a lower version too, the
-                // known one is wrong.
-                if version.is_some() && version < known.version && !replace(&mut known.is_ahead, true) {
-                    known.settled = false;
+                let is_as_new = !known.described && version >= known.version;
+                let is_newer = known.version.is_some() && (version > known.version || is_as_new);
+                // An answer with a lower version comes from a replica that lags behind, or an event was faster. If the
+                // next one has a lower version too, the known one is wrong.
+                let is_older = (observed < known.observed && !is_newer)
+                    || (version.is_some() && version < known.version && !replace(&mut known.is_ahead, true));
+                if is_older {
+                    known.settled &= observed < known.observed;
+                    if known.complete_from(&task) {
+                        scope.touch(&task.arn);
+                    }
                     return Vec::new();
                 }
                 Some(known)
@@ -204,9 +207,10 @@ impl Inventory {
                 (known.version, known.observed) = (version, observed.max(known.observed));
                 let was_partial = known.partial.take().is_some();
                 let was_ahead = replace(&mut known.is_ahead, false);
-                known.settled |= (was_partial || was_ahead) && is_settled;
+                let was_undescribed = !replace(&mut known.described, true);
+                known.settled |= (was_partial || was_ahead || was_undescribed) && is_settled;
                 // Whether it is incomplete is found when it is derived.
-                was_partial || was_ahead
+                was_partial || was_ahead || was_undescribed
             }
             known => {
                 let listed = known.as_ref().map_or(self.refresh, |known| known.listed);
@@ -282,7 +286,17 @@ impl Inventory {
 impl KnownTask {
     pub(super) fn new(task: Arc<Task>, version: Option<u64>, observed: Duration) -> Self {
         let settled = is_settled(&task);
-        Self { task, version, observed, asked: observed, settled, is_ahead: false, partial: None, listed: 0 }
+        Self {
+            task,
+            version,
+            observed,
+            asked: observed,
+            settled,
+            described: true,
+            is_ahead: false,
+            partial: None,
+            listed: 0,
+        }
     }
 }
 
@@ -299,13 +313,32 @@ pub(super) struct Ended(BTreeMap<TaskArn, (Option<u64>, Duration)>);
 
 impl Ended {
     fn insert(&mut self, task: TaskArn, version: Option<u64>, observed: Duration) {
-        if self.0.len() < MAX_ENDED || self.0.contains_key(&task) {
-            self.0.insert(task, (version, observed));
+        if self.0.len() >= MAX_ENDED && !self.0.contains_key(&task) {
+            self.forget_oldest();
+        }
+        self.0.insert(task, (version, observed));
+    }
+
+    /// Forgets the older half, so that the search for the oldest ones is rare.
+    fn forget_oldest(&mut self) {
+        let mut observed: Vec<_> = self.0.values().map(|(_, observed)| *observed).collect();
+        let middle = observed.len() / 2;
+        let (_, median, _) = observed.select_nth_unstable(middle);
+        let median = *median;
+        let mut surplus = middle;
+        self.0.retain(|_, (_, observed)| {
+            let is_kept = *observed >= median || surplus == 0;
+            surplus -= usize::from(!is_kept);
+            is_kept
+        });
+        // All of them may be equally old.
+        while self.0.len() >= MAX_ENDED {
+            self.0.pop_first();
         }
     }
 
     /// Whether a task stopped, and an answer of that version does not show that this was wrong.
-    fn is_final(&self, task: &TaskArn, version: Option<u64>) -> bool {
+    pub(super) fn is_final(&self, task: &TaskArn, version: Option<u64>) -> bool {
         let stopped = self.0.get(task);
         stopped.is_some_and(|(stopped, _)| stopped.is_none() || version <= *stopped)
     }

@@ -9,6 +9,7 @@
 
 mod answers;
 mod clusters;
+mod errand;
 mod finish;
 mod lookup;
 mod pages;
@@ -26,6 +27,7 @@ use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{ContainerInstance, InstanceId};
 
+pub use errand::{Errand, Wishes};
 pub use finish::RefreshOutcome;
 pub use lookup::Lookup;
 use pages::Pages;
@@ -88,6 +90,8 @@ struct ScopeRefresh {
     denied: Option<Failure>,
     failure: Option<Failure>,
     gone: bool,
+    /// Whether no listing of its tasks was completed before, or starts and ends are told otherwise.
+    is_first: bool,
 }
 
 impl ScopeRefresh {
@@ -182,8 +186,10 @@ impl Refresh {
             return;
         }
         let now = self.now;
-        index.scopes.entry(cluster.clone()).or_insert_with(|| ScopeFacts::new(cluster.clone(), now));
-        self.scopes.insert(cluster.clone(), ScopeRefresh::default());
+        let facts = index.scopes.entry(cluster.clone());
+        let facts = facts.or_insert_with(|| ScopeFacts::new(cluster.clone(), now));
+        let is_first = facts.listing_begun.is_none();
+        self.scopes.insert(cluster.clone(), ScopeRefresh { is_first, ..ScopeRefresh::default() });
         self.ask(Question::Tasks { cluster, page: None });
     }
 

@@ -21,7 +21,9 @@ impl Inventory {
             self.rules = Some(rules.clone());
             self.scopes.values_mut().for_each(ScopeFacts::forget_results);
         }
-        let again = self.touched(cluster);
+        let mut again = self.touched(cluster);
+        let awaited = self.still_awaited(cluster);
+        again.retain(|task| !awaited.contains(task));
         let Some(scope) = self.scopes.get(cluster) else { return Arc::default() };
         let views: Vec<_> = match &scope.derived {
             Some(derived) if again.is_empty() => return derived.clone(),
@@ -29,7 +31,7 @@ impl Inventory {
                 let tasks = again.iter().filter_map(|task| scope.tasks.get(task));
                 tasks.map(|known| self.view(&scope.cluster, known)).collect()
             }
-            None => self.tasks(cluster).collect(),
+            None => self.tasks(cluster).filter(|view| !awaited.contains(&view.task.arn)).collect(),
         };
         let results = results(views.iter().copied(), rules);
         let incomplete = incomplete(&views, &results.findings);
@@ -40,7 +42,7 @@ impl Inventory {
             None => Arc::new(Derived::new(results)),
         };
         if let Some(scope) = self.scopes.get_mut(cluster) {
-            scope.touched.clear();
+            scope.touched = awaited;
             scope.missing_facts = missing_facts;
             scope.derived = Some(derived.clone());
             // They are described again at the next refresh.
@@ -117,6 +119,7 @@ impl Inventory {
         self.container_instances.forget_unused(now);
         self.hosts.forget_unused(now);
         self.ended.collect(now);
+        self.awaited.retain(&self.scopes);
         self.interner.collect();
     }
 }

@@ -52,6 +52,8 @@ pub struct SavedTask {
     pub task: Arc<Task>,
     /// The version of the newest answer about it, if AWS said one.
     pub version: Option<u64>,
+    /// Whether DescribeTasks described it, so that its tags are known.
+    pub described: bool,
     /// When AWS last described it as it is.
     pub observed: Duration,
 }
@@ -59,7 +61,7 @@ pub struct SavedTask {
 /// A task that was only described again is not worth saving again: an older version and time do no harm.
 impl PartialEq for SavedTask {
     fn eq(&self, other: &Self) -> bool {
-        self.task == other.task
+        self.task == other.task && self.described == other.described
     }
 }
 
@@ -194,10 +196,14 @@ impl Inventory {
 
     /// Each is requested again within the recheck interval from now on.
     fn restored_tasks(&mut self, tasks: Vec<SavedTask>, now: Duration) -> BTreeMap<TaskArn, KnownTask> {
-        let restored = tasks.into_iter().map(|SavedTask { mut task, version, observed }| {
+        let restored = tasks.into_iter().map(|SavedTask { mut task, version, described, observed }| {
             self.interner.share(Arc::make_mut(&mut task));
             let arn = task.arn.clone();
-            (arn, KnownTask { asked: now, ..KnownTask::new(task, version, observed.min(now)) })
+            let mut known = KnownTask { asked: now, ..KnownTask::new(task, version, observed.min(now)) };
+            if !described {
+                (known.described, known.settled) = (false, false);
+            }
+            (arn, known)
         });
         restored.collect()
     }
@@ -205,6 +211,11 @@ impl Inventory {
 
 impl KnownTask {
     fn saved(&self) -> SavedTask {
-        SavedTask { task: self.task.clone(), version: self.version, observed: self.observed }
+        SavedTask {
+            task: self.task.clone(),
+            version: self.version,
+            described: self.described,
+            observed: self.observed,
+        }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn incomplete(tasks: &[TaskView<'_>], findings: &[Arc<Finding>]) -> V
 }
 
 /// Whether a task has what its definition promises: each container, and of those that run the address and the host ports.
-fn is_whole(task: &Task, definition: &TaskDefinition) -> bool {
+pub(super) fn is_whole(task: &Task, definition: &TaskDefinition) -> bool {
     let attached = task.network_interface.as_ref().is_some_and(|interface| interface.private_ipv4.is_some());
     definition.containers.iter().all(|defined| {
         let container = task.containers.iter().find(|container| *container.name == *defined.name);

@@ -71,6 +71,7 @@ pub(super) struct Cluster<'a> {
     pub(super) arn: Text<'a>,
     tags: Texts<'a>,
     described: bool,
+    #[serde(rename = "held_since")]
     stale_since: Option<Duration>,
     /// Version 1 has none.
     #[serde(default)]
@@ -130,6 +131,9 @@ pub(super) struct Task<'a> {
     /// Earlier files have no version.
     #[serde(default)]
     version: Option<u64>,
+    /// Whether DescribeTasks described it; tasks of earlier files all were.
+    #[serde(default = "yes")]
+    described: bool,
     /// In seconds since the Unix epoch; earlier files have none.
     #[serde(default)]
     observed: u64,
@@ -256,7 +260,10 @@ impl<'a> Host<'a> {
 }
 
 impl<'a> Task<'a> {
-    pub(super) fn of(SavedTask { task, version, observed }: &'a SavedTask, clock: Reading) -> Self {
+    pub(super) fn of(
+        SavedTask { task, version, described, observed }: &'a SavedTask,
+        clock: Reading,
+    ) -> Self {
         let interface = task.network_interface.as_ref();
         let overrides = task.overrides.iter();
         Self {
@@ -278,14 +285,16 @@ impl<'a> Task<'a> {
             overrides: overrides.map(|(name, over)| ((&**name).into(), settings(over))).collect(),
             tags: texts(&task.tags),
             version: *version,
+            described: *described,
             observed: clock.time_of_day(*observed).as_secs(),
         }
     }
 
     pub(super) fn fact(self) -> Result<SavedTask, String> {
-        let (version, observed) = (self.version, Duration::from_secs(self.observed));
+        let (version, described, observed) =
+            (self.version, self.described, Duration::from_secs(self.observed));
         let task = Arc::new(self.task()?);
-        Ok(SavedTask { task, version, observed })
+        Ok(SavedTask { task, version, described, observed })
     }
 
     fn task(self) -> Result<model::Task, String> {

@@ -39,13 +39,21 @@ impl Refresh {
                 let described = tasks.iter().map(|described| &described.task.arn);
                 let spoken: BTreeSet<_> = described.chain(&missing).cloned().collect();
                 for task in &missing {
+                    let was_known = index.is_task_known(&cluster, task);
                     let is_contradiction = index.forget(&cluster, task, Gone::Missing, self.now);
                     if let Some(scope) = self.scopes.get_mut(&cluster) {
                         scope.contradicted |= is_contradiction;
                     }
+                    self.note_unannounced(index, &cluster, task, was_known);
                 }
                 for described in tasks {
+                    let arn = described.task.arn.clone();
+                    let was_known = index.is_task_known(&cluster, &arn);
                     let missing = index.apply(Fact::Task(cluster.clone(), described), self.now);
+                    if !was_known && !missing.is_empty() {
+                        index.await_facts(&cluster, &arn);
+                    }
+                    self.note_unannounced(index, &cluster, &arn, was_known);
                     self.ask_for(index, &cluster, missing);
                 }
                 for task in asked.iter().filter(|task| !spoken.contains(*task)) {
@@ -142,6 +150,20 @@ impl Refresh {
         self.close_one_of(of_hosts);
     }
 
+    /// Notes that this refresh learned of a start or an end, unless it is the first one of its cluster.
+    fn note_unannounced(
+        &mut self,
+        index: &mut Inventory,
+        cluster: &ClusterArn,
+        task: &TaskArn,
+        was_known: bool,
+    ) {
+        let is_first = self.scopes.get(cluster).is_none_or(|scope| scope.is_first);
+        if !is_first && index.is_task_known(cluster, task) != was_known {
+            index.unannounced.insert(task);
+        }
+    }
+
     fn close_one_of(&mut self, of_hosts: bool) {
         self.open -= usize::from(!of_hosts);
     }
@@ -190,6 +212,7 @@ impl Refresh {
         for task in rechecked.iter().chain(&index.reset(cluster, self.now)) {
             scope.describe(task);
         }
+        index.listed_in_full(cluster, self.now);
         let missing = index.missing_facts_of(cluster, self.now);
         self.ask_for(index, cluster, missing);
     }

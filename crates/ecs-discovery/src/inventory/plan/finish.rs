@@ -49,6 +49,8 @@ impl Refresh {
         let mut refreshed = std::mem::take(&mut self.scopes);
         let mut scopes = BTreeMap::new();
         let clusters: Vec<_> = index.clusters().cloned().collect();
+        // What could not be read by now is not awaited any longer.
+        index.release_refreshed();
         for cluster in clusters {
             let earlier = before.get(&cluster);
             let refresh = refreshed.remove(&cluster).unwrap_or_default();
@@ -56,7 +58,7 @@ impl Refresh {
                 index.forget_cluster(&cluster);
                 continue;
             }
-            let scope = match self.why_held(&refresh) {
+            let scope = match self.why_stale(&refresh) {
                 Some((why, denied)) => {
                     // It is not published, but touched tasks must not add up.
                     index.derive(&cluster, rules);
@@ -80,7 +82,7 @@ impl Refresh {
     }
 
     /// Why, and whether that is because AWS denies it.
-    fn why_held(&self, refresh: &ScopeRefresh) -> Option<(String, bool)> {
+    pub(super) fn why_stale(&self, refresh: &ScopeRefresh) -> Option<(String, bool)> {
         if let Some(failure) = &refresh.failure {
             return Some((failure.message.clone(), failure.kind == FailureKind::Denied));
         }
@@ -89,7 +91,7 @@ impl Refresh {
         (!is_read).then(|| (why().to_owned(), false))
     }
 
-    fn concluded(
+    pub(super) fn concluded(
         &mut self,
         index: &mut Inventory,
         cluster: &ClusterArn,

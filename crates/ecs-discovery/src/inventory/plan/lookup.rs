@@ -36,7 +36,7 @@ impl Lookup {
             index.scopes.insert(arn.clone(), ScopeFacts::new(arn.clone(), now));
             index.apply(Fact::Cluster(cluster), now);
         }
-        let mut scope = ScopeRefresh { listed: true, ..ScopeRefresh::default() };
+        let mut scope = ScopeRefresh { listed: true, is_first: true, ..ScopeRefresh::default() };
         for task in tasks {
             scope.describe(task);
         }

@@ -112,7 +112,12 @@ fn saved(group: &str) -> Saved {
         stale_since: None,
         failing_since: None,
         tasks: tasks
-            .map(|task| SavedTask { task: Arc::new(task), version: None, observed: Duration::ZERO })
+            .map(|task| SavedTask {
+                described: true,
+                task: Arc::new(task),
+                version: None,
+                observed: Duration::ZERO,
+            })
             .collect(),
     };
     Saved { scopes: vec![scope], definitions, ..Saved::default() }

@@ -1,0 +1,109 @@
+//! An errand: the questions about tasks and clusters that events told of, without a listing of what is known.
+//!
+//! It takes the same steps as a refresh and changes only the clusters that it looked at. It proves nothing about others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::arn::{ClusterArn, TaskArn};
+use crate::derive::Rules;
+use crate::inventory::Inventory;
+use crate::inventory::question::{Answer, Failure, Question};
+use crate::inventory::selection::ClusterSelection;
+use crate::snapshot::Scope;
+
+use super::{Recheck, Refresh, ScopeRefresh};
+
+/// How many denied batches of one operation are requested in halves: a target waits for the answer.
+const SPLITS: usize = 4;
+
+/// What an errand asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Tasks whose facts are wanted, by cluster.
+    pub tasks: BTreeMap<ClusterArn, BTreeSet<TaskArn>>,
+    /// Clusters that are not known.
+    pub clusters: BTreeSet<ClusterArn>,
+}
+
+impl Wishes {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.clusters.is_empty()
+    }
+}
+
+/// One errand in progress. It borrows the [`Inventory`] at each step.
+#[derive(Debug)]
+pub struct Errand {
+    refresh: Refresh,
+    clusters: BTreeSet<ClusterArn>,
+}
+
+impl Errand {
+    /// Begins an errand. Tasks that were described are not described again. `now` is a duration since any fixed moment and
+    /// never goes back.
+    pub fn begin(index: &mut Inventory, selection: ClusterSelection, wishes: Wishes, now: Duration) -> Self {
+        let recheck = Recheck { interval: Duration::MAX, definition_tags: false };
+        let mut refresh = Refresh::new(selection, now, recheck);
+        refresh.rechecked = true;
+        refresh.leave_splits(SPLITS);
+        let Wishes { tasks, clusters } = wishes;
+        for (cluster, tasks) in tasks {
+            if !index.scopes.contains_key(&cluster) {
+                continue;
+            }
+            let scope = ScopeRefresh { listed: true, is_first: true, ..ScopeRefresh::default() };
+            refresh.scopes.insert(cluster.clone(), scope);
+            for task in &tasks {
+                if !index.is_described(&cluster, task) {
+                    refresh.scopes.entry(cluster.clone()).or_default().describe(task);
+                }
+                let known = index.scopes.get(&cluster).and_then(|scope| scope.tasks.get(task));
+                if let Some(task) = known.map(|known| known.task.clone()) {
+                    let missing = index.missing_facts(&task, now);
+                    refresh.ask_for(index, &cluster, missing);
+                }
+            }
+            refresh.ask_task_details(index, &cluster, true);
+            if refresh.scopes.get(&cluster).is_some_and(|scope| scope.describing == 0) {
+                refresh.ask_container_instances(index, &cluster, 1);
+            }
+        }
+        let unknown: Vec<Box<str>> = clusters.iter().map(|cluster| cluster.as_str().into()).collect();
+        refresh.ask_cluster_details(index, &unknown);
+        Self { refresh, clusters }
+    }
+
+    /// The questions that can be asked now and have not been given out yet.
+    pub fn questions(&mut self, index: &mut Inventory) -> Vec<Question> {
+        self.refresh.questions(index)
+    }
+
+    /// Takes in the answer to a question.
+    pub fn answered(&mut self, index: &mut Inventory, question: Question, answer: Answer) {
+        self.refresh.answered(index, question, answer);
+    }
+
+    /// Takes in that a question has no answer.
+    pub fn failed(&mut self, index: &mut Inventory, question: Question, failure: Failure) {
+        self.refresh.failed(index, question, failure);
+    }
+
+    /// Ends the errand, all its questions being answered or failed. Returns the clusters that were not known before and
+    /// were read now. The results of others are touched.
+    pub fn finish(mut self, index: &mut Inventory, rules: &Rules) -> BTreeMap<ClusterArn, Scope> {
+        self.refresh.finish_moves(index);
+        let mut scopes = BTreeMap::new();
+        for cluster in &self.clusters {
+            let Some(refresh) = self.refresh.scopes.remove(cluster).filter(|refresh| !refresh.gone) else {
+                continue;
+            };
+            if self.refresh.why_stale(&refresh).is_none() {
+                let scope = self.refresh.concluded(index, cluster, &refresh, rules, None);
+                scopes.insert(cluster.clone(), scope);
+            }
+        }
+        scopes
+    }
+}
