@@ -3,6 +3,7 @@
 mod accounts;
 mod arguments;
 mod display;
+mod event_queue;
 mod file;
 pub(crate) mod generated;
 pub(crate) mod layout;
@@ -32,6 +33,7 @@ use notes::Notes;
 pub use accounts::Account;
 pub(crate) use accounts::region;
 pub use arguments::{RunArgs, TargetArgs};
+pub use event_queue::QueueAddress;
 pub(crate) use file::FileLayer;
 pub use layout::Layout;
 pub use share::{InvalidShare, Share};
@@ -394,6 +396,11 @@ mod tests {
             targets: targets(Intervals::DEFAULT),
             ..RunArgs::default()
         }
+    }
+
+    /// A configuration of these accounts.
+    pub(super) fn with_accounts(accounts: Vec<Account>) -> Config {
+        Config { accounts, ..config(&arguments()).expect("a configuration") }
     }
 
     #[test]

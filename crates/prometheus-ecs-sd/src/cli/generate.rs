@@ -19,9 +19,9 @@ pub(super) fn run(arguments: &GenerateArgs, layers: Layers) -> ExitCode {
     };
     let made = match arguments.product {
         Product::PrometheusConfig => of_config(generated::prometheus_config, layers),
-        Product::IamPolicy => of_config(generated::iam_policy, layers),
+        Product::IamPolicy => of_config(|config| generated::iam_policy(config, &[]), layers),
         Product::IamRolePolicy => layers.config(Directories::LeftAlone).and_then(|config| {
-            let policy = generated::iam_role_policy(&config).map(String::into_bytes);
+            let policy = generated::iam_role_policy(&config, &[]).map(String::into_bytes);
             policy.ok_or_else(|| {
                 Mistakes(vec!["there is no role; add --role, or a source with one".to_owned()])
             })

@@ -20,6 +20,9 @@ const READING: [&str; 5] = [
 const LISTING: &str = "ecs:ListClusters";
 const HOSTS: [&str; 2] = ["ec2:DescribeInstances", "ssm:DescribeInstanceInformation"];
 
+/// The batch form of the deletion needs no other action.
+const QUEUES: [&str; 3] = ["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"];
+
 /// The scrape configuration: of the target files if there are any, otherwise of what is served. To Prometheus a relative
 /// path is relative to the directory of its configuration file, hence absolute paths.
 pub(crate) fn prometheus_config(config: &Config) -> String {
@@ -68,8 +71,9 @@ fn quoted(path: &Path) -> Value {
     Value::from(path.display().to_string())
 }
 
-/// What the credentials that the program is started with must be allowed.
-pub(crate) fn iam_policy(config: &Config) -> String {
+/// What the credentials that the program is started with must be allowed. `queues` are the ARNs of those that are read with
+/// them.
+pub(crate) fn iam_policy(config: &Config, queues: &[String]) -> String {
     let mut statements = Vec::new();
     let own: Vec<_> = config.accounts.iter().filter(|account| account.role.is_none()).collect();
     if !own.is_empty() {
@@ -81,22 +85,32 @@ pub(crate) fn iam_policy(config: &Config) -> String {
         .filter_map(|account| account.role.as_ref())
         .map(|role| role.as_str())
         .collect();
+    statements.extend(reading_queues(queues));
     if !roles.is_empty() {
         statements.push(statement("EnterOtherAccounts", &["sts:AssumeRole"], json!(roles)));
     }
     policy(&statements)
 }
 
-/// What each of the roles must be allowed; nothing without roles.
-pub(crate) fn iam_role_policy(config: &Config) -> Option<String> {
+/// What each of the roles must be allowed; nothing without roles. `queues` are the ARNs of those that are read with a role.
+pub(crate) fn iam_role_policy(config: &Config, queues: &[String]) -> Option<String> {
     let of_roles: Vec<_> = config.accounts.iter().filter(|account| account.role.is_some()).collect();
-    (!of_roles.is_empty()).then(|| policy(&reading(&of_roles)))
+    if of_roles.is_empty() {
+        return None;
+    }
+    let mut statements = reading(&of_roles);
+    statements.extend(reading_queues(queues));
+    Some(policy(&statements))
 }
 
 fn reading(accounts: &[&Account]) -> Vec<Statement> {
     let lists = accounts.iter().any(|account| account.clusters.needs_listing());
     let tasks: Vec<_> = lists.then_some(LISTING).into_iter().chain(READING).collect();
     vec![statement("ReadTasks", &tasks, json!("*")), statement("ReadHosts", &HOSTS, json!("*"))]
+}
+
+fn reading_queues(queues: &[String]) -> Option<Statement> {
+    (!queues.is_empty()).then(|| statement("ReadQueues", &QUEUES, json!(queues)))
 }
 
 fn statement(name: &'static str, actions: &[&'static str], resource: Value) -> Statement {
@@ -124,4 +138,32 @@ struct Statement {
     effect: &'static str,
     action: Vec<&'static str>,
     resource: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ecs_discovery::arn::RoleArn;
+
+    /// The actions on queues that a policy allows, and on which.
+    fn on_queues(policy: &str) -> Vec<(Value, Value)> {
+        let policy: Value = serde_json::from_str(policy).expect("JSON");
+        let statements = policy["Statement"].as_array().expect("statements").clone();
+        let of_sqs = statements.into_iter().filter(|it| it["Action"].to_string().contains("sqs:"));
+        of_sqs.map(|it| (it["Action"].clone(), it["Resource"].clone())).collect()
+    }
+
+    #[test]
+    fn reading_is_allowed_of_the_named_queues_and_of_no_other() {
+        let role = RoleArn::parse("arn:aws:iam::222222222222:role/reader").expect("a role");
+        let assumed = Account { role: Some(role), ..Account::default() };
+        let config = super::super::tests::with_accounts(vec![Account::default(), assumed]);
+        let queues = ["1", "2"].map(|account| format!("arn:aws:sqs:eu-west-1:{}:events", account.repeat(12)));
+        let actions = json!(["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"]);
+        let expected = vec![(actions, json!(queues))];
+        assert_eq!(on_queues(&iam_policy(&config, &queues)), expected);
+        assert_eq!(on_queues(&iam_role_policy(&config, &queues).expect("a role")), expected);
+        assert_eq!(on_queues(&iam_policy(&config, &[])), []);
+        assert_eq!(on_queues(&iam_role_policy(&config, &[]).expect("a role")), []);
+    }
 }
