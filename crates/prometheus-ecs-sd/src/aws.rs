@@ -25,12 +25,13 @@ use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::question::Question;
 
 use crate::clock::Clock;
-use crate::config::{self, Mistakes, Share};
+use crate::config::{self, Mistakes, QueueAddress, Share};
 use crate::telemetry::metrics::Metrics;
 use chain::{Chain, MissingProfile};
 use credentials::{KeptCredentials, Reloads};
 use environment::is_url;
 use rate_limits::RateLimits;
+use session::Session;
 use sts::StsRegions;
 use trust::Trusting;
 
@@ -54,10 +55,12 @@ mod http;
 mod json;
 mod operation;
 mod pages;
+mod queue;
 mod rate_limited;
 mod rate_limits;
 mod retry_credentials;
 mod role;
+mod session;
 mod signing;
 #[cfg(test)]
 mod simulated;
@@ -70,6 +73,7 @@ mod wire;
 pub use convert::file::{NotADefinition, task_definition};
 pub use environment::Environment;
 pub(crate) use environment::is_blank;
+pub use queue::{Message, Queue, Receipt};
 pub use rate_limits::BucketStatus;
 pub use source::Source;
 
@@ -94,7 +98,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(4 * 60);
 const ATTEMPTS: u32 = 3;
 
 /// The services that the program calls, for credentials too, by their ids in configuration files.
-const SERVICES: [&str; 6] = ["ECS", "EC2", "SSM", "STS", "SSO", "SSO OIDC"];
+const SERVICES: [&str; 7] = ["ECS", "EC2", "SQS", "SSM", "STS", "SSO", "SSO OIDC"];
 
 /// One account in one region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,6 +249,14 @@ impl Aws {
     /// Prepares to ask one account in one region; nothing is sent yet.
     pub fn source(&self, spec: SourceSpec) -> Source {
         Source::new(self, spec)
+    }
+
+    /// Prepares to read a queue with the base credentials, in the region of the queue, or else in the environment's;
+    /// nothing is sent yet. [`Source::queue`] reads one with the credentials of a source. `None` if there is no region.
+    pub fn queue(&self, address: &QueueAddress) -> Option<Queue> {
+        let region = address.region.as_deref().or(self.default_region())?.to_owned();
+        let spec = SourceSpec { role: None, external_id: None, session_name: None, region };
+        Some(Queue::new(&Session::new(self, spec, self.budget.unlisted_buckets()), address))
     }
 }
 

@@ -19,8 +19,8 @@ const CLIENTS: usize = 1024;
 /// another becomes free.
 const OF_A_REQUEST: usize = 2;
 
-/// The number of AWS hosts: ECS, EC2, Systems Manager and STS in each of forty regions.
-const HOSTS: usize = 4 * 40;
+/// The number of AWS hosts: ECS, EC2, Systems Manager, STS and SQS in each of forty regions.
+const HOSTS: usize = 5 * 40;
 
 /// The concurrent requests of one operation of a source; more idle connections are rarely used again.
 const IDLE_PER_HOST: usize = 8;

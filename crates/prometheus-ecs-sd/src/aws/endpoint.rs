@@ -2,7 +2,7 @@
 //!
 //! Settings are read as the SDK's generated clients read them: a URL set for the service, then one set
 //! for all services, then the region's own address, FIPS and dual-stack variants included. The table
-//! holds the rule sets that AWS publishes for ECS, EC2 and Systems Manager, which are alike but for FIPS in GovCloud.
+//! holds the rule sets that AWS publishes for ECS, EC2, Systems Manager and SQS, which are alike but for FIPS in GovCloud.
 
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::endpoint::{EndpointFuture, EndpointResolverParams, ResolveEndpoint};
@@ -59,6 +59,11 @@ impl ServiceEndpoint {
             }
         })
     }
+
+    /// Its URL, if it is known.
+    pub(super) fn url(&self) -> Option<&str> {
+        self.0.as_deref().ok()
+    }
 }
 
 impl ResolveEndpoint for ServiceEndpoint {
@@ -98,7 +103,9 @@ fn regional(service: &Service, region: &str, fips: bool, dual_stack: bool) -> St
 
 #[cfg(test)]
 mod tests {
-    use super::super::call::{DESCRIBE_INSTANCE_INFORMATION, DESCRIBE_INSTANCES, LIST_CLUSTERS};
+    use super::super::call::{
+        DESCRIBE_INSTANCE_INFORMATION, DESCRIBE_INSTANCES, LIST_CLUSTERS, RECEIVE_MESSAGE,
+    };
     use super::*;
     use aws_config::Region;
     use aws_types::origin::Origin;
@@ -143,6 +150,23 @@ mod tests {
         ] {
             assert_eq!(regional(EC2, region, fips, dual_stack), expected);
         }
+    }
+
+    #[test]
+    fn sqs_has_no_fips_endpoints_of_its_own_in_govcloud_and_its_custom_endpoint_excludes_others() {
+        const SQS: &Service = &RECEIVE_MESSAGE.service;
+        for (region, fips, dual_stack, expected) in [
+            ("eu-west-1", false, false, "https://sqs.eu-west-1.amazonaws.com"),
+            ("us-east-1", true, false, "https://sqs-fips.us-east-1.amazonaws.com"),
+            ("us-gov-west-1", true, false, "https://sqs.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, true, "https://sqs-fips.us-gov-west-1.api.aws"),
+        ] {
+            assert_eq!(regional(SQS, region, fips, dual_stack), expected);
+        }
+        let config = SdkConfig::builder().region(Region::new("eu-west-1")).service_config(Only("SQS"));
+        assert_eq!(url(&config.build(), SQS), Ok("http://one".to_owned()));
+        let config = SdkConfig::builder().endpoint_url("http://all").use_fips(true);
+        assert!(url(&config.build(), SQS).is_err());
     }
 
     #[derive(Debug)]

@@ -18,12 +18,13 @@ use rustls::pki_types::pem::PemObject;
 use crate::config::{self, Mistakes};
 
 /// The variables with endpoint URLs that this program's requests depend on; others may belong to other programs.
-const ENDPOINTS: [&str; 9] = [
+const ENDPOINTS: [&str; 10] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_EC2",
     "AWS_ENDPOINT_URL_ECS",
+    "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_SSM",
     "AWS_ENDPOINT_URL_SSO",
     "AWS_ENDPOINT_URL_SSO_OIDC",

@@ -66,6 +66,12 @@ const EMPTY_WORDS: [&str; 9] = [
 /// Where the JSON protocols repeat the code of an error. Some answers have it there only.
 const ERROR_TYPE: &str = "x-amzn-errortype";
 
+/// Where SQS repeats the code that its errors had in an earlier protocol, as `CODE;FAULT`.
+const QUERY_ERROR: &str = "x-amzn-query-error";
+
+/// There is no such queue, in that protocol.
+const NO_QUEUE: &str = "AWS.SimpleQueueService.NonExistentQueue";
+
 /// AWS does not know the access key or the token, or there is none.
 const BAD_CREDENTIALS: [&str; 8] = [
     "AuthFailure",
@@ -112,7 +118,12 @@ impl Refusal {
             response.body().bytes().unwrap_or_default(),
             response.headers().get(ERROR_TYPE),
         );
-        Some(Self { kind: kind(operation, &error, status), status, error })
+        let query = response.headers().get(QUERY_ERROR).and_then(|value| value.split(';').next());
+        let kind = match query {
+            Some(NO_QUEUE) => FailureKind::NotFound,
+            _ => kind(operation, &error, status),
+        };
+        Some(Self { kind, status, error })
     }
 
     /// Whether AWS does not accept the credentials or the signature. (A server that fails says nothing of them.)
@@ -196,10 +207,13 @@ fn kind(operation: &str, error: &ErrorMetadata, status: u16) -> FailureKind {
     let Some(code) = error.code() else { return kind_of_status(status) };
     match code {
         "ClusterNotFoundException" | "ServiceNotFoundException" => FailureKind::NotFound,
+        "QueueDoesNotExist" | NO_QUEUE => FailureKind::NotFound,
         "ClientException" if operation == DESCRIBE_TASK_DEFINITION.operation => FailureKind::NotFound,
-        _ if THROTTLING_ERRORS.contains(&code) => FailureKind::Throttled,
+        _ if THROTTLING_ERRORS.contains(&code) || code == "KmsThrottled" => FailureKind::Throttled,
         _ if code.starts_with("AccessDenied") => FailureKind::Denied,
-        "UnauthorizedOperation" | "NotAuthorized" | "OptInRequired" => FailureKind::Denied,
+        "UnauthorizedOperation" | "NotAuthorized" | "OptInRequired" | "KmsAccessDenied" => {
+            FailureKind::Denied
+        }
         _ if code.starts_with("ExpiredToken") || code.contains("Signature") => FailureKind::NoCredentials,
         _ if BAD_CREDENTIALS.contains(&code) => FailureKind::NoCredentials,
         _ => kind_of_status(status),
@@ -338,11 +352,18 @@ mod tests {
             ("GetCallerIdentity", "InvalidClientTokenId", 403, NoCredentials),
             ("DescribeInstances", "AuthFailure", 401, NoCredentials),
             ("DescribeTasks", "ServerException", 500, Unavailable),
+            ("ReceiveMessage", "com.amazonaws.sqs#QueueDoesNotExist", 400, NotFound),
+            ("ReceiveMessage", "AWS.SimpleQueueService.NonExistentQueue", 400, NotFound),
+            ("ReceiveMessage", "RequestThrottled", 403, Throttled),
+            ("ReceiveMessage", "KmsThrottled", 400, Throttled),
+            ("ReceiveMessage", "KmsAccessDenied", 400, Denied),
+            ("ReceiveMessage", "OverLimit", 403, Unavailable),
             ("DescribeTasks", "SomethingNew", 403, Unavailable),
             ("DescribeTasks", "SomethingNew", 400, Unavailable),
         ] {
             let failure = refused(operation, code, "Why not.", status);
             assert_eq!(failure.kind, expected, "{operation} {code} {status}");
+            let code = code.trim_start_matches("com.amazonaws.sqs#");
             assert!(failure.message.starts_with(&format!("{operation}: {code}: Why not.")), "{failure}");
         }
     }
@@ -398,6 +419,19 @@ mod tests {
         let expected = "DescribeTasks: ThrottlingException".to_owned();
         let expected = Failure { kind: FailureKind::Throttled, message: expected };
         assert_eq!(answered("DescribeTasks", answer), expected);
+    }
+
+    #[test]
+    fn a_missing_queue_may_be_told_by_the_code_of_the_earlier_protocol_alone() {
+        for (value, kind) in [
+            ("AWS.SimpleQueueService.NonExistentQueue;Sender", FailureKind::NotFound),
+            ("AWS.SimpleQueueService.NonExistentQueue", FailureKind::NotFound),
+            ("AWS.SimpleQueueService.UnsupportedOperation;Sender", FailureKind::Unavailable),
+        ] {
+            let mut answer = response(400, "{}");
+            answer.headers_mut().insert("x-amzn-query-error", value);
+            assert_eq!(answered("ReceiveMessage", answer).kind, kind, "{value}");
+        }
     }
 
     #[derive(Debug)]

@@ -9,6 +9,7 @@
 //! of sources with concurrent requests would leave none for files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
@@ -34,11 +35,12 @@ use crate::descriptors::Descriptors;
 const MB: usize = 1_000_000;
 
 /// Several times the longest there is: a full page of DescribeTasks has 0.4 MB, and DescribeInstances of 200
-/// hosts stays below 5 MB, unless they have hundreds of addresses each.
+/// hosts stays below 5 MB, unless they have hundreds of addresses each. Ten messages of SQS have 10 MiB, more if JSON
+/// has to escape them.
 const ANSWER_LIMIT: usize = 32 * MB;
 
-/// This client, with limits: answers up to [`ANSWER_LIMIT`], within [`ATTEMPT_TIMEOUT`], and no more concurrent
-/// requests than there are descriptors for.
+/// This client, with limits: answers up to [`ANSWER_LIMIT`], within the time limit of the [`Call`] or else
+/// [`ATTEMPT_TIMEOUT`], and no more concurrent requests than there are descriptors for.
 pub(super) fn bounded(client: SharedHttpClient) -> SharedHttpClient {
     let requests = Arc::new(Semaphore::new(Descriptors::raised().requests));
     SharedHttpClient::new(Bounded { inner: client, requests })
@@ -86,13 +88,15 @@ impl HttpConnector for Bounded<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let traced = enabled!(Level::TRACE).then(|| Traced::of(&request));
         let (inner, requests) = (self.inner.clone(), self.requests.clone());
+        let call = request.extension::<&'static Call>();
+        let limit = call.map_or(ATTEMPT_TIMEOUT, |call| call.attempts.timeout);
         HttpConnectorFuture::new(async move {
             // Each request ends within the time limit, so a waiting one always proceeds.
             let _permit =
                 requests.acquire().await.map_err(|error| ConnectorError::other(error.into(), None))?;
             let answer = inner.call(request);
-            let answer = timeout(ATTEMPT_TIMEOUT, async { whole(answer.await?).await }).await;
-            let answer = answer.unwrap_or_else(|_| Err(ConnectorError::timeout(TooLate.into())));
+            let answer = timeout(limit, async { whole(answer.await?).await }).await;
+            let answer = answer.unwrap_or_else(|_| Err(ConnectorError::timeout(TooLate(limit).into())));
             if let Some(traced) = traced {
                 traced.ended(&answer);
             }
@@ -131,8 +135,8 @@ impl Traced {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("no whole answer within {} s", ATTEMPT_TIMEOUT.as_secs())]
-struct TooLate;
+#[error("no whole answer within {} s", .0.as_secs())]
+struct TooLate(Duration);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is longer than {} MB", ANSWER_LIMIT / MB)]

@@ -129,8 +129,18 @@ pub(super) fn batch<'a, T: Deserialize<'a>, U>(
     call: &Call,
     body: &'a [u8],
     fields: Fields,
-    mut accept: impl FnMut(T) -> Option<U>,
+    accept: impl FnMut(T) -> Option<U>,
 ) -> Result<Batch<U>, Failure> {
+    optional_batch(call, body, fields, accept)?.ok_or_else(|| lacking(call))
+}
+
+/// The same, where AWS leaves an empty list out of its answer; `None` then.
+pub(super) fn optional_batch<'a, T: Deserialize<'a>, U>(
+    call: &Call,
+    body: &'a [u8],
+    fields: Fields,
+    mut accept: impl FnMut(T) -> Option<U>,
+) -> Result<Option<Batch<U>>, Failure> {
     let body = checked(call, body)?;
     let document = |accept| Document { fields, capacity: call.limit, accept, item: PhantomData };
     let mut unreadable = Vec::new();
@@ -147,8 +157,8 @@ pub(super) fn batch<'a, T: Deserialize<'a>, U>(
         };
         read = whole(body, Document { fields, capacity: call.limit, accept, item: PhantomData });
     }
-    let read = read.map_err(|error| unusable(call, &error))?.ok_or_else(|| lacking(call))?;
-    Ok(Batch { unreadable, ..read })
+    let read = read.map_err(|error| unusable(call, &error))?;
+    Ok(read.map(|read| Batch { unreadable, ..read }))
 }
 
 /// Reads the body of a successful answer about one thing.

@@ -76,7 +76,7 @@ impl<'a> Client<'a> {
             builder = builder.http_client(self.metering.client(http, call));
         }
         if let Some(retries) = config.retry_config() {
-            builder = builder.standard_retry(retries);
+            builder = builder.standard_retry(&retries.clone().with_max_attempts(call.attempts.most));
         }
         if let Some(timeouts) = config.timeout_config() {
             builder = builder.timeout_config(timeouts.clone());
@@ -173,12 +173,9 @@ fn request(call: &Call, Body(body): Body) -> Result<HttpRequest, BoxError> {
     request.set_uri("/")?;
     let headers = request.headers_mut();
     headers.try_insert("content-length", length)?;
-    match call.target {
-        Some(target) => {
-            headers.try_insert("content-type", "application/x-amz-json-1.1")?;
-            headers.try_insert("x-amz-target", target)?;
-        }
-        None => drop(headers.try_insert("content-type", "application/x-www-form-urlencoded")?),
+    headers.try_insert("content-type", call.service.content_type)?;
+    if let Some(target) = call.target {
+        headers.try_insert("x-amz-target", target)?;
     }
     Ok(request)
 }

@@ -1,6 +1,6 @@
-//! The way out of one call of one source: no request for ECS, EC2, Systems Manager or STS leaves but through here.
+//! The way out of one call of one source: no request for ECS, EC2, Systems Manager, STS or SQS leaves but through here.
 //!
-//! Each attempt draws a token before it leaves, but for those of STS, and its time limit begins after that. Each is
+//! Each attempt draws a token before it leaves, but for those of STS and SQS, and its time limit begins after that. Each is
 //! counted with how it ended. A refusal is parsed here, and the response bears the result from here on ([`Refusal`]): a
 //! throttled one slows the bucket down, and credentials that AWS does not accept are given up before they expire.
 
@@ -147,6 +147,7 @@ mod tests {
     use super::super::simulated::{assumed, ec2_hosts, listing, over, own, ssm_hosts, world};
     use super::super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, Source, SourceSpec};
     use super::*;
+    use crate::config::QueueAddress;
     use crate::published::SnapshotStore;
     use crate::sinks::http::metrics::{Format, page};
     use aws_credential_types::Credentials;
@@ -250,6 +251,32 @@ mod tests {
         ] {
             assert!(page.contains(&sample), "{sample}{page}");
         }
+    }
+
+    #[tokio::test]
+    async fn requests_for_a_queue_are_counted_and_draw_from_no_bucket() {
+        let simulated = SimulatedAws::new(world());
+        simulated.on_call(|call| {
+            assert_eq!(call.region, "eu-west-1");
+            Some(Response::json(200, r#"{"QueueUrl": "https://sqs.example.com/events"}"#))
+        });
+        let store = SnapshotStore::default();
+        let aws = over(&simulated).with_metrics(store.metrics());
+        let address = QueueAddress::parse("arn:aws:sqs:eu-west-1:123456789012:events").expect("an address");
+        let queue = aws.queue(&address).expect("a region");
+        for _ in 0..200 {
+            queue.receive(SECOND).await.expect("an answer");
+        }
+        queue.delete(Vec::new()).await.expect("nothing to do");
+        let page = page(&store.metrics(), &store.reader(), Format::Text);
+        for (operation, sample) in
+            [("GetQueueUrl", "outcome=\"ok\"} 1\n"), ("ReceiveMessage", "outcome=\"ok\"} 200\n")]
+        {
+            let labels = format!("service=\"sqs\",operation=\"{operation}\"");
+            let sample = format!("ecs_sd_aws_requests_total{{{labels},{sample}");
+            assert!(page.contains(&sample), "{sample}{page}");
+        }
+        assert_eq!(aws.bucket_statuses(), []);
     }
 
     /// Expires what a role's session was given, until the role is assumed again.

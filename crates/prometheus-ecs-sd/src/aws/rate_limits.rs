@@ -96,6 +96,12 @@ impl RateLimits {
         buckets.entry(key).or_insert_with(|| Arc::new(Buckets::new(*share))).clone()
     }
 
+    /// For an account and region of which only calls without a class are sent, so that no status lists them.
+    pub(super) fn unlisted_buckets(&self) -> Arc<Buckets> {
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::new(Buckets::new(drawn.share))
+    }
+
     /// How full those are that someone draws from, by account and region. The others stay as they are until someone comes
     /// back to them.
     pub(super) fn bucket_statuses(&self) -> Vec<BucketStatus> {

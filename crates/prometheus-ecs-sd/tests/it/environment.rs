@@ -13,7 +13,7 @@ use crate::cli::Program;
 use crate::simulated::{REGION, fleet};
 
 /// Variables of AWS programs that compose files and task definitions pass on, whether there is a value or not.
-const OF_AWS: [&str; 20] = [
+const OF_AWS: [&str; 21] = [
     "ALL_PROXY",
     "AWS_CA_BUNDLE",
     "AWS_CONFIG_FILE",
@@ -22,6 +22,7 @@ const OF_AWS: [&str; 20] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_ENDPOINT_URL_EC2",
     "AWS_ENDPOINT_URL_ECS",
+    "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_SSM",
     "AWS_ENDPOINT_URL_STS",
     "AWS_EXECUTION_ENV",
