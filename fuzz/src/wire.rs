@@ -1,5 +1,6 @@
 //! Facts as AWS would answer them: the way back of what the program reads.
 
+use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::model::{
     Cluster, Container, ContainerDefinition, ContainerInstance, Host, NetworkBinding, NetworkInterface,
     PortRange, Protocol, Settings, Tags, Task, TaskDefinition,
@@ -11,6 +12,24 @@ pub fn tasks(tasks: &[Task]) -> String {
     let mut all = vec![Value::Null];
     all.extend(tasks.iter().map(task));
     json!({ "tasks": all, "failures": null }).to_string()
+}
+
+/// An event about a task.
+pub fn event(cluster: &ClusterArn, task: &Task, version: u64) -> String {
+    let mut detail = self::task(task);
+    detail["clusterArn"] = cluster.as_str().into();
+    detail["version"] = version.into();
+    for attachment in detail["attachments"].as_array_mut().into_iter().flatten() {
+        attachment["type"] = "eni".into();
+    }
+    let (source, kind) = ("aws.ecs", "ECS Task State Change");
+    json!({ "version": "0", "source": source, "detail-type": kind, "resources": [], "detail": detail })
+        .to_string()
+}
+
+/// A message that SNS passes on.
+pub fn sns(message: &str) -> String {
+    json!({ "Type": "Notification", "MessageId": "1", "Message": message }).to_string()
 }
 
 /// DescribeTasks' answer with an item of any kind between two tasks.

@@ -70,6 +70,7 @@ mod sts;
 mod trust;
 mod wire;
 
+pub use convert::event::{Notice, TaskNotice};
 pub use convert::file::{NotADefinition, task_definition};
 pub use environment::Environment;
 pub(crate) use environment::is_blank;

@@ -21,6 +21,7 @@ use super::json::{Fields, List, Text, Unanswered, batch, items, lacking, one, pa
 use super::wire;
 
 mod definition;
+pub(super) mod event;
 pub(super) mod file;
 mod task;
 

@@ -137,7 +137,8 @@ pub(super) struct NetworkInterface<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub(super) struct NetworkBinding<'a> {
-    #[serde(rename = "bindIP")]
+    /// ECS's API spells it `bindIP`, the schema of its events `bindIp`.
+    #[serde(rename = "bindIP", alias = "bindIp")]
     pub(super) bind_ip: Option<Text<'a>>,
     pub(super) protocol: Option<Text<'a>>,
     pub(super) container_port: Option<Number>,

@@ -1,4 +1,4 @@
-//! Tasks and their containers, as DescribeTasks answers them.
+//! Tasks and their containers, as DescribeTasks answers them and as events describe them.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -10,8 +10,8 @@ use super::{exact, parsed, ports, present, protocol, said, settings, tags};
 use crate::aws::json::{List, Text, items, text};
 use crate::aws::wire;
 
-/// The attachment of an `awsvpc` task; other types are volumes, load balancers, Service Connect.
-const NETWORK_INTERFACE: &str = "ElasticNetworkInterface";
+/// The attachment of an `awsvpc` task, in answers and in events; other types are volumes, load balancers, Service Connect.
+const NETWORK_INTERFACE: [&str; 2] = ["ElasticNetworkInterface", "eni"];
 
 /// `None` where the task or its definition has no ARN to name it by, and where nothing is said of how the task is: it stays
 /// as it was then. A `known` ARN is shared.
@@ -78,7 +78,11 @@ fn network_binding(binding: wire::NetworkBinding<'_>) -> Option<NetworkBinding> 
 fn network_interface(attachments: List<wire::Attachment<'_>>) -> Option<NetworkInterface> {
     let attachments = attachments.unwrap_or_default();
     let interfaces = || {
-        attachments.iter().flatten().filter(|attachment| text(&attachment.kind) == Some(NETWORK_INTERFACE))
+        let is_interface = |kind: &str| NETWORK_INTERFACE.contains(&kind);
+        attachments
+            .iter()
+            .flatten()
+            .filter(move |attachment| text(&attachment.kind).is_some_and(is_interface))
     };
     let interface = interfaces()
         .find(|attachment| text(&attachment.status) != Some("DELETED"))
@@ -277,13 +281,13 @@ mod tests {
             let said = json!(attachments).to_string();
             network_interface(serde_json::from_str(&said).expect("attachments of DescribeTasks"))
         };
-        let old = || attachment(NETWORK_INTERFACE, "DELETED", "10.0.0.1");
-        let new = || attachment(NETWORK_INTERFACE, "ATTACHED", "10.0.0.2");
+        let old = || attachment(NETWORK_INTERFACE[0], "DELETED", "10.0.0.1");
+        let new = || attachment(NETWORK_INTERFACE[0], "ATTACHED", "10.0.0.2");
         let volume = || attachment("AmazonElasticBlockStorage", "ATTACHED", "10.0.0.3");
         for (attachments, expected) in [
             (vec![volume(), old(), new()], Some([10, 0, 0, 2].into())),
             (vec![old(), volume()], Some([10, 0, 0, 1].into())),
-            (vec![attachment(NETWORK_INTERFACE, "PRECREATED", "")], None),
+            (vec![attachment(NETWORK_INTERFACE[0], "PRECREATED", "")], None),
         ] {
             let interface = read(attachments).expect("an interface");
             assert_eq!(
@@ -292,7 +296,7 @@ mod tests {
             );
         }
         assert_eq!(read(vec![volume()]), None);
-        assert_eq!(read(vec![json!({"type": NETWORK_INTERFACE})]), Some(NetworkInterface::default()));
+        assert_eq!(read(vec![json!({"type": NETWORK_INTERFACE[0]})]), Some(NetworkInterface::default()));
     }
 
     #[test]
