@@ -125,6 +125,8 @@ fn config(directory: &Path, share: f64) -> Config {
         once: true,
         state_file: None,
         interval: Duration::from_secs(60),
+        event_queues: Vec::new(),
+        reconcile_interval: Duration::from_secs(600),
         recheck_interval: Duration::from_secs(600),
         max_staleness: Duration::MAX,
         accounts: vec![Account::default()],

@@ -6,6 +6,7 @@ mod display;
 mod event_queue;
 mod file;
 pub(crate) mod generated;
+pub(crate) mod infrastructure;
 pub(crate) mod layout;
 mod notes;
 pub(crate) mod regular_file;
@@ -61,6 +62,10 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// From one refresh to the next.
     pub interval: Duration,
+    /// Queues of events; none in two regions by one name, and none of a region that is not discovered.
+    pub event_queues: Vec<QueueAddress>,
+    /// From one refresh to the next while events are live; not below `interval`.
+    pub reconcile_interval: Duration,
     /// The time within which every settled task, and every other fact that can change, is read again.
     pub recheck_interval: Duration,
     /// How long a scope may go unheard until its targets are let go.
@@ -164,6 +169,8 @@ impl Config {
         let interval = notes.checked("interval", duration(&arguments.interval));
         let recheck_interval = notes.checked("recheck-interval", duration(&arguments.recheck_interval));
         let accounts = accounts(arguments, &mut notes);
+        let reconcile_interval = reconcile_interval(arguments, interval, &mut notes);
+        let event_queues = event_queues(arguments, &accounts, &mut notes);
         let allowed_hosts = each("allowed-host", &arguments.allowed_host, allowed_host, &mut notes);
         let sts_region = sts_region(arguments, &mut notes);
         let api_share = arguments.api_share.parse().map_err(|problem: InvalidShare| problem.to_string());
@@ -181,6 +188,8 @@ impl Config {
             allow_empty: arguments.allow_empty,
             state_file,
             interval,
+            event_queues,
+            reconcile_interval,
             recheck_interval,
             max_staleness,
             accounts,
@@ -193,6 +202,61 @@ impl Config {
         })
     }
 }
+
+impl Config {
+    /// Whether events are expected: a single refresh does not wait for any.
+    pub fn reads_queues(&self) -> bool {
+        !self.once && !self.event_queues.is_empty()
+    }
+
+    /// The ARNs of the queues that are read with a role, or of the others, as far as they are known.
+    pub(crate) fn queue_arns(&self, with_role: bool) -> Vec<String> {
+        let has_role = |account: &str| {
+            let mut roles = self.accounts.iter().filter_map(|one| one.role.as_ref());
+            roles.any(|role| role.account() == account)
+        };
+        let is_read = |queue: &&QueueAddress| queue.account.as_deref().is_some_and(has_role) == with_role;
+        self.event_queues.iter().filter(is_read).filter_map(QueueAddress::arn).collect()
+    }
+}
+
+fn reconcile_interval(arguments: &RunArgs, interval: Duration, notes: &mut Notes) -> Duration {
+    let given = notes.checked("reconcile-interval", duration(&arguments.reconcile_interval));
+    if given < interval && given > Duration::ZERO {
+        // The default is no mistake of the user.
+        if arguments.reconcile_interval != RECONCILE_INTERVAL {
+            let problem = format!("{:?} is shorter than --interval", arguments.reconcile_interval);
+            notes.option("reconcile-interval", problem);
+        }
+        return interval;
+    }
+    given
+}
+
+/// A queue whose region is not discovered has no events for this program.
+fn event_queues(arguments: &RunArgs, accounts: &[Account], notes: &mut Notes) -> Vec<QueueAddress> {
+    let option = "event-queue";
+    let mut queues: Vec<QueueAddress> = Vec::new();
+    let is_discovered =
+        |region: &String| accounts.iter().any(|one| one.regions.is_empty() || one.regions.contains(region));
+    for text in values(&arguments.event_queue) {
+        match QueueAddress::parse(text) {
+            Ok(queue) if queue.region.as_ref().is_some_and(|region| !is_discovered(region)) => {
+                let problem = format!("{} is in a region that is not discovered", queue.label());
+                notes.value(option, text, problem);
+            }
+            Ok(queue) if queues.contains(&queue) => {
+                notes.value(option, text, format!("{} is given twice", queue.label()));
+            }
+            Ok(queue) => queues.push(queue),
+            Err(problem) => notes.value(option, text, problem),
+        }
+    }
+    queues
+}
+
+/// The default of `--reconcile-interval`.
+pub(crate) const RECONCILE_INTERVAL: &str = "10m";
 
 /// What a period may be: less would only ask AWS without end, more is a mistake.
 const PERIODS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
@@ -390,6 +454,7 @@ mod tests {
         RunArgs {
             interval: "60".to_owned(),
             recheck_interval: "10m".to_owned(),
+            reconcile_interval: RECONCILE_INTERVAL.to_owned(),
             max_staleness: "never".to_owned(),
             state_file: Some("none".into()),
             api_share: Share::DEFAULT.to_owned(),

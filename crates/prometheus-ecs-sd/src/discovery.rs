@@ -17,11 +17,13 @@ use tracing::warn;
 
 use crate::aws::Aws;
 use crate::config::{Config, Layout, Mistakes};
+use crate::events::Readers;
 use crate::published::{Pending, Progress, Published, SnapshotStore, SourceStatus};
 use crate::publisher::{Past, PublishRules, Publisher, Saver};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::{FileSd, Outcome as Wrote};
+use crate::source::events::pause;
 use crate::source::{self, NoSources, Report, Sources, Spec, claimed, departing, deselected};
 use crate::state::{Revision, State, StateFile};
 use crate::telemetry::metrics::{Metrics, Part};
@@ -58,12 +60,16 @@ pub struct Discovery {
     publisher: Publisher,
     /// When the results that came in are published at the latest.
     publish_at: Option<Instant>,
+    /// When changes that events told were last published.
+    patched: Option<Instant>,
     /// The publication that is to be saved and then shown.
     pending: watch::Sender<Pending>,
     /// What a process before this one has saved.
     before: Option<State>,
     files: Files,
     changes: JoinHandle<()>,
+    /// The readers of the queues of events.
+    readers: Readers,
 }
 
 impl Discovery {
@@ -79,7 +85,7 @@ impl Discovery {
         let metrics = store.metrics();
         store.watch(aws);
         let aws = aws.clone().with_metrics(metrics.clone());
-        let mut sources = Sources::new(config, progress, store.clock());
+        let mut sources = Sources::new(config, progress, store.clock(), metrics.clone());
         let specs = sources.plan(config, &aws)?;
         store.show(config.shown(), config.rules.intervals.clone());
         let before = config.state_file.as_deref().and_then(|path| StateFile::new(path).read());
@@ -90,8 +96,12 @@ impl Discovery {
         // one.
         let is_newest = before.as_ref().is_some_and(|before| before.is_newest && before.revision.is_some());
         let past = Past::of(is_newest && files.are_known);
-        let publisher =
-            Publisher::new(store.clone(), pending.clone(), standings(&specs), (past, publish_rules(&config)));
+        let publisher = Publisher::new(
+            store.clone(),
+            pending.clone(),
+            statuses(&specs, config.interval),
+            (past, publish_rules(config)),
+        );
         let changes = Changes::new(out, (!config.quiet).then_some(config.log_format));
         Ok(Self {
             before,
@@ -102,6 +112,8 @@ impl Discovery {
             sources,
             publisher,
             publish_at: None,
+            patched: None,
+            readers: Readers::default(),
             config: config.clone(),
             aws,
             store,
@@ -185,9 +197,14 @@ impl Discovery {
         for (id, saved) in sources {
             self.depart(id, saved, as_of);
         }
+        self.read_queues();
         if is_known {
             self.publisher.publish();
         }
+    }
+
+    fn read_queues(&mut self) {
+        self.readers = Readers::begin(&self.config, &self.aws, &self.sources, &self.store);
     }
 
     /// Continues by another configuration. Sources that stay keep their facts and the refresh that is going on. What is
@@ -203,7 +220,7 @@ impl Discovery {
         let saved = claimed(&new, &mut facts);
         let mut new: BTreeMap<_, _> = new.iter().map(|spec| spec.id.clone()).zip(saved).collect();
         let begun: BTreeSet<_> = new.keys().cloned().collect();
-        let (standings, mut all_continued) = (standings(&specs), Vec::new());
+        let (statuses, mut all_continued) = (statuses(&specs, config.interval), Vec::new());
         for spec in specs {
             let id = spec.id.clone();
             let continued = match new.remove(&id) {
@@ -228,7 +245,7 @@ impl Discovery {
                 self.take_in(&id, report);
             }
         }
-        self.publisher.reconfigure(standings, |id| !begun.contains(id), publish_rules(&config));
+        self.publisher.reconfigure(statuses, |id| !begun.contains(id), publish_rules(&config));
         self.store.show(config.shown(), config.rules.intervals.clone());
         for (id, continued) in all_continued {
             self.publisher.restore(&id, continued.scopes, continued.facts);
@@ -246,7 +263,12 @@ impl Discovery {
             }
             self.files = Files::begin(&config, &self.store, &self.pending, Some(known));
         }
+        let reads_others =
+            (&self.config.event_queues, &self.config.accounts) != (&config.event_queues, &config.accounts);
         self.config = config;
+        if reads_others {
+            self.read_queues();
+        }
         self.publish();
         Ok(())
     }
@@ -282,15 +304,27 @@ impl Discovery {
 
     /// Takes a source's message, and publishes if all sources are idle.
     fn take(&mut self, source: &str, report: Report) {
-        let is_result = matches!(report, Report::Result(..));
-        self.take_in(source, report);
-        if !is_result {
-            return;
+        let wait = match &report {
+            Report::Result(..) if !self.sources.are_refreshing() => Duration::ZERO,
+            Report::Result(..) | Report::Fresh => WAIT_FOR_OTHERS,
+            // Several sources together keep the pause that each of them keeps.
+            Report::Patch(..) => {
+                let targets = self.store.published.borrow().snapshot.target_count();
+                self.patched.map_or(Duration::ZERO, |at| pause(targets).saturating_sub(at.elapsed()))
+            }
+            Report::Learned(_) | Report::Events(..) | Report::Overdue | Report::Panicked(_) => {
+                return self.take_in(source, report);
+            }
+        };
+        if matches!(report, Report::Patch(..)) && wait.is_zero() {
+            self.patched = Some(Instant::now());
         }
-        if self.sources.are_refreshing() {
-            self.publish_at.get_or_insert_with(|| Instant::now() + WAIT_FOR_OTHERS);
-        } else {
+        self.take_in(source, report);
+        if wait.is_zero() {
             self.publish();
+        } else {
+            let at = Instant::now() + wait;
+            self.publish_at = Some(self.publish_at.map_or(at, |before| before.min(at)));
         }
     }
 
@@ -301,6 +335,9 @@ impl Discovery {
                 self.publisher.apply(source, *result);
             }
             Report::Learned(facts) => self.publisher.learn(source, facts),
+            Report::Patch(patch) => self.publisher.patch(source, patch),
+            Report::Fresh => {}
+            Report::Events(events, interval) => self.publisher.note_events(source, events, interval),
             Report::Overdue => self.publisher.overdue(source),
             Report::Panicked(panicked) => self.publisher.panicked(source, &panicked),
         }
@@ -316,8 +353,9 @@ impl Discovery {
 }
 
 /// The sources' status before they were refreshed, and their selected clusters.
-fn standings(specs: &[Spec]) -> Vec<(SourceStatus, ClusterSelection)> {
-    specs.iter().map(|spec| (spec.standing(), spec.clusters.clone())).collect()
+fn statuses(specs: &[Spec], interval: Duration) -> Vec<(SourceStatus, ClusterSelection)> {
+    let status = |spec: &Spec| (SourceStatus { interval, ..spec.status() }, spec.clusters.clone());
+    specs.iter().map(status).collect()
 }
 
 /// Whether everything was read that was asked for. A denied cluster counts as asked for if it is selected by name.
@@ -469,6 +507,7 @@ async fn write_files(
             _ = &mut ended => return wrote,
         };
         let Ok(now) = now else { return wrote };
+        let received = now.received.filter(|_| files.is_some());
         let write = tokio::task::spawn_blocking(move || {
             let written = caught(|| files.as_mut().map(|files| files.write(&now)));
             (files, written)
@@ -482,6 +521,9 @@ async fn write_files(
                 Wrote { succeeded: false, keeps: false }
             }
         });
+        if let (Some(received), Some(Wrote { succeeded: true, .. })) = (received, wrote) {
+            metrics.event_written(received.elapsed());
+        }
     }
 }
 

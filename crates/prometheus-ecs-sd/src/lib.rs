@@ -12,6 +12,7 @@ pub mod demo;
 mod descriptors;
 mod directories;
 pub mod discovery;
+mod events;
 pub mod explain;
 pub mod lock;
 pub mod published;

@@ -14,6 +14,7 @@ use ecs_discovery::inventory::question::Failure;
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::snapshot::{Changes, Scope, Snapshot};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::aws::{Aws, BucketStatus};
 use crate::clock::Clock;
@@ -48,6 +49,56 @@ pub struct SourceResult {
     pub took: Duration,
     /// The facts that are known of the source; `None` if it has none to save.
     pub facts: Option<Arc<Saved>>,
+}
+
+/// The result of a source after events and errands.
+#[derive(Clone, Debug)]
+pub(crate) struct Patch {
+    /// Its part of the snapshot.
+    pub(crate) scopes: BTreeMap<ClusterArn, Scope>,
+    /// The facts that are known of the source.
+    pub(crate) facts: Arc<Saved>,
+    /// When the oldest event of it was received.
+    pub(crate) received: Option<Instant>,
+}
+
+/// Whether events are relied on to tell every change of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EventStatus {
+    /// No queue is configured.
+    #[default]
+    Off,
+    /// No sign of life, or no complete refresh since.
+    Waiting,
+    /// Every change is told.
+    Live,
+    /// A refresh learned of a change that no event told.
+    Doubted,
+}
+
+impl EventStatus {
+    /// The word that the status page shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Waiting => "waiting",
+            Self::Live => "live",
+            Self::Doubted => "doubted",
+        }
+    }
+}
+
+/// A queue of events.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QueueStatus {
+    /// `REGION/NAME`
+    pub name: String,
+    /// Whether it can be read; `None` before the first answer.
+    pub is_readable: Option<bool>,
+    /// Since when that is so.
+    pub since: Duration,
+    /// Why it cannot be read.
+    pub problem: Option<String>,
 }
 
 /// How often facts are saved in the middle of refreshes: a process that is killed has to request again what it learned in
@@ -86,6 +137,8 @@ pub struct Published {
     pub reading: Arc<Reading>,
     /// Whether it contains targets of a previous selection, which stay because the current one finds none.
     pub keeps_deselected: bool,
+    /// When the oldest event was received that this is the result of, if it is that of events.
+    pub received: Option<Instant>,
 }
 
 /// The publication that a reader saw last.
@@ -144,6 +197,10 @@ pub struct SourceStatus {
     pub completed: Option<Duration>,
     /// Whether something of it is published, from a refresh or from the process before.
     pub is_known: bool,
+    /// Whether events are relied on.
+    pub events: EventStatus,
+    /// The time between two refreshes now; zero before the source says so.
+    pub interval: Duration,
 }
 
 impl SourceStatus {
@@ -162,6 +219,8 @@ impl SourceStatus {
             refreshed: None,
             completed: None,
             is_known: false,
+            events: EventStatus::Off,
+            interval: Duration::ZERO,
         }
     }
 
@@ -208,6 +267,8 @@ impl SourceStatus {
 pub struct SnapshotStore {
     pub(crate) published: watch::Sender<Published>,
     pub(crate) sources: watch::Sender<Vec<SourceStatus>>,
+    /// The queues of events.
+    pub(crate) queues: watch::Sender<Vec<QueueStatus>>,
     configuration: watch::Sender<Vec<(String, String)>>,
     intervals: watch::Sender<Intervals>,
     /// The number of publishers so far; the sources of the last one are shown.
@@ -230,6 +291,8 @@ pub struct SnapshotReader {
     pub published: watch::Receiver<Published>,
     /// In the order of the configuration.
     pub sources: watch::Receiver<Vec<SourceStatus>>,
+    /// The queues of events, in the order of the configuration.
+    pub queues: watch::Receiver<Vec<QueueStatus>>,
     /// The configuration in effect: names and values, none of them secret.
     pub configuration: watch::Receiver<Vec<(String, String)>>,
     /// The scrape intervals that it offers.
@@ -253,9 +316,9 @@ impl SnapshotReader {
 impl SnapshotStore {
     /// An empty board whose times come from this clock.
     pub fn timed_by(clock: Clock) -> Self {
-        let (published, sources, configuration, intervals, publishers, aws) = Default::default();
+        let (published, sources, queues, configuration, intervals, publishers, aws) = Default::default();
         let metrics = Metrics::new(clock.clone());
-        Self { published, sources, configuration, intervals, publishers, aws, clock, metrics }
+        Self { published, sources, queues, configuration, intervals, publishers, aws, clock, metrics }
     }
 
     /// What a reader looks at.
@@ -263,6 +326,7 @@ impl SnapshotStore {
         SnapshotReader {
             published: self.published.subscribe(),
             sources: self.sources.subscribe(),
+            queues: self.queues.subscribe(),
             configuration: self.configuration.subscribe(),
             intervals: self.intervals.subscribe(),
             clock: self.clock.clone(),

@@ -22,7 +22,9 @@ use tracing::{info, warn};
 use crate::published::reading::{
     LISTS_WAIT, LISTS_WAIT_FOR_DENIED, Place, Reading, warn_of_deselected, warn_of_nothing_selected,
 };
-use crate::published::{Pending, Published, SAVED_EVERY, SnapshotStore, SourceResult, SourceStatus};
+use crate::published::{
+    EventStatus, Patch, Pending, Published, SAVED_EVERY, SnapshotStore, SourceResult, SourceStatus,
+};
 use crate::state::Facts;
 use crate::telemetry::metrics::{self, RefreshResult};
 use crate::telemetry::panics::Panicked;
@@ -43,6 +45,8 @@ pub struct Publisher {
     took: Duration,
     /// When facts were last saved in the middle of a refresh.
     learned: Option<Instant>,
+    /// When the oldest event was received that is not published.
+    received: Option<Instant>,
     /// The results of a previous selection.
     departing: BTreeMap<Arc<str>, Departing>,
     /// Whether it was logged that they stay.
@@ -166,6 +170,7 @@ impl Publisher {
             doubled: BTreeSet::new(),
             took: Duration::ZERO,
             learned: None,
+            received: None,
             departing: BTreeMap::new(),
             kept: false,
             past,
@@ -302,6 +307,25 @@ impl Publisher {
         }
     }
 
+    /// Takes in the result of events and errands. It proves nothing about clusters that could not be read.
+    pub(crate) fn patch(&mut self, source: &str, patch: Patch) {
+        let Some(source) = self.index(source) else { return };
+        let Patch { scopes, facts, received } = patch;
+        let part = &mut self.parts[source];
+        let Some(result) = &mut part.result else { return };
+        result.scopes = scopes;
+        part.facts = Some(facts);
+        self.received = self.received.into_iter().chain(received).min();
+    }
+
+    /// Notes whether events of a source are relied on.
+    pub(crate) fn note_events(&mut self, source: &str, events: EventStatus, interval: Duration) {
+        let Some(source) = self.index(source) else { return };
+        self.store.sources.send_modify(|statuses| {
+            (statuses[source].events, statuses[source].interval) = (events, interval);
+        });
+    }
+
     /// Notes that a source was not done when its next turn came.
     pub fn overdue(&mut self, source: &str) {
         let Some(source) = self.index(source) else { return };
@@ -368,6 +392,7 @@ impl Publisher {
             keeps_deselected: reading.keeps_for_want_of_others() && !self.departing.is_empty(),
             reading: Arc::new(reading),
             revision: None,
+            received: self.received.take(),
         };
         let sources = self.parts.iter().map(|part| (part.is_complete(), part.is_known())).collect();
         self.pending.send_replace(Pending { published, publisher: self.number, sources });

@@ -6,10 +6,14 @@
 
 mod actor;
 mod answers;
+mod errand;
+pub(crate) mod events;
 mod handover;
+mod liveness;
 mod run;
 mod schedule;
 mod waiting;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,13 +28,15 @@ use ecs_discovery::snapshot::Scope;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::aws::{Aws, Source, SourceSpec};
+use crate::aws::{Aws, Queue, Source, SourceSpec};
 use crate::clock::Clock;
-use crate::config::{Account, Config};
-use crate::published::{Progress, SourceResult, SourceStatus, source_id};
+use crate::config::{Account, Config, QueueAddress};
+use crate::published::{EventStatus, Patch, Progress, SourceResult, SourceStatus, source_id};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::panics::{Panicked, caught};
 use actor::Actor;
 use answers::AnswerLimit;
+use events::{Delivery, MAX_WAITING, Route, Routes};
 pub(crate) use handover::{claimed, departing, deselected};
 
 /// An account and a region.
@@ -44,6 +50,11 @@ pub(crate) struct Settings {
     pub(crate) clock: Clock,
     recheck_interval: Duration,
     interval: Duration,
+    /// The time between refreshes while events are live.
+    reconcile_interval: Duration,
+    /// Whether events are expected.
+    has_queues: bool,
+    metrics: Metrics,
     /// Whether every source is refreshed only once.
     once: bool,
     /// Whether there are sources to spread over the interval.
@@ -133,7 +144,7 @@ impl Spec {
     }
 
     /// Its status before it was refreshed.
-    pub(crate) fn standing(&self) -> SourceStatus {
+    pub(crate) fn status(&self) -> SourceStatus {
         SourceStatus::new(self.name.clone(), self.role().cloned(), self.credentials.region.clone())
     }
 }
@@ -180,6 +191,12 @@ pub(crate) enum Report {
     Result(Box<SourceResult>, Saved),
     /// The facts that are known in the middle of a refresh, to be saved.
     Learned(Arc<Saved>),
+    /// Clusters changed without a refresh.
+    Patch(Patch),
+    /// No refresh was needed: events told every change until now.
+    Fresh,
+    /// Whether events are relied on, and the time between refreshes.
+    Events(EventStatus, Duration),
     /// The next refresh was due before the last one ended.
     Overdue,
     /// A refresh panicked; its result follows.
@@ -226,6 +243,7 @@ pub(crate) struct Sources {
     reporting: mpsc::UnboundedSender<Message>,
     /// The last number that a sender of messages was given.
     numbers: u64,
+    routes: Routes,
 }
 
 /// The actor of one source.
@@ -234,11 +252,12 @@ struct Running {
     spec: Spec,
     number: u64,
     commands: mpsc::Sender<Command>,
+    deliveries: mpsc::Sender<Delivery>,
 }
 
 impl Sources {
     /// No source yet.
-    pub(crate) fn new(config: &Config, progress: Arc<Progress>, clock: Clock) -> Self {
+    pub(crate) fn new(config: &Config, progress: Arc<Progress>, clock: Clock, metrics: Metrics) -> Self {
         let shared = Arc::new(Shared { progress, ..Shared::default() });
         let (reporting, reports) = mpsc::unbounded_channel();
         let settings = Settings {
@@ -247,6 +266,9 @@ impl Sources {
             clock,
             recheck_interval: config.recheck_interval,
             interval: config.interval,
+            reconcile_interval: config.reconcile_interval,
+            has_queues: config.reads_queues(),
+            metrics,
             once: config.once,
             are_spread: false,
             by_role: BTreeSet::new(),
@@ -260,6 +282,7 @@ impl Sources {
             held: VecDeque::new(),
             reporting,
             numbers: 0,
+            routes: Routes::default(),
         }
     }
 
@@ -285,6 +308,8 @@ impl Sources {
             max_staleness: config.max_staleness,
             recheck_interval: config.recheck_interval,
             interval: config.interval,
+            reconcile_interval: config.reconcile_interval,
+            has_queues: config.reads_queues(),
             are_spread: specs.len() > 1,
             by_role,
             ..self.settings.clone()
@@ -302,16 +327,22 @@ impl Sources {
         self.numbers += 1;
         let number = self.numbers;
         let (commands, receiver) = mpsc::channel(1);
-        let mut actor = Actor::new(spec.clone(), self.settings.clone(), number, self.reporting.clone());
-        let restored = caught(|| saved.map(|(saved, as_of)| actor.restore(saved, as_of, forgiven)));
+        let actor = |spec: &Spec| {
+            let (deliveries, receiver) = mpsc::channel(MAX_WAITING);
+            let (settings, reporting) = (self.settings.clone(), self.reporting.clone());
+            (Actor::new(spec.clone(), settings, number, reporting, receiver), deliveries)
+        };
+        let (mut first, mut deliveries) = actor(&spec);
+        let restored = caught(|| saved.map(|(saved, as_of)| first.restore(saved, as_of, forgiven)));
         let continued = restored.unwrap_or_else(|panicked| {
             // It begins without facts.
-            actor = Actor::new(spec.clone(), self.settings.clone(), number, self.reporting.clone());
-            actor.report(Report::Panicked(panicked));
+            (first, deliveries) = actor(&spec);
+            first.report(Report::Panicked(panicked));
             None
         });
-        self.tasks.spawn(actor.run(receiver));
-        self.running.push(Running { spec, number, commands });
+        self.tasks.spawn(first.run(receiver));
+        self.running.push(Running { spec, number, commands, deliveries });
+        self.route();
         continued
     }
 
@@ -320,8 +351,9 @@ impl Sources {
         let position = self.running.iter().position(|running| running.spec.id == spec.id)?;
         self.numbers += 1;
         let number = self.numbers;
-        let Running { commands, .. } = self.running.remove(position);
-        self.running.push(Running { spec: spec.clone(), number, commands: commands.clone() });
+        let Running { commands, deliveries, .. } = self.running.remove(position);
+        self.running.push(Running { spec: spec.clone(), number, commands: commands.clone(), deliveries });
+        self.route();
         let (reply, continued) = oneshot::channel();
         let configuration = Configuration { number, spec, settings: self.settings.clone(), selected_again };
         commands.send(Command::Configure(Box::new(configuration), reply)).await.ok()?;
@@ -332,6 +364,7 @@ impl Sources {
     pub(crate) async fn end(&mut self, id: &str) -> Option<Saved> {
         let position = self.running.iter().position(|running| *running.spec.id == *id)?;
         let running = self.running.remove(position);
+        self.route();
         self.settings.shared.read_by_role().remove(id);
         let (reply, facts) = oneshot::channel();
         running.commands.send(Command::End(reply)).await.ok()?;
@@ -343,6 +376,28 @@ impl Sources {
     /// The sources, in the order of the configuration.
     pub(crate) fn specs(&self) -> impl Iterator<Item = &Spec> {
         self.running.iter().map(|running| &running.spec)
+    }
+
+    /// The way of messages from the queues to the sources.
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// A queue that is read with the credentials of a role: that of its account in its region.
+    pub(crate) fn queue(&self, address: &QueueAddress) -> Option<Queue> {
+        let (account, region) = (address.account.as_deref()?, address.region.as_deref()?);
+        let spec = self.specs().find(|spec| spec.is_role_of(Some(account), region))?;
+        Some(spec.source.queue(address))
+    }
+
+    fn route(&self) {
+        let route = |Running { spec, deliveries, .. }: &Running| Route {
+            account: spec.role().map(|role| role.account().to_owned()),
+            region: spec.region().to_owned(),
+            clusters: spec.clusters.clone(),
+            deliveries: deliveries.clone(),
+        };
+        self.routes.replace(self.running.iter().map(route).collect());
     }
 
     /// The next message, and the id of its source. Cancellation-safe.

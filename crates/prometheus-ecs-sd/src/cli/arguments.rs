@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::config::RunArgs;
+use crate::config::infrastructure::{Format, MAX_READERS};
 use crate::telemetry::LogArgs;
 
 /// What the demo takes.
@@ -46,6 +47,14 @@ pub(super) struct GenerateArgs {
     #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
     pub(super) shell: Option<clap_complete::Shell>,
 
+    /// The form of event-infrastructure
+    #[arg(long, value_enum, default_value = "cloudformation")]
+    pub(super) format: Format,
+
+    /// How many instances of the program read events: a queue each
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_READERS)))]
+    pub(super) readers: u8,
+
     /// For which configuration.
     #[command(flatten)]
     pub(super) run: RunArgs,
@@ -60,6 +69,8 @@ pub(super) enum Product {
     IamPolicy,
     /// What each of the roles must be allowed
     IamRolePolicy,
+    /// The rule and the queues that events need in AWS
+    EventInfrastructure,
     /// Completions for a shell
     Completions,
     /// The manual page

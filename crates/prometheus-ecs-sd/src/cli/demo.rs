@@ -93,6 +93,8 @@ impl Demo {
             // Each demo has another fleet.
             state_file: None,
             interval,
+            event_queues: Vec::new(),
+            reconcile_interval: interval * 10,
             recheck_interval: interval * 10,
             max_staleness: Duration::MAX,
             accounts: vec![Account::default()],

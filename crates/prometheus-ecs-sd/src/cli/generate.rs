@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use super::layers::Layers;
 use super::{GenerateArgs, Product, command, failure, usage};
-use crate::config::{Config, Directories, Mistakes, generated};
+use crate::config::{Config, Directories, Mistakes, generated, infrastructure};
 
 /// The name of the program.
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
@@ -19,12 +19,18 @@ pub(super) fn run(arguments: &GenerateArgs, layers: Layers) -> ExitCode {
     };
     let made = match arguments.product {
         Product::PrometheusConfig => of_config(generated::prometheus_config, layers),
-        Product::IamPolicy => of_config(|config| generated::iam_policy(config, &[]), layers),
+        Product::IamPolicy => {
+            of_config(|config| generated::iam_policy(config, &config.queue_arns(false)), layers)
+        }
         Product::IamRolePolicy => layers.config(Directories::LeftAlone).and_then(|config| {
-            let policy = generated::iam_role_policy(&config, &[]).map(String::into_bytes);
+            let policy =
+                generated::iam_role_policy(&config, &config.queue_arns(true)).map(String::into_bytes);
             policy.ok_or_else(|| {
                 Mistakes(vec!["there is no role; add --role, or a source with one".to_owned()])
             })
+        }),
+        Product::EventInfrastructure => layers.config(Directories::LeftAlone).map(|config| {
+            infrastructure::event_infrastructure(&config, arguments.format, arguments.readers).into_bytes()
         }),
         Product::Completions => completions(arguments.shell),
         Product::Man => Ok(man()),

@@ -61,6 +61,20 @@ pub struct RunArgs {
     #[arg(long, value_name = "T", default_value = "60", help_heading = "Refreshes")]
     pub interval: String,
 
+    /// Queues with ECS events, so that changes are published immediately: ARNs or URLs
+    #[arg(
+        long,
+        value_name = "QUEUE",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Refreshes"
+    )]
+    pub event_queue: Vec<String>,
+
+    /// Time between refreshes while events are received
+    #[arg(long, value_name = "T", default_value = super::RECONCILE_INTERVAL, help_heading = "Refreshes")]
+    pub reconcile_interval: String,
+
     /// Time within which each running task, each host and all tags are read again
     #[arg(long, value_name = "T", default_value = "10m", help_heading = "Refreshes")]
     pub recheck_interval: String,

@@ -25,6 +25,10 @@ impl Config {
             none if none.is_empty() => "none".to_owned(),
             hosts => hosts.iter().cloned().collect::<Vec<_>>().join(", "),
         };
+        let event_queues = match &self.event_queues[..] {
+            [] => "none".to_owned(),
+            queues => queues.iter().map(|queue| queue.label()).collect::<Vec<_>>().join(", "),
+        };
         let mut shown: Vec<(String, String)> = vec![
             ("directory".to_owned(), path(&self.directory)),
             ("file_layout".to_owned(), self.file_layout.to_string()),
@@ -35,6 +39,8 @@ impl Config {
             ("enable_lifecycle".to_owned(), self.enable_lifecycle.to_string()),
             ("allow_empty".to_owned(), self.allow_empty.to_string()),
             ("interval".to_owned(), length(self.interval)),
+            ("event_queue".to_owned(), event_queues),
+            ("reconcile_interval".to_owned(), length(self.reconcile_interval)),
             ("recheck_interval".to_owned(), length(self.recheck_interval)),
             ("max_staleness".to_owned(), length(self.max_staleness)),
             (

@@ -14,9 +14,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::answers::AnswerLimit;
+use super::errand::{self, ErrandRun};
+use super::events::{Delivery, Unpublished};
 use super::handover::forgive;
+use super::liveness::Liveness;
 use super::run::{self, Run};
 use super::schedule::{JITTER, Schedule};
+use super::wishes::Wishes;
 use super::{Command, Configuration, Continued, Message, Report, Settings, Spec};
 use crate::published::SourceResult;
 use crate::telemetry::panics::{Panicked, caught, caught_in};
@@ -31,12 +35,30 @@ pub(super) struct Actor {
     pub(super) run: Option<Run>,
     /// Whether the current refresh has an outdated selection or credentials, and another one follows it.
     pub(super) again: bool,
+    /// The current errand, and what the next one asks for.
+    pub(super) errand: Option<ErrandRun>,
+    pub(super) wishes: Wishes,
+    pub(super) liveness: Liveness,
+    pub(super) deliveries: mpsc::Receiver<Delivery>,
+    /// Clusters whose results may have changed since they were published.
+    pub(super) dirty: BTreeSet<ClusterArn>,
+    pub(super) unpublished: Unpublished,
+    /// When the last refresh began that has ended.
+    pub(super) refreshed: Option<Instant>,
     schedule: Schedule,
     /// Whether there are no more refreshes.
     is_done: bool,
     /// The number of its messages, and where it sends them.
     number: u64,
     reports: mpsc::UnboundedSender<Message>,
+}
+
+/// Waits for a moment, for ever without one.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What is known of a source.
@@ -97,8 +119,16 @@ impl Actor {
         settings: Settings,
         number: u64,
         reports: mpsc::UnboundedSender<Message>,
+        deliveries: mpsc::Receiver<Delivery>,
     ) -> Self {
         Self {
+            errand: None,
+            wishes: Wishes::default(),
+            liveness: Liveness::new(settings.has_queues),
+            deliveries,
+            dirty: BTreeSet::new(),
+            unpublished: Unpublished::default(),
+            refreshed: None,
             schedule: Schedule::new(&spec.id, settings.interval, settings.are_spread),
             answers: settings.shared.answers.of_source(),
             known: Known::default(),
@@ -150,6 +180,8 @@ impl Actor {
 
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) {
         loop {
+            let (release, publish, errand) = (self.release_at(), self.publish_at(), self.errand_due());
+            let silence = self.liveness.silent_at();
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -161,6 +193,12 @@ impl Actor {
                     None => return,
                 },
                 () = sleep_until(self.schedule.next), if !self.is_done => self.tick(),
+                Some(delivery) = self.deliveries.recv() => self.take_deliveries(delivery),
+                () = until(release) => self.release(),
+                () = until(publish) => self.publish_changes(),
+                () = until(errand) => self.begin_errand(),
+                () = until(silence), if !self.is_done => self.note_silence(),
+                answered = errand::next(&mut self.errand) => self.take_errand_answer(answered),
                 step = run::next(&mut self.run) => self.take(step),
             }
         }
@@ -169,7 +207,16 @@ impl Actor {
     fn tick(&mut self) {
         self.schedule.advance();
         self.is_done = self.settings.once;
-        if self.run.is_none() {
+        if self.liveness.is_on() {
+            let missed = self.count_missed();
+            if let Some(change) = self.liveness.missed(missed) {
+                self.note_events(Some(change));
+            }
+        }
+        if self.run.is_none() && self.is_proven() {
+            // Events tell every change: what is published is as fresh as after a refresh.
+            self.report(Report::Fresh);
+        } else if self.run.is_none() {
             self.begin();
         } else {
             debug!(source = %self.spec.name, "the source is still being refreshed; the next refresh is skipped");
@@ -184,13 +231,27 @@ impl Actor {
         }
     }
 
+    /// Whether events are live, and the last refresh is not older than the time between refreshes then.
+    fn is_proven(&self) -> bool {
+        // The ticks are an interval apart, and a little late.
+        let within = self.settings.reconcile_interval.saturating_sub(self.settings.interval / 2);
+        self.liveness.is_live() && self.refreshed.is_some_and(|began| began.elapsed() < within)
+    }
+
     fn configure(&mut self, configuration: Configuration) -> Continued {
         let Configuration { number, spec, settings, mut selected_again } = configuration;
         self.number = number;
         let has_other_rules = settings.rules != self.settings.rules;
         let differs = spec.clusters != self.spec.clusters || spec.credentials != self.spec.credentials;
         self.again |= differs && self.run.is_some();
+        if settings.has_queues != self.settings.has_queues {
+            self.liveness = Liveness::new(settings.has_queues);
+        }
         (self.spec, self.settings) = (spec, settings);
+        if let Some(errand) = self.errand.take() {
+            self.wishes.put_back(errand.into_taken());
+        }
+        self.wishes.retain(|cluster| self.spec.clusters.selects(cluster));
         // All credentials are read again, and may be those of another account.
         (self.known.account, self.known.account_due, self.known.is_current) = (None, None, false);
         self.run.iter_mut().for_each(|run| run.is_outdated = true);
@@ -227,6 +288,8 @@ impl Actor {
     /// The panic may have destroyed facts. Those of the last refresh that ended replace them and keep the targets.
     fn recover(&mut self, panicked: &Panicked) {
         self.run = None;
+        self.errand = None;
+        self.dirty.clear();
         self.again = false;
         let failure = Failure {
             kind: FailureKind::Unavailable,

@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::inventory::plan::{Recheck, Refresh, RefreshOutcome};
-use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::inventory::question::{Failure, FailureKind, Question};
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterPattern;
 use ecs_discovery::snapshot::{Scope, ScopeStatus};
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::actor::Actor;
+use super::answers::AnswerLimit;
+use super::errand::{Answered, Open};
 use super::waiting::Waiting;
-use super::{Report, Shared};
+use super::{Report, Shared, Spec};
 use crate::published::{SAVED_EVERY, SourceResult};
 
 /// The time before STS is called again for the account after it failed. If STS cannot be reached, each call delays a
@@ -55,11 +55,8 @@ struct Asking {
     /// Operations of which a request was answered, and denied.
     answered: BTreeSet<&'static str>,
     denied: BTreeSet<&'static str>,
-    open: FuturesUnordered<BoxFuture<'static, Answered>>,
+    open: Open,
 }
-
-/// A request, its answer, and the permit for the memory that the answer takes.
-type Answered = (Question, Result<Answer, Failure>, Option<OwnedSemaphorePermit>);
 
 /// One event in a refresh.
 pub(super) enum Step {
@@ -100,6 +97,25 @@ pub(super) async fn next(run: &mut Option<Run>) -> Step {
         },
         Some(Phase::Ready) | None => pending().await,
     }
+}
+
+/// Sends a request, unless it is given up.
+pub(super) fn ask(
+    spec: &Spec,
+    answers: &AnswerLimit,
+    question: Question,
+    given_up: Option<Failure>,
+) -> BoxFuture<'static, Answered> {
+    let (source, answers) = (spec.source.clone(), answers.clone());
+    let ask = async move {
+        if let Some(failure) = given_up {
+            return (question, Err(failure), None);
+        }
+        let permit = answers.permit(&question).await;
+        let answer = source.ask(&question).await;
+        (question, answer, permit)
+    };
+    ask.boxed()
 }
 
 impl Actor {
@@ -208,7 +224,7 @@ impl Actor {
             waiting: Waiting::new(&self.known.scopes),
             answered: BTreeSet::new(),
             denied: BTreeSet::new(),
-            open: FuturesUnordered::new(),
+            open: Open::new(),
         })
     }
 
@@ -261,16 +277,7 @@ impl Actor {
         self.settings.shared.progress.open.fetch_add(questions.len(), Ordering::Relaxed);
         questions.into_iter().for_each(|question| asking.waiting.add(question));
         while let Some((question, given_up)) = asking.waiting.next() {
-            let (source, answers) = (self.spec.source.clone(), self.answers.clone());
-            let ask = async move {
-                if let Some(failure) = given_up {
-                    return (question, Err(failure), None);
-                }
-                let permit = answers.permit(&question).await;
-                let answer = source.ask(&question).await;
-                (question, answer, permit)
-            };
-            asking.open.push(ask.boxed());
+            asking.open.push(ask(&self.spec, &self.answers, question, given_up));
         }
         asking.open.is_empty()
     }
@@ -346,13 +353,27 @@ impl Actor {
         result.facts = Some(self.known.saved.clone());
         self.known.concluded = self.known.saved.clone();
         let complete = result.complete;
+        let began = run.began;
         drop(run);
         self.report(Report::Result(Box::new(result), departing));
+        self.prove_events(began, complete);
         // The source of the own account gives way to this result.
         self.note_read_by_role(complete);
         if std::mem::take(&mut self.again) {
             self.begin();
         }
+    }
+
+    /// Whether events told all that the refresh found is known in a minute.
+    fn prove_events(&mut self, began: Instant, is_complete: bool) {
+        self.refreshed = Some(began);
+        if !self.liveness.is_on() {
+            return self.known.inventory.expect_no_events();
+        }
+        let missed = self.count_missed();
+        self.known.inventory.expect_events(self.settings.clock.now());
+        let change = self.liveness.refreshed(began, is_complete, missed);
+        self.note_events(change);
     }
 
     /// Another selection was read, or with other credentials: clusters that are selected now were not read, unless the

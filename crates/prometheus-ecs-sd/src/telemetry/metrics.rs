@@ -4,6 +4,7 @@
 //! stand or from how full the buckets are is not counted here: the page of metrics computes it when it is requested, so
 //! that it cannot drift.
 
+mod events;
 mod family;
 mod requests;
 
@@ -21,9 +22,11 @@ use tracing::error;
 
 use crate::clock::{Clock, Reading};
 use crate::telemetry::panics::Panicked;
+use events::Events;
 use family::Family;
 use requests::Requests;
 
+pub(crate) use events::MessageResult;
 pub(crate) use requests::{Outcome, Request};
 
 /// The account of the credentials, of which no more need be known to draw on its budget.
@@ -57,6 +60,7 @@ struct Counted {
     reload_timestamp: Gauge<f64, AtomicU64>,
     answers: Family<2, Counter>,
     accept_failures: Counter,
+    events: Events,
     panics: Family<1, Counter>,
 }
 
@@ -169,6 +173,7 @@ impl Metrics {
         let accept_failures = Counter::default();
         let help = "Connections of HTTP clients that could not be accepted";
         registry.register("http_accept_failures", help, accept_failures.clone());
+        let events = Events::new(&mut registry);
         let panics = Family::new(Counter::default);
         let help = "Panics that a part of the program has caught";
         registry.register("panics", help, panics.clone());
@@ -195,6 +200,7 @@ impl Metrics {
             reload_timestamp,
             answers,
             accept_failures,
+            events,
             panics,
         };
         Self(Arc::new(counted))
@@ -249,6 +255,53 @@ impl Metrics {
     pub(crate) fn refreshed(&self, source: &str, result: RefreshResult, took: Duration) {
         self.refreshes(source, result).inc();
         self.0.refresh_duration.of([("source", source)]).observe(took.as_secs_f64());
+    }
+
+    /// Counts the messages of these queues and the events of these sources, and shows no others.
+    pub(crate) fn queues(&self, queues: &[String], sources: &[&str]) {
+        self.0.events.queues(queues);
+        self.0.events.sources(if queues.is_empty() { &[] } else { sources });
+    }
+
+    /// A message of a queue was dealt with.
+    pub(crate) fn message(&self, queue: &str, result: MessageResult) {
+        self.0.events.message(queue, result);
+    }
+
+    /// The messages of a queue with this result so far.
+    pub(crate) fn messages(&self, queue: &str, result: MessageResult) -> u64 {
+        self.0.events.total(queue, result)
+    }
+
+    /// A queue could be read, or could not.
+    pub(crate) fn queue_readable(&self, queue: &str, is_readable: bool) {
+        self.0.events.readable(queue, is_readable);
+    }
+
+    /// An event of a source was received so long after the change of its task.
+    pub(crate) fn event_delayed(&self, source: &str, delay: Duration) {
+        self.0.events.delayed(source, delay);
+    }
+
+    /// An event or a heartbeat of a source came now.
+    pub(crate) fn event_heard(&self, source: &str) {
+        self.0.events.heard(source, self.0.clock.read().now());
+    }
+
+    /// The age of the last event or heartbeat of a source, if there was one.
+    pub(crate) fn last_event(&self, source: &str) -> Option<Duration> {
+        let at = self.0.events.last_heard(source)?;
+        Some(self.0.clock.read().now().saturating_sub(at))
+    }
+
+    /// A refresh found changes that no event told.
+    pub(crate) fn events_missed(&self, source: &str, count: usize) {
+        self.0.events.missed(source, count as u64);
+    }
+
+    /// The target files were written so long after the receipt of an event.
+    pub(crate) fn event_written(&self, took: Duration) {
+        self.0.events.written(took);
     }
 
     /// Shows the writes of no other files any more.

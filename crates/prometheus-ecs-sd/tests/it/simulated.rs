@@ -67,6 +67,8 @@ impl Stage {
             allow_empty: false,
             state_file: Some(directory.path().join(".prometheus-ecs-sd/state")),
             interval: Duration::from_secs(60),
+            event_queues: Vec::new(),
+            reconcile_interval: Duration::from_secs(600),
             recheck_interval: Duration::from_secs(600),
             max_staleness: Duration::MAX,
             accounts: vec![Account::default()],

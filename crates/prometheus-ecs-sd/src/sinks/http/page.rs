@@ -7,6 +7,7 @@
 mod assets;
 mod changes;
 mod configuration;
+mod events;
 mod find;
 mod format;
 mod rate_limits;
@@ -96,6 +97,7 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
             @if !search.is_narrow() { (around) }
             @if targets_first { (targets) (skipped) } @else { (skipped) (targets) }
             @if search.is_narrow() { (around) }
+            (events::section(&site.reader.queues.borrow(), &sources, &site.metrics, now))
             div.columns {
                 (rate_limits::section(site.reader.bucket_statuses()))
                 (configuration::section(&site.reader.configuration.borrow()))

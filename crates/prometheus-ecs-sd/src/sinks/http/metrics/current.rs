@@ -21,7 +21,7 @@ use prometheus_client::registry::Unit;
 
 use crate::aws::BucketStatus;
 use crate::clock::Reading;
-use crate::published::{Published, SourceStatus};
+use crate::published::{EventStatus, Published, SourceStatus};
 use crate::telemetry::dropped;
 use crate::telemetry::metrics::OWN;
 
@@ -183,6 +183,13 @@ impl Current {
         let took = sources.iter().map(|(name, source)| ([("source", *name)], source.took.as_secs_f64()));
         let help = "Time that the last refresh of a source took";
         page.gauges("last_refresh_duration", help, Some(&Unit::Seconds), took)?;
+        let every = sources.iter().map(|(name, source)| ([("source", *name)], source.interval.as_secs_f64()));
+        let help = "Time between two refreshes of a source now";
+        page.gauges("refresh_interval", help, Some(&Unit::Seconds), every)?;
+        let with_queues = sources.iter().filter(|(_, source)| source.events != EventStatus::Off);
+        let live = with_queues
+            .map(|(name, source)| ([("source", *name)], u64::from(source.events == EventStatus::Live)));
+        page.gauges("events_live", "Whether events tell every change of a source", None, live)?;
         let completed = sources.iter().map(|(name, source)| {
             let at = source.completed.map(|moment| self.clock.time_of_day(moment)).unwrap_or_default();
             ([("source", *name)], at.as_secs_f64())

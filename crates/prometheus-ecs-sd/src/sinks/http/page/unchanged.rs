@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{HEADERS, Site, rate_limits};
+use super::{HEADERS, Site, events, rate_limits};
 
 /// Differs between processes, which number their publications alike.
 static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -37,6 +37,8 @@ fn version(site: &Site, uri: &Uri) -> HeaderValue {
     (uri.path(), uri.query()).hash(&mut hasher);
     site.reader.published.borrow().number.hash(&mut hasher);
     site.reader.sources.borrow().hash(&mut hasher);
+    let queues = site.reader.queues.borrow().clone();
+    (events::counts(&queues, &site.metrics), queues).hash(&mut hasher);
     site.reader.configuration.borrow().hash(&mut hasher);
     site.history.newest_at().hash(&mut hasher);
     site.reader.bucket_statuses().iter().for_each(|level| rate_limits::shown(level).hash(&mut hasher));

@@ -1,0 +1,107 @@
+//! Runs an errand: the requests for what events told of, beside a refresh or without one.
+
+use ecs_discovery::inventory::plan::Errand;
+use ecs_discovery::inventory::question::{Answer, Failure, Question};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::actor::Actor;
+use super::waiting::Waiting;
+use super::wishes::Taken;
+
+/// A request, its answer, and the permit for the memory that the answer takes.
+pub(super) type Answered = (Question, Result<Answer, Failure>, Option<OwnedSemaphorePermit>);
+
+/// The requests of a plan that are open.
+pub(super) type Open = FuturesUnordered<BoxFuture<'static, Answered>>;
+
+/// An errand in progress.
+pub(super) struct ErrandRun {
+    errand: Errand,
+    waiting: Waiting,
+    open: Open,
+    taken: Taken,
+    /// Whether a request failed, so that a task may be unknown for that reason.
+    failed: bool,
+}
+
+impl ErrandRun {
+    /// What it was to bring, if it is interrupted.
+    pub(super) fn into_taken(self) -> Taken {
+        self.taken
+    }
+}
+
+/// Waits for the next answer. Cancellation-safe.
+pub(super) async fn next(run: &mut Option<ErrandRun>) -> Answered {
+    match run {
+        Some(run) => match run.open.next().await {
+            Some(answered) => answered,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+impl Actor {
+    /// When the next errand is due. There is one at a time.
+    pub(super) fn errand_due(&self) -> Option<Instant> {
+        self.errand.is_none().then(|| self.wishes.due(self.run.is_none())).flatten()
+    }
+
+    pub(super) fn begin_errand(&mut self) {
+        let taken = self.wishes.take(self.run.is_none());
+        let selection = self.spec.clusters.within(self.known.account.as_deref(), self.spec.region());
+        let now = self.settings.clock.now();
+        let errand = Errand::begin(&mut self.known.inventory, selection, taken.wishes(), now);
+        let (waiting, open) = (Waiting::new(&self.known.scopes), Open::new());
+        self.errand = Some(ErrandRun { errand, waiting, open, taken, failed: false });
+        self.proceed_with_errand();
+    }
+
+    pub(super) fn take_errand_answer(&mut self, (question, answer, permit): Answered) {
+        let Some(run) = &mut self.errand else { return };
+        run.waiting.done(&question, answer.as_ref().err());
+        let inventory = &mut self.known.inventory;
+        match answer {
+            Ok(answer) => run.errand.answered(inventory, question, answer),
+            Err(error) => {
+                debug!(source = %self.spec.name, operation = question.operation(), %error, "request failed");
+                run.failed = true;
+                run.errand.failed(inventory, question, error);
+            }
+        }
+        drop(permit);
+        self.proceed_with_errand();
+    }
+
+    /// Sends the requests that can be sent now. If none is left, the errand ends.
+    fn proceed_with_errand(&mut self) {
+        let Some(run) = &mut self.errand else { return };
+        run.errand.questions(&mut self.known.inventory).into_iter().for_each(|one| run.waiting.add(one));
+        while let Some((question, given_up)) = run.waiting.next() {
+            run.open.push(super::run::ask(&self.spec, &self.answers, question, given_up));
+        }
+        // Each answer may complete a task.
+        self.dirty.extend(run.taken.clusters());
+        if !run.open.is_empty() {
+            return;
+        }
+        let Some(ErrandRun { errand, taken, failed, .. }) = self.errand.take() else { return };
+        let found = errand.finish(&mut self.known.inventory, &self.settings.rules);
+        for (cluster, scope) in found {
+            self.dirty.insert(cluster.clone());
+            self.known.scopes.entry(cluster).or_insert(scope);
+        }
+        let (now, known) = (self.settings.clock.now(), &mut self.known);
+        let (inventory, scopes) = (std::cell::RefCell::new(&mut known.inventory), &known.scopes);
+        self.wishes.retry(taken, |cluster, task| match task {
+            Some(task) => failed || inventory.borrow_mut().lacks(cluster, task, now),
+            None => !scopes.contains_key(cluster),
+        });
+    }
+}

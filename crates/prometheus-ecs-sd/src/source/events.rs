@@ -1,0 +1,293 @@
+//! Events in the actor of a source: each is applied to the facts when it comes, and the clusters that it changed are
+//! published.
+//!
+//! A change after a quiet time is published immediately. Publications follow each other no faster than Prometheus can
+//! read the files again.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::event::TaskEvent;
+use ecs_discovery::inventory::events::{EventResult, Wish};
+use ecs_discovery::inventory::selection::ClusterSelection;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::Report;
+use super::actor::Actor;
+use super::liveness::Change;
+use crate::published::Patch;
+
+/// The most events that wait for a source; when they are so many, the readers of queues stop receiving.
+pub(super) const MAX_WAITING: usize = 1000;
+
+/// The least and the longest time between two publications.
+const LEAST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pause for each target: Prometheus takes 0.8 s of a processor to read a file of 5,000 targets.
+const PAUSE_PER_TARGET: Duration = Duration::from_micros(500);
+
+/// How long a publication of so many targets takes precedence over the next one.
+pub(crate) fn pause(targets: usize) -> Duration {
+    let pause = PAUSE_PER_TARGET.saturating_mul(u32::try_from(targets).unwrap_or(u32::MAX));
+    pause.clamp(LEAST_PAUSE, LONGEST_PAUSE)
+}
+
+/// What a queue delivers to a source, and where the result goes: the message is deleted after that.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) content: Content,
+    pub(crate) received: Instant,
+    pub(crate) done: oneshot::Sender<Applied>,
+}
+
+/// The content of a message.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Event(Box<TaskEvent>),
+    /// A heartbeat of this account, if it names one.
+    Heartbeat(Option<String>),
+    /// Another event of ECS, of this account.
+    Ignored(Option<String>),
+    /// An event about this task that cannot be read.
+    Unreadable(Wish),
+}
+
+/// The effect of a message on a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    Event(EventResult),
+    /// Nothing but a sign of life.
+    Sign,
+    /// It is of another account than the source.
+    Unrelated,
+}
+
+/// Where the messages of an account and region go.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    /// `None` for the own account.
+    pub(super) account: Option<String>,
+    pub(super) region: String,
+    pub(super) clusters: ClusterSelection,
+    pub(super) deliveries: mpsc::Sender<Delivery>,
+}
+
+impl Route {
+    /// Whether the cluster is discovered.
+    pub(crate) fn selects(&self, cluster: &ClusterArn) -> bool {
+        self.clusters.selects(cluster)
+    }
+
+    /// Hands a message over. Waits while too many do; `None` if the source is gone or panicked.
+    pub(crate) async fn deliver(&self, content: Content, received: Instant) -> Option<Applied> {
+        let (done, applied) = oneshot::channel();
+        self.deliveries.send(Delivery { content, received, done }).await.ok()?;
+        applied.await.ok()
+    }
+}
+
+/// The routes to all sources. A clone sees the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Routes(Arc<RwLock<Vec<Route>>>);
+
+impl Routes {
+    /// The sources that messages of this account and region may be for: those through a role of the account, or else the
+    /// own account.
+    pub(crate) fn of(&self, account: Option<&str>, region: &str) -> Vec<Route> {
+        let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let in_region = || routes.iter().filter(|route| route.region == region);
+        let of_role: Vec<_> = in_region()
+            .filter(|route| route.account.is_some() && route.account.as_deref() == account)
+            .cloned()
+            .collect();
+        if !of_role.is_empty() {
+            return of_role;
+        }
+        in_region().filter(|route| route.account.is_none()).cloned().collect()
+    }
+
+    pub(super) fn replace(&self, routes: Vec<Route>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = routes;
+    }
+}
+
+/// The changes of a source that are not published yet.
+#[derive(Debug, Default)]
+pub(super) struct Unpublished {
+    /// When the oldest of their events was received, if any was.
+    received: Option<Instant>,
+    /// When the last ones were published.
+    last: Option<Instant>,
+}
+
+impl Actor {
+    /// Applies a message, and those that wait behind it.
+    pub(super) fn take_deliveries(&mut self, first: Delivery) {
+        self.take_delivery(first);
+        for _ in 1..MAX_WAITING {
+            let Ok(next) = self.deliveries.try_recv() else { break };
+            self.take_delivery(next);
+        }
+    }
+
+    fn take_delivery(&mut self, Delivery { content, received, done }: Delivery) {
+        let applied = match content {
+            Content::Event(event) if self.is_of_another_account(Some(event.cluster.account())) => {
+                Applied::Unrelated
+            }
+            Content::Heartbeat(account) | Content::Ignored(account)
+                if self.is_of_another_account(account.as_deref()) =>
+            {
+                Applied::Unrelated
+            }
+            Content::Event(event) => Applied::Event(self.apply_event(*event, received)),
+            Content::Heartbeat(_) => {
+                self.settings.metrics.event_heard(&self.spec.name);
+                if self.liveness.heartbeat() {
+                    warn!(
+                        source = %self.spec.name,
+                        "fewer than 8 heartbeats came in ten minutes; does another program read the queue?"
+                    );
+                }
+                Applied::Sign
+            }
+            Content::Ignored(_) => {
+                self.sign();
+                Applied::Sign
+            }
+            Content::Unreadable(wish) => {
+                self.wishes.add(wish);
+                Applied::Sign
+            }
+        };
+        // The reader may have ended.
+        let _ = done.send(applied);
+    }
+
+    fn apply_event(&mut self, event: TaskEvent, received: Instant) -> EventResult {
+        self.sign();
+        let (cluster, now) = (event.cluster.clone(), self.settings.clock.now());
+        self.settings.metrics.event_delayed(&self.spec.name, now.saturating_sub(event.updated));
+        let (result, wish) = self.known.inventory.apply_event(event, now);
+        self.wishes_of(wish);
+        if result == EventResult::Applied {
+            self.dirty.insert(cluster);
+            self.unpublished.received.get_or_insert(received);
+        }
+        result
+    }
+
+    fn sign(&mut self) {
+        self.liveness.sign();
+        self.settings.metrics.event_heard(&self.spec.name);
+    }
+
+    /// The own account is only known by its clusters.
+    fn is_of_another_account(&self, account: Option<&str>) -> bool {
+        let Some(account) = account else { return false };
+        let mut clusters = self.known.inventory.clusters().peekable();
+        clusters.peek().is_some() && clusters.all(|known| known.account() != account)
+    }
+
+    fn wishes_of(&mut self, wish: Option<Wish>) {
+        if let Some(wish) = wish {
+            self.wishes.add(wish);
+        }
+    }
+
+    /// When changes are published, if there are any.
+    pub(super) fn publish_at(&self) -> Option<Instant> {
+        if self.dirty.is_empty() {
+            return None;
+        }
+        let targets = self.known.scopes.values().map(|scope| scope.derived.targets.len()).sum();
+        Some(self.unpublished.last.map_or_else(Instant::now, |last| last + pause(targets)))
+    }
+
+    /// When the result of a task no longer waits for facts.
+    pub(super) fn release_at(&self) -> Option<Instant> {
+        let until = self.known.inventory.awaited_until()?;
+        Some(Instant::now() + until.saturating_sub(self.settings.clock.now()))
+    }
+
+    pub(super) fn release(&mut self) {
+        let released = self.known.inventory.release(self.settings.clock.now());
+        self.dirty.extend(released);
+    }
+
+    /// Publishes the clusters that changed.
+    pub(super) fn publish_changes(&mut self) {
+        let mut changed = BTreeSet::new();
+        for cluster in std::mem::take(&mut self.dirty) {
+            // A cluster that was never read has no results. The refresh publishes it.
+            let Some(scope) = self.known.scopes.get_mut(&cluster).filter(|scope| scope.is_known()) else {
+                continue;
+            };
+            let derived = self.known.inventory.derive(&cluster, &self.settings.rules);
+            if !Arc::ptr_eq(&derived, &scope.derived) {
+                scope.derived = derived;
+                changed.insert(cluster);
+            }
+        }
+        let received = self.unpublished.received.take();
+        let saved = self.known.held_facts();
+        if changed.is_empty() && *self.known.saved == saved {
+            return;
+        }
+        self.unpublished.last = Some(Instant::now());
+        self.known.saved = Arc::new(saved);
+        if self.run.is_none() {
+            self.known.concluded = self.known.saved.clone();
+        }
+        let scopes = self.settings.published(&self.known.scopes);
+        self.report(Report::Patch(Patch { scopes, facts: self.known.saved.clone(), received }));
+    }
+
+    /// Logs a change of what events are relied on for, and begins a refresh if they are not any more.
+    pub(super) fn note_events(&mut self, change: Option<Change>) {
+        let source = &self.spec.name;
+        match change {
+            None => {}
+            Some(Change::Live) => info!(%source, "events are live; refreshes are rare from now on"),
+            Some(Change::Silent) => {
+                warn!(%source, "no event came for three minutes; refreshes take place as without events");
+            }
+            Some(Change::Doubted) => {
+                warn!(%source, "a refresh found a change that no event told; refreshes take place as without events");
+            }
+        }
+        self.report(Report::Events(self.liveness.status(), self.interval_in_force()));
+    }
+
+    /// The silence of events is noticed.
+    pub(super) fn note_silence(&mut self) {
+        let was_live = self.liveness.is_live();
+        let change = self.liveness.silent();
+        self.note_events(Some(change));
+        if was_live && self.run.is_none() {
+            self.begin();
+        }
+    }
+
+    /// Counts changes that no event told in time.
+    pub(super) fn count_missed(&mut self) -> usize {
+        let missed = self.known.inventory.missed_events(self.settings.clock.now());
+        if missed > 0 {
+            debug!(source = %self.spec.name, missed, "changes were found that no event told");
+            self.settings.metrics.events_missed(&self.spec.name, missed);
+        }
+        missed
+    }
+
+    /// The time between two refreshes.
+    pub(super) fn interval_in_force(&self) -> Duration {
+        match self.liveness.is_live() {
+            true => self.settings.reconcile_interval,
+            false => self.settings.interval,
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Whether events tell every change of a source, so that refreshes only have to prove it.
+//!
+//! A source is live if a sign of life is not older than 180 seconds, and a complete refresh began after the signs of life
+//! did. If a refresh learns of a change that no event told, the source is doubted until two complete refreshes learn of
+//! none. A source that is not live is refreshed once an interval, as without events.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::published::EventStatus;
+
+/// How old the last sign of life of a live source may be: three heartbeats of a minute each.
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(180);
+
+/// The complete refreshes without a missed change that end doubt.
+const PROVEN_BY: u8 = 2;
+
+/// The time over which heartbeats are counted, one a minute, and the least that may come.
+const HEARTBEATS_WITHIN: Duration = Duration::from_secs(600);
+const LEAST_HEARTBEATS: usize = 8;
+
+/// The signs of life of one source.
+#[derive(Debug)]
+pub(super) struct Liveness {
+    status: EventStatus,
+    /// When it was configured, for a source that never had a sign of life.
+    begun: Instant,
+    last: Option<Instant>,
+    /// When the signs of life began that have not ceased since.
+    since: Option<Instant>,
+    /// The complete refreshes without a missed change since the last one.
+    proven: u8,
+    heartbeats: VecDeque<Instant>,
+    /// When the first of all heartbeats came that have not ceased since.
+    beating: Option<Instant>,
+    is_told_silent: bool,
+    is_told_shared: bool,
+}
+
+/// What is to be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The source became live.
+    Live,
+    /// The last sign of life is too old.
+    Silent,
+    /// A change was missed.
+    Doubted,
+}
+
+impl Liveness {
+    pub(super) fn new(is_configured: bool) -> Self {
+        let status = if is_configured { EventStatus::Waiting } else { EventStatus::Off };
+        Self {
+            status,
+            begun: Instant::now(),
+            last: None,
+            since: None,
+            proven: 0,
+            heartbeats: VecDeque::new(),
+            beating: None,
+            is_told_silent: false,
+            is_told_shared: false,
+        }
+    }
+
+    pub(super) fn status(&self) -> EventStatus {
+        self.status
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.status == EventStatus::Live
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.status != EventStatus::Off
+    }
+
+    /// Takes in a sign of life.
+    pub(super) fn sign(&mut self) {
+        let now = Instant::now();
+        if self.last.is_none_or(|last| now - last > SILENT_AFTER) {
+            self.since = Some(now);
+        }
+        self.last = Some(now);
+    }
+
+    /// Takes in a heartbeat. Returns whether too few came in the last ten minutes, once.
+    pub(super) fn heartbeat(&mut self) -> bool {
+        self.sign();
+        let now = Instant::now();
+        while self.heartbeats.front().is_some_and(|first| now - *first > HEARTBEATS_WITHIN) {
+            self.heartbeats.pop_front();
+        }
+        if self.heartbeats.is_empty() {
+            self.beating = Some(now);
+        }
+        self.heartbeats.push_back(now);
+        let is_measured = self.beating.is_some_and(|beating| now - beating >= HEARTBEATS_WITHIN);
+        let is_shared = is_measured && self.heartbeats.len() < LEAST_HEARTBEATS;
+        is_shared && !std::mem::replace(&mut self.is_told_shared, is_shared)
+    }
+
+    /// When silence is noticed, unless there is a sign of life before.
+    pub(super) fn silent_at(&self) -> Option<Instant> {
+        let is_expected = self.is_on() && !self.is_told_silent;
+        is_expected.then(|| self.last.unwrap_or(self.begun) + SILENT_AFTER)
+    }
+
+    /// Notices silence. A refresh is due then if it was relied on events.
+    pub(super) fn silent(&mut self) -> Change {
+        self.status = EventStatus::Waiting;
+        (self.since, self.is_told_silent) = (None, true);
+        self.heartbeats.clear();
+        Change::Silent
+    }
+
+    /// A refresh that began then has ended.
+    pub(super) fn refreshed(&mut self, began: Instant, is_complete: bool, missed: usize) -> Option<Change> {
+        if self.missed(missed).is_some() {
+            return Some(Change::Doubted);
+        }
+        if !is_complete || !self.since.is_some_and(|since| began >= since) {
+            return None;
+        }
+        match self.status {
+            EventStatus::Off | EventStatus::Live => None,
+            EventStatus::Waiting => Some(self.live()),
+            EventStatus::Doubted => {
+                self.proven += 1;
+                (self.proven >= PROVEN_BY).then(|| self.live())
+            }
+        }
+    }
+
+    /// Takes in how many changes no event told.
+    pub(super) fn missed(&mut self, missed: usize) -> Option<Change> {
+        if missed == 0 || !self.is_on() {
+            return None;
+        }
+        self.proven = 0;
+        let was_live = self.is_live();
+        if self.status != EventStatus::Waiting {
+            self.status = EventStatus::Doubted;
+        }
+        was_live.then_some(Change::Doubted)
+    }
+
+    fn live(&mut self) -> Change {
+        self.status = EventStatus::Live;
+        self.is_told_silent = false;
+        Change::Live
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    async fn seconds(seconds: u64) {
+        advance(Duration::from_secs(seconds)).await;
+    }
+
+    /// A live source whose last sign of life is now.
+    fn live() -> Liveness {
+        let mut liveness = Liveness::new(true);
+        liveness.sign();
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+        liveness
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_is_live_after_a_complete_refresh_that_began_after_the_first_sign_of_life() {
+        let mut liveness = Liveness::new(true);
+        let before = Instant::now();
+        seconds(1).await;
+        liveness.sign();
+        assert_eq!(liveness.refreshed(before, true, 0), None);
+        assert_eq!(liveness.refreshed(Instant::now(), false, 0), None);
+        assert_eq!(liveness.status(), EventStatus::Waiting);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_noticed_after_180_seconds() {
+        let mut liveness = live();
+        seconds(179).await;
+        assert!(liveness.silent_at().unwrap() > Instant::now());
+        liveness.sign();
+        seconds(181).await;
+        assert!(liveness.silent_at().unwrap() < Instant::now());
+        assert_eq!((liveness.silent(), liveness.status()), (Change::Silent, EventStatus::Waiting));
+        assert_eq!(liveness.silent_at(), None, "it is told once");
+        // A sign of life after silence proves nothing about the time of silence.
+        let before = Instant::now();
+        seconds(1).await;
+        liveness.sign();
+        assert_eq!(liveness.refreshed(before, true, 0), None);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn doubt_ends_with_the_second_complete_refresh_that_misses_nothing() {
+        let mut liveness = live();
+        assert_eq!(liveness.missed(1), Some(Change::Doubted));
+        assert_eq!(liveness.status(), EventStatus::Doubted);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0), None);
+        assert_eq!(liveness.missed(2), None, "it is told once");
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0), None);
+        assert_eq!(liveness.refreshed(Instant::now(), false, 0), None);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_few_heartbeats_are_told_once_and_a_late_one_is_not() {
+        let mut regular = Liveness::new(true);
+        let mut shared = Liveness::new(true);
+        let mut told = 0;
+        for minute in 0..40 {
+            assert!(!regular.heartbeat());
+            told += usize::from(minute % 2 == 0 && shared.heartbeat());
+            seconds(if minute % 7 == 0 { 75 } else { 58 }).await;
+        }
+        assert_eq!(told, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_without_a_queue_is_never_waited_for() {
+        let mut liveness = Liveness::new(false);
+        assert_eq!(liveness.silent_at(), None);
+        assert_eq!(liveness.missed(1), None);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0), None);
+    }
+}

@@ -1,0 +1,177 @@
+//! The requests that events lead to, until an errand has brought what they ask for.
+//!
+//! A wish waits a little for company, so that one call serves many tasks. One that fails is tried again twice and then
+//! left to the next refresh.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ecs_discovery::arn::{ClusterArn, TaskArn};
+use ecs_discovery::inventory::events::Wish;
+use ecs_discovery::inventory::plan;
+use tokio::time::Instant;
+
+/// How long a wish for a task that starts waits for company: a task takes longer to start.
+const STARTING_WAITS: Duration = Duration::from_secs(1);
+/// The same for a task that runs.
+const RUNNING_WAITS: Duration = Duration::from_millis(50);
+/// The same for a cluster that is not known.
+const CLUSTER_WAITS: Duration = Duration::from_secs(1);
+
+/// The pauses before a failed wish is tried again.
+const RETRIED_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
+
+/// The most wishes that wait: ten storms of a thousand tasks. The next refresh finds what is left out.
+const MAX_WISHES: usize = 10_000;
+
+/// What is wished for: the facts of a task, or a cluster.
+type Subject = (ClusterArn, Option<TaskArn>);
+
+/// When a wish is due, and how often it was tried.
+type Due = (Instant, usize);
+
+/// All wishes of a source that wait.
+#[derive(Debug, Default)]
+pub(super) struct Wishes(BTreeMap<Subject, Due>);
+
+/// The wishes that one errand serves.
+#[derive(Debug, Default)]
+pub(super) struct Taken(BTreeMap<Subject, usize>);
+
+impl Wishes {
+    pub(super) fn add(&mut self, wish: Wish) {
+        let (subject, waits) = match wish {
+            Wish::Starting(cluster, task) => ((cluster, Some(task)), STARTING_WAITS),
+            Wish::Running(cluster, task) => ((cluster, Some(task)), RUNNING_WAITS),
+            Wish::Cluster(cluster) => ((cluster, None), CLUSTER_WAITS),
+        };
+        self.wait(subject, (Instant::now() + waits, 0));
+    }
+
+    fn wait(&mut self, subject: Subject, due: Due) {
+        if self.0.len() >= MAX_WISHES && !self.0.contains_key(&subject) {
+            return;
+        }
+        let known = self.0.entry(subject).or_insert(due);
+        if due.0 < known.0 {
+            *known = due;
+        }
+    }
+
+    /// When the first one is due. Clusters wait until they `can_be_listed`.
+    pub(super) fn due(&self, can_be_listed: bool) -> Option<Instant> {
+        let can_be_served = self.0.iter().filter(|((_, task), _)| can_be_listed || task.is_some());
+        can_be_served.map(|(_, (at, _))| *at).min()
+    }
+
+    /// Takes all wishes that were not tried yet or are due.
+    pub(super) fn take(&mut self, can_be_listed: bool) -> Taken {
+        let now = Instant::now();
+        let is_served = |(_, task): &Subject, (at, tried): &mut Due| {
+            (can_be_listed || task.is_some()) && (*at <= now || *tried == 0)
+        };
+        Taken(self.0.extract_if(.., is_served).map(|(subject, (_, tried))| (subject, tried)).collect())
+    }
+
+    /// Tries again what was not brought.
+    pub(super) fn retry(&mut self, taken: Taken, is_missing: impl Fn(&ClusterArn, Option<&TaskArn>) -> bool) {
+        for (subject, tried) in taken.0 {
+            if is_missing(&subject.0, subject.1.as_ref())
+                && let Some(pause) = RETRIED_AFTER.get(tried)
+            {
+                self.wait(subject, (Instant::now() + *pause, tried + 1));
+            }
+        }
+    }
+
+    /// Waits again for all that an interrupted errand was to bring.
+    pub(super) fn put_back(&mut self, taken: Taken) {
+        for (subject, tried) in taken.0 {
+            self.wait(subject, (Instant::now(), tried));
+        }
+    }
+
+    /// Forgets wishes for other clusters.
+    pub(super) fn retain(&mut self, is_selected: impl Fn(&ClusterArn) -> bool) {
+        self.0.retain(|(cluster, _), _| is_selected(cluster));
+    }
+}
+
+impl Taken {
+    /// For the errand.
+    pub(super) fn wishes(&self) -> plan::Wishes {
+        let mut wishes = plan::Wishes::default();
+        for (cluster, task) in self.0.keys() {
+            match task {
+                Some(task) => drop(wishes.tasks.entry(cluster.clone()).or_default().insert(task.clone())),
+                None => drop(wishes.clusters.insert(cluster.clone())),
+            }
+        }
+        wishes
+    }
+
+    /// The clusters of the tasks.
+    pub(super) fn clusters(&self) -> BTreeSet<ClusterArn> {
+        self.0.keys().map(|(cluster, _)| cluster.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn cluster() -> ClusterArn {
+        ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/prod").unwrap()
+    }
+
+    fn task(id: u32) -> TaskArn {
+        TaskArn::parse(&format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}")).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_runs_waits_shorter_and_takes_the_others_along() {
+        let mut wishes = Wishes::default();
+        let now = Instant::now();
+        wishes.add(Wish::Starting(cluster(), task(1)));
+        wishes.add(Wish::Starting(cluster(), task(2)));
+        assert_eq!(wishes.due(true), Some(now + STARTING_WAITS));
+        wishes.add(Wish::Running(cluster(), task(1)));
+        assert_eq!(wishes.due(true), Some(now + RUNNING_WAITS));
+        let taken = wishes.take(true).wishes();
+        assert_eq!(taken.tasks[&cluster()], BTreeSet::from([task(1), task(2)]));
+        assert_eq!(wishes.due(true), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_wish_is_tried_again_after_5_and_30_seconds_and_then_left_to_the_refresh() {
+        let mut wishes = Wishes::default();
+        wishes.add(Wish::Running(cluster(), task(1)));
+        let mut pauses = Vec::new();
+        while let Some(due) = wishes.due(true) {
+            pauses.push(due - Instant::now());
+            advance(due - Instant::now()).await;
+            let taken = wishes.take(true);
+            wishes.retry(taken, |_, _| true);
+        }
+        assert_eq!(pauses, [RUNNING_WAITS, RETRIED_AFTER[0], RETRIED_AFTER[1]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_waits_until_it_can_be_listed() {
+        let mut wishes = Wishes::default();
+        wishes.add(Wish::Cluster(cluster()));
+        assert_eq!((wishes.due(false), wishes.take(false).clusters().len()), (None, 0));
+        assert_eq!(wishes.take(true).wishes().clusters, BTreeSet::from([cluster()]));
+    }
+
+    #[test]
+    fn there_is_a_limit() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _guard = runtime.enter();
+        let mut wishes = Wishes::default();
+        (0..20_000).for_each(|id| wishes.add(Wish::Running(cluster(), task(id))));
+        assert_eq!(wishes.0.len(), MAX_WISHES);
+    }
+}
