@@ -215,11 +215,11 @@ async fn discovered(definition: &Value, overrides: &Value) -> (Vec<String>, usiz
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_readmes_examples_have_the_targets_that_stand_below_them() {
-    let readme = read("README.md");
+async fn the_examples_have_the_targets_that_follow_them() {
+    let examples = read("docs/examples.md");
     let mut definition = Value::Null;
     let mut discoveries = 0;
-    for (value, targets) in json_blocks(section(&readme, "### Examples")) {
+    for (value, targets) in json_blocks(&examples) {
         let overrides = if value["containerDefinitions"].is_array() {
             definition = value;
             Value::Null

@@ -10,7 +10,7 @@ use crate::tools::program;
 #[test]
 fn every_variable_is_explained() {
     let all = Variable::ALL.map(Variable::name);
-    assert_eq!(keys(section(&read("README.md"), "## What a container can ask for")), all);
+    assert_eq!(keys(section(&read("README.md"), "## Variables of a container")), all);
     assert_eq!(
         keys(read("docs/variables.md").split("\n## ").next().unwrap()),
         all,
@@ -145,15 +145,17 @@ fn every_key_of_the_configuration_file_is_listed_and_means_what_its_option_means
 }
 
 #[test]
-fn the_readme_lists_every_option() {
+fn the_options_in_the_readme_exist_with_these_defaults_and_in_this_order() {
     let readme = read("README.md");
     let listed: Vec<_> = rows(section(&readme, "## Options"))
         .into_iter()
         .map(|row| (code(row[0]).to_owned(), code(row[1]).to_owned()))
         .collect();
+    assert!(listed.len() > 5);
     let name = |option: String| option.split(' ').next().unwrap().to_owned();
-    let all: Vec<_> =
+    let mut all: Vec<_> =
         options(&help(&["--help"])).into_iter().map(|(option, default)| (name(option), default)).collect();
+    all.retain(|(option, _)| listed.iter().any(|(name, _)| name == option));
     assert_eq!(listed, all);
 }
 
@@ -175,13 +177,13 @@ fn exit_codes_are_those_of_the_help() {
 fn every_log_message_is_one_of_the_programs() {
     let sources: String = sources("crates/prometheus-ecs-sd/src").into_values().collect();
     let troubleshooting = read("docs/troubleshooting.md");
-    let messages = keys(section(&troubleshooting, "## What the log says"));
+    let messages = keys(section(&troubleshooting, "## Log messages"));
     assert!(messages.len() > 10);
     for message in &messages {
         assert!(sources.contains(message), "{message:?} is logged nowhere");
     }
     let operations = read("docs/operations.md");
-    let table = section(&operations, "## What each failure looks like").lines();
+    let table = section(&operations, "## Failures").lines();
     let quoted =
         table.filter(|line| line.starts_with("| ")).flat_map(|row| row.split('`').skip(1).step_by(2));
     let quoted: Vec<_> = quoted.filter(|text| text.contains(' ') && !text.starts_with("--")).collect();
