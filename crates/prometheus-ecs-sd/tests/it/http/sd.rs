@@ -179,7 +179,7 @@ fn what_may_not_be_the_newest_is_withheld_after_a_second_restart_too() {
 fn the_document_names_what_is_served_and_what_can_be_asked_for() {
     let text = std::fs::read_to_string(repository("docs/http.md")).unwrap();
     let served = Served::new(fleet(&[("production", 1)])).ready();
-    let (paths, parameters) = text.split_once("### A part of them").unwrap();
+    let (paths, parameters) = text.split_once("### Filters").unwrap();
     let first_cells = |text: &str| -> Vec<String> {
         let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
         rows.map(|row| row.split('`').next().unwrap().to_owned()).collect()
