@@ -370,7 +370,7 @@ fn every_key_that_the_document_names_is_known_and_no_other() {
     let cells = rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').skip(1).step_by(2));
     let mut named: Vec<_> = cells.filter_map(|key| key.split('.').nth(1)).collect();
     let sources = ["tls.rs", "web_config.rs"].map(|name| {
-        let path = format!("crates/prometheus-ecs-sd/src/sinks/http/access/{name}");
+        let path = format!("crates/prometheus-ecs-sd/src/sinks/http/auth/{name}");
         std::fs::read_to_string(repository(&path)).unwrap()
     });
     let mut known = Vec::new();
