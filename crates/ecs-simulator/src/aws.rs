@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::call::{Call, Ledger, Outcome, Record};
-use crate::faults::Injected;
+use crate::faults::{Hit, Injected};
 use crate::http::{Delivery, Request, Response};
 use crate::limits::Buckets;
 use crate::wire;
@@ -25,6 +27,8 @@ struct Shared {
     /// `None` while no limit is enforced.
     buckets: Mutex<Option<Buckets>>,
     injected: Mutex<Vec<Injected>>,
+    /// Wakes calls that wait for a message.
+    arrivals: Notify,
 }
 
 type Fault = Arc<dyn Fn(&Call) -> Option<Response> + Send + Sync>;
@@ -37,6 +41,14 @@ struct Hooks {
     edit: Option<Edit>,
 }
 
+/// A call that was understood and has no answer yet.
+pub(crate) struct Pending {
+    aws: Aws,
+    pub(crate) call: Call,
+    hits: Vec<Hit>,
+    edit: Option<Edit>,
+}
+
 impl Aws {
     /// An AWS that answers from this world, at once and without faults.
     pub fn new(world: World) -> Self {
@@ -46,32 +58,41 @@ impl Aws {
             hooks: RwLock::default(),
             buckets: Mutex::default(),
             injected: Mutex::default(),
+            arrivals: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
     }
 
     /// Looks at the world or changes it; no call is answered meanwhile.
     pub fn change<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
-        change(&mut self.world())
+        let changed = change(&mut self.world());
+        self.arrivals().notify_waiters();
+        changed
     }
 
-    /// Answers one request: bytes in, bytes out.
+    /// Answers one request immediately, also one that would wait for a message: bytes in, bytes out.
     pub fn answer(&self, request: &Request) -> Response {
+        let (pending, early) = self.begin(request);
+        let response = early.unwrap_or_else(|| self.answer_of_world(&pending.call));
+        pending.finish(response)
+    }
+
+    /// Understands a request. With it comes the answer, if the world is not to be asked: it refuses the call, or a fault
+    /// or a limit answers it.
+    pub(crate) fn begin(&self, request: &Request) -> (Pending, Option<Response>) {
         let (mut call, refusal) = wire::understand(request, &self.world());
         let hooks = self.hooks();
         let hits = self.hits(&mut call);
         let throttled = (!self.admits(&call)).then(|| Response::throttled(&call));
         let fault = hooks.fault.and_then(|fault| fault(&call));
-        let mut response =
-            fault.or(throttled).or(refusal).unwrap_or_else(|| wire::answer(&call, &self.world()));
-        wire::clock::stamp(&mut response, &self.world());
-        hits.into_iter().for_each(|hit| hit.spoil(&call, &mut response));
-        if let Some(edit) = hooks.edit {
-            edit(&call, &mut response);
-        }
-        call.outcome = outcome(&response);
-        self.record().add(call);
-        response
+        // The hit will put its answer in place of this one.
+        let replaced = hits.iter().any(Hit::replaces_the_answer).then(Response::default);
+        let early = fault.or(throttled).or(refusal).or(replaced);
+        (Pending { aws: self.clone(), call, hits, edit: hooks.edit }, early)
+    }
+
+    pub(crate) fn answer_of_world(&self, call: &Call) -> Response {
+        wire::answer(call, &mut self.world())
     }
 
     /// Meters calls as AWS does, by tokio's clock, from full buckets on: see [`LIMITS`](crate::LIMITS).
@@ -127,7 +148,11 @@ impl Aws {
         self.shared.buckets.lock().expect("metering does not panic")
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub(crate) fn arrivals(&self) -> &Notify {
+        &self.shared.arrivals
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.shared.world.lock().expect("no change of the world panicked half-way")
     }
 
@@ -145,6 +170,28 @@ impl Aws {
 
     fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
         change(&mut self.shared.hooks.write().expect("setting a hook does not panic"));
+    }
+}
+
+impl Pending {
+    /// Makes the final answer of this one, and writes the call down.
+    pub(crate) fn finish(self, mut response: Response) -> Response {
+        wire::clock::stamp(&mut response, &self.aws.world());
+        self.hits.iter().for_each(|hit| hit.spoil(&self.call, &mut response));
+        if let Some(edit) = &self.edit {
+            edit(&self.call, &mut response);
+        }
+        if wire::may_send_messages(&self.call) {
+            self.aws.arrivals().notify_waiters();
+        }
+        self.end(outcome(&response));
+        response
+    }
+
+    /// Writes the call down.
+    pub(crate) fn end(mut self, outcome: Outcome) {
+        self.call.outcome = outcome;
+        self.aws.record().add(self.call);
     }
 }
 

@@ -12,11 +12,11 @@ pub struct Call {
     pub account: String,
     /// The region it was signed for.
     pub region: String,
-    /// `ecs`, `ec2`, `ssm` or `sts`; empty when it is none of them.
+    /// `ecs`, `ec2`, `ssm`, `sts` or `sqs`; empty when it is none of them.
     pub service: &'static str,
     /// Such as `DescribeTasks`.
     pub operation: String,
-    /// How many ids it asked for.
+    /// How many ids it asked for; of a delete of messages, how many entries it has.
     pub items: usize,
     /// The cluster it names, as it names it.
     pub cluster: Option<String>,

@@ -58,7 +58,7 @@ impl HttpConnector for Connector {
 async fn deliver(aws: Aws, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let request = read(&request)?;
     tokio::time::sleep(aws.latency()).await;
-    let response = aws.answer(&request);
+    let response = aws.answer_in_time(&request).await;
     match response.delivery {
         Delivery::Whole => write(response),
         // A body that was taken fails when it is read, as one does whose connection broke.

@@ -1,7 +1,7 @@
 //! Faults as AWS, networks and proxies produce them, and which calls they hit.
 //!
 //! A fault stands before the world and changes nothing in it: it replaces, breaks or cuts the answers of the calls it
-//! hits. Which calls of a share are hit is decided by a seed and their order, so that equal runs have equal faults.
+//! hits. A message whose answer breaks was received, and is hidden for its time. Which calls of a share are hit is decided by a seed and their order, so that equal runs have equal faults.
 
 pub(crate) mod answers;
 
@@ -175,8 +175,27 @@ impl Aws {
 }
 
 impl Hit {
+    /// Whether the caller gets nothing of the world's answer. Then the world does not see the call: a throttled receive
+    /// hides no message.
+    pub(crate) fn replaces_the_answer(&self) -> bool {
+        match self.fault {
+            Fault::Throttled
+            | Fault::Denied
+            | Fault::Expired
+            | Fault::ServerError
+            | Fault::Unavailable
+            | Fault::ConnectionRefused
+            | Fault::NotJsonOrXml => true,
+            Fault::ResetMidBody
+            | Fault::NeverEnds
+            | Fault::CutShort
+            | Fault::SameTokenForEver
+            | Fault::NewTokenForEver => false,
+        }
+    }
+
     /// Makes of the world's answer what this fault leaves of it.
-    pub(crate) fn spoil(self, call: &Call, response: &mut Response) {
+    pub(crate) fn spoil(&self, call: &Call, response: &mut Response) {
         match self.fault {
             Fault::Throttled => *response = Response::throttled(call),
             Fault::Denied => *response = Response::denied(call),

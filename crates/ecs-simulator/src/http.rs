@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-/// A request. Path and query are ignored: none of the four services uses them.
+/// A request. Path and query are ignored: none of the services uses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// `POST`.

@@ -1,5 +1,5 @@
-//! A small seeded AWS in memory, for tests, benchmarks and the demo. It speaks the wire formats of ECS, EC2, SSM and STS
-//! as far as service discovery reads them, enforces AWS's batch and page limits, and writes every call down.
+//! A small seeded AWS in memory, for tests, benchmarks and the demo. It speaks the wire formats of ECS, EC2, SSM, STS and
+//! SQS as far as service discovery reads them, enforces AWS's batch and page limits, and writes every call down.
 //!
 //! It checks no signature but for its time, meters requests only if it is told to ([`Aws::enforce_limits`]) and knows
 //! nothing of how a container asks to be scraped, but for the worlds in [`worlds`]. Two equal worlds give equal bytes.
@@ -28,7 +28,7 @@
 //!
 //! # What there is
 //!
-//! - [`Aws`], the handle: `new(World)`, `change(|world| …)`, `answer(&Request) -> Response`, `connector()` for an SDK's
+//! - [`Aws`], the handle: `new(World)`, `change(|world| …)`, `answer(&Request) -> Response`, `answer_in_time(&Request)`, which lets a receive wait for a message, `connector()` for an SDK's
 //!   `http_client`, `serve(listener)` and `serve_on_loopback()` for `AWS_ENDPOINT_URL`, `set_latency(Duration)`, `enforce_limits()`, `on_call(|call| Option<Response>)` and
 //!   `on_answer(|call, &mut response|)` to break things, `inject(Fault, Calls)` to break them the usual ways, `heal()`, and the ledger: `calls()`, `take_ledger()` (sums, with a
 //!   `Display` of `ecs ListTasks 100` lines) and `take_calls()` (one by one).
@@ -41,7 +41,7 @@
 //! - [`Region`]: `cluster(name)`, `delete_cluster(name)`, `register(TaskDefinition) -> arn`, `register_daemon`,
 //!   `launch_host(cluster, HostKind) -> arn`, `launch(Host) -> arn`, `run(cluster, definition, Placement) -> arn`, `run_with(Run) -> arn`,
 //!   `start(Run) -> arn` (at PROVISIONING), `advance(task)`, `begin_stop(task)`, `stop(task)`, `expire(task)`, and `task(arn)`, `task_mut(arn)`,
-//!   `container_instance(arn)`, `container_instance_mut(arn)`, `instance_of(container_instance)` to look and to bend.
+//!   `create_queue(name) -> arn`, `queue(name)`, `delete_queue(name)`, `container_instance(arn)`, `container_instance_mut(arn)`, `instance_of(container_instance)` to look and to bend.
 
 mod aws;
 mod call;
@@ -49,6 +49,7 @@ mod connector;
 mod faults;
 mod http;
 mod limits;
+mod long_poll;
 mod server;
 mod wire;
 mod world;
@@ -63,6 +64,7 @@ pub use limits::{LIMITS, Limit, least_seconds};
 pub use world::cluster::{ArnForm, Cluster};
 pub use world::definition::{ContainerDefinition, PortMapping, TaskDefinition};
 pub use world::host::{ContainerInstance, Host, HostKind, Instance, ManagedNode};
+pub use world::queue::Queue;
 pub use world::region::Region;
 pub use world::run::{Addresses, Injected, Placement, Run};
 pub use world::task::{

@@ -46,7 +46,7 @@ async fn respond(
         headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
     let request = Request { method: method.to_string(), headers: headers.collect(), body: body.to_vec() };
     tokio::time::sleep(aws.latency()).await;
-    write(aws.answer(&request))
+    write(aws.answer_in_time(&request).await)
 }
 
 fn write(response: Response) -> axum::response::Response {

@@ -1,5 +1,5 @@
 //! From bytes to a call and from a call to bytes: which account, region and service a request means, what it asks,
-//! and which of the services answers. Here nothing changes the world.
+//! and which of the services answers. Only the calls of SQS change the world: messages are received and deleted.
 
 pub(crate) mod clock;
 mod ec2;
@@ -8,6 +8,7 @@ mod json;
 mod page;
 mod query;
 mod refusal;
+pub(crate) mod sqs;
 mod ssm;
 mod sts;
 mod xml;
@@ -48,6 +49,7 @@ fn target_of(target: &str) -> (&'static str, String) {
     let service = match prefix {
         "AmazonEC2ContainerServiceV20141113" => "ecs",
         "AmazonSSM" => "ssm",
+        "AmazonSQS" => "sqs",
         _ => "",
     };
     (service, operation.to_owned())
@@ -104,13 +106,20 @@ fn asked(call: &Call) -> (usize, Option<String>) {
         ("ecs", "DescribeTaskDefinition") => 1,
         ("ec2", _) => ec2::asked(&call.input),
         ("ssm", _) => ssm::asked(&call.input),
+        ("sqs", _) => sqs::asked(&call.input),
         _ => 0,
     };
     (items, text(&call.input, "cluster").map(str::to_owned))
 }
 
 /// The world's answer to a call that was understood.
-pub(crate) fn answer(call: &Call, world: &World) -> Response {
+pub(crate) fn answer(call: &Call, world: &mut World) -> Response {
+    if call.service == "sqs" {
+        return match sqs::answer(call, world) {
+            Ok(body) => with_request_id(call, sqs::json(200, body)),
+            Err(refusal) => refusal.response(call),
+        };
+    }
     let region = region(call, world);
     let answered = match (call.service, call.operation.as_str()) {
         ("ecs", operation) => ecs::answer(operation, &call.input, &region),
@@ -125,6 +134,11 @@ pub(crate) fn answer(call: &Call, world: &World) -> Response {
         Ok(body) => with_request_id(call, Response::xml(200, body)),
         Err(refusal) => refusal.response(call),
     }
+}
+
+/// Whether answering the call may have sent a message: a receive can move some to the dead-letter queue.
+pub(crate) fn may_send_messages(call: &Call) -> bool {
+    call.service == "sqs" && call.operation == "ReceiveMessage"
 }
 
 /// The region that a call means: an empty one where the world has nothing.
@@ -163,5 +177,7 @@ pub(crate) fn error_code(response: &Response) -> String {
     let json = serde_json::from_str::<Value>(&body).ok();
     let code = json.as_ref().and_then(|json| text(json, "__type"));
     let code = code.or_else(|| body.split_once("<Code>")?.1.split("</Code>").next());
+    // SQS writes the name of its model before the code.
+    let code = code.map(|code| code.rsplit('#').next().unwrap_or(code));
     code.map_or_else(|| response.status.to_string(), str::to_owned)
 }

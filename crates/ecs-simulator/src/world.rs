@@ -10,6 +10,7 @@ pub(crate) mod ids;
 mod launch;
 mod lifecycle;
 pub(crate) mod network;
+pub(crate) mod queue;
 pub(crate) mod region;
 pub(crate) mod run;
 pub(crate) mod task;

@@ -1,7 +1,7 @@
 //! AWS's clock, which answers show and signatures are checked against. A fixed one, which is there for equal bytes, does
 //! neither.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -18,6 +18,15 @@ pub(crate) fn now(world: &World) -> u64 {
         Clock::Fixed(seconds) => seconds,
         Clock::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
     }
+}
+
+/// The time since the epoch by which messages and events are dated. It goes on with tokio's clock, as the program's does:
+/// where a test lets an hour pass, events are an hour younger.
+pub(crate) fn moment(world: &World) -> Duration {
+    let Clock::System = world.clock else { return Duration::from_secs(now(world)) };
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (ours, machine) = (tokio::time::Instant::now().into_std(), std::time::Instant::now());
+    (since + ours.saturating_duration_since(machine)).saturating_sub(machine.saturating_duration_since(ours))
 }
 
 /// Whether a request was signed too early or too late; `signed` is its `x-amz-date`, as in `20260101T000000Z`.

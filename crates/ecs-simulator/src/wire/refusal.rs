@@ -1,6 +1,6 @@
 //! Errors in the form of the service that gives them, and the usual ones ready made for fault injection.
 
-use super::{request_id, with_request_id, xml};
+use super::{request_id, sqs, with_request_id, xml};
 use crate::call::Call;
 use crate::http::Response;
 use crate::wire::json;
@@ -44,6 +44,7 @@ impl Refusal {
                     format!("<ErrorResponse xmlns=\"{}\">{body}</ErrorResponse>", xml::STS),
                 )
             }
+            "sqs" => sqs::error(*status, code, message),
             _ => {
                 let mut body = String::new();
                 json::object(&mut body, |error| {
@@ -65,6 +66,7 @@ pub(crate) fn unsigned(service: &str) -> Refusal {
         "ec2" | "sts" => {
             Refusal::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
         }
+        "sqs" => Refusal::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token"),
         _ => Refusal::new(400, "MissingAuthenticationTokenException", "Missing Authentication Token"),
     }
 }
@@ -77,6 +79,7 @@ pub(crate) fn unknown_key(service: &str) -> Refusal {
             Refusal::new(401, "AuthFailure", "AWS was not able to validate the provided access credentials")
         }
         "sts" => Refusal::new(403, "InvalidClientTokenId", message),
+        "sqs" => Refusal::new(403, "UnrecognizedClientException", message),
         _ => Refusal::new(400, "UnrecognizedClientException", message),
     }
 }
@@ -87,6 +90,7 @@ pub(crate) fn expired(service: &str) -> Refusal {
     match service {
         "ec2" => Refusal::new(400, "RequestExpired", "Request has expired."),
         "sts" => Refusal::new(403, "ExpiredToken", message),
+        "sqs" => Refusal::new(403, "ExpiredTokenException", message),
         _ => Refusal::new(400, "ExpiredTokenException", message),
     }
 }
@@ -97,6 +101,7 @@ pub(crate) fn wrong_time(service: &str) -> Refusal {
     match service {
         "ec2" => unknown_key(service),
         "sts" => Refusal::new(403, "SignatureDoesNotMatch", message),
+        "sqs" => Refusal::new(403, "InvalidSignatureException", message),
         _ => Refusal::new(400, "InvalidSignatureException", message),
     }
 }
@@ -124,6 +129,12 @@ impl Response {
         match call.service {
             "ec2" => Self::refused(call, 503, "RequestLimitExceeded", "Request limit exceeded."),
             "sts" => Self::refused(call, 400, "Throttling", "Rate exceeded"),
+            "sqs" => Self::refused(
+                call,
+                400,
+                "RequestThrottled",
+                "The request was denied due to request throttling.",
+            ),
             _ => Self::refused(call, 400, "ThrottlingException", "Rate exceeded"),
         }
     }
@@ -140,6 +151,7 @@ impl Response {
                 Self::refused(call, 403, "UnauthorizedOperation", message)
             }
             "sts" => Self::refused(call, 403, "AccessDenied", &message),
+            "sqs" => Self::refused(call, 403, "AccessDeniedException", &message),
             _ => Self::refused(call, 400, "AccessDeniedException", &message),
         }
     }

@@ -39,9 +39,13 @@ impl Ids {
 
     /// The next id of a kind in the 8-4-4-4-12 form.
     pub(crate) fn uuid(&mut self, kind: &'static str) -> String {
-        let hex = self.hex(kind, 32);
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        uuid(&self.hex(kind, 32))
     }
+}
+
+/// 32 hexadecimal digits in the 8-4-4-4-12 form.
+pub(crate) fn uuid(hex: &str) -> String {
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// Turns a text into a number: 64-bit FNV-1a.

@@ -9,6 +9,7 @@ use super::ids::Ids;
 use super::lifecycle::Unattached;
 use super::network::Network;
 use super::partition;
+use super::queue::Queue;
 use super::task::Task;
 
 /// 2026-01-01T00:00:00Z, when every region begins.
@@ -31,6 +32,8 @@ pub struct Region {
     pub instances: BTreeMap<String, Instance>,
     /// Machines that SSM manages, by id.
     pub managed_nodes: BTreeMap<String, ManagedNode>,
+    /// SQS queues by name.
+    pub queues: BTreeMap<String, Queue>,
     /// Epoch seconds; each step in a task's or host's life takes a quarter of a second.
     pub now: f64,
     /// Interfaces of tasks that are still PROVISIONING, by task id.
@@ -51,6 +54,7 @@ impl Region {
             daemon_task_definitions: BTreeMap::new(),
             instances: BTreeMap::new(),
             managed_nodes: BTreeMap::new(),
+            queues: BTreeMap::new(),
             now: BEGINNING,
             unattached: BTreeMap::new(),
             network,

@@ -10,6 +10,7 @@ mod identity;
 mod lifecycle;
 mod limits;
 mod paging;
+mod sqs;
 mod ssm;
 mod worlds;
 
@@ -22,7 +23,11 @@ const REGION: &str = "eu-central-1";
 
 /// A signed request of a JSON service.
 fn json_request(target: &str, body: &Value) -> Request {
-    let service = if target.starts_with("AmazonSSM") { "ssm" } else { "ecs" };
+    let service = match target.split('.').next() {
+        Some("AmazonSSM") => "ssm",
+        Some("AmazonSQS") => "sqs",
+        _ => "ecs",
+    };
     Request::post(body.to_string()).header("X-Amz-Target", target).signed(OWN_ACCESS_KEY, REGION, service)
 }
 
