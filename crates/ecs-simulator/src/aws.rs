@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::call::{Call, Ledger, Outcome, Record};
+use crate::event_delivery::{Fate, deliver};
 use crate::faults::{Hit, Injected};
 use crate::http::{Delivery, Request, Response};
 use crate::limits::Buckets;
@@ -39,6 +40,7 @@ struct Hooks {
     latency: Duration,
     fault: Option<Fault>,
     edit: Option<Edit>,
+    fate: Option<Fate>,
 }
 
 /// A call that was understood and has no answer yet.
@@ -51,7 +53,8 @@ pub(crate) struct Pending {
 
 impl Aws {
     /// An AWS that answers from this world, at once and without faults.
-    pub fn new(world: World) -> Self {
+    pub fn new(mut world: World) -> Self {
+        deliver(&mut world, None);
         let shared = Shared {
             world: Mutex::new(world),
             record: Mutex::default(),
@@ -63,9 +66,15 @@ impl Aws {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Looks at the world or changes it; no call is answered meanwhile.
+    /// Looks at the world or changes it; no call is answered meanwhile. Then the events of the change are delivered.
     pub fn change<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
-        let changed = change(&mut self.world());
+        let fate = self.hooks().fate;
+        let changed = {
+            let mut world = self.world();
+            let changed = change(&mut world);
+            deliver(&mut world, fate.as_ref());
+            changed
+        };
         self.arrivals().notify_waiters();
         changed
     }
@@ -115,9 +124,9 @@ impl Aws {
         self.change_hooks(|hooks| hooks.edit = Some(Arc::new(edit)));
     }
 
-    /// Removes the fault and the edit, and what was injected.
+    /// Removes the fault, the edit, what was injected and what disturbs events. Events that are held back stay so.
     pub fn heal(&self) {
-        self.change_hooks(|hooks| (hooks.fault, hooks.edit) = (None, None));
+        self.change_hooks(|hooks| (hooks.fault, hooks.edit, hooks.fate) = (None, None, None));
         self.injected().clear();
     }
 
@@ -134,6 +143,10 @@ impl Aws {
     /// The sums of the calls since the last take.
     pub fn calls(&self) -> Ledger {
         self.record().ledger.clone()
+    }
+
+    pub(crate) fn set_fate(&self, fate: Option<Fate>) {
+        self.change_hooks(|hooks| hooks.fate = fate);
     }
 
     pub(crate) fn latency(&self) -> Duration {

@@ -30,7 +30,7 @@
 //!
 //! - [`Aws`], the handle: `new(World)`, `change(|world| …)`, `answer(&Request) -> Response`, `answer_in_time(&Request)`, which lets a receive wait for a message, `connector()` for an SDK's
 //!   `http_client`, `serve(listener)` and `serve_on_loopback()` for `AWS_ENDPOINT_URL`, `set_latency(Duration)`, `enforce_limits()`, `on_call(|call| Option<Response>)` and
-//!   `on_answer(|call, &mut response|)` to break things, `inject(Fault, Calls)` to break them the usual ways, `heal()`, and the ledger: `calls()`, `take_ledger()` (sums, with a
+//!   `on_answer(|call, &mut response|)` to break things, `on_event(|event| EventFate)` and `release_events()` to lose, double and delay events, `inject(Fault, Calls)` to break them the usual ways, `heal()`, and the ledger: `calls()`, `take_ledger()` (sums, with a
 //!   `Display` of `ecs ListTasks 100` lines) and `take_calls()` (one by one).
 //! - [`Fault`] and [`Calls`]: `aws.inject(Fault::CutShort, Calls::of("ListTasks").in_cluster("a").share(0.5, seed).after(3))`.
 //! - [`Response`]: `throttled(&call)`, `denied`, `expired`, `server_error`, `unavailable`, `refused(&call, status, code, message)`,
@@ -41,11 +41,13 @@
 //! - [`Region`]: `cluster(name)`, `delete_cluster(name)`, `register(TaskDefinition) -> arn`, `register_daemon`,
 //!   `launch_host(cluster, HostKind) -> arn`, `launch(Host) -> arn`, `run(cluster, definition, Placement) -> arn`, `run_with(Run) -> arn`,
 //!   `start(Run) -> arn` (at PROVISIONING), `advance(task)`, `begin_stop(task)`, `stop(task)`, `expire(task)`, and `task(arn)`, `task_mut(arn)`,
-//!   `create_queue(name) -> arn`, `queue(name)`, `delete_queue(name)`, `container_instance(arn)`, `container_instance_mut(arn)`, `instance_of(container_instance)` to look and to bend.
+//!   `begin_spot_stop(task)`, `stop_container(task, name)`, `restart_container(task, name)`, `change_task(task, |task| …)`,
+//!   `terminate_host(arn)`, `route_events(queue_arn) -> &mut Rule`, `heartbeat()`, `create_queue(name) -> arn`, `queue(name)`, `delete_queue(name)`, `container_instance(arn)`, `container_instance_mut(arn)`, `instance_of(container_instance)` to look and to bend.
 
 mod aws;
 mod call;
 mod connector;
+mod event_delivery;
 mod faults;
 mod http;
 mod limits;
@@ -57,12 +59,14 @@ pub mod worlds;
 
 pub use aws::Aws;
 pub use call::{Call, Count, Ledger, Outcome};
+pub use event_delivery::{Event, EventFate};
 pub use faults::answers::Damage;
 pub use faults::{Calls, Fault};
 pub use http::{Delivery, Request, Response};
 pub use limits::{LIMITS, Limit, least_seconds};
 pub use world::cluster::{ArnForm, Cluster};
 pub use world::definition::{ContainerDefinition, PortMapping, TaskDefinition};
+pub use world::events::Rule;
 pub use world::host::{ContainerInstance, Host, HostKind, Instance, ManagedNode};
 pub use world::queue::Queue;
 pub use world::region::Region;

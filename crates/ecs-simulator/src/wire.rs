@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 mod ec2;
 mod ecs;
+pub(crate) mod event;
 mod json;
 mod page;
 mod query;

@@ -5,8 +5,10 @@
 mod attach;
 pub(crate) mod cluster;
 pub(crate) mod definition;
+pub(crate) mod events;
 pub(crate) mod host;
 pub(crate) mod ids;
+mod incidents;
 mod launch;
 mod lifecycle;
 pub(crate) mod network;
@@ -40,6 +42,8 @@ pub struct World {
     pub expires_in: Duration,
     /// The time that AssumeRole answers count from.
     pub clock: Clock,
+    /// Bodies of events that a test holds back, each with the ARN of its queue.
+    pub(crate) held_events: Vec<(String, String)>,
 }
 
 /// What time it is.
@@ -83,6 +87,7 @@ impl World {
             accounts: BTreeMap::new(),
             expires_in: Duration::from_secs(3600),
             clock: Clock::System,
+            held_events: Vec::new(),
         };
         world.account(OWN_ACCOUNT).access_key = OWN_ACCESS_KEY.to_owned();
         world

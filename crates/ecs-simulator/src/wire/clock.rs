@@ -29,6 +29,12 @@ pub(crate) fn moment(world: &World) -> Duration {
     (since + ours.saturating_duration_since(machine)).saturating_sub(machine.saturating_duration_since(ours))
 }
 
+/// A time as AWS writes it where it writes text: with as many decimals, up to three, as it needs.
+pub(crate) fn iso(since_epoch: Duration) -> String {
+    let time = DateTime::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX));
+    time.fmt(Format::DateTime).unwrap_or_default()
+}
+
 /// Whether a request was signed too early or too late; `signed` is its `x-amz-date`, as in `20260101T000000Z`.
 pub(super) fn is_off(signed: &str, world: &World) -> bool {
     world.clock == Clock::System

@@ -3,7 +3,7 @@
 mod clusters;
 mod container_instances;
 mod definitions;
-mod task_json;
+pub(super) mod task_json;
 mod tasks;
 
 use serde_json::Value;

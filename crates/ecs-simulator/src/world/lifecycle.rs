@@ -8,7 +8,7 @@ use super::definition::{PortMapping, TaskDefinition};
 use super::host::ContainerInstance;
 use super::launch::FIRST_DYNAMIC_PORT;
 use super::region::{Region, holder, last_part};
-use super::task::{NetworkBinding, NetworkInterface, Task};
+use super::task::{Container, NetworkBinding, NetworkInterface};
 
 /// The part of a network interface that shows once it is attached.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,9 +40,8 @@ impl Region {
             "STOPPED" => self.release(task_arn, now),
             _ => {}
         }
-        let task = self.task_mut(task_arn);
-        task.last_status = next.to_owned();
-        task.version += 1;
+        self.task_mut(task_arn).last_status = next.to_owned();
+        self.changed(task_arn);
     }
 
     /// Ends a task: it leaves the default listing and stays describable, as STOPPED.
@@ -61,6 +60,10 @@ impl Region {
     /// # Panics
     /// When there is no such task.
     pub fn begin_stop(&mut self, task_arn: &str) {
+        self.begin_end(task_arn, "UserInitiated", "Task stopped by user");
+    }
+
+    pub(super) fn begin_end(&mut self, task_arn: &str, code: &str, reason: &str) {
         let now = self.tick();
         let task = self.task_mut(task_arn);
         if task.desired_status == "STOPPED" {
@@ -69,9 +72,9 @@ impl Region {
         task.desired_status = "STOPPED".to_owned();
         task.last_status = "DEACTIVATING".to_owned();
         task.stopping_at = Some(now);
-        task.stop_code = Some("UserInitiated".to_owned());
-        task.stopped_reason = Some("Task stopped by user".to_owned());
-        task.version += 1;
+        task.stop_code = Some(code.to_owned());
+        task.stopped_reason = Some(reason.to_owned());
+        self.changed(task_arn);
     }
 
     /// Forgets a task, as AWS does an hour or more after its end: describing it says MISSING.
@@ -125,11 +128,16 @@ impl Region {
     }
 
     fn publish_ports(&mut self, task_arn: &str, now: f64) {
+        self.task_mut(task_arn).started_at = Some(now);
+        self.bind_ports(task_arn, |_| true);
+    }
+
+    /// Binds the ports of some containers to host ports, in bridge mode; those that they had before are free then.
+    pub(super) fn bind_ports(&mut self, task_arn: &str, is_meant: impl Fn(&Container) -> bool) {
         let id = last_part(task_arn);
         let Self { clusters, task_definitions, .. } = self;
         let Some(cluster) = holder(clusters, task_arn) else { return };
         let Some(task) = cluster.tasks.get_mut(id) else { return };
-        task.started_at = Some(now);
         let host = task.container_instance_arn.as_deref().map(last_part);
         let host = host.and_then(|host| cluster.container_instances.get_mut(host));
         let definition = task_definitions.get(&task.task_definition_arn);
@@ -137,7 +145,9 @@ impl Region {
         if !matches!(definition.network_mode.as_deref(), None | Some("bridge" | "default")) {
             return;
         }
-        for container in &mut task.containers {
+        for container in task.containers.iter_mut().filter(|container| is_meant(container)) {
+            let freed = host_ports(&std::mem::take(&mut container.network_bindings));
+            host.ports.retain(|port| !freed.contains(port));
             let defined =
                 definition.container_definitions.iter().find(|defined| defined.name == container.name);
             for mapping in defined.map(|defined| defined.port_mappings.as_slice()).unwrap_or_default() {
@@ -146,7 +156,7 @@ impl Region {
         }
     }
 
-    fn release(&mut self, task_arn: &str, now: f64) {
+    pub(super) fn release(&mut self, task_arn: &str, now: f64) {
         let id = last_part(task_arn);
         self.unattached.remove(id);
         let Some(cluster) = holder(&mut self.clusters, task_arn) else { return };
@@ -159,7 +169,9 @@ impl Region {
             container.last_status = Some("STOPPED".to_owned());
             container.exit_code = Some(0);
         }
-        let freed = host_ports(task);
+        let bindings: Vec<_> =
+            task.containers.iter().flat_map(|container| container.network_bindings.clone()).collect();
+        let freed = host_ports(&bindings);
         let host = task.container_instance_arn.as_deref().map(last_part);
         if let Some(host) = host.and_then(|host| cluster.container_instances.get_mut(host)) {
             host.ports.retain(|port| !freed.contains(port));
@@ -223,8 +235,7 @@ impl ContainerInstance {
     }
 }
 
-fn host_ports(task: &Task) -> BTreeSet<u16> {
-    let bindings = task.containers.iter().flat_map(|container| &container.network_bindings);
+fn host_ports(bindings: &[NetworkBinding]) -> BTreeSet<u16> {
     let mut ports = BTreeSet::new();
     for binding in bindings {
         ports.extend(binding.host_port);

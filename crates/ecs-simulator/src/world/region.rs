@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::cluster::{ArnForm, Cluster};
 use super::definition::TaskDefinition;
+use super::events::{Emission, Rule};
 use super::host::{ContainerInstance, Instance, ManagedNode};
 use super::ids::Ids;
 use super::lifecycle::Unattached;
@@ -13,7 +14,7 @@ use super::queue::Queue;
 use super::task::Task;
 
 /// 2026-01-01T00:00:00Z, when every region begins.
-const BEGINNING: f64 = 1_767_225_600.0;
+pub(crate) const BEGINNING: f64 = 1_767_225_600.0;
 
 /// One region of one account.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +35,13 @@ pub struct Region {
     pub managed_nodes: BTreeMap<String, ManagedNode>,
     /// SQS queues by name.
     pub queues: BTreeMap<String, Queue>,
+    /// Rules for events, by name.
+    pub rules: BTreeMap<String, Rule>,
     /// Epoch seconds; each step in a task's or host's life takes a quarter of a second.
     pub now: f64,
     /// Interfaces of tasks that are still PROVISIONING, by task id.
     pub(super) unattached: BTreeMap<String, Unattached>,
+    pub(crate) emissions: Vec<Emission>,
     pub(super) network: Network,
     pub(super) ids: Ids,
 }
@@ -55,8 +59,10 @@ impl Region {
             instances: BTreeMap::new(),
             managed_nodes: BTreeMap::new(),
             queues: BTreeMap::new(),
+            rules: BTreeMap::new(),
             now: BEGINNING,
             unattached: BTreeMap::new(),
+            emissions: Vec::new(),
             network,
             ids,
         }
@@ -79,8 +85,10 @@ impl Region {
         })
     }
 
-    /// Deletes a cluster with all that is in it: it leaves the listing, and describing it says INACTIVE.
+    /// Stops all tasks of a cluster and deletes it: it leaves the listing, and describing it says INACTIVE.
     pub fn delete_cluster(&mut self, name: &str) {
+        let tasks: Vec<_> = self.cluster(name).tasks.values().map(|task| task.task_arn.clone()).collect();
+        tasks.iter().for_each(|task| self.stop(task));
         let cluster = self.cluster(name);
         cluster.status = "INACTIVE".to_owned();
         cluster.tasks.clear();

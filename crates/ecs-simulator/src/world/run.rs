@@ -187,6 +187,7 @@ impl Region {
             self.attach_interface(&mut task, &id, &run.addresses);
         }
         self.cluster(&run.cluster).tasks.insert(id, task);
+        self.emit(&arn);
         arn
     }
 

@@ -5,6 +5,7 @@
 mod delivery;
 mod ec2;
 mod ecs;
+mod events;
 mod faults;
 mod identity;
 mod lifecycle;

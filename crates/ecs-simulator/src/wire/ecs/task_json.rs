@@ -87,13 +87,13 @@ fn network_binding(object: &mut Object<'_>, binding: &NetworkBinding) {
     object.option("hostPortRange", binding.host_port_range.as_ref());
 }
 
-fn network_interface(object: &mut Object<'_>, interface: &NetworkInterface) {
+pub(in crate::wire) fn network_interface(object: &mut Object<'_>, interface: &NetworkInterface) {
     object.text("attachmentId", &interface.attachment_id);
     object.option("privateIpv4Address", interface.private_ipv4_address.as_ref());
     object.option("ipv6Address", interface.ipv6_address.as_ref());
 }
 
-fn container_override(object: &mut Object<'_>, entry: &ContainerOverride) {
+pub(in crate::wire) fn container_override(object: &mut Object<'_>, entry: &ContainerOverride) {
     object.text("name", &entry.name);
     if !entry.command.is_empty() {
         object.texts("command", &entry.command);
