@@ -95,6 +95,7 @@ impl Actor {
         let found = errand.finish(&mut self.known.inventory, &self.settings.rules);
         for (cluster, scope) in found {
             self.dirty.insert(cluster.clone());
+            self.unpublished.has_cluster = true;
             self.known.scopes.entry(cluster).or_insert(scope);
         }
         let (now, known) = (self.settings.clock.now(), &mut self.known);

@@ -122,6 +122,8 @@ pub(super) struct Unpublished {
     received: Option<Instant>,
     /// When the last ones were published.
     last: Option<Instant>,
+    /// Whether a cluster was found that is not published.
+    pub(super) has_cluster: bool,
 }
 
 impl Actor {
@@ -235,14 +237,18 @@ impl Actor {
         }
         let received = self.unpublished.received.take();
         let saved = self.known.held_facts();
-        if changed.is_empty() && *self.known.saved == saved {
-            return;
+        if *self.known.saved != saved {
+            self.known.saved = Arc::new(saved);
+            if self.run.is_none() {
+                self.known.concluded = self.known.saved.clone();
+            }
+        }
+        let has_cluster = std::mem::take(&mut self.unpublished.has_cluster);
+        if changed.is_empty() && !has_cluster {
+            // A task that starts is saved, and there is nothing to publish.
+            return self.report(Report::Learned(self.known.saved.clone()));
         }
         self.unpublished.last = Some(Instant::now());
-        self.known.saved = Arc::new(saved);
-        if self.run.is_none() {
-            self.known.concluded = self.known.saved.clone();
-        }
         let scopes = self.settings.published(&self.known.scopes);
         self.report(Report::Patch(Patch { scopes, facts: self.known.saved.clone(), received }));
     }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod doubt;
+mod events;
 mod faults;
 mod files;
 mod log;

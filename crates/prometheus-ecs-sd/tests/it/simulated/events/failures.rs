@@ -1,0 +1,73 @@
+//! Events that do not come, or tell nothing: the program does what it does without them.
+
+use std::time::Duration;
+
+use prometheus_ecs_sd::published::EventStatus;
+
+use super::super::{Stage, fleet};
+use super::{SOON, depth, live, some_task, told};
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_noticed_after_three_minutes_and_refreshes_go_on() {
+    let stage = told(fleet(&[("prod", 2)]));
+    let mut running = live(&stage).await;
+    stage.change(|region| region.rule("prometheus-ecs-sd").enabled = false);
+    let task = some_task(&stage);
+    stage.change(|region| region.stop(&task));
+    let began = tokio::time::Instant::now();
+    while running.published().snapshot.target_count() == 2 {
+        running.next().await;
+    }
+    assert!((Duration::from_secs(110)..Duration::from_secs(185)).contains(&began.elapsed()));
+    assert_eq!(running.sources()[0].events, EventStatus::Waiting);
+    assert_eq!(running.sources()[0].interval, Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_no_event_told_is_doubted_and_two_clean_refreshes_end_it() {
+    let stage = told(fleet(&[("prod", 2)]));
+    let mut running = live(&stage).await;
+    let heartbeat = || stage.change(|region| region.heartbeat());
+    stage.simulator.on_event(|event| match event.is_heartbeat() {
+        true => ecs_simulator::EventFate::Deliver,
+        false => ecs_simulator::EventFate::Drop,
+    });
+    let task = some_task(&stage);
+    stage.change(|region| region.stop(&task));
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        heartbeat();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let status = running.sources()[0].events;
+        if statuses.last() != Some(&status) {
+            statuses.push(status);
+        }
+    }
+    assert_eq!(statuses, [EventStatus::Live, EventStatus::Doubted, EventStatus::Live]);
+    assert_eq!(running.next().await.snapshot.target_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_no_events_are_deleted_and_change_nothing() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let mut running = live(&stage).await;
+    stage.change(|region| {
+        for body in ["", "{", "[]", r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#, "text"] {
+            region.queue("events").send(body);
+        }
+    });
+    assert!(running.next_within(SOON).await.is_none());
+    assert_eq!(depth(&stage), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_does_not_exist_costs_nothing() {
+    let mut stage = Stage::new(fleet(&[("prod", 1)]));
+    let arn = "arn:aws:sqs:eu-central-1:111111111111:nowhere";
+    stage.config.event_queues = vec![prometheus_ecs_sd::config::QueueAddress::parse(arn).unwrap()];
+    let mut running = stage.run().await;
+    for _ in 0..3 {
+        assert!(running.next_within(Duration::from_secs(70)).await.unwrap().complete);
+    }
+    assert_eq!(running.sources()[0].events, EventStatus::Waiting);
+}
