@@ -22,6 +22,9 @@ pub(super) struct Service {
     /// Whether a custom endpoint is an error beside the settings for FIPS and dual-stack endpoints, as AWS's rules for
     /// endpoints have it. Otherwise the custom endpoint wins.
     pub(super) has_strict_endpoints: bool,
+    /// Whether an answer may begin late because there is nothing to answer yet. Otherwise one that brings no byte for five
+    /// seconds counts as cut off.
+    pub(super) has_long_polls: bool,
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -34,6 +37,7 @@ const ECS: Service = Service {
     content_type: JSON_1_1,
     is_fips_in_gov_cloud: false,
     has_strict_endpoints: true,
+    has_long_polls: false,
 };
 const EC2: Service = Service {
     id: "EC2",
@@ -41,6 +45,7 @@ const EC2: Service = Service {
     content_type: FORM,
     is_fips_in_gov_cloud: true,
     has_strict_endpoints: false,
+    has_long_polls: false,
 };
 const SSM: Service = Service {
     id: "SSM",
@@ -48,6 +53,7 @@ const SSM: Service = Service {
     content_type: JSON_1_1,
     is_fips_in_gov_cloud: true,
     has_strict_endpoints: false,
+    has_long_polls: false,
 };
 /// Its endpoints are its SDK crate's to know.
 const STS: Service = Service {
@@ -56,6 +62,7 @@ const STS: Service = Service {
     content_type: FORM,
     is_fips_in_gov_cloud: true,
     has_strict_endpoints: true,
+    has_long_polls: false,
 };
 const SQS: Service = Service {
     id: "SQS",
@@ -63,6 +70,7 @@ const SQS: Service = Service {
     content_type: JSON_1_0,
     is_fips_in_gov_cloud: true,
     has_strict_endpoints: true,
+    has_long_polls: true,
 };
 
 /// How often a request is sent, and the time limit of each attempt.

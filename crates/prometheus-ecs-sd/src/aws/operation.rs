@@ -29,6 +29,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, Or
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
 use aws_smithy_runtime_api::client::runtime_plugin::{SharedRuntimePlugin, StaticRuntimePlugin};
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::{FrozenLayer, Layer};
 use aws_types::SigningName;
@@ -130,6 +131,9 @@ fn settings(config: &SdkConfig, service: &Service, quota: RetryPartition) -> Fro
     layer.store_put(quota);
     layer.store_put(ApiMetadata::new(service.name, env!("CARGO_PKG_VERSION")));
     layer.store_or_unset(config.app_name().cloned());
+    if service.has_long_polls {
+        layer.store_put(StalledStreamProtectionConfig::disabled());
+    }
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
     layer.store_put(EndpointResolverParams::new(()));
     layer.store_put(SigV4OperationSigningConfig {

@@ -20,7 +20,7 @@ use crate::atomic_file::AtomicWriter;
 use crate::aws::Aws;
 use crate::cli::arguments::DemoArgs;
 use crate::cli::{EXIT_USAGE, serve, tell, until_stopped};
-use crate::config::{Account, Config, Layout, Listen, Mistakes, Share, duration, listen};
+use crate::config::{Account, Config, Layout, Listen, Mistakes, QueueAddress, Share, duration, listen};
 use crate::demo::containers::Containers;
 use crate::demo::fleet;
 use crate::demo::ports::Ports;
@@ -93,7 +93,7 @@ impl Demo {
             // Each demo has another fleet.
             state_file: None,
             interval,
-            event_queues: Vec::new(),
+            event_queues: vec![event_queue()],
             reconcile_interval: interval * 10,
             recheck_interval: interval * 10,
             max_staleness: Duration::MAX,
@@ -120,6 +120,7 @@ impl Demo {
         let fleet = fleet::Fleet::start(&ports);
         let aws = Aws::isolated(fleet.aws().connector(), fleet::REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY);
         let aws = aws.with_share(config.api_share);
+        let simulated = fleet.aws().clone();
         let containers = Containers::listen(&fleet)?;
         self.introduce(address, ports.of(PROMETHEUS_PORT))?;
         let discovery = Discovery::new(config, &aws, store, Arc::new(Progress::default()), io::stdout());
@@ -128,6 +129,7 @@ impl Demo {
         tokio::select! {
             () = containers.run() => Ok(()),
             () = fleet.churn(*churn, config.interval * 2 + GRACE) => Ok(()),
+            () = simulated.send_heartbeats() => Ok(()),
             () = discovery.run(unchanging) => Ok(()),
             _ = hangup.recv() => Ok(()),
         }
@@ -161,6 +163,11 @@ impl Demo {
         );
         Ok(())
     }
+}
+
+/// The queue that the fleet's events are delivered to.
+fn event_queue() -> QueueAddress {
+    QueueAddress::parse(&fleet::event_queue()).expect("it is the ARN of a queue")
 }
 
 /// The usual address of the status page, with another port if that one is in use.

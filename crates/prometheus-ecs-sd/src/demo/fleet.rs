@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ecs_simulator::{
-    Aws, ContainerDefinition, Host, HostKind, Placement, PortMapping, Region, Run, TaskDefinition, World,
+    Aws, ContainerDefinition, Host, HostKind, OWN_ACCOUNT, Placement, PortMapping, Region, Run,
+    TaskDefinition, World,
 };
 use tokio::time::sleep;
 
@@ -15,6 +16,14 @@ use super::ports::{Ports, Reserved};
 
 /// Where the fleet runs.
 pub const REGION: &str = "eu-central-1";
+
+/// The name of the queue of events.
+const EVENTS: &str = "events";
+
+/// The ARN of the queue that the fleet's events are delivered to.
+pub fn event_queue() -> String {
+    format!("arn:aws:sqs:{REGION}:{OWN_ACCOUNT}:{EVENTS}")
+}
 
 const PRODUCTION: &str = "production";
 const EDGE: &str = "edge";
@@ -65,6 +74,8 @@ impl Fleet {
         let mut world = World::new(1);
         let (mut addresses, reserved) = (Addresses(0), Reserved::default());
         let services = populate(world.own(REGION), &mut addresses, ports, &reserved);
+        let queue = world.own(REGION).create_queue(EVENTS);
+        world.own(REGION).route_events(&queue);
         Self { aws: Aws::new(world), services, addresses, reserved, turn: 0 }
     }
 

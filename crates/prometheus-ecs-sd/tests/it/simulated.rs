@@ -34,7 +34,7 @@ use prometheus_ecs_sd::config::Share;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::{Discovery, Outcome};
 use prometheus_ecs_sd::lock::Locks;
-use prometheus_ecs_sd::published::{Published, SnapshotStore, SourceStatus};
+use prometheus_ecs_sd::published::{Published, QueueStatus, SnapshotStore, SourceStatus};
 use prometheus_ecs_sd::reload::Replacement;
 use prometheus_ecs_sd::sinks::http::metrics::{Format, page};
 use prometheus_ecs_sd::telemetry::LogFormat;
@@ -264,6 +264,11 @@ impl Running {
     /// The status of each source.
     pub(crate) fn sources(&self) -> Vec<SourceStatus> {
         self.store.reader().sources.borrow().clone()
+    }
+
+    /// The status of each queue.
+    pub(crate) fn queues(&self) -> Vec<QueueStatus> {
+        self.store.reader().queues.borrow().clone()
     }
 
     /// Lets the configuration have been loaded again, or not.

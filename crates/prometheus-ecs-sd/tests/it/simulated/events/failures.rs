@@ -71,3 +71,14 @@ async fn a_queue_that_does_not_exist_costs_nothing() {
     }
     assert_eq!(running.sources()[0].events, EventStatus::Waiting);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_without_messages_is_no_failure() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let running = live(&stage).await;
+    tokio::time::sleep(Duration::from_secs(170)).await;
+    assert_eq!(running.queues()[0].is_readable, Some(true));
+    let ledger = stage.asked();
+    let receives = ledger.lines().find(|line| line.starts_with("sqs ReceiveMessage")).unwrap();
+    assert_eq!(receives, "sqs ReceiveMessage 8");
+}
