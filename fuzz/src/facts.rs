@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskDefinitionArn};
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
 use ecs_discovery::model::{
     Cluster, ContainerDefinition, ContainerInstance, Host, InstanceId, NetworkMode, PortMapping, PortRange,
     Protocol, Settings, Tags, TaskDefinition,
 };
+use ecs_discovery::variable::Variable;
 
 const ACCOUNT: &str = "arn:aws:ecs:eu-west-1:123456789012";
 

@@ -2,8 +2,9 @@
 
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
-use ecs_discovery::derive::{Rules, TagSelection};
+use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::report::{Report, Subject};
+use ecs_discovery::labels::TagSelection;
 use ecs_discovery::render::explanation::{Colours, Text, json};
 use fuzz::published;
 use prometheus_ecs_sd::aws::task_definition;

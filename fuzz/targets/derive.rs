@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ecs_discovery::conventions::environment::{Request, read};
-use ecs_discovery::derive::{Derived, Rules, TagSelection, derive};
+use ecs_discovery::derive::{Derived, Rules, derive};
+use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::finding::Verdict;
 use ecs_discovery::interval::Intervals;
-use ecs_discovery::inventory::question::{Failure, FailureKind};
 use ecs_discovery::inventory::saved::Saved;
-use ecs_discovery::inventory::{Definition, Placement, TaskView};
+use ecs_discovery::labels::TagSelection;
 use ecs_discovery::model::Task;
+use ecs_discovery::task_view::{Definition, Placement, TaskView};
 use fuzz::facts::Facts;
 use fuzz::published;
 

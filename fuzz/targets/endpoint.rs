@@ -8,12 +8,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::conventions::environment::{Endpoint, PortRequest, Request, Scrape, read};
 use ecs_discovery::finding::Problem;
 use ecs_discovery::interval::Intervals;
 use ecs_discovery::labels::is_label_name;
 use ecs_discovery::model::{ContainerDefinition, Settings};
+use ecs_discovery::variable::Variable;
 use fuzz::facts::Facts;
 use fuzz::published;
 

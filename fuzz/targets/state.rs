@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::derive::Rules;
+use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::Inventory;
 use ecs_discovery::inventory::plan::{Recheck, Refresh};
-use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::snapshot::{Scope, ScopeStatus};

@@ -8,7 +8,8 @@
 use std::sync::{Arc, LazyLock};
 
 use ecs_discovery::arn::{ClusterArn, TaskArn};
-use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::failure::{Failure, FailureKind};
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::model::{Container, NetworkBinding, PortRange, Protocol, Settings, Tags, Task};
 use fuzz::facts::Facts;
 use fuzz::wire;

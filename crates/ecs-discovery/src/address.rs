@@ -11,12 +11,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::conventions::environment::PortRequest;
-use crate::finding::{Problem, Reason, brief};
-use crate::inventory::question::FailureKind;
-use crate::inventory::{Placement, TaskView};
+use crate::failure::FailureKind;
+use crate::finding::{Problem, Reason};
 use crate::model::{
     Container, ContainerDefinition, Host, NetworkBinding, NetworkMode, PortRange, Protocol, TaskDefinition,
 };
+use crate::task_view::{Placement, TaskView};
+use crate::text::brief;
 
 /// What is scraped when neither a variable nor a mapping names a port.
 const DEFAULT_PORT: u16 = 80;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::finding::brief;
+use crate::text::brief;
 
 /// The text is not an ARN of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq)]

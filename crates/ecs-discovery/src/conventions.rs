@@ -4,4 +4,21 @@
 
 pub mod environment;
 
-pub use environment::Variable;
+/// How a target is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scheme {
+    /// The default.
+    Http,
+    /// Published as `__scheme__`.
+    Https,
+}
+
+impl Scheme {
+    /// Prometheus' spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}

@@ -10,15 +10,18 @@ use std::sync::Arc;
 
 use crate::address::{Reachable, Reached};
 use crate::arn::TaskArn;
-use crate::conventions::environment::{Endpoint, Request, Scrape, Variable, read};
-use crate::finding::{Finding, Problem, Reason, Verdict, brief, few};
+use crate::conventions::environment::{Endpoint, Request, Scrape, read};
+use crate::finding::{Finding, Problem, Reason, Verdict};
+use crate::groups;
 use crate::interval::Intervals;
-use crate::inventory::{Definition, Placement, TaskView};
+use crate::labels::TagSelection;
 use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings, Status, Task, TaskDefinition};
-use crate::render::groups;
 use crate::sorted::{Sorted, unequal};
 use crate::target::{Machine, Origin, ScrapeEndpoint, Target};
+use crate::task_view::{Definition, Placement, TaskView};
+use crate::text::{brief, few};
+use crate::variable::Variable;
 
 /// What the operator decides about targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,18 +37,6 @@ impl Rules {
     pub fn need_definition_tags(&self) -> bool {
         *self.tags_to_labels != TagSelection::None
     }
-}
-
-/// Which tags of definitions and tasks become labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum TagSelection {
-    /// None.
-    #[default]
-    None,
-    /// Every one but AWS's own.
-    All,
-    /// Those of these keys.
-    Keys(BTreeSet<String>),
 }
 
 /// The targets and findings of a cluster. Results that are derived again share those that did not change.

@@ -9,15 +9,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::address::{AddressSource, PortSource, Reached};
-use crate::conventions::environment::Variable;
 use crate::conventions::environment::endpoints::{Parts, interval_length};
 use crate::conventions::environment::readings::{VariableReading, readings};
 use crate::derive::{Examined, Outcome, Rules, examine};
-use crate::finding::{Problem, Reason, brief, few};
-use crate::inventory::{Definition, Placement, TaskView};
+use crate::finding::{Problem, Reason};
 use crate::labels;
 use crate::model::{Cluster, InstanceId, NetworkMode, Task};
 use crate::target::Target;
+use crate::task_view::{Definition, Placement, TaskView};
+use crate::text::{brief, few};
+use crate::variable::Variable;
 use undeployed_task::Placeholders;
 
 /// What one task comes to, and why.

@@ -3,12 +3,9 @@
 //! Texts of a task definition are quoted in part only, and the warnings of a container are limited, so that its
 //! findings fit in a log however long its texts are.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::arn::{TaskArn, TaskDefinitionArn};
-use crate::render::count;
 
 /// Why a container that opted in yields no target. The list is closed: logs, metrics and explanations use these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,31 +120,6 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// The number of characters that a sentence quotes. The names that ECS accepts have at most 255.
-const QUOTED: usize = 256;
-
-/// The number of warnings of one container, and of hints. More are repetitions of the same mistake, and are only counted.
-const LINES: usize = 8;
-
-/// The part of an external text that a sentence quotes.
-pub fn brief(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
-    }
-}
-
-/// Each line once, and the number of omitted ones, which are called by this noun.
-pub(crate) fn few(mut lines: Vec<String>, noun: &str) -> Vec<String> {
-    let mut told = BTreeSet::new();
-    lines.retain(|line| told.insert(line.clone()));
-    if lines.len() > LINES {
-        let more = lines.split_off(LINES - 1).len();
-        lines.push(format!("and {} like these", count(more, &format!("more {noun}"))));
-    }
-    lines
 }
 
 /// A reason with what it was in this case: which value, and what to do.

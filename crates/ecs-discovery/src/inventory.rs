@@ -23,13 +23,13 @@ use std::time::Duration;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::derive::{Derived, Rules};
 use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefinition};
+use crate::task_view::{Definition, Placement, TaskView};
 use cache::Cache;
 use denials::Denials;
 use doors::Ended;
 use events::{Awaited, Unannounced};
 use interner::Interner;
 use plan::recheck::{Round, Rounds};
-use question::Failure;
 
 /// All facts of one source. Times are durations since any fixed moment.
 #[derive(Debug, Default)]
@@ -138,59 +138,6 @@ impl KnownTask {
     }
 }
 
-/// A task with everything its targets depend on.
-#[derive(Clone, Copy, Debug)]
-pub struct TaskView<'a> {
-    /// Its cluster.
-    pub cluster: &'a Arc<Cluster>,
-    /// The task.
-    pub task: &'a Arc<Task>,
-    /// Its definition.
-    pub definition: Definition<'a>,
-    /// Where it runs.
-    pub placement: Placement<'a>,
-    /// Why AWS's last answer about the task was not accepted, if so.
-    pub partial: Option<&'a str>,
-}
-
-/// A task's definition, as far as it is known.
-#[derive(Clone, Copy, Debug)]
-pub enum Definition<'a> {
-    /// It was read.
-    Known(&'a Arc<TaskDefinition>),
-    /// It was not, and why if that was tried.
-    Unavailable(Option<&'a Failure>),
-}
-
-/// Where a task runs, as far as it is known.
-#[derive(Clone, Copy, Debug)]
-pub enum Placement<'a> {
-    /// On Fargate, or not placed yet.
-    Nowhere,
-    /// On a container instance whose machine is not known.
-    ContainerInstance {
-        /// The container instance.
-        arn: &'a ContainerInstanceArn,
-        /// Its machine's id, if that much is known.
-        instance: Option<&'a InstanceId>,
-        /// Why no more is known.
-        problem: Option<&'a Failure>,
-    },
-    /// On this machine.
-    Host(&'a Arc<Host>),
-}
-
-impl<'a> Placement<'a> {
-    /// The id of the machine.
-    pub fn instance(&self) -> Option<&'a InstanceId> {
-        match self {
-            Self::Nowhere => None,
-            Self::ContainerInstance { instance, .. } => *instance,
-            Self::Host(host) => Some(&host.id),
-        }
-    }
-}
-
 impl Inventory {
     /// The clusters that are known.
     pub fn clusters(&self) -> impl Iterator<Item = &ClusterArn> {
@@ -254,29 +201,6 @@ impl Inventory {
         match self.hosts.value(id) {
             Some(host) => Placement::Host(host),
             None => Placement::ContainerInstance { arn, instance, problem: self.hosts.failure(id) },
-        }
-    }
-}
-
-impl<'a> TaskView<'a> {
-    /// Whether a fact that this task's targets depend on is not known.
-    fn has_missing_facts(&self) -> bool {
-        !self.task.definition.is_managed_daemon()
-            && match (self.definition, self.placement) {
-                (Definition::Unavailable(_), _) | (_, Placement::ContainerInstance { .. }) => true,
-                (Definition::Known(definition), Placement::Host(host)) => {
-                    host.private_ipv4.is_none() && definition.network_mode.is_at_the_host()
-                }
-                (Definition::Known(_), Placement::Nowhere) => false,
-            }
-    }
-
-    /// Why such a fact is not known.
-    fn failure(&self) -> Option<&'a Failure> {
-        match (self.definition, self.placement) {
-            (Definition::Unavailable(Some(failure)), _) => Some(failure),
-            (_, Placement::ContainerInstance { problem, .. }) => problem,
-            _ => None,
         }
     }
 }

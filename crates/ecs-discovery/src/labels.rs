@@ -5,7 +5,20 @@
 //! the prefixes here, and its other characters are those that every Prometheus accepts.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
+
+/// Which tags of definitions and tasks become labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TagSelection {
+    /// None.
+    #[default]
+    None,
+    /// Every one but AWS's own.
+    All,
+    /// Those of these keys.
+    Keys(BTreeSet<String>),
+}
 
 /// The maximum number of bytes of a label's value, and of the key in a label's name. AWS's own limits are 256
 /// characters for a tag and none for a docker label; relabelling rules are written for far shorter values.

@@ -1,7 +1,7 @@
 //! What AWS said, as plain data: one type a thing, optional fields settled where the answer was read.
 //!
 //! Every value here is immutable once made. Texts that many tasks have in common are `Arc`s, to be shared.
-//! Environment values are limited to the convention's [variables](crate::conventions::Variable): [`Settings`]
+//! Environment values are limited to the convention's [variables](crate::variable::Variable): [`Settings`]
 //! cannot hold another, since task definitions keep secrets in their environment.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use crate::conventions::Variable;
+use crate::variable::Variable;
 
 /// Names and values as AWS gave them, sorted by name in byte order.
 pub type Tags = Vec<(Arc<str>, Arc<str>)>;

@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::arn::TaskArn;
-use crate::derive::TagSelection;
+use crate::conventions::Scheme;
 use crate::interval::Interval;
+use crate::labels::TagSelection;
 use crate::model::{Cluster, Container, ContainerDefinition, Host, InstanceId, Task, TaskDefinition};
 
 /// One endpoint of one container, ready to be published.
@@ -130,24 +131,5 @@ impl fmt::Display for ScrapeEndpoint {
             write!(f, "?{}", self.query)?;
         }
         Ok(())
-    }
-}
-
-/// How a target is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scheme {
-    /// The default.
-    Http,
-    /// Published as `__scheme__`.
-    Https,
-}
-
-impl Scheme {
-    /// Prometheus' spelling.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
     }
 }

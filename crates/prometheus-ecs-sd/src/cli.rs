@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
-use ecs_discovery::render::printable;
+use ecs_discovery::text::printable;
 
 use crate::aws::is_blank;
 use crate::config::{Config, Mistakes, RunArgs};

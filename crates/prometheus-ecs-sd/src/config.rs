@@ -22,9 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::RoleArn;
-use ecs_discovery::derive::{Rules, TagSelection};
+use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
+use ecs_discovery::labels::TagSelection;
 
 use crate::lock::Locks;
 use crate::telemetry::LogFormat;

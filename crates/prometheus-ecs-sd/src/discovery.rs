@@ -9,7 +9,7 @@ use std::time::Duration;
 use ecs_discovery::interval::Intervals;
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
-use ecs_discovery::render::clipped;
+use ecs_discovery::text::clipped;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};

@@ -10,9 +10,10 @@ use ecs_discovery::arn::{ClusterArn, TaskArn};
 use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::explain;
 use ecs_discovery::explain::report::{Report, Subject};
+use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::Inventory;
 use ecs_discovery::inventory::plan::Lookup;
-use ecs_discovery::inventory::question::{Answer, Failure, Question};
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::model::{Cluster, Task};
 
 use crate::aws::Source;

@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, RoleArn};
+use ecs_discovery::failure::Failure;
 use ecs_discovery::interval::Intervals;
-use ecs_discovery::inventory::question::Failure;
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::snapshot::{Changes, Scope, Snapshot};
 use tokio::sync::watch;

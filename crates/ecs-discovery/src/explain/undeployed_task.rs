@@ -12,15 +12,15 @@ use std::sync::Arc;
 
 use super::{Explanation, explain};
 use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn};
-use crate::conventions::Variable;
 use crate::conventions::environment::SettingSource;
 use crate::derive::Rules;
-use crate::finding::{brief, few};
-use crate::inventory::{Definition, Placement, TaskView};
 use crate::model::{
     Cluster, Container, Host, InstanceId, LaunchType, NetworkBinding, NetworkInterface, PortRange, Status,
     Task, TaskDefinition,
 };
+use crate::task_view::{Definition, Placement, TaskView};
+use crate::text::{brief, few};
+use crate::variable::Variable;
 
 /// Kept for documentation by RFC 5737.
 const TASK_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::question::Failure;
+use crate::failure::Failure;
 
 /// How long a definition, container instance or host that no task uses is kept: a job that runs every half
 /// hour finds its definition still known.

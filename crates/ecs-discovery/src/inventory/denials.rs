@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::arn::ClusterArn;
-use crate::inventory::question::Failure;
+use crate::failure::Failure;
 
 /// The time after which a denied id is requested again, alone: the same as for an unknown definition. For some seconds
 /// after a policy was changed, AWS may still deny what the policy allows.

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use super::doors::Gone;
 use super::settled::{is_over, is_whole, lost};
-use super::{Definition, Inventory, KnownTask, ScopeFacts, TaskView};
+use super::{Inventory, KnownTask, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn};
 use crate::event::TaskEvent;
 use crate::model::{Container, NetworkInterface, Status, Task};
+use crate::task_view::{Definition, TaskView};
 
 /// How much older than the beginning of a cluster's last complete listing an event about an unknown task may be. An older
 /// one tells of a task that the listing would have had.

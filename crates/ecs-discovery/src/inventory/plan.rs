@@ -20,9 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use crate::failure::Failure;
 use crate::inventory::denials::Kind;
 use crate::inventory::doors::Missing;
-use crate::inventory::question::{Failure, Question};
+use crate::inventory::question::Question;
 use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{ContainerInstance, InstanceId};

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::question::Failure;
 use super::settled::incomplete;
 use super::{Inventory, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn};
 use crate::derive::{Derived, Rules, results};
+use crate::failure::Failure;
 
 /// How often facts that nothing uses are looked for.
 const COLLECTED_EVERY: Duration = Duration::from_secs(600);

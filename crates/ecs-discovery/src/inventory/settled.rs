@@ -7,13 +7,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Definition, TaskView};
 use crate::arn::TaskArn;
 use crate::finding::Finding;
 use crate::model::{
     Container, ContainerInstance, Host, LaunchType, NetworkMode, PortRange, Protocol, Status, Task,
     TaskDefinition,
 };
+use crate::task_view::{Definition, TaskView};
 
 /// A task that has ended, or is told to end.
 pub(super) fn is_over(task: &Task) -> bool {

@@ -7,12 +7,12 @@ pub mod json;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use super::{count, printable};
 use crate::conventions::environment::readings::VariableReading;
 use crate::explain::report::{Group, Report, Subject};
 use crate::explain::{ContainerVerdict, ExplainedContainer, ExplainedEndpoint, ExplainedTarget, Explanation};
 use crate::finding::Problem;
 use crate::model::LaunchType;
+use crate::text::{count, printable};
 
 /// Whether a terminal shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,10 +11,10 @@ pub fn write<T: AsRef<Target>>(
     out: &mut (impl Write + ?Sized),
     targets: impl IntoIterator<Item = T>,
 ) -> io::Result<()> {
-    super::groups::write(out, targets, Target::labels)
+    crate::groups::write(out, targets, Target::labels)
 }
 
 /// Appends the group of a target.
 pub fn push(group: &mut Vec<u8>, target: &Target) {
-    super::groups::push(group, target, &target.labels());
+    crate::groups::push(group, target, &target.labels());
 }

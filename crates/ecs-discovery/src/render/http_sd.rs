@@ -17,12 +17,12 @@ pub fn write<T: AsRef<Target>>(
     out: &mut (impl Write + ?Sized),
     targets: impl IntoIterator<Item = T>,
 ) -> io::Result<()> {
-    super::groups::write(out, targets, Target::labels_with_interval)
+    crate::groups::write(out, targets, Target::labels_with_interval)
 }
 
 /// Appends the group of a target.
 pub fn push(group: &mut Vec<u8>, target: &Target) {
-    super::groups::push(group, target, &target.labels_with_interval());
+    crate::groups::push(group, target, &target.labels_with_interval());
 }
 
 /// The estimated bytes of the document of these targets, from an evenly spread sample.

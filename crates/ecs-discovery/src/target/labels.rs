@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::conventions::Variable;
-use crate::derive::TagSelection;
+use crate::conventions::Scheme;
+use crate::labels::TagSelection;
 use crate::labels::{self, Labels, LabelsBuilder};
 use crate::model::{Host, NetworkMode, Tags};
-use crate::target::{Machine, Origin, Scheme, Target};
+use crate::target::{Machine, Origin, Target};
+use crate::variable::Variable;
 
 /// What Prometheus lets a scrape take unless its configuration says otherwise. It drops a target whose scrapes
 /// may take longer than its interval.

@@ -1,12 +1,12 @@
 //! Why a container is scraped as it is, in words.
 
 use ecs_discovery::arn::TaskDefinitionArn;
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::Explanation;
 use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::explain::undeployed_task::{NetworkModeSource, UndeployedTask};
 use ecs_discovery::render::explanation::{Colours, Text, json};
+use ecs_discovery::variable::Variable;
 use insta::assert_snapshot;
 
 use crate::fixture::{PREFIX, TaskFixture, World, app, container, ec2, external, fargate};

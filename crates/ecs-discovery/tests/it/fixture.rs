@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::doors::DescribedTask;
-use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::model::{
     Cluster, Container, ContainerDefinition, ContainerInstance, Host, InstanceId, LaunchType, NetworkBinding,
     NetworkInterface, NetworkMode, PortMapping, PortRange, Protocol, Settings, Status, Tags, Task,

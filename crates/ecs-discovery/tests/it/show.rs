@@ -1,8 +1,9 @@
 //! What is published, in as little text as tells it apart.
 
-use ecs_discovery::derive::{Rules, TagSelection};
+use ecs_discovery::derive::Rules;
 use ecs_discovery::finding::{Finding, Verdict};
 use ecs_discovery::inventory::question::Question;
+use ecs_discovery::labels::TagSelection;
 use ecs_discovery::render::file_sd;
 use ecs_discovery::snapshot::{Scope, ScopeStatus};
 use ecs_discovery::target::Target;

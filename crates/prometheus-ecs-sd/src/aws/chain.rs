@@ -16,7 +16,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
-use ecs_discovery::finding::brief;
+use ecs_discovery::text::brief;
 use tracing::warn;
 
 use super::loader;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use clap::{Args, Command, FromArgMatches};
-use ecs_discovery::inventory::question::FailureKind;
+use ecs_discovery::failure::FailureKind;
 use ecs_simulator::{Aws as SimulatedAws, HostKind, Placement, Region, TaskDefinition, World};
 use tokio::time::sleep;
 

@@ -9,8 +9,9 @@
 use std::collections::{HashMap, HashSet};
 
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, InvalidArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::doors::DescribedTask;
-use ecs_discovery::inventory::question::{Answer, Failure};
+use ecs_discovery::inventory::question::Answer;
 use ecs_discovery::model::{Cluster, ContainerInstance, InstanceId, PortRange, Protocol, Settings, Tags};
 
 use super::call::{
@@ -208,7 +209,7 @@ fn protocol(protocol: Option<&str>) -> Protocol {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ecs_discovery::inventory::question::FailureKind;
+    use ecs_discovery::failure::FailureKind;
     use serde_json::{Value, json};
 
     const PROD: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";

@@ -326,7 +326,8 @@ mod tests {
     use aws_credential_types::credential_fn::provide_credentials_fn;
     use aws_smithy_async::time::TimeSource;
     use ecs_discovery::arn::RoleArn;
-    use ecs_discovery::inventory::question::{Answer, Failure, FailureKind};
+    use ecs_discovery::failure::{Failure, FailureKind};
+    use ecs_discovery::inventory::question::Answer;
     use ecs_simulator::{Aws as SimulatedAws, OWN_ACCESS_KEY, OWN_ACCOUNT, OWN_SECRET_KEY, Response};
     use futures_util::future::join_all;
     use std::sync::atomic::{AtomicBool, AtomicUsize};

@@ -7,7 +7,7 @@
 
 use std::error::Error;
 
-use ecs_discovery::inventory::question::Failure;
+use ecs_discovery::failure::Failure;
 use ecs_discovery::model::{Host, InstanceId};
 use quick_xml::events::Event;
 use quick_xml::{DeError, Reader, de};

@@ -1,7 +1,8 @@
 //! ECS's six reads: what is sent, and which answer that is.
 
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, RoleArn, TaskArn, TaskDefinitionArn};
-use ecs_discovery::inventory::question::{Answer, Failure};
+use ecs_discovery::failure::Failure;
+use ecs_discovery::inventory::question::Answer;
 use serde::Serialize;
 
 use super::call::{

@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecs_discovery::arn::RoleArn;
-use ecs_discovery::inventory::question::{Failure, FailureKind};
+use ecs_discovery::failure::{Failure, FailureKind};
 
 use super::call::DESCRIBE_TASK_DEFINITION;
 use super::chain::MissingProfile;

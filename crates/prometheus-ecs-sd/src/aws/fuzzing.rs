@@ -1,6 +1,7 @@
 //! What reads AWS's answers, past the network: for the fuzz targets, and in no other build.
 
-use ecs_discovery::inventory::question::{Answer, Failure, Question};
+use ecs_discovery::failure::Failure;
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::model::Host;
 
 use super::{convert, ec2, error_document, ssm};

@@ -2,7 +2,8 @@
 
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecs_discovery::arn::RoleArn;
-use ecs_discovery::inventory::question::{Answer, Failure};
+use ecs_discovery::failure::Failure;
+use ecs_discovery::inventory::question::Answer;
 use ecs_discovery::model::{Host, InstanceId};
 
 use super::call::Call;

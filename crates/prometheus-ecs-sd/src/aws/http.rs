@@ -167,7 +167,7 @@ mod tests {
     use super::super::trust::Trusting;
     use super::super::{Aws, SourceSpec};
     use super::*;
-    use ecs_discovery::inventory::question::FailureKind;
+    use ecs_discovery::failure::FailureKind;
     use ecs_simulator::{Aws as SimulatedAws, OWN_ACCESS_KEY, OWN_SECRET_KEY};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};

@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use ecs_discovery::inventory::question::{Answer, Failure, Unreadable};
+use ecs_discovery::failure::Failure;
+use ecs_discovery::inventory::question::{Answer, Unreadable};
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;

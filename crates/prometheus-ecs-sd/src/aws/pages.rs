@@ -1,6 +1,6 @@
 //! Paging of answers that are read whole: bounded, and never in a circle.
 
-use ecs_discovery::inventory::question::Failure;
+use ecs_discovery::failure::Failure;
 
 use super::failure::unreadable;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use ecs_discovery::arn::RoleArn;
-use ecs_discovery::inventory::question::{Failure, FailureKind};
+use ecs_discovery::failure::{Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 
 use super::call::{DELETE_MESSAGE_BATCH, GET_QUEUE_URL, RECEIVE_MESSAGE};

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, RoleArn, TaskArn, TaskDefinitionArn};
-use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::failure::{Failure, FailureKind};
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::model::{Host, InstanceId, NetworkMode, PortRange, Status, Task, TaskDefinition};
 use ecs_simulator::{
     Aws as SimulatedAws, ContainerDefinition, Delivery, HostKind, OWN_ACCESS_KEY, OWN_ACCOUNT,

@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use ecs_discovery::arn::{ClusterArn, RoleArn, TaskArn};
-use ecs_discovery::inventory::question::{Answer, Failure, Question};
+use ecs_discovery::failure::Failure;
+use ecs_discovery::inventory::question::{Answer, Question};
 
 use super::call::{
     DESCRIBE_INSTANCE_INFORMATION, DESCRIBE_INSTANCES, GET_CALLER_IDENTITY, LIST_CLUSTERS, LIST_TASKS,

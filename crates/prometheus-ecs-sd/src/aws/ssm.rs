@@ -1,6 +1,6 @@
 //! Systems Manager's DescribeInstanceInformation: addresses of the hosts of ECS Anywhere (`mi-…`).
 
-use ecs_discovery::inventory::question::Failure;
+use ecs_discovery::failure::Failure;
 use ecs_discovery::model::{Host, InstanceId};
 use serde::{Deserialize, Serialize};
 

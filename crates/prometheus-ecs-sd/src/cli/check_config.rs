@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use ecs_discovery::render::printable;
+use ecs_discovery::text::printable;
 
 use super::layers::Layers;
 use super::usage;

@@ -12,7 +12,7 @@ use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::explain::undeployed_task::NetworkModeSource;
 use ecs_discovery::model::NetworkMode;
 use ecs_discovery::render::explanation::{Colours, Text, json};
-use ecs_discovery::render::printable_json;
+use ecs_discovery::text::printable_json;
 
 use crate::aws::{Aws, Environment, SourceSpec, task_definition};
 use crate::cli::{EXIT_NOT_SCRAPED, failure, tell, usage};

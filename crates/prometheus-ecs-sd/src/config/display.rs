@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ecs_discovery::derive::TagSelection;
 use ecs_discovery::inventory::selection::ClusterPattern;
+use ecs_discovery::labels::TagSelection;
 
 use super::{Account, Config};
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ecs_discovery::render::count;
+use ecs_discovery::text::count;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::Mistakes;

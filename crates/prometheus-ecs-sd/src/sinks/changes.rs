@@ -7,11 +7,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::finding::{Finding, Reason, Verdict, brief};
+use ecs_discovery::finding::{Finding, Reason, Verdict};
 use ecs_discovery::labels::Labels;
-use ecs_discovery::render::{clipped, count, printable};
 use ecs_discovery::snapshot::{Changes as Differences, ScopeChange};
 use ecs_discovery::target::Target;
+use ecs_discovery::text::brief;
+use ecs_discovery::text::printable;
+use ecs_discovery::text::{clipped, count};
 use tracing::{debug, info, warn};
 
 use crate::published::Reading;

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
+use ecs_discovery::text::clipped;
 
 use crate::published::Reading;
 use crate::published::{Earlier, Published, SnapshotReader};

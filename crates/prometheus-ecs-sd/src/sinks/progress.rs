@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ecs_discovery::render::count;
+use ecs_discovery::text::count;
 
 use crate::published::Progress;
 

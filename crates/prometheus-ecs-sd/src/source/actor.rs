@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::Inventory;
-use ecs_discovery::inventory::question::{Failure, FailureKind};
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::snapshot::Scope;
 use tokio::sync::mpsc;

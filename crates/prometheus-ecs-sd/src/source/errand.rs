@@ -1,7 +1,8 @@
 //! Runs an errand: the requests for what events told of, beside a refresh or without one.
 
+use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::plan::Errand;
-use ecs_discovery::inventory::question::{Answer, Failure, Question};
+use ecs_discovery::inventory::question::{Answer, Question};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;

@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::plan::{Recheck, Refresh, RefreshOutcome};
-use ecs_discovery::inventory::question::{Failure, FailureKind, Question};
+use ecs_discovery::inventory::question::Question;
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::ClusterPattern;
 use ecs_discovery::snapshot::{Scope, ScopeStatus};

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::inventory::question::{Failure, Question};
+use ecs_discovery::failure::Failure;
+use ecs_discovery::inventory::question::Question;
 use ecs_discovery::snapshot::Scope;
 use tokio::time::Instant;
 

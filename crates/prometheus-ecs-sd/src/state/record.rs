@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::inventory::saved::{SavedScope, SavedTask};
 use ecs_discovery::model;
+use ecs_discovery::variable::Variable;
 use serde::{Deserialize, Serialize};
 
 use super::Revision;

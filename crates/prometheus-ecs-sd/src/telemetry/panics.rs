@@ -9,7 +9,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::time::Duration;
 
-use ecs_discovery::render::clipped;
+use ecs_discovery::text::clipped;
 use futures_util::FutureExt;
 use tracing::error;
 

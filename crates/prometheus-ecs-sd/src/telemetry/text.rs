@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
 
-use ecs_discovery::render::printable;
+use ecs_discovery::text::printable;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use ecs_discovery::render::printable_json;
+use ecs_discovery::text::printable_json;
 use tracing::error;
 use tracing_subscriber::fmt::MakeWriter;
 

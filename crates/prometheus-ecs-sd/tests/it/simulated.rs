@@ -21,8 +21,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use ecs_discovery::arn::RoleArn;
-use ecs_discovery::derive::{Rules, TagSelection};
+use ecs_discovery::derive::Rules;
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
+use ecs_discovery::labels::TagSelection;
 use ecs_simulator::{
     Clock, ContainerDefinition, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Region, TaskDefinition, World,
     worlds,

@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Endpoint, PortRequest, Variable};
-use crate::finding::{Problem, Reason, brief};
+use super::{Endpoint, PortRequest};
+use crate::conventions::Scheme;
+use crate::finding::{Problem, Reason};
 use crate::interval::{Interval, Intervals, parse_duration};
 use crate::labels::{VALUE_BYTES, is_label_name};
 use crate::model::{PortMapping, Settings};
-use crate::target::Scheme;
+use crate::text::brief;
+use crate::variable::Variable;
 
 /// What is scraped of a container that names no endpoint.
 pub(crate) const DEFAULT_PATH: &str = "/metrics";

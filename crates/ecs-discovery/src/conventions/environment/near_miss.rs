@@ -2,7 +2,7 @@
 //!
 //! Only names are looked at: a variable that is not the convention's may hold a secret.
 
-use super::Variable;
+use crate::variable::Variable;
 
 /// What similar programs call it, as far as that is not one character away.
 const OTHER_NAMES: [(&str, Variable); 8] = [

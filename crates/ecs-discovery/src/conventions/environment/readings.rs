@@ -3,9 +3,10 @@
 //! The words are those of the functions that [`read`](super::read) uses; nothing is decided here.
 
 use super::endpoints::{endpoint_texts, endpoint_variable, port_in, scheme};
-use super::{OptIn, PortRequest, SettingSource, Variable, no_labels, opt_in, places, remedy, settings};
+use super::{OptIn, PortRequest, SettingSource, no_labels, opt_in, places, remedy, settings};
 use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings};
+use crate::variable::Variable;
 
 impl SettingSource {
     /// AWS's name of it.

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::arn::{ClusterArn, TaskArn};
+use crate::failure::{Failure, FailureKind};
 use crate::inventory::Inventory;
 use crate::inventory::doors::{Fact, Gone};
-use crate::inventory::question::{Answer, Failure, FailureKind, Question, Unreadable};
+use crate::inventory::question::{Answer, Question, Unreadable};
 use crate::model::{Host, InstanceId};
 
 use super::pages::Listed;

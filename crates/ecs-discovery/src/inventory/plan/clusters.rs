@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::arn::ClusterArn;
+use crate::failure::{Failure, FailureKind};
 use crate::inventory::doors::Fact;
-use crate::inventory::question::{Failure, FailureKind, Question};
+use crate::inventory::question::Question;
 use crate::inventory::selection::ClusterPattern;
 use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::Cluster;

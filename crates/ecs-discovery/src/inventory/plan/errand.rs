@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::arn::{ClusterArn, TaskArn};
 use crate::derive::Rules;
+use crate::failure::Failure;
 use crate::inventory::Inventory;
-use crate::inventory::question::{Answer, Failure, Question};
+use crate::inventory::question::{Answer, Question};
 use crate::inventory::selection::ClusterSelection;
 use crate::snapshot::Scope;
 

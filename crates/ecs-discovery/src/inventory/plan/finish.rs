@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::arn::ClusterArn;
 use crate::derive::Rules;
+use crate::failure::{Failure, FailureKind};
 use crate::inventory::Inventory;
-use crate::inventory::question::{Failure, FailureKind};
 use crate::snapshot::{Scope, ScopeStatus};
 
 use super::{Refresh, ScopeRefresh};

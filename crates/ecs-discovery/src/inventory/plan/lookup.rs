@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, TaskArn};
+use crate::failure::Failure;
 use crate::inventory::doors::Fact;
-use crate::inventory::question::{Answer, Failure, Question};
+use crate::inventory::question::{Answer, Question};
 use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{Cluster, Task};

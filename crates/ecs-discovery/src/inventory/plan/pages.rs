@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::inventory::question::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind};
 
 /// A listing that has not ended after so many pages, 100 entries each, is taken for one that never ends.
 const MAX_PAGES: usize = 10_000;

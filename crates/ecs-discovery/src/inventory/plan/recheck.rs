@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
+use crate::failure::Failure;
 use crate::inventory::doors::Fact;
-use crate::inventory::question::{Failure, Question};
+use crate::inventory::question::Question;
 use crate::inventory::{Inventory, KnownTask};
 use crate::model::{Cluster, ContainerInstance, InstanceId, Tags};
 

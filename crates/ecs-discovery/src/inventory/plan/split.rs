@@ -5,9 +5,10 @@ use std::slice;
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn};
+use crate::failure::{Failure, FailureKind};
 use crate::inventory::Inventory;
 use crate::inventory::denials::Kind;
-use crate::inventory::question::{Failure, FailureKind, Question};
+use crate::inventory::question::Question;
 use crate::model::InstanceId;
 
 use super::Refresh;

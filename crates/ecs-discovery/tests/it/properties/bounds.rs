@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ecs_discovery::conventions::Variable;
-use ecs_discovery::derive::{Rules, TagSelection};
+use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::finding::Verdict;
+use ecs_discovery::labels::TagSelection;
 use ecs_discovery::render::explanation::{Colours, Text, json};
 use ecs_discovery::render::{file_sd, http_sd};
 use ecs_discovery::target::Target;
+use ecs_discovery::variable::Variable;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_oneof, proptest};
 use proptest::test_runner::TestCaseError;
 use proptest::{collection, prop_assert, sample};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ecs_discovery::derive::{Rules, TagSelection};
+use ecs_discovery::derive::Rules;
+use ecs_discovery::labels::TagSelection;
 use ecs_discovery::model::Tags;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use proptest::test_runner::TestCaseError;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use ecs_discovery::arn::TaskArn;
 use ecs_discovery::derive::derive;
 use ecs_discovery::explain::Explanation;
+use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::finding::{Finding, Problem, Verdict};
-use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::inventory::question::{Answer, Question};
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use proptest::{collection, option, prop_assert, prop_assert_eq};
 

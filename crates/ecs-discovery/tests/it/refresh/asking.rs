@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::TaskArn;
-use ecs_discovery::inventory::question::{FailureKind, Question};
+use ecs_discovery::failure::FailureKind;
+use ecs_discovery::inventory::question::Question;
 use ecs_discovery::model::Status;
 use insta::assert_snapshot;
 

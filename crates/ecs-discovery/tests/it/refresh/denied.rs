@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question};
+use ecs_discovery::failure::{Failure, FailureKind};
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::snapshot::{ScopeChange, ScopeStatus};
 use insta::assert_snapshot;
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ecs_discovery::inventory::question::{Answer, FailureKind, Question};
+use ecs_discovery::failure::FailureKind;
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::snapshot::ScopeStatus;
 use insta::assert_snapshot;
 

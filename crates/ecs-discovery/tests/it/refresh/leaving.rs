@@ -1,6 +1,7 @@
 //! When a target leaves: only when AWS says so.
 
-use ecs_discovery::inventory::question::{Answer, FailureKind, Question};
+use ecs_discovery::failure::FailureKind;
+use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::model::Status;
 use insta::assert_snapshot;
 

@@ -1,6 +1,7 @@
 //! Answers that lack known facts without saying that the task ended.
 
-use ecs_discovery::inventory::question::{Answer, Failure, FailureKind, Question, Unreadable};
+use ecs_discovery::failure::{Failure, FailureKind};
+use ecs_discovery::inventory::question::{Answer, Question, Unreadable};
 use ecs_discovery::model::{LaunchType, NetworkInterface, PortRange, Protocol, Settings, Status, Task};
 use insta::assert_snapshot;
 

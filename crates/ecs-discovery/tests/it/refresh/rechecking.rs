@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecs_discovery::derive::{Rules, TagSelection};
-use ecs_discovery::inventory::question::{Answer, FailureKind, Question};
+use ecs_discovery::derive::Rules;
+use ecs_discovery::failure::FailureKind;
+use ecs_discovery::inventory::question::{Answer, Question};
+use ecs_discovery::labels::TagSelection;
 use ecs_discovery::model::{ContainerInstance, Host, InstanceId};
 use insta::assert_snapshot;
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use ecs_discovery::derive::Rules;
+use ecs_discovery::failure::FailureKind;
 use ecs_discovery::interval::Intervals;
-use ecs_discovery::inventory::question::{FailureKind, Question};
+use ecs_discovery::inventory::question::Question;
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::snapshot::ScopeStatus;
 use insta::assert_snapshot;

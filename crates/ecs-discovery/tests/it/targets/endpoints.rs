@@ -1,8 +1,8 @@
 //! The grammar of `PROMETHEUS_ENDPOINT` and `PROMETHEUS_SD_ENDPOINT`.
 
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::Intervals;
+use ecs_discovery::variable::Variable;
 use insta::assert_snapshot;
 
 use crate::fixture::{ContainerFixture, World, app, container, ec2, fargate};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ecs_discovery::conventions::Variable;
-use ecs_discovery::derive::TagSelection;
+use ecs_discovery::labels::TagSelection;
 use ecs_discovery::model::{LaunchType, NetworkInterface};
+use ecs_discovery::variable::Variable;
 use insta::assert_snapshot;
 
 use crate::fixture::{

@@ -1,8 +1,8 @@
 //! Task definitions, as DescribeTaskDefinition answers them.
 
 use ecs_discovery::arn::TaskDefinitionArn;
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::model::{ContainerDefinition, NetworkMode, PortMapping, Tags, TaskDefinition};
+use ecs_discovery::variable::Variable;
 
 use super::{exact, ports, present, protocol, settings, sorted_tags};
 use crate::aws::json::{items, text};

@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ecs_discovery::arn::TaskDefinitionArn;
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::conventions::environment::SettingSource;
 use ecs_discovery::conventions::environment::near_miss::meant;
 use ecs_discovery::explain::undeployed_task::{Hints, NearMiss, NetworkModeSource, UndeployedTask};
-use ecs_discovery::finding::brief;
 use ecs_discovery::model;
 use ecs_discovery::model::NetworkMode;
+use ecs_discovery::text::brief;
+use ecs_discovery::variable::Variable;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -114,8 +114,8 @@ fn status(status: &Option<Text<'_>>) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ecs_discovery::conventions::Variable;
     use ecs_discovery::model::{PortRange, Protocol};
+    use ecs_discovery::variable::Variable;
     use serde_json::{Value, json};
 
     const ARN: &str = "arn:aws:ecs:eu-west-1:123456789012:task/prod/0f1e";

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use ecs_discovery::render::printable_json;
 use ecs_discovery::snapshot::Changes;
 use ecs_discovery::target::Target;
+use ecs_discovery::text::printable_json;
 use serde_json::{Map, Value, json};
 
 use super::differing;

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use ecs_discovery::render::groups::{EMPTY, END, SEPARATOR, separator};
+use ecs_discovery::groups::{EMPTY, END, SEPARATOR, separator};
 use ecs_discovery::render::{file_sd, http_sd};
 use ecs_discovery::target::Target;
 

@@ -144,7 +144,7 @@ mod tests {
     use std::time::Duration;
 
     use ecs_discovery::arn::ClusterArn;
-    use ecs_discovery::inventory::question::{Failure, FailureKind};
+    use ecs_discovery::failure::{Failure, FailureKind};
     use tokio::sync::watch;
 
     use super::*;

@@ -1,8 +1,8 @@
 //! The tables of variables, reasons, labels, options and messages.
 
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::finding::Reason;
 use ecs_discovery::labels;
+use ecs_discovery::variable::Variable;
 
 use super::{code, documents, files, keys, read, rows, section, sources};
 use crate::tools::program;

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::snapshot::ScopeStatus;
+use ecs_discovery::variable::Variable;
 use ecs_simulator::{
     ContainerDefinition, Delivery, HostKind, Placement, Response, TaskDefinition, World, worlds,
 };

@@ -1,6 +1,6 @@
 use super::*;
-use ecs_discovery::conventions::Variable;
 use ecs_discovery::model::{LaunchType, Status};
+use ecs_discovery::variable::Variable;
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111111111111";

@@ -1,6 +1,6 @@
 //! The configuration that is in effect; who hands it in leaves secrets out.
 
-use ecs_discovery::render::clipped;
+use ecs_discovery::text::clipped;
 use maud::{Markup, html};
 
 /// Names and their values.

@@ -1,6 +1,6 @@
 //! Whether events are received, and which sources rely on them. There is no such section without queues.
 
-use ecs_discovery::render::clipped;
+use ecs_discovery::text::clipped;
 use maud::{Markup, html};
 
 use super::format::{ago, seconds};

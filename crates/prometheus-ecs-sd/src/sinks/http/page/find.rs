@@ -1,6 +1,6 @@
 //! The form to search with, and the links from page to page.
 
-use ecs_discovery::render::clipped;
+use ecs_discovery::text::clipped;
 use maud::{Markup, html};
 
 use super::search::Search;

@@ -1,8 +1,8 @@
 //! How sources and their clusters stand.
 
 use ecs_discovery::arn::ClusterArn;
-use ecs_discovery::render::clipped;
 use ecs_discovery::snapshot::Scope;
+use ecs_discovery::text::clipped;
 use maud::{Markup, html};
 
 use super::format::{ago, seconds};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use ecs_discovery::finding::{Finding, Verdict};
-use ecs_discovery::render::clipped;
+use ecs_discovery::text::clipped;
 use maud::{Markup, html};
 
 use super::find::Page;

@@ -1,8 +1,9 @@
 //! The targets that match, and one of them with everything that is published of it.
 
-use ecs_discovery::render::{clipped, printable};
 use ecs_discovery::snapshot::{Scope, Snapshot};
 use ecs_discovery::target::Target;
+use ecs_discovery::text::clipped;
+use ecs_discovery::text::printable;
 use form_urlencoded::Serializer;
 use maud::{Markup, html};
 

@@ -7,12 +7,12 @@ use axum::body::Bytes;
 use ecs_discovery::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::derive::{Derived, Rules, derive};
 use ecs_discovery::interval::Intervals;
-use ecs_discovery::inventory::{Definition, Placement, TaskView};
 use ecs_discovery::model::{
     Cluster, Container, ContainerDefinition, NetworkInterface, NetworkMode, Settings, Status, Task,
     TaskDefinition,
 };
 use ecs_discovery::snapshot::Scope;
+use ecs_discovery::task_view::{Definition, Placement, TaskView};
 use futures_util::FutureExt;
 use hyper::body::Body;
 

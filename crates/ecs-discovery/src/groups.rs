@@ -21,7 +21,7 @@ pub fn separator(is_first: bool) -> &'static str {
 
 /// Writes the groups of `targets` in their order, one target and one line each, with what `labels` says of it; `[]` when
 /// there is none. Fails only where `out` does.
-pub(super) fn write<T: AsRef<Target>>(
+pub(crate) fn write<T: AsRef<Target>>(
     out: &mut (impl Write + ?Sized),
     targets: impl IntoIterator<Item = T>,
     labels: impl Fn(&Target) -> Labels<'_>,
@@ -38,7 +38,7 @@ pub(super) fn write<T: AsRef<Target>>(
 }
 
 /// Appends the group of a target.
-pub(super) fn push(group: &mut Vec<u8>, target: &Target, labels: &Labels<'_>) {
+pub(crate) fn push(group: &mut Vec<u8>, target: &Target, labels: &Labels<'_>) {
     write_group(group, target, labels).expect("memory takes everything");
 }
 
