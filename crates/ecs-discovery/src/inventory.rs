@@ -27,7 +27,8 @@ use crate::task_view::{Definition, Placement, TaskView};
 use cache::Cache;
 use denials::Denials;
 use doors::Ended;
-use events::{Awaited, Unannounced};
+use events::awaited::Awaited;
+use events::unannounced::Unannounced;
 use interner::Interner;
 use plan::recheck::{Round, Rounds};
 
@@ -67,6 +68,10 @@ struct ScopeFacts {
     tags_asked: Duration,
     /// When the last complete listing of its tasks began; `None` if this process has listed none.
     listing_begun: Option<Duration>,
+    /// The tasks of the last complete listing that could not be described.
+    undescribed: BTreeSet<TaskArn>,
+    /// Whether an errand for its tasks failed and nothing has read them since.
+    unread: bool,
     /// The recheck schedules of its settled tasks and of its container instances.
     task_round: Round,
     instance_round: Round,
@@ -91,6 +96,10 @@ struct KnownTask {
     settled: bool,
     /// Whether DescribeTasks described it, and no event has left out its address or ports since.
     described: bool,
+    /// Whether an event left out its address or ports, so that those that are known may be outdated.
+    lacks_address: bool,
+    /// When the newest event about it was received, if no answer described it since.
+    told: Option<Duration>,
     /// Whether the last answer about it had a lower version.
     is_ahead: bool,
     /// Why the last answer about it was not accepted, if so: it is described again at each refresh.
@@ -108,6 +117,8 @@ impl ScopeFacts {
             tasks: BTreeMap::new(),
             tags_asked: now,
             listing_begun: None,
+            undescribed: BTreeSet::new(),
+            unread: false,
             task_round: Round::begun(now),
             instance_round: Round::begun(now),
             derived: None,

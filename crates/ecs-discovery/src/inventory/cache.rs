@@ -13,12 +13,15 @@ const KEPT_UNUSED: Duration = Duration::from_secs(3600);
 /// After how long AWS is asked again for a definition it said it does not know: such calls take one definition each.
 const DEFINITION_ASKED_AGAIN: Duration = Duration::from_secs(120);
 
+/// How long events lead to no further request for a fact that could not be read: errands repeat theirs within this time.
+const FAILED_LATELY: Duration = Duration::from_secs(60);
+
 /// Facts of one kind, and the failures to get one.
 #[derive(Debug)]
 pub(super) struct Cache<K, V> {
     known: BTreeMap<K, Fact<V>>,
     failed: BTreeMap<K, (Failure, Duration)>,
-    /// The facts that changed since this was last taken.
+    /// The facts that changed since this was last taken. A new fact is none of them: the tasks that lack it are known.
     touched: BTreeSet<K>,
 }
 
@@ -53,19 +56,22 @@ impl<K: Ord + Clone, V: PartialEq> Cache<K, V> {
         self.failed.get(key).is_some_and(refused)
     }
 
+    /// Whether a request for this failed a short while ago.
+    pub(super) fn has_failed(&self, key: &K, now: Duration) -> bool {
+        let is_recent = |when: Duration| now.saturating_sub(when) < FAILED_LATELY;
+        self.failed.get(key).is_some_and(|(_, when)| is_recent(*when))
+    }
+
     /// Stores a fact. An unchanged one keeps its allocation, which targets share.
     pub(super) fn learn(&mut self, key: K, value: V, now: Duration) {
         self.failed.remove(&key);
         let known = self.known.get_mut(&key);
-        let is_news = known.as_ref().is_none_or(|fact| fact.value != value);
-        if is_news {
-            self.touched.insert(key.clone());
-        }
         match known {
             Some(fact) => {
                 fact.asked = now;
-                if is_news {
+                if fact.value != value {
                     fact.value = value;
+                    self.touched.insert(key);
                 }
             }
             None => drop(self.known.insert(key, Fact { value, used: now, asked: now })),

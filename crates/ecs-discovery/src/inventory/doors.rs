@@ -14,6 +14,7 @@ use std::mem::replace;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::events::BELIEVED_FOR;
 use super::settled::{is_host_lost, is_instance_lost, is_over, is_settled, lost};
 use super::{Inventory, KnownTask};
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
@@ -94,17 +95,23 @@ impl Inventory {
         Vec::new()
     }
 
-    /// Removes a task, unless it is called [missing](Gone::Missing) while the current listing has it. Returns whether
-    /// nothing is known of a task that is called missing: if it was listed, the answers contradict each other.
+    /// Removes a task, unless it is called [missing](Gone::Missing) while the current listing has it or an event told of
+    /// it a short while ago. Returns whether nothing is known of a task that is called missing: if it was listed, the
+    /// answers contradict each other.
     pub fn forget(&mut self, cluster: &ClusterArn, task: &TaskArn, gone: Gone, observed: Duration) -> bool {
         if let Gone::Stopped(version) = gone {
             self.ended.insert(task.clone(), version, observed);
         }
         let refresh = self.refresh;
         let Some(scope) = self.scopes.get_mut(cluster) else { return false };
-        match scope.tasks.get(task) {
+        match scope.tasks.get_mut(task) {
             Some(known) if gone == Gone::Missing && known.listed == refresh => {
                 self.doubt(cluster, task, "ListTasks lists the task, but DescribeTasks calls it missing");
+                false
+            }
+            // The answer comes from a replica that lags behind the event.
+            Some(known) if gone == Gone::Missing && known.is_told(observed) => {
+                known.settled = false;
                 false
             }
             Some(_) => {
@@ -119,6 +126,7 @@ impl Inventory {
     /// Removes a cluster, of which AWS says that it is inactive or missing, with its tasks.
     pub fn forget_cluster(&mut self, cluster: &ClusterArn) {
         self.scopes.remove(cluster);
+        self.awaited.forget_cluster(cluster);
     }
 
     /// Ends a listing of a cluster's tasks whose pages were all marked and that began then. Returns
@@ -175,15 +183,20 @@ impl Inventory {
         let known = match scope.tasks.get_mut(&task.arn) {
             Some(known) => {
                 known.asked = observed;
-                let is_as_new = !known.described && version >= known.version;
+                // An event of the same version leaves out facts of the answer.
+                let is_as_new = version == known.version && (!known.described || known.told.is_some());
                 let is_newer = known.version.is_some() && (version > known.version || is_as_new);
                 // An answer with a lower version comes from a replica that lags behind, or an event was faster. If the
-                // next one has a lower version too, the known one is wrong.
-                let is_older = (observed < known.observed && !is_newer)
-                    || (version.is_some() && version < known.version && !replace(&mut known.is_ahead, true));
+                // next one has a lower version too, and no event told of the known one lately, the known one is wrong.
+                let is_lower = version.is_some() && version < known.version;
+                let is_wrong =
+                    |known: &mut KnownTask| replace(&mut known.is_ahead, true) && !known.is_told(observed);
+                let is_older = (observed < known.observed && !is_newer) || (is_lower && !is_wrong(known));
                 if is_older {
                     known.settled &= observed < known.observed;
-                    if known.complete_from(&task) {
+                    self.interner.share(&mut task);
+                    let definition = self.definitions.value(&known.task.definition);
+                    if known.complete_from(&task, untagged, definition) {
                         scope.touch(&task.arn);
                     }
                     return Vec::new();
@@ -208,6 +221,7 @@ impl Inventory {
                 let was_partial = known.partial.take().is_some();
                 let was_ahead = replace(&mut known.is_ahead, false);
                 let was_undescribed = !replace(&mut known.described, true);
+                (known.lacks_address, known.told) = (false, None);
                 known.settled |= (was_partial || was_ahead || was_undescribed) && is_settled;
                 // Whether it is incomplete is found when it is derived.
                 was_partial || was_ahead || was_undescribed
@@ -293,10 +307,18 @@ impl KnownTask {
             asked: observed,
             settled,
             described: true,
+            lacks_address: false,
+            told: None,
             is_ahead: false,
             partial: None,
             listed: 0,
         }
+    }
+
+    /// Whether the last event about it is newer than an answer that a replica of ECS may give, for a request that was
+    /// sent then.
+    fn is_told(&self, sent: Duration) -> bool {
+        self.told.is_some_and(|told| sent < told.saturating_add(BELIEVED_FOR))
     }
 }
 
@@ -316,7 +338,10 @@ impl Ended {
         if self.0.len() >= MAX_ENDED && !self.0.contains_key(&task) {
             self.forget_oldest();
         }
-        self.0.insert(task, (version, observed));
+        let (highest, last) = self.0.entry(task).or_insert((version, observed));
+        // One without a version is final.
+        *highest = highest.and_then(|highest| Some(highest.max(version?)));
+        *last = observed.max(*last);
     }
 
     /// Forgets the older half, so that the search for the oldest ones is rare.
@@ -325,22 +350,25 @@ impl Ended {
         let middle = observed.len() / 2;
         let (_, median, _) = observed.select_nth_unstable(middle);
         let median = *median;
-        let mut surplus = middle;
+        // Many may be as old as the median.
+        let older = self.0.values().filter(|(_, observed)| *observed < median).count();
+        let mut surplus = middle - older;
         self.0.retain(|_, (_, observed)| {
-            let is_kept = *observed >= median || surplus == 0;
-            surplus -= usize::from(!is_kept);
-            is_kept
+            let is_surplus = *observed == median && surplus > 0;
+            surplus -= usize::from(is_surplus);
+            *observed >= median && !is_surplus
         });
-        // All of them may be equally old.
-        while self.0.len() >= MAX_ENDED {
-            self.0.pop_first();
-        }
     }
 
     /// Whether a task stopped, and an answer of that version does not show that this was wrong.
     pub(super) fn is_final(&self, task: &TaskArn, version: Option<u64>) -> bool {
         let stopped = self.0.get(task);
         stopped.is_some_and(|(stopped, _)| stopped.is_none() || version <= *stopped)
+    }
+
+    /// Whether a task is known to have stopped.
+    pub(super) fn contains(&self, task: &TaskArn) -> bool {
+        self.0.contains_key(task)
     }
 
     /// Forgets those that stopped long ago.

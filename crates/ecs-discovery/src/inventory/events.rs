@@ -4,30 +4,32 @@
 //! a task whose address or ports it lacks is described. A task that an event tells of first is derived once everything
 //! is known that its targets depend on, or two seconds after the event that it runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(super) mod awaited;
+mod merge;
+pub(super) mod unannounced;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::doors::Gone;
+use super::doors::{Gone, Missing};
 use super::settled::{is_over, is_whole, lost};
-use super::{Inventory, KnownTask, ScopeFacts};
+use super::{Inventory, KnownTask};
 use crate::arn::{ClusterArn, TaskArn};
 use crate::event::TaskEvent;
-use crate::model::{Container, NetworkInterface, Status, Task};
+use crate::model::{Status, Task, TaskDefinition};
 use crate::task_view::{Definition, TaskView};
+use merge::{keep, merge};
 
 /// How much older than the beginning of a cluster's last complete listing an event about an unknown task may be. An older
 /// one tells of a task that the listing would have had.
 const BELIEVED_BEFORE_LISTING: Duration = Duration::from_secs(60);
 
+/// How long after an event a lagging replica of ECS may still answer without the change that the event told.
+pub(super) const BELIEVED_FOR: Duration = Duration::from_secs(60);
+
 /// How long the result of a running task waits for facts.
-const AWAITED_FOR: Duration = Duration::from_secs(2);
-
-/// How long after a refresh an event may tell the change that the refresh learned of.
-const ANNOUNCED_WITHIN: Duration = Duration::from_secs(60);
-
-/// The most changes that are remembered until an event tells them: more than a thousand a second would be, for a minute.
-const MAX_UNANNOUNCED: usize = 100_000;
+pub(super) const AWAITED_FOR: Duration = Duration::from_secs(2);
 
 /// The effect of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +58,17 @@ impl Inventory {
     pub fn apply_event(&mut self, event: TaskEvent, now: Duration) -> (EventResult, Option<Wish>) {
         let TaskEvent { cluster, task, version, updated } = event;
         let arn = task.arn.clone();
-        self.unannounced.remove(&arn);
+        self.unannounced.told(&arn, is_over(&task));
         if self.ended.is_final(&arn, Some(version)) {
             return (EventResult::Duplicate, None);
         }
         let Some(scope) = self.scopes.get(&cluster) else {
-            let wish = (!is_over(&task)).then(|| Wish::Cluster(cluster));
+            let wish = (!is_over(&task)).then_some(Wish::Cluster(cluster));
             return (EventResult::Stale, wish);
         };
+        if scope.unread && !is_over(&task) {
+            return (EventResult::Stale, Some(Wish::Cluster(cluster)));
+        }
         let known = scope.tasks.get(&arn);
         if known.is_some_and(|known| known.version >= Some(version)) {
             return (EventResult::Duplicate, None);
@@ -85,18 +90,27 @@ impl Inventory {
                     return (EventResult::Stale, Some(Wish::Running(cluster, arn)));
                 }
                 self.insert_event(&cluster, task, version, now, false);
+                self.await_event(&cluster, &arn, now);
                 (EventResult::Applied, Some(wish(cluster, arn)))
             }
+            // The answer that made it known has no version, and is newer.
+            Some(known) if known.version.is_none() && updated < known.observed => {
+                self.undescribe(&cluster, &arn);
+                (EventResult::Stale, Some(Wish::Running(cluster, arn)))
+            }
             Some(known) => {
-                let (merged, lacks_address) = merge(&known.task, task);
-                let described = known.described && !lacks_address;
+                let (merged, mut lacks_address) = merge(&known.task, task);
                 if lost(&known.task, &merged, false).is_some() {
                     self.undescribe(&cluster, &arn);
                     return (EventResult::Applied, Some(Wish::Running(cluster, arn)));
                 }
-                let is_told = is_running && !described;
-                self.insert_event(&cluster, merged, version, now, described);
-                let is_wished = is_told || !described || self.lacks(&cluster, &arn, now);
+                let is_new_result = is_running && *known.task != merged;
+                lacks_address |= is_new_result && !self.is_addressed(&merged);
+                self.insert_event(&cluster, merged, version, now, lacks_address);
+                let is_wished = !self.is_described(&cluster, &arn) || self.can_learn(&cluster, &arn, now);
+                if is_wished || self.awaited.contains(&cluster, &arn) {
+                    self.await_event(&cluster, &arn, now);
+                }
                 (EventResult::Applied, is_wished.then(|| wish(cluster, arn)))
             }
         }
@@ -108,12 +122,11 @@ impl Inventory {
         mut task: Task,
         version: u64,
         now: Duration,
-        described: bool,
+        lacks_address: bool,
     ) {
         let Some(scope) = self.scopes.get_mut(cluster) else { return };
-        let (arn, is_running) = (task.arn.clone(), task.last_status == Status::Running);
+        let arn = task.arn.clone();
         let before = scope.tasks.remove(&arn);
-        let is_new = before.is_none();
         let is_equal = before.as_ref().is_some_and(|known| *known.task == task);
         let task = match &before {
             // An unchanged task keeps its allocation, which targets share.
@@ -123,26 +136,44 @@ impl Inventory {
                 Arc::new(task)
             }
         };
-        let mut known = KnownTask { described, ..KnownTask::new(task, Some(version), now) };
-        known.settled &= described;
-        if let Some(KnownTask { asked, partial, listed, .. }) = before {
-            (known.asked, known.partial, known.listed) = (asked, partial, listed);
+        let mut known =
+            KnownTask { described: false, told: Some(now), ..KnownTask::new(task, Some(version), now) };
+        if let Some(before) = before {
+            known.described = before.described && !lacks_address;
+            known.lacks_address = before.lacks_address || lacks_address;
+            // One that is described at each refresh still is.
+            known.settled &= before.partial.is_none() && (before.settled || !is_equal);
+            (known.asked, known.partial, known.listed) = (before.asked, before.partial, before.listed);
         }
+        known.settled &= known.described;
         scope.tasks.insert(arn.clone(), known);
         if !is_equal {
             scope.touch(&arn);
         }
-        if is_new || !described || self.awaited.contains(&arn) {
-            let until = if is_running { now.saturating_add(AWAITED_FOR) } else { Duration::MAX };
-            self.awaited.insert(cluster, arn, until);
-        }
+    }
+
+    /// The result of a task waits for the facts that its event leads to a request for.
+    fn await_event(&mut self, cluster: &ClusterArn, task: &TaskArn, now: Duration) {
+        let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+        let is_running = known.is_some_and(|known| known.task.last_status == Status::Running);
+        self.await_facts(
+            cluster,
+            task,
+            if is_running { now.saturating_add(AWAITED_FOR) } else { Duration::MAX },
+        );
+    }
+
+    /// Whether a task has the address and ports that its definition promises. It may lack one if that is not known.
+    fn is_addressed(&self, task: &Task) -> bool {
+        let definition = self.definitions.value(&task.definition);
+        definition.is_some_and(|definition| is_whole(task, definition))
     }
 
     /// Has a task described by the next refresh, if no errand does it before.
     fn undescribe(&mut self, cluster: &ClusterArn, task: &TaskArn) {
         let known = self.scopes.get_mut(cluster).and_then(|scope| scope.tasks.get_mut(task));
         if let Some(known) = known {
-            (known.described, known.settled) = (false, false);
+            (known.described, known.settled, known.lacks_address) = (false, false, true);
         }
     }
 
@@ -166,6 +197,46 @@ impl Inventory {
         !described || !self.missing_facts(&task, now).is_empty()
     }
 
+    /// Whether a known task lacks a fact whose request has not failed lately.
+    fn can_learn(&mut self, cluster: &ClusterArn, task: &TaskArn, now: Duration) -> bool {
+        let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+        let Some(task) = known.map(|known| known.task.clone()) else { return false };
+        self.missing_facts(&task, now).iter().any(|missing| match missing {
+            Missing::Definition(arn) => !self.definitions.has_failed(arn, now),
+            Missing::ContainerInstance(arn) => !self.container_instances.has_failed(arn, now),
+            Missing::Host(id) => !self.hosts.has_failed(id, now),
+        })
+    }
+
+    /// Whether all facts are known that a known task's targets depend on.
+    pub(super) fn has_all_facts(&self, cluster: &ClusterArn, task: &TaskArn) -> bool {
+        let scope = self.scopes.get(cluster);
+        let known = scope.and_then(|scope| Some((scope, scope.tasks.get(task)?)));
+        known.is_some_and(|(scope, known)| !self.has_missing_facts(&self.view(&scope.cluster, known)))
+    }
+
+    /// A refresh learned of the end of a task that was known, or of the start of another. One that only could not be
+    /// described before did not start since.
+    pub(super) fn note_unannounced(&mut self, cluster: &ClusterArn, task: &TaskArn, is_end: bool) {
+        let scope = self.scopes.get(cluster);
+        if is_end || !scope.is_some_and(|scope| scope.undescribed.contains(task)) {
+            self.unannounced.insert(task, is_end);
+        }
+    }
+
+    /// Remembers which of these tasks of a complete listing are not known yet.
+    pub(super) fn note_undescribed(&mut self, cluster: &ClusterArn, asked: &BTreeSet<TaskArn>) {
+        if let Some(scope) = self.scopes.get_mut(cluster) {
+            let unknown = asked.iter().filter(|task| !scope.tasks.contains_key(*task));
+            scope.undescribed = unknown.filter(|task| !self.ended.contains(task)).cloned().collect();
+        }
+    }
+
+    /// An errand could not read the tasks of this cluster: the next event of one of them leads to another.
+    pub(super) fn note_unread(&mut self, cluster: &ClusterArn) {
+        self.scopes.entry(cluster.clone()).and_modify(|scope| scope.unread = true);
+    }
+
     /// A listing of a cluster's tasks that began then is complete.
     pub(super) fn listed_in_full(&mut self, cluster: &ClusterArn, begun: Duration) {
         if let Some(scope) = self.scopes.get_mut(cluster) {
@@ -173,11 +244,19 @@ impl Inventory {
         }
     }
 
-    /// The result of a new task waits for facts until the refresh that asks for them ends.
-    pub(super) fn await_facts(&mut self, cluster: &ClusterArn, task: &TaskArn) {
+    /// The result of a task waits for facts, at most until then. Until [`Duration::MAX`] is until the refresh that asks for
+    /// them ends, or, if the task starts, until it runs.
+    pub(super) fn await_facts(&mut self, cluster: &ClusterArn, task: &TaskArn, until: Duration) {
         if self.is_task_known(cluster, task) {
-            self.awaited.insert(cluster, task.clone(), Duration::MAX);
+            self.awaited.insert(cluster, task, until);
         }
+    }
+
+    /// Whether the result of a task that runs waits for facts.
+    pub(super) fn runs_awaited(&self, cluster: &ClusterArn, task: &TaskArn) -> bool {
+        let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+        known.is_some_and(|known| known.task.last_status == Status::Running)
+            && self.awaited.contains(cluster, task)
     }
 
     /// The awaited tasks of a cluster that still lack facts. Others are awaited no longer.
@@ -191,7 +270,7 @@ impl Inventory {
             })
         };
         let (still, done): (BTreeSet<_>, BTreeSet<_>) = of_cluster.into_iter().partition(lacks);
-        done.iter().for_each(|task| self.awaited.remove(task));
+        done.iter().for_each(|task| self.awaited.remove(cluster, task));
         still
     }
 
@@ -213,9 +292,16 @@ impl Inventory {
         self.awaited.release(now)
     }
 
-    /// Ends the waiting for the facts that a refresh asked for. Results of running tasks wait for their time.
-    pub(super) fn release_refreshed(&mut self) {
-        self.awaited.0.retain(|_, (_, until)| *until < Duration::MAX);
+    /// Ends the waiting for the facts that a refresh asked for which began then. Results of running tasks that an event told
+    /// of since wait for their time, and those of starting ones until they run.
+    pub(super) fn release_refreshed(&mut self, begun: Duration) {
+        let by_then = begun.saturating_add(AWAITED_FOR);
+        let starts = |cluster: &ClusterArn, task: &TaskArn| {
+            let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+            known.is_some_and(|known| known.task.last_status != Status::Running)
+        };
+        let is_later = |until: Duration| by_then < until && until < Duration::MAX;
+        self.awaited.retain(|cluster, task, until| is_later(until) || starts(cluster, task));
     }
 
     /// How many starts and ends refreshes have learned of that no event told in time. Each is counted once.
@@ -225,151 +311,36 @@ impl Inventory {
 
     /// A refresh ended: the time in which events may tell what it learned begins.
     pub fn expect_events(&mut self, now: Duration) {
-        self.unannounced.0.values_mut().for_each(|since| *since = since.or(Some(now)));
+        self.unannounced.expect(now);
     }
 
     /// Forgets the changes that no event told: no events were expected.
     pub fn expect_no_events(&mut self) {
-        self.unannounced = Unannounced::default();
+        self.unannounced = unannounced::Unannounced::default();
     }
 }
 
 impl KnownTask {
-    /// Adds what events never tell from an answer that is otherwise outdated. Returns whether that completes the task.
-    pub(super) fn complete_from(&mut self, said: &Task) -> bool {
+    /// Adds what events never tell from an answer that is otherwise outdated. That completes the task unless it lacks an
+    /// address or a port that its definition promises. Returns whether anything changed.
+    pub(super) fn complete_from(
+        &mut self,
+        said: &Task,
+        untagged: bool,
+        definition: Option<&Arc<TaskDefinition>>,
+    ) -> bool {
         if self.described {
             return false;
         }
         let task = Arc::make_mut(&mut self.task);
-        task.tags = said.tags.clone();
+        if !untagged {
+            task.tags.clone_from(&said.tags);
+        }
         keep(&mut task.capacity_provider, &said.capacity_provider);
         keep(&mut task.platform_family, &said.platform_family);
+        let is_addressed = definition.is_none_or(|definition| is_whole(task, definition));
         // The rest is described at the next refresh.
-        self.described = true;
+        self.described = !self.lacks_address && (is_addressed || task.last_status != Status::Running);
         true
-    }
-}
-
-/// What an event says, with the fields that it lacks as they were; and whether it lacks the address or a port of a
-/// running container, which may have changed.
-fn merge(known: &Task, said: Task) -> (Task, bool) {
-    let mut task = Task { tags: known.tags.clone(), ..said };
-    keep(&mut task.launch_type, &known.launch_type);
-    keep(&mut task.capacity_provider, &known.capacity_provider);
-    keep(&mut task.group, &known.group);
-    keep(&mut task.started_by, &known.started_by);
-    keep(&mut task.availability_zone, &known.availability_zone);
-    keep(&mut task.health_status, &known.health_status);
-    keep(&mut task.platform_family, &known.platform_family);
-    keep(&mut task.platform_version, &known.platform_version);
-    keep(&mut task.container_instance, &known.container_instance);
-    let mut lacks_address = merge_interface(&mut task.network_interface, known.network_interface.as_ref());
-    if task.overrides.is_empty() {
-        task.overrides.clone_from(&known.overrides);
-    }
-    for container in &mut task.containers {
-        let before = known.containers.iter().find(|before| before.name == container.name);
-        lacks_address |= before.is_some_and(|before| merge_container(container, before));
-    }
-    (task, lacks_address)
-}
-
-fn merge_interface(said: &mut Option<NetworkInterface>, known: Option<&NetworkInterface>) -> bool {
-    let Some(known) = known else { return false };
-    let Some(said) = said else {
-        *said = Some(known.clone());
-        return true;
-    };
-    let lacks_address = said.private_ipv4.is_none() && known.private_ipv4.is_some();
-    keep(&mut said.subnet_id, &known.subnet_id);
-    keep(&mut said.private_ipv4, &known.private_ipv4);
-    lacks_address
-}
-
-fn merge_container(said: &mut Container, known: &Container) -> bool {
-    keep(&mut said.arn, &known.arn);
-    keep(&mut said.image, &known.image);
-    keep(&mut said.health_status, &known.health_status);
-    // A container that starts or stops has no address and no port.
-    if said.last_status != Status::Running {
-        return false;
-    }
-    let lacks_address = (said.private_ipv4.is_none() && known.private_ipv4.is_some())
-        || (said.ipv6.is_none() && known.ipv6.is_some())
-        || (said.network_bindings.is_empty() && !known.network_bindings.is_empty());
-    keep(&mut said.runtime_id, &known.runtime_id);
-    keep(&mut said.private_ipv4, &known.private_ipv4);
-    keep(&mut said.ipv6, &known.ipv6);
-    if said.network_bindings.is_empty() {
-        said.network_bindings.clone_from(&known.network_bindings);
-    }
-    lacks_address
-}
-
-fn keep<T: Clone>(said: &mut Option<T>, known: &Option<T>) {
-    if said.is_none() {
-        said.clone_from(known);
-    }
-}
-
-/// Tasks whose results wait for facts, with their clusters, and until when. There are no more than tasks.
-#[derive(Debug, Default)]
-pub(super) struct Awaited(BTreeMap<TaskArn, (ClusterArn, Duration)>);
-
-impl Awaited {
-    fn insert(&mut self, cluster: &ClusterArn, task: TaskArn, until: Duration) {
-        let (_, before) = self.0.entry(task).or_insert_with(|| (cluster.clone(), until));
-        *before = until.min(*before);
-    }
-
-    fn contains(&self, task: &TaskArn) -> bool {
-        self.0.contains_key(task)
-    }
-
-    fn remove(&mut self, task: &TaskArn) {
-        self.0.remove(task);
-    }
-
-    fn of(&self, cluster: &ClusterArn) -> BTreeSet<TaskArn> {
-        let of_cluster = self.0.iter().filter(|(_, (of, _))| of == cluster);
-        of_cluster.map(|(task, _)| task.clone()).collect()
-    }
-
-    fn next(&self) -> Option<Duration> {
-        self.0.values().map(|(_, until)| *until).min().filter(|until| *until < Duration::MAX)
-    }
-
-    fn release(&mut self, now: Duration) -> BTreeSet<ClusterArn> {
-        let released = self.0.extract_if(.., |_, (_, until)| *until <= now);
-        released.map(|(_, (cluster, _))| cluster).collect()
-    }
-
-    /// Forgets tasks that are known no longer.
-    pub(super) fn retain(&mut self, scopes: &BTreeMap<ClusterArn, ScopeFacts>) {
-        let scope = |cluster: &ClusterArn| scopes.get(cluster);
-        self.0.retain(|task, (cluster, _)| scope(cluster).is_some_and(|one| one.tasks.contains_key(task)));
-    }
-}
-
-/// Tasks whose start or end a refresh has learned of and no event told, and when that refresh ended.
-#[derive(Debug, Default)]
-pub(super) struct Unannounced(BTreeMap<TaskArn, Option<Duration>>);
-
-impl Unannounced {
-    pub(super) fn insert(&mut self, task: &TaskArn) {
-        if self.0.len() < MAX_UNANNOUNCED {
-            self.0.insert(task.clone(), None);
-        }
-    }
-
-    fn remove(&mut self, task: &TaskArn) {
-        self.0.remove(task);
-    }
-
-    fn missed(&mut self, now: Duration) -> usize {
-        let is_late = |since: &Option<Duration>| {
-            since.is_some_and(|since| now.saturating_sub(since) >= ANNOUNCED_WITHIN)
-        };
-        self.0.extract_if(.., |_, since| is_late(since)).count()
     }
 }

@@ -23,6 +23,7 @@ use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::failure::Failure;
 use crate::inventory::denials::Kind;
 use crate::inventory::doors::Missing;
+use crate::inventory::events::AWAITED_FOR;
 use crate::inventory::question::Question;
 use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
@@ -73,6 +74,8 @@ pub struct Refresh {
     moving: Vec<ContainerInstance>,
     /// Whether a call for one of these failed in a way that may pass: what is published may lack a target.
     partial: bool,
+    /// Until when the results of tasks wait for facts that are asked for.
+    awaits_until: Duration,
 }
 
 /// One cluster's part of a refresh.
@@ -115,7 +118,7 @@ impl Refresh {
         recheck: Recheck,
     ) -> Self {
         index.refresh += 1;
-        let mut refresh = Self::new(selection, now, recheck);
+        let mut refresh = Self { awaits_until: Duration::MAX, ..Self::new(selection, now, recheck) };
         // Clusters selected by ARN were narrowed to the account.
         refresh.are_foreign(index, |refresh, _, cluster| !refresh.selection.selects(cluster));
         if refresh.selection.needs_listing() {
@@ -152,6 +155,7 @@ impl Refresh {
             waiting_external: BTreeSet::new(),
             moving: Vec::new(),
             partial: false,
+            awaits_until: now.saturating_add(AWAITED_FOR),
         }
     }
 

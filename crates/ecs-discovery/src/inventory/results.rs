@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::events::awaited::Awaited;
 use super::settled::incomplete;
 use super::{Inventory, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn};
@@ -19,6 +20,8 @@ impl Inventory {
     pub fn derive(&mut self, cluster: &ClusterArn, rules: &Rules) -> Arc<Derived> {
         if self.rules.as_ref() != Some(rules) {
             self.rules = Some(rules.clone());
+            // A result that waits is the earlier one, and there is none by these rules.
+            self.awaited = Awaited::default();
             self.scopes.values_mut().for_each(ScopeFacts::forget_results);
         }
         let mut again = self.touched(cluster);
@@ -78,7 +81,8 @@ impl Inventory {
         failures.filter(|failure| !failure.is_answer())
     }
 
-    /// Touches the tasks that use a changed definition, container instance or host.
+    /// Touches the tasks that use a changed definition, container instance or host. Looks at all tasks, but only if a known
+    /// fact changed: the tasks that lacked a new one are derived again anyway.
     fn touch_users(&mut self) {
         let definitions = self.definitions.take_touched();
         let instances = self.container_instances.take_touched();
@@ -119,7 +123,7 @@ impl Inventory {
         self.container_instances.forget_unused(now);
         self.hosts.forget_unused(now);
         self.ended.collect(now);
-        self.awaited.retain(&self.scopes);
+        self.awaited.retain_known(&self.scopes);
         self.interner.collect();
     }
 }

@@ -201,7 +201,7 @@ impl Inventory {
             let arn = task.arn.clone();
             let mut known = KnownTask { asked: now, ..KnownTask::new(task, version, observed.min(now)) };
             if !described {
-                (known.described, known.settled) = (false, false);
+                (known.described, known.settled, known.lacks_address) = (false, false, true);
             }
             (arn, known)
         });

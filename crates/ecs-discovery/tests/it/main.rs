@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod doors;
+mod events;
 mod explanations;
 mod fixture;
 mod properties;

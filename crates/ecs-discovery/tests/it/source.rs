@@ -1,14 +1,18 @@
 //! A driver of refreshes: it asks a world, or a test, every question and notes what was asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::arn::{ClusterArn, TaskArn};
 use ecs_discovery::derive::Rules;
+use ecs_discovery::event::TaskEvent;
 use ecs_discovery::explain::{Explanation, explain};
 use ecs_discovery::failure::{Failure, FailureKind};
+use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::Inventory;
-use ecs_discovery::inventory::plan::{Recheck, Refresh};
+use ecs_discovery::inventory::events::{EventResult, Wish};
+use ecs_discovery::inventory::plan::{Errand, Recheck, Refresh, Wishes};
 use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::snapshot::{Scope, Snapshot};
@@ -107,6 +111,71 @@ impl Source {
         asked
     }
 
+    /// Takes in an event and publishes its effect.
+    pub(crate) fn event(&mut self, event: TaskEvent) -> (EventResult, Option<Wish>) {
+        let taken = self.inventory.apply_event(event, self.now);
+        self.publish();
+        taken
+    }
+
+    /// An event that fulfils its wish with the answers of a world. Returns its effect and what was asked.
+    pub(crate) fn event_and_errand(
+        &mut self,
+        world: &World,
+        event: TaskEvent,
+    ) -> (EventResult, Vec<Question>) {
+        let (result, wish) = self.event(event);
+        let asked = self.errand_with(wishes(wish), |question| world.answer(question));
+        (result, asked)
+    }
+
+    /// One errand that a world, or a test, answers; the questions in the order they were answered.
+    pub(crate) fn errand_with(
+        &mut self,
+        wishes: Wishes,
+        mut answer: impl FnMut(&Question) -> Result<Answer, Failure>,
+    ) -> Vec<Question> {
+        let mut errand = Errand::begin(&mut self.inventory, self.selection.clone(), wishes, self.now);
+        let mut asked = Vec::new();
+        let mut open = errand.questions(&mut self.inventory);
+        while !open.is_empty() {
+            assert!(asked.len() < TOO_MANY, "the errand does not end");
+            let question = open.remove(0);
+            assert_accepted(&question);
+            match answer(&question) {
+                Ok(answer) => errand.answered(&mut self.inventory, question.clone(), answer),
+                Err(failure) => errand.failed(&mut self.inventory, question.clone(), failure),
+            }
+            asked.push(question);
+            self.publish();
+            open.extend(errand.questions(&mut self.inventory));
+        }
+        for (cluster, scope) in errand.finish(&mut self.inventory, &self.rules) {
+            self.snapshot.scopes.entry(cluster).or_insert(scope);
+        }
+        self.publish();
+        asked
+    }
+
+    /// Time passes, and results that have waited long enough are published.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.inventory.release(self.now);
+        self.publish();
+    }
+
+    /// Publishes the clusters that were read before, as they are known now.
+    pub(crate) fn publish(&mut self) {
+        for (cluster, scope) in &mut self.snapshot.scopes {
+            if scope.is_known() {
+                let derived = self.inventory.derive(cluster, &self.rules);
+                let is_shared = Arc::ptr_eq(&derived, &scope.derived);
+                assert!(is_shared || derived != scope.derived, "an equal result keeps its allocation");
+                scope.derived = derived;
+            }
+        }
+    }
+
     /// Another process goes on where this one was.
     pub(crate) fn restart(&mut self) {
         let saved = self.inventory.saved(&self.snapshot.scopes);
@@ -129,6 +198,23 @@ impl Source {
     pub(crate) fn scopes(&self) -> &BTreeMap<ClusterArn, Scope> {
         &self.snapshot.scopes
     }
+}
+
+/// One event's wish, as an errand takes it.
+pub(crate) fn wishes(wish: impl IntoIterator<Item = Wish>) -> Wishes {
+    let mut wishes = Wishes::default();
+    for wish in wish {
+        match wish {
+            Wish::Starting(cluster, task) | Wish::Running(cluster, task) => {
+                let tasks: &mut BTreeSet<TaskArn> = wishes.tasks.entry(cluster).or_default();
+                tasks.insert(task);
+            }
+            Wish::Cluster(cluster) => {
+                wishes.clusters.insert(cluster);
+            }
+        }
+    }
+    wishes
 }
 
 /// AWS refuses an empty batch, one that is too large, and ids of a kind the operation does not know.

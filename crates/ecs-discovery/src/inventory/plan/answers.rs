@@ -50,9 +50,10 @@ impl Refresh {
                 for described in tasks {
                     let arn = described.task.arn.clone();
                     let was_known = index.is_task_known(&cluster, &arn);
+                    let was_complete = !was_known || index.has_all_facts(&cluster, &arn);
                     let missing = index.apply(Fact::Task(cluster.clone(), described), self.now);
-                    if !was_known && !missing.is_empty() {
-                        index.await_facts(&cluster, &arn);
+                    if was_complete && !missing.is_empty() || index.runs_awaited(&cluster, &arn) {
+                        index.await_facts(&cluster, &arn, self.awaits_until);
                     }
                     self.note_unannounced(index, &cluster, &arn, was_known);
                     self.ask_for(index, &cluster, missing);
@@ -161,7 +162,7 @@ impl Refresh {
     ) {
         let is_first = self.scopes.get(cluster).is_none_or(|scope| scope.is_first);
         if !is_first && index.is_task_known(cluster, task) != was_known {
-            index.unannounced.insert(task);
+            index.note_unannounced(cluster, task, was_known);
         }
     }
 

@@ -57,6 +57,9 @@ impl Errand {
             let scope = ScopeRefresh { listed: true, is_first: true, ..ScopeRefresh::default() };
             refresh.scopes.insert(cluster.clone(), scope);
             for task in &tasks {
+                if index.ended.contains(task) {
+                    continue;
+                }
                 if !index.is_described(&cluster, task) {
                     refresh.scopes.entry(cluster.clone()).or_default().describe(task);
                 }
@@ -103,6 +106,8 @@ impl Errand {
             if self.refresh.why_stale(&refresh).is_none() {
                 let scope = self.refresh.concluded(index, cluster, &refresh, rules, None);
                 scopes.insert(cluster.clone(), scope);
+            } else {
+                index.note_unread(cluster);
             }
         }
         scopes

@@ -50,10 +50,13 @@ impl Refresh {
         let mut scopes = BTreeMap::new();
         let clusters: Vec<_> = index.clusters().cloned().collect();
         // What could not be read by now is not awaited any longer.
-        index.release_refreshed();
+        index.release_refreshed(self.now);
         for cluster in clusters {
             let earlier = before.get(&cluster);
             let refresh = refreshed.remove(&cluster).unwrap_or_default();
+            if refresh.listed {
+                index.note_undescribed(&cluster, &refresh.described);
+            }
             if refresh.gone {
                 index.forget_cluster(&cluster);
                 continue;
@@ -99,6 +102,7 @@ impl Refresh {
         rules: &Rules,
         earlier: Option<&Scope>,
     ) -> Scope {
+        index.scopes.entry(cluster.clone()).and_modify(|scope| scope.unread = false);
         let derived = index.derive(cluster, rules);
         let failures = || index.missing_facts_failures(cluster);
         let failure = failures().next().map(ToString::to_string);
