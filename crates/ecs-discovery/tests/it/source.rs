@@ -9,7 +9,6 @@ use ecs_discovery::derive::Rules;
 use ecs_discovery::event::TaskEvent;
 use ecs_discovery::explain::{Explanation, explain};
 use ecs_discovery::failure::{Failure, FailureKind};
-use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::Inventory;
 use ecs_discovery::inventory::events::{EventResult, Wish};
 use ecs_discovery::inventory::plan::{Errand, Recheck, Refresh, Wishes};

@@ -150,7 +150,7 @@ fn a_task_that_an_errand_finds_running_does_not_wait_for_the_next_refresh() {
 fn new_rules_remove_no_target_of_a_task_that_waits() {
     let mut source = read(&World::of([web("a")]));
     source.event(event(&web("a").task(|task| task.network_interface = None), 6, source.now));
-    source.rules.tags_to_labels = std::sync::Arc::new(ecs_discovery::derive::TagSelection::All);
+    source.rules.tags_to_labels = std::sync::Arc::new(ecs_discovery::labels::TagSelection::All);
     source.publish();
     assert_snapshot!(shown(&source), @"app 10.0.0.1:80/metrics 1m");
 }
