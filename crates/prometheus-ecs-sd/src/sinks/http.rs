@@ -1,7 +1,7 @@
-//! What is served over HTTP. Every answer is made of what was published; none waits for AWS.
+//! The HTTP server. It answers from published data; no request waits for AWS.
 //!
-//! Whoever asks passes three fences: `connections` bound what a connection may take, `access` says who may in, and
-//! the router knows a few fixed paths and no file.
+//! A request passes three checks: `connections` limits each connection, `auth` authenticates the client, and the router
+//! serves a fixed set of paths and no files from disk.
 
 mod auth;
 mod connection_limit;
@@ -39,39 +39,39 @@ use page::SearchIndex;
 pub use auth::Auth;
 use sd::Sd;
 
-/// What the answers are made of.
+/// The data that the handlers use.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// The current snapshot, and how the sources stand.
+    /// The current snapshot and the status of the sources.
     pub reader: SnapshotReader,
     sd: Sd,
-    /// What was counted, and whose budget is shown.
+    /// The counters of the program.
     pub metrics: Metrics,
-    /// Where a reload can be asked for, if that is enabled.
+    /// Accepts reload requests, if that is enabled.
     pub reloads: Option<Reloads>,
-    /// What changed lately.
+    /// The recent changes.
     pub history: History,
-    catalogue: SearchIndex,
+    search_index: SearchIndex,
     pages: Arc<page::RenderLimit>,
 }
 
 impl Site {
-    /// Answers from `board`; the rest comes by and by.
+    /// Answers from `reader`; history and search index are empty at first.
     pub fn new(reader: SnapshotReader, metrics: Metrics, reloads: Option<Reloads>) -> Self {
-        let (history, catalogue) = (History::default(), SearchIndex::default());
+        let (history, search_index) = (History::default(), SearchIndex::default());
         let sd = Sd::new(reader.clone());
-        Self { reader, sd, metrics, reloads, history, catalogue, pages: Arc::default() }
+        Self { reader, sd, metrics, reloads, history, search_index, pages: Arc::default() }
     }
 
-    /// Keeps up with what is published.
+    /// Follows the publications.
     async fn follow(self) {
-        let Self { reader, sd, history, catalogue, .. } = self;
-        tokio::join!(sd.follow(), history.follow(reader.clone()), catalogue.follow(reader));
+        let Self { reader, sd, history, search_index, .. } = self;
+        tokio::join!(sd.follow(), history.follow(reader.clone()), search_index.follow(reader));
     }
 }
 
-/// How long to wait before an address that is in use is tried again: at first as long as its owner takes to restart,
-/// then twice as long each time, up to half of the default refresh interval.
+/// The pause before an address in use is tried again: at first the time that its owner takes to restart, then twice as
+/// long each time, up to half of the default refresh interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -84,40 +84,40 @@ pub struct Server {
     listener: Option<std::net::TcpListener>,
 }
 
-/// The address cannot be had.
+/// The server cannot listen at the address.
 #[derive(Debug, thiserror::Error)]
-#[error("--listen-address: cannot listen at {address}: {error}; name another, or none")]
+#[error("--listen-address: cannot listen at {address}: {error}; set another, or none")]
 pub struct Unavailable {
     address: String,
     error: io::Error,
 }
 
 impl Server {
-    /// Takes the address. If it is the usual one, which nobody asked for, the program can do without it as long as
-    /// there is other work to do; it is tried again meanwhile.
+    /// Listens at the address. If the default address is in use and the program has other work to do, this is no
+    /// error: `serve` tries the address again.
     pub async fn bind(listen: &Listen, is_dispensable: bool) -> Result<Self, Unavailable> {
         let named = listen.address().to_owned();
         match bind(&named).await.and_then(TcpListener::into_std) {
             Ok(listener) => Ok(Self { named, listener: Some(listener) }),
             Err(error) if *listen == Listen::Usual && is_dispensable => {
-                warn!(address = named, %error, "nothing is served over HTTP yet, its address is in use and is tried again; --listen-address names another");
+                warn!(address = named, %error, "HTTP is not served yet: the address is in use and is tried again; --listen-address sets another");
                 Ok(Self { named, listener: None })
             }
             Err(error) => Err(Unavailable { address: named, error }),
         }
     }
 
-    /// Its address, unless that is in use.
+    /// Its address; `None` while that is in use.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref()?.local_addr().ok()
     }
 
-    /// Answers those who have access, until the program ends.
-    pub async fn serve(self, site: Site, access: Auth) {
+    /// Answers requests that pass `auth`, until the program ends.
+    pub async fn serve(self, site: Site, auth: Auth) {
         let (metrics, part) = (site.metrics.clone(), Part::Http);
-        let (follower, guard) = (site.clone(), access.clone());
+        let (follower, auth_follower) = (site.clone(), auth.clone());
         tokio::spawn(again(metrics.clone(), part, move || follower.clone().follow()));
-        tokio::spawn(again(metrics.clone(), part, move || guard.clone().follow()));
+        tokio::spawn(again(metrics.clone(), part, move || auth_follower.clone().follow()));
         let listener = match self.listener {
             Some(listener) => TcpListener::from_std(listener),
             None => Ok(bind_when_free(&self.named).await),
@@ -126,10 +126,10 @@ impl Server {
         match served {
             Ok((address, listener)) => {
                 info!(%address, "HTTP is served");
-                let access = access.at(&self.named, address.ip());
-                let router = router(site, &access);
+                let auth = auth.at(&self.named, address.ip());
+                let router = router(site, &auth);
                 let accept =
-                    || connections::accept(listener.clone(), router.clone(), access.clone(), metrics.clone());
+                    || connections::accept(listener.clone(), router.clone(), auth.clone(), metrics.clone());
                 again(metrics.clone(), part, accept).await;
             }
             Err(error) => error!(%error, "HTTP is not served"),
@@ -144,7 +144,7 @@ async fn bind_when_free(address: &str) -> TcpListener {
         sleep(pause).await;
         match bind(address).await {
             Ok(listener) => return listener,
-            Err(error) => debug!(address, %error, "nothing is served over HTTP yet"),
+            Err(error) => debug!(address, %error, "HTTP is not served yet"),
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -152,7 +152,7 @@ async fn bind_when_free(address: &str) -> TcpListener {
 
 async fn bind(address: &str) -> io::Result<TcpListener> {
     let Some(port) = address.strip_prefix(':') else { return TcpListener::bind(address).await };
-    // Where there is no IPv6, an IPv4 socket hears everyone.
+    // Without IPv6, an IPv4 socket accepts all clients.
     match TcpListener::bind(format!("[::]:{port}")).await {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
             TcpListener::bind(format!("0.0.0.0:{port}")).await
@@ -161,10 +161,10 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
     }
 }
 
-fn router(site: Site, access: &Auth) -> Router {
+fn router(site: Site, auth: &Auth) -> Router {
     let outlive = from_fn_with_state(site.metrics.clone(), outlive);
     let count = from_fn_with_state(site.metrics.clone(), metrics::count);
-    let admit = from_fn_with_state(access.clone(), auth::admit);
+    let admit = from_fn_with_state(auth.clone(), auth::admit);
     let routes =
         [health::routes(), lifecycle::routes(), metrics::routes(), page::routes(&site), sd::routes()];
     let router = routes.into_iter().fold(Router::new(), Router::merge).with_state(site);
@@ -176,7 +176,7 @@ fn router(site: Site, access: &Auth) -> Router {
         .layer(count)
 }
 
-/// The answer to a request whose handler panics.
+/// Answers with status 500 when a handler panics.
 async fn outlive(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     caught_in(next.run(request)).await.unwrap_or_else(|panicked| {
         metrics.panicked(Part::Http, &panicked);

@@ -1,7 +1,7 @@
-//! Who may in: what `--web-config-file` says, read again when it changes.
+//! TLS and authentication, as `--web-config-file` configures them. The file is read again when it changes.
 //!
-//! Without that file, whoever reaches the address may. A file that is bad when the program starts is an error; one that
-//! turns bad later changes nothing, so that neither a typo nor half a file locks anybody out or lets anybody in.
+//! Without that file, every client that reaches the address has access. An invalid file is an error when the program
+//! starts; later it is ignored, so that neither a typo nor half a file changes who has access.
 
 mod checks;
 mod hosts;
@@ -27,31 +27,31 @@ use tracing::{error, info};
 use crate::config::Mistakes;
 pub(super) use checks::Client;
 use hosts::Hosts;
-use passwords::{Checked, Passwords, Verdict};
+use passwords::{Checked, Outcome, Passwords};
 use tls::Tls;
 use web_config::FileIdentities;
 
-/// How often the files are looked at. They must look the same twice, since who changes one may not be done.
-const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+/// How often the files are checked. They must be the same in two checks, since a writer may not have finished.
+const CHECKED_EVERY: Duration = Duration::from_secs(1);
 
-/// Sent with every answer that does not say otherwise: nothing here is to be guessed at, framed, or kept by proxies.
-const USUAL_HEADERS: [(&str, &str); 4] = [
+/// The default headers of every answer: no content sniffing, no framing, and no caching by proxies.
+const DEFAULT_HEADERS: [(&str, &str); 4] = [
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("referrer-policy", "no-referrer"),
     ("x-content-type-options", "nosniff"),
 ];
 
-/// Who may in, now.
+/// The current authentication policy.
 #[derive(Clone, Debug)]
 pub struct Auth {
     policy: watch::Receiver<AuthPolicy>,
-    /// Where they come from.
+    /// Reads the policy from the file; `None` without one.
     follower: Option<Arc<Follower>>,
     hosts: Arc<Hosts>,
 }
 
-/// What connections and requests must fulfil, and what answers carry.
+/// The requirements for connections and requests, and the headers of answers.
 #[derive(Clone, Debug, Default)]
 struct AuthPolicy {
     tls: Option<Tls>,
@@ -59,15 +59,15 @@ struct AuthPolicy {
     headers: HeaderMap,
 }
 
-/// How far the door is open; a file that changes can close it, not open it.
+/// Who has access. A changed file can restrict access, but not extend it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Openness {
-    /// To those who have a password, or a certificate.
+    /// Clients with a password or a certificate.
     Known,
-    /// To everybody, under TLS.
+    /// All clients, with TLS.
     Encrypted,
-    /// To everybody.
-    Everybody,
+    /// All clients.
+    Everyone,
 }
 
 #[derive(Debug)]
@@ -79,14 +79,14 @@ struct Follower {
 }
 
 impl Default for Auth {
-    /// Everyone may in.
+    /// Allows every client.
     fn default() -> Self {
         Self { policy: watch::channel(AuthPolicy::default()).1, follower: None, hosts: Arc::default() }
     }
 }
 
 impl Auth {
-    /// What the file says; everyone may in without one.
+    /// Reads the file; without one, every client has access.
     pub fn new(web_config: Option<&Path>) -> Result<Self, Mistakes> {
         let Some(path) = web_config else { return Ok(Self::default()) };
         let checked = Arc::default();
@@ -106,39 +106,39 @@ impl Auth {
         Self { hosts: Arc::new(self.hosts.at(named, address)), ..self }
     }
 
-    /// For one connection, which is told when the policy change from now on.
+    /// For one connection, which is notified when the policy changes from now on.
     pub(super) fn for_connection(&self) -> Self {
         let mut auth = self.clone();
         auth.policy.mark_unchanged();
         auth
     }
 
-    /// How TLS is spoken, if it is.
+    /// The TLS configuration, if TLS is enabled.
     pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
         self.policy.borrow().tls.as_ref().map(|tls| tls.config.clone())
     }
 
-    /// Whether the policy are others than when the connection came.
+    /// Whether the policy has changed since the connection was accepted.
     pub(super) fn has_changed(&self) -> bool {
         self.policy.has_changed().unwrap_or(false)
     }
 
-    /// Waits until the policy change.
+    /// Waits until the policy changes.
     pub(super) async fn changed(mut self) {
         if self.policy.changed().await.is_err() {
             std::future::pending().await
         }
     }
 
-    /// Looks at the files for ever, if there are any.
+    /// Checks the files until the program ends, if there are any.
     pub(super) async fn follow(self) {
         let Some(follower) = self.follower else { return };
-        let mut looked = interval(LOOKED_AT_EVERY);
-        looked.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval(CHECKED_EVERY);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut read = follower.identities.clone();
         let mut before = read.clone();
         loop {
-            looked.tick().await;
+            checks.tick().await;
             let files = read.clone();
             let now = blocking(move || files.now()).await;
             let is_settled = now == before;
@@ -152,22 +152,22 @@ impl Auth {
 }
 
 impl Follower {
-    /// Puts what is in the files now in force, if it is good.
+    /// Reads the files, and puts the policy into effect if it is valid.
     async fn read(&self) -> FileIdentities {
         let (path, checked) = (self.path.clone(), self.checked.clone());
         let (policy, identities) = blocking(move || web_config::read(&path, &checked)).await;
         let file = self.path.display();
         match policy {
             Ok(policy) if policy.openness() > self.policy.borrow().openness() => {
-                let error = "it would let everybody in; restart the program if that is meant";
-                error!(%file, error, "web configuration is bad; the one before stays in force");
+                let error = "it would allow every client; restart the program if that is intended";
+                error!(%file, error, "web configuration is invalid; the previous one stays in effect");
             }
             Ok(policy) => {
                 self.policy.send_replace(policy);
-                info!(%file, "web configuration is read again");
+                info!(%file, "web configuration was read again");
             }
             Err(error) => {
-                error!(%file, %error, "web configuration is bad; the one before stays in force");
+                error!(%file, %error, "web configuration is invalid; the previous one stays in effect");
             }
         }
         identities
@@ -178,9 +178,9 @@ impl AuthPolicy {
     fn openness(&self) -> Openness {
         match &self.tls {
             _ if self.passwords.is_some() => Openness::Known,
-            Some(tls) if tls.asks_everybody => Openness::Known,
+            Some(tls) if tls.requires_certificate => Openness::Known,
             Some(_) => Openness::Encrypted,
-            None => Openness::Everybody,
+            None => Openness::Everyone,
         }
     }
 }
@@ -189,14 +189,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.expect("the task that follows is started again after a panic")
 }
 
-/// Lets a request in, or not; everything that is answered passes here.
+/// Admits or refuses a request; every answer passes here.
 pub(super) async fn admit(State(auth): State<Auth>, request: Request, next: Next) -> Response {
     let policy = auth.policy.borrow().clone();
     let mut response = match auth.hosts.check(&request, policy.openness() != Openness::Known) {
         Ok(()) => authenticate(policy.passwords.as_deref(), request, next).await,
         Err(refusal) => refusal.into_response(),
     };
-    for (name, value) in USUAL_HEADERS {
+    for (name, value) in DEFAULT_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response.headers_mut().extend(policy.headers);
@@ -204,18 +204,18 @@ pub(super) async fn admit(State(auth): State<Auth>, request: Request, next: Next
 }
 
 async fn authenticate(passwords: Option<&Passwords>, request: Request, next: Next) -> Response {
-    let verdict = match passwords {
+    let outcome = match passwords {
         Some(passwords) => {
             let client = request.extensions().get::<Client>().expect("each connection has a client").clone();
             passwords.check(request.headers().get(header::AUTHORIZATION), &client).await
         }
-        None => Verdict::Right,
+        None => Outcome::Right,
     };
-    match verdict {
-        Verdict::Right => next.run(request).await,
-        Verdict::Wrong => unauthorized("unauthorized\n"),
-        Verdict::TooLong => unauthorized("unauthorized: a password has at most 72 bytes\n"),
-        Verdict::Busy => {
+    match outcome {
+        Outcome::Right => next.run(request).await,
+        Outcome::Wrong => unauthorized("unauthorized\n"),
+        Outcome::TooLong => unauthorized("unauthorized: a password has at most 72 bytes\n"),
+        Outcome::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are being checked\n").into_response()
         }
     }
@@ -235,7 +235,7 @@ mod tests {
     const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/http/certificates");
 
     #[tokio::test]
-    async fn a_file_that_changes_closes_the_door_and_does_not_open_it() {
+    async fn a_changed_file_can_restrict_access_and_not_extend_it() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("web.yml");
         let own = format!("{{cert_file: {CERTIFICATES}/server.pem, key_file: {CERTIFICATES}/server.key");
@@ -248,7 +248,7 @@ mod tests {
         let headers = "http_server_config: {headers: {X-Frame-Options: deny}}\n".to_owned();
         fs::write(&file, &headers).unwrap();
         let auth = Auth::new(Some(&file)).unwrap();
-        for (text, is_taken) in [
+        for (text, is_applied) in [
             (&encrypted, true),
             (&String::new(), false),
             (&headers, false),
@@ -267,7 +267,7 @@ mod tests {
             let mut before = auth.policy.clone();
             before.mark_unchanged();
             auth.follower.as_ref().unwrap().read().await;
-            assert_eq!(before.has_changed().unwrap(), is_taken, "{text}");
+            assert_eq!(before.has_changed().unwrap(), is_applied, "{text}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Who is connected. There are so many seats and no more; when all are taken, whoever comes gets that of the one who
-//! has asked for nothing longest. So any number of idle connections keeps nobody out.
+//! Limits the number of connections. At the limit, a new connection closes the one that has been idle longest, so that
+//! idle connections do not keep other clients out.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,93 +7,93 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Set in the rank of a connection that is being answered: those are given up last, as long as they are no more than half.
+/// Set in the rank of a connection with a request in progress: those are closed last, unless they are more than half.
 const ANSWERING: u64 = 1 << 63;
 
-/// All seats.
+/// All connections.
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
     limit: usize,
-    taken: Mutex<Taken>,
+    open: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
-    /// Counts what connections do, which is all the time that matters here.
+struct Open {
+    /// Counts events of connections, and serves as the clock.
     now: u64,
-    /// By rank, which is when they last did something.
+    /// By rank, the time of their last event.
     by_rank: BTreeMap<u64, Arc<Notify>>,
 }
 
-/// One connection's seat, free again when this is dropped.
+/// One connection; it counts until this is dropped.
 #[derive(Debug)]
 pub(super) struct Connection {
-    seats: Arc<ConnectionLimit>,
+    limit: Arc<ConnectionLimit>,
     rank: AtomicU64,
-    lost: Arc<Notify>,
+    closing: Arc<Notify>,
     is_unfinished: Arc<AtomicBool>,
 }
 
 impl ConnectionLimit {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, taken: Mutex::default() })
+        Arc::new(Self { limit, open: Mutex::default() })
     }
 
-    /// A seat for a new connection, taken from another if need be.
-    pub(super) fn take(self: &Arc<Self>) -> Connection {
-        let mut taken = self.taken();
-        while taken.by_rank.len() >= self.limit {
-            taken.give_up_one(self.limit);
+    /// Counts a new connection; at the limit, closes another.
+    pub(super) fn open(self: &Arc<Self>) -> Connection {
+        let mut open = self.lock();
+        while open.by_rank.len() >= self.limit {
+            open.close_one(self.limit);
         }
-        let (rank, lost) = (taken.next(), Arc::new(Notify::new()));
-        taken.by_rank.insert(rank, lost.clone());
-        Connection { seats: self.clone(), rank: AtomicU64::new(rank), lost, is_unfinished: Arc::default() }
+        let (rank, closing) = (open.next(), Arc::new(Notify::new()));
+        open.by_rank.insert(rank, closing.clone());
+        Connection { limit: self.clone(), rank: AtomicU64::new(rank), closing, is_unfinished: Arc::default() }
     }
 
-    /// Gives up a connection, for want of anything else that connections take.
-    pub(super) fn give_up_one(&self) {
-        self.taken().give_up_one(self.limit);
+    /// Closes one connection, since the system cannot accept another.
+    pub(super) fn close_one(&self) {
+        self.lock().close_one(self.limit);
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl Open {
     fn next(&mut self) -> u64 {
         self.now += 1;
         self.now
     }
 
-    /// Who is answered goes last, unless those have more than half of the seats: there would be too few left for who has
-    /// come and not asked yet.
-    fn give_up_one(&mut self, limit: usize) {
+    /// Closes a connection without a request in progress, if possible. If more than half have one, closes the oldest of
+    /// those: otherwise too few would be left for clients that have not sent a request yet.
+    fn close_one(&mut self, limit: usize) {
         let mut answered = self.by_rank.range(ANSWERING..).map(|(rank, _)| *rank);
         let first = answered.next().filter(|_| answered.count() >= limit / 2);
-        let lost = match first {
+        let closing = match first {
             Some(rank) => self.by_rank.remove(&rank),
-            None => self.by_rank.pop_first().map(|(_, lost)| lost),
+            None => self.by_rank.pop_first().map(|(_, closing)| closing),
         };
-        if let Some(lost) = lost {
-            lost.notify_one();
+        if let Some(closing) = closing {
+            closing.notify_one();
         }
     }
 }
 
-/// A connection, for an answer that is sent in pieces: it may have to end the connection.
+/// Closes a connection, for an answer that is sent in pieces.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hangup {
-    lost: Arc<Notify>,
+    closing: Arc<Notify>,
     is_unfinished: Arc<AtomicBool>,
 }
 
 impl Hangup {
     pub(super) fn hang_up(&self) {
-        self.lost.notify_one();
+        self.closing.notify_one();
     }
 
-    /// Says whether more of the answer follows what was handed out.
+    /// Records whether more pieces of the answer follow.
     pub(super) fn unfinished(&self, is_unfinished: bool) {
         self.is_unfinished.store(is_unfinished, Ordering::Relaxed);
     }
@@ -101,49 +101,49 @@ impl Hangup {
     /// Waits until the connection is ended.
     #[cfg(test)]
     pub(super) async fn hung_up(&self) {
-        self.lost.notified().await;
+        self.closing.notified().await;
     }
 }
 
 impl Connection {
-    /// For code that may have to end the connection.
+    /// For code that may have to close the connection.
     pub(super) fn hangup(&self) -> Hangup {
-        Hangup { lost: self.lost.clone(), is_unfinished: self.is_unfinished.clone() }
+        Hangup { closing: self.closing.clone(), is_unfinished: self.is_unfinished.clone() }
     }
 
-    /// Whether an answer is under way of which more will be handed out.
+    /// Whether more pieces of the current answer follow.
     pub(super) fn is_unfinished(&self) -> bool {
         self.is_unfinished.load(Ordering::Relaxed)
     }
 
-    /// A request has come.
-    pub(super) fn answer(&self) {
+    /// A request has arrived.
+    pub(super) fn begin_answer(&self) {
         self.rank(ANSWERING);
     }
 
-    /// Its answer is on its way.
-    pub(super) fn rest(&self) {
+    /// The whole answer was written.
+    pub(super) fn end_answer(&self) {
         self.rank(0);
     }
 
-    /// Waits until another connection has this seat.
-    pub(super) async fn lost(&self) {
-        self.lost.notified().await;
+    /// Waits until this connection is to be closed.
+    pub(super) async fn closed(&self) {
+        self.closing.notified().await;
     }
 
     fn rank(&self, phase: u64) {
-        let mut taken = self.seats.taken();
-        let rank = phase | taken.next();
-        // Who has lost the seat stays without.
-        if let Some(lost) = taken.by_rank.remove(&self.rank.swap(rank, Ordering::Relaxed)) {
-            taken.by_rank.insert(rank, lost);
+        let mut open = self.limit.lock();
+        let rank = phase | open.next();
+        // A connection that is being closed is not counted again.
+        if let Some(closing) = open.by_rank.remove(&self.rank.swap(rank, Ordering::Relaxed)) {
+            open.by_rank.insert(rank, closing);
         }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.seats.taken().by_rank.remove(&self.rank.load(Ordering::Relaxed));
+        self.limit.lock().by_rank.remove(&self.rank.load(Ordering::Relaxed));
     }
 }
 
@@ -153,50 +153,50 @@ mod tests {
 
     use super::*;
 
-    fn is_lost(seat: &Connection) -> bool {
-        seat.lost().now_or_never().is_some()
+    fn is_closed(connection: &Connection) -> bool {
+        connection.closed().now_or_never().is_some()
     }
 
     #[test]
-    fn the_one_that_was_idle_longest_is_given_up_and_one_that_is_answered_last() {
-        let seats = ConnectionLimit::new(3);
-        let [answered, first, second] = [seats.take(), seats.take(), seats.take()];
-        answered.answer();
-        first.answer();
-        first.rest();
-        let third = seats.take();
-        assert!(is_lost(&second) && !is_lost(&first) && !is_lost(&answered));
-        let fourth = seats.take();
-        assert!(is_lost(&first) && !is_lost(&third) && !is_lost(&answered));
-        // Nothing that it does brings the seat back.
-        first.answer();
-        first.rest();
+    fn the_longest_idle_connection_is_closed_first_and_one_with_a_request_last() {
+        let limit = ConnectionLimit::new(3);
+        let [answered, first, second] = [limit.open(), limit.open(), limit.open()];
+        answered.begin_answer();
+        first.begin_answer();
+        first.end_answer();
+        let third = limit.open();
+        assert!(is_closed(&second) && !is_closed(&first) && !is_closed(&answered));
+        let fourth = limit.open();
+        assert!(is_closed(&first) && !is_closed(&third) && !is_closed(&answered));
+        // Its later events do not count it again.
+        first.begin_answer();
+        first.end_answer();
         drop((first, third, fourth));
-        let others = [seats.take(), seats.take()];
-        assert!(!is_lost(&answered));
-        for seat in &others {
-            seat.answer();
+        let others = [limit.open(), limit.open()];
+        assert!(!is_closed(&answered));
+        for other in &others {
+            other.begin_answer();
         }
-        let _last = seats.take();
-        assert!(is_lost(&answered) && !others.iter().any(is_lost));
+        let _last = limit.open();
+        assert!(is_closed(&answered) && !others.iter().any(is_closed));
     }
 
     #[test]
     fn a_connection_is_hung_up_on() {
-        let seats = ConnectionLimit::new(2);
-        let [one, other] = [seats.take(), seats.take()];
+        let limit = ConnectionLimit::new(2);
+        let [one, other] = [limit.open(), limit.open()];
         one.hangup().hang_up();
-        assert!(is_lost(&one) && !is_lost(&other));
+        assert!(is_closed(&one) && !is_closed(&other));
     }
 
     #[test]
-    fn many_that_are_answered_leave_time_to_ask() {
-        let seats = ConnectionLimit::new(8);
-        let answered: Vec<_> = (0..8).map(|_| seats.take()).collect();
-        answered.iter().for_each(Connection::answer);
-        let came = seats.take();
-        let others: Vec<_> = (0..3).map(|_| seats.take()).collect();
-        assert!(!is_lost(&came) && !others.iter().any(is_lost));
-        assert_eq!(answered.iter().filter(|seat| is_lost(seat)).count(), 4);
+    fn connections_with_a_request_leave_half_to_others() {
+        let limit = ConnectionLimit::new(8);
+        let answered: Vec<_> = (0..8).map(|_| limit.open()).collect();
+        answered.iter().for_each(Connection::begin_answer);
+        let came = limit.open();
+        let others: Vec<_> = (0..3).map(|_| limit.open()).collect();
+        assert!(!is_closed(&came) && !others.iter().any(is_closed));
+        assert_eq!(answered.iter().filter(|connection| is_closed(connection)).count(), 4);
     }
 }

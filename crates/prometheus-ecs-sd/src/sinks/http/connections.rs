@@ -1,4 +1,4 @@
-//! Connections: accepted, bounded in number, and each given a limited time for everything it does.
+//! Accepts connections, limits their number, and limits the time of each step.
 
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -27,56 +27,56 @@ use super::write_timeout::WriteTimeout;
 use crate::descriptors::Descriptors;
 use crate::telemetry::metrics::Metrics;
 
-/// How long a connection may take to say who it is, and to bring a request, counted from when it may: an idle connection
-/// ends after that too. Prometheus opens another.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit of the TLS handshake and of a request's head; an idle connection ends after it too. Prometheus opens
+/// another.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a request's head may take. Browsers and proxies send some kilobytes.
+/// The limits of a request's head. Browsers and proxies send some kilobytes.
 const HEAD_BYTES: usize = 16 << 10;
 const HEAD_LINES: usize = 64;
 
-/// How long to leave the listener alone when the system has nothing to accept a connection with.
+/// The pause after the system could not accept a connection.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long after the last failure accepting counts as failing. Some connections may be accepted meanwhile; this is
-/// logged once.
-const TROUBLE_LASTS: Duration = Duration::from_secs(60);
+/// Failures to accept end with this much time without one. Some connections may be accepted meanwhile; this is logged
+/// once.
+const FAILURES_END_AFTER: Duration = Duration::from_secs(60);
 
-/// For whoever speaks HTTP where TLS is spoken, in the words of Go's servers.
+/// The answer to a plain HTTP request when TLS is required; the text is that of Go's servers.
 const PLAIN: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
     client sent an HTTP request to an HTTPS server\n";
-/// What each connection begins with that speaks TLS.
+/// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 22;
 
 /// Accepts connections until the program ends.
-pub(super) async fn accept(listener: Arc<TcpListener>, router: Router, access: Auth, metrics: Metrics) {
-    let seats = ConnectionLimit::new(Descriptors::raised().clients);
-    let mut trouble = None;
+pub(super) async fn accept(listener: Arc<TcpListener>, router: Router, auth: Auth, metrics: Metrics) {
+    let connections = ConnectionLimit::new(Descriptors::raised().clients);
+    let mut failing = None;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                Trouble::end(&mut trouble);
-                let (seat, router, access) =
-                    (Arc::new(seats.take()), router.clone(), access.for_connection());
+                AcceptFailures::end(&mut failing);
+                let (connection, router, auth) =
+                    (Arc::new(connections.open()), router.clone(), auth.for_connection());
                 let client = Client::new(address.ip());
                 tokio::spawn(async move {
-                    let served = serve(stream, client, seat.clone(), router, access);
+                    let served = serve(stream, client, connection.clone(), router, auth);
                     tokio::select! {
-                        () = seat.lost() => debug!("connection gave way to another"),
+                        () = connection.closed() => debug!("connection closed to make room for another"),
                         served = served => if let Err(error) = served {
                             debug!(%error, "connection ended");
                         }
                     }
                 });
             }
-            // It was the connection's end, not ours.
+            // The client closed the connection before it was accepted.
             Err(error)
                 if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
             Err(error) => {
                 metrics.accept_failed();
-                Trouble::note(&mut trouble, &error);
-                seats.give_up_one();
+                AcceptFailures::note(&mut failing, &error);
+                connections.close_one();
                 sleep(PAUSE).await;
             }
         }
@@ -84,25 +84,25 @@ pub(super) async fn accept(listener: Arc<TcpListener>, router: Router, access: A
 }
 
 /// Consecutive failures to accept a connection.
-struct Trouble {
+struct AcceptFailures {
     failures: u64,
     last: Instant,
 }
 
-impl Trouble {
+impl AcceptFailures {
     /// Logs the first failure, and counts all.
-    fn note(trouble: &mut Option<Self>, error: &io::Error) {
-        let failures = trouble.as_ref().map_or(0, |trouble| trouble.failures);
+    fn note(failing: &mut Option<Self>, error: &io::Error) {
+        let failures = failing.as_ref().map_or(0, |failing| failing.failures);
         if failures == 0 {
             warn!(%error, "a connection could not be accepted");
         }
-        *trouble = Some(Self { failures: failures + 1, last: Instant::now() });
+        *failing = Some(Self { failures: failures + 1, last: Instant::now() });
     }
 
-    /// Logs the end of the failures, if they ended; a connection was accepted.
-    fn end(trouble: &mut Option<Self>) {
+    /// Called when a connection was accepted. Logs the end of the failures, if they ended.
+    fn end(failing: &mut Option<Self>) {
         if let Some(Self { failures, .. }) =
-            trouble.take_if(|trouble| trouble.last.elapsed() >= TROUBLE_LASTS)
+            failing.take_if(|failing| failing.last.elapsed() >= FAILURES_END_AFTER)
         {
             info!(failures, "connections are accepted again");
         }
@@ -114,64 +114,65 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 async fn serve(
     mut stream: TcpStream,
     client: Client,
-    seat: Arc<Connection>,
+    connection: Arc<Connection>,
     router: Router,
-    access: Auth,
+    auth: Auth,
 ) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
-    let Some(tls) = access.tls() else { return converse(stream, client, seat, router, access).await };
+    let Some(tls) = auth.tls() else { return converse(stream, client, connection, router, auth).await };
     let handshake = async {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
-            // What is left unread when the connection is closed would take the answer with it.
+            // Unread bytes at the close of the connection would discard the answer.
             let _ = stream.read(&mut [0; HEAD_BYTES]).await?;
             stream.write_all(PLAIN).await?;
             return Err(io::Error::new(ErrorKind::InvalidData, "this is not TLS"));
         }
         TlsAcceptor::from(tls).accept(stream).await
     };
-    let stream = timeout(PATIENCE, handshake).await??;
-    converse(stream, client, seat, router, access).await
+    let stream = timeout(READ_TIMEOUT, handshake).await??;
+    converse(stream, client, connection, router, auth).await
 }
 
-/// Answers requests, one after the other. When who may in is decided anew, the connection ends after the current one.
+/// Answers requests, one after the other. When the authentication policy changes, the connection ends after the current
+/// request.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: Client,
-    seat: Arc<Connection>,
+    connection: Arc<Connection>,
     router: Router,
-    access: Auth,
+    auth: Auth,
 ) -> Result<(), Failure> {
-    let stream = TokioIo::new(WriteTimeout::new(stream, seat.clone()));
-    let connection = http1::Builder::new()
+    let stream = TokioIo::new(WriteTimeout::new(stream, connection.clone()));
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(READ_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_LINES)
         .serve_connection(
             stream,
-            Answers { router: TowerToHyperService::new(router), client, seat, access: access.clone() },
+            Answers { router: TowerToHyperService::new(router), client, connection, auth: auth.clone() },
         );
-    let mut connection = pin!(connection);
+    let mut serving = pin!(serving);
     tokio::select! {
-        ended = connection.as_mut() => return Ok(ended?),
-        () = access.changed() => connection.as_mut().graceful_shutdown(),
+        ended = serving.as_mut() => return Ok(ended?),
+        () = auth.changed() => serving.as_mut().graceful_shutdown(),
     }
-    Ok(connection.await?)
+    Ok(serving.await?)
 }
 
-/// What answers, and tells the seat.
+/// Answers requests, and marks the connection as busy.
 struct Answers {
     router: TowerToHyperService<Router>,
     client: Client,
-    seat: Arc<Connection>,
-    access: Auth,
+    connection: Arc<Connection>,
+    auth: Auth,
 }
 
-/// The connection was made on other terms than those in force. Perhaps its other end showed no certificate then, or one
-/// that is worth nothing any more.
+/// The connection was opened under an earlier policy. Perhaps the client sent no certificate, or one that is no longer
+/// trusted.
 #[derive(Debug, thiserror::Error)]
-#[error("who may in was decided anew")]
+#[error("the authentication policy changed")]
 struct Outdated;
 
 impl Service<Request<Incoming>> for Answers {
@@ -180,12 +181,12 @@ impl Service<Request<Incoming>> for Answers {
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        if self.access.has_changed() {
+        if self.auth.has_changed() {
             return async { Err(Outdated) }.boxed();
         }
-        self.seat.answer();
+        self.connection.begin_answer();
         request.extensions_mut().insert(self.client.clone());
-        request.extensions_mut().insert(self.seat.hangup());
+        request.extensions_mut().insert(self.connection.hangup());
         let answer = self.router.call(request);
         async { Ok(answer.await.unwrap_or_else(|never| match never {})) }.boxed()
     }

@@ -11,13 +11,13 @@ pub(super) fn routes() -> Router<Site> {
     Router::new().route("/-/healthy", get(healthy)).route("/-/ready", get(ready))
 }
 
-/// The process lives and answers.
+/// The process runs and answers.
 async fn healthy() -> &'static str {
     "prometheus-ecs-sd is Healthy.\n"
 }
 
-/// Every source was read or failed to be read, or the targets of the previous run are published. The number of targets
-/// does not matter: an empty fleet is no reason to restart the program.
+/// Ready when every source was refreshed, successfully or not, or when the targets of the previous run are published.
+/// The number of targets does not matter: an empty fleet is no reason to restart the program.
 async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
     let sources = site.reader.sources.borrow();
     let published = site.reader.published.borrow();
@@ -27,6 +27,6 @@ async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
     } else if is_first_over || !published.reading.lists_wait() {
         (StatusCode::OK, "prometheus-ecs-sd is Ready.\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not every account and region was read yet\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "some accounts and regions have not been read yet\n")
     }
 }

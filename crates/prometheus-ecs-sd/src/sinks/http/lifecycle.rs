@@ -19,6 +19,6 @@ async fn reload(State(site): State<Site>) -> (StatusCode, String) {
     };
     match reloads.request().await {
         Ok(()) => (StatusCode::OK, String::new()),
-        Err(mistakes) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{mistakes}\n")),
+        Err(errors) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{errors}\n")),
     }
 }

@@ -1,4 +1,4 @@
-//! `/metrics`, in whichever of the two formats the scraper prefers.
+//! `/metrics`, in the format that the scraper prefers.
 
 mod current;
 mod page;
@@ -31,7 +31,7 @@ async fn metrics(State(site): State<Site>, headers: HeaderMap) -> impl IntoRespo
     ([(CONTENT_TYPE, kind)], page(&site.metrics, &site.reader, format))
 }
 
-/// OpenMetrics for whoever asks for its version 1.0.0, and does not like text better.
+/// OpenMetrics if the scraper accepts version 1.0.0 and does not prefer text.
 fn preferred(accept: &str) -> Format {
     let weight = |kind: &str| {
         let weights = accept.split(',').filter_map(|range| weight(range, kind));
@@ -41,7 +41,7 @@ fn preferred(accept: &str) -> Format {
     if open > 0.0 && open >= weight("text/plain") { Format::OpenMetrics } else { Format::Text }
 }
 
-/// How much a media range is liked, if it is of this kind and of a version that is spoken here.
+/// The quality of a media range, if it is of this kind and of a supported version.
 fn weight(range: &str, kind: &str) -> Option<f32> {
     let mut parts = range.split(';').map(str::trim);
     if !parts.next()?.eq_ignore_ascii_case(kind) {
@@ -61,7 +61,7 @@ fn weight(range: &str, kind: &str) -> Option<f32> {
 /// The handler of paths that are not served.
 const OTHER: &str = "other";
 
-/// Counts every answer, by the path that was declared.
+/// Counts every answer by its declared path.
 pub(super) async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_metrics_is_for_whoever_prefers_it() {
+    fn open_metrics_is_sent_to_scrapers_that_prefer_it() {
         // What Prometheus 2.42, 3.0 and 3.5 send, and others.
         for accept in [
             "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",

@@ -1,8 +1,8 @@
-//! The status page: what is discovered, what is not and why, and what changed. Made anew for each request, of what was
-//! published and nothing else.
+//! The status page: the targets, the containers that are not scraped and why, and recent changes. It is rendered for each
+//! request, from published data only.
 //!
-//! It is whole without JavaScript; the script only saves reloading. Text from outside is escaped by the templates, whatever
-//! it is, and the browser is told to run nothing that is not a file of this page.
+//! It works without JavaScript; the script only saves reloading. The templates escape all text from outside, and the
+//! content security policy allows only the page's own files.
 
 mod assets;
 mod changes;
@@ -35,7 +35,7 @@ use super::Site;
 use search::Search;
 pub(super) use search_index::SearchIndex;
 
-/// Nothing but this page's own files, nothing within another page, and forms that lead nowhere else.
+/// Only this page's own files, no framing by other pages, and forms only to this page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -46,10 +46,10 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
-/// Pages that may wait for their turn. People, and the tabs they forget, are fewer.
+/// Pages that may wait to be rendered. People, and the tabs they forget, are fewer.
 const WAITING: usize = 64;
 
-/// Who makes a page, and who waits for that.
+/// Limits rendering to one page at a time, and the number of pages that wait.
 #[derive(Debug)]
 pub(super) struct RenderLimit {
     waiting: Semaphore,
@@ -77,33 +77,33 @@ async fn overview(State(site): State<Site>, RawQuery(query): RawQuery) -> Respon
         let published = site.reader.published.borrow().clone();
         let sources = site.reader.sources.borrow().clone();
         let now = site.reader.clock.read();
-        let catalogue = site.catalogue.of(&published);
-        let verdict = summary::Verdict::new(&published, &sources);
-        let found = catalogue.find(&search);
-        let around = html! {
+        let index = site.search_index.of(&published);
+        let overall = summary::Overall::new(&published, &sources);
+        let found = index.find(&search);
+        let status = html! {
             div.columns {
                 (scopes::section(&published, &sources, now))
                 (changes::section(&site.history, now))
             }
         };
         let (skipped, targets) =
-            (skipped::section(&catalogue, &search, &found), targets::section(&catalogue, &search, &found));
-        // Someone who searches looks for targets, unless none match. A long list of findings would hide them.
+            (skipped::section(&index, &search, &found), targets::section(&index, &search, &found));
+        // A search shows targets first, unless none match: a long list of findings would hide them.
         let targets_first = search.is_narrow() && !found.targets.is_empty();
-        // The form has one place, so that it keeps the focus: what it found moves.
+        // The form stays in one place, so that it keeps the focus; the results move.
         let body = html! {
-            (summary::section(&verdict, &published, &sources, now))
-            (find::section(&catalogue, &search, &found))
-            @if !search.is_narrow() { (around) }
+            (summary::section(&overall, &published, &sources, now))
+            (find::section(&index, &search, &found))
+            @if !search.is_narrow() { (status) }
             @if targets_first { (targets) (skipped) } @else { (skipped) (targets) }
-            @if search.is_narrow() { (around) }
+            @if search.is_narrow() { (status) }
             (events::section(&site.reader.queues.borrow(), &sources, &site.metrics, now))
             div.columns {
                 (rate_limits::section(site.reader.bucket_statuses()))
                 (configuration::section(&site.reader.configuration.borrow()))
             }
         };
-        (StatusCode::OK, frame(verdict.title(), "", body))
+        (StatusCode::OK, frame(overall.title(), "", body))
     })
     .await
 }
@@ -127,20 +127,21 @@ async fn all_changes(State(site): State<Site>) -> Response {
     .await
 }
 
-/// Renders aside, one page at a time: other requests are answered while a large fleet is looked through, and however many
-/// ask for pages, or leave before theirs is there, discovery and the other answers have a processor.
+/// Renders outside of the threads that serve, one page at a time. So discovery and other answers have a processor while a
+/// large fleet is searched, even if many clients request pages or disconnect early.
 async fn respond(
     site: Site,
     render: impl FnOnce(&Site) -> (StatusCode, Markup) + Send + 'static,
 ) -> Response {
     let Ok(_place) = site.pages.waiting.try_acquire() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are asked for\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are requested; try again\n")
+            .into_response();
     };
     let permit = site.pages.permit.clone().acquire_owned().await;
     let render = {
         let site = site.clone();
         move || {
-            let _until_made = permit;
+            let _until_rendered = permit;
             render(&site)
         }
     };
@@ -150,7 +151,7 @@ async fn respond(
     }
 }
 
-/// Of the overview.
+/// The sections of the overview.
 const SECTIONS: [(&str, &str); 6] = [
     ("clusters", "Clusters"),
     ("skipped", "Not scraped"),
@@ -160,8 +161,8 @@ const SECTIONS: [(&str, &str); 6] = [
     ("configuration", "Configuration"),
 ];
 
-/// Links are relative, so that the page can stand below any path of a proxy. The overview is at `overview`: of itself that
-/// is empty, so that links to its sections keep the search.
+/// Links are relative, so that a proxy can serve the page below any path. `overview` is the address of the overview, empty
+/// on the overview itself, so that links to its sections keep the search.
 fn frame(title: &str, overview: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -214,7 +215,7 @@ mod tests {
     use crate::published::{Published, SnapshotStore};
 
     #[tokio::test]
-    async fn a_page_waits_for_its_turn_and_is_not_made_for_who_has_left() {
+    async fn a_page_waits_for_a_permit_and_is_not_rendered_for_a_disconnected_client() {
         let store = SnapshotStore::default();
         let site = Site::new(store.reader(), store.metrics(), None);
         let made = Arc::new(AtomicUsize::new(0));
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_that_prometheus_asks_for_waits_behind_pages() {
+    async fn requests_of_prometheus_do_not_wait_for_pages() {
         let store = SnapshotStore::default();
         let cluster = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/prod").unwrap();
         let scope = Scope::fresh(Arc::default(), Duration::ZERO);

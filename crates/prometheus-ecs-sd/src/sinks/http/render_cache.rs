@@ -5,7 +5,7 @@
 //! kept as long as its content does not change. When targets change, lists that were requested since they were rendered
 //! are rendered again immediately, so that few requests wait.
 //!
-//! Places, turns and memory are given out by rank: first the whole list, then lists that were requested more than once,
+//! Places, turns and memory are assigned by rank: first the whole list, then lists that were requested more than once,
 //! then new ones. So clients with many different filters, or that read slowly, do not keep a Prometheus server from its
 //! list.
 
@@ -47,13 +47,13 @@ const GZIP_MAKES: usize = 6;
 /// How often the room is doubled: enough if the sampled targets are a hundred times smaller than the others.
 const ATTEMPTS: usize = 8;
 
-/// How often a request waits again because targets changed before its list was begun.
+/// How often a request waits again because targets changed before rendering began.
 const CHANGES: usize = 8;
 
 /// The encoding of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Encoding {
-    /// As it is.
+    /// Uncompressed.
     Identity,
     /// Compressed, for clients that accept it.
     Gzip,
@@ -143,7 +143,7 @@ impl Cache {
     fn ask(self: &Arc<Self>, number: u64, filter: &Filter, key: Key) -> Making {
         let mut kept = self.kept();
         if kept.number != number {
-            return Outcome::Outdated.at_once();
+            return Outcome::Outdated.ready();
         }
         let mut rank = kept.places.ask(filter, key.1);
         // It keeps its own place too: another cluster makes it a different list.
@@ -157,12 +157,12 @@ impl Cache {
             entry.asked = asked;
             entry.raise(rank, queue);
             return match &entry.list {
-                Progress::Made(list) => Outcome::Made(list.clone()).at_once(),
+                Progress::Made(list) => Outcome::Made(list.clone()).ready(),
                 Progress::Making(making) => making.clone(),
             };
         }
         if rank == Rank::NEW && !kept.has_place_for_new() {
-            return Outcome::Refused.at_once();
+            return Outcome::Refused.ready();
         }
         self.enqueue(&mut kept, rank, key)
     }
@@ -268,7 +268,7 @@ impl Cache {
         let (size, whole_bytes) = sizes.await?;
         let mut kept = self.kept();
         if kept.whole != whole {
-            // A publication came meanwhile: this is the size of the list before.
+            // A publication came meanwhile: this is the size of the previous list.
             return Err(NoRoom::Outdated);
         }
         let whole_bytes = *kept.whole_bytes.get_or_insert(whole_bytes);
@@ -308,7 +308,7 @@ impl Cache {
 }
 
 impl Outcome {
-    fn at_once(self) -> Making {
+    fn ready(self) -> Making {
         std::future::ready(self).boxed().shared()
     }
 }
@@ -321,8 +321,8 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     })
 }
 
-/// The list, and its uncompressed length. Fails if there is not enough room. One that is sent as it is has room for all of
-/// its text, which is in memory if clients read all of its pieces at a time.
+/// The list, and its uncompressed length. Fails if there is not enough room. An uncompressed list reserves room for its
+/// whole text, which is in memory if clients read all of its pieces at the same time.
 fn render(selection: &Selection, encoding: Encoding, room: Room) -> io::Result<(List, usize)> {
     let targets = selection.targets();
     match encoding {

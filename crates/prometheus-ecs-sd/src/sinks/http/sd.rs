@@ -1,7 +1,7 @@
-//! `GET /sd`: the targets, for Prometheus' `http_sd_configs`.
+//! `GET /sd`: the targets, for `http_sd_configs` of Prometheus.
 //!
-//! Prometheus keeps the targets it has as long as the answer is not 200, and drops those that an answer of 200 lacks.
-//! So an answer is 200 only if what it lacks is known not to be there.
+//! Prometheus keeps its targets while the status is not 200, and drops targets that are missing from an answer with
+//! status 200. So the status is 200 only if all missing targets are known not to exist.
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -17,7 +17,7 @@ use super::connection_limit::Hangup;
 use super::render_cache::{Encoding, RenderCache};
 use crate::published::{Published, SnapshotReader, SourceStatus};
 
-/// The targets, ready to be sent.
+/// The rendered lists of targets.
 #[derive(Clone, Debug)]
 pub(super) struct Sd {
     reader: SnapshotReader,
@@ -28,12 +28,12 @@ pub(super) struct Sd {
 type Refusal = (StatusCode, String);
 
 impl Sd {
-    /// Of what will be on the board; nothing is made yet.
+    /// Of what `reader` will show; nothing is rendered yet.
     pub(super) fn new(reader: SnapshotReader) -> Self {
         Self { reader, lists: RenderCache::default() }
     }
 
-    /// Makes the lists that are asked for anew whenever there is a new snapshot, until there will be no more.
+    /// Renders the requested lists again after each publication, until the last one.
     pub(super) async fn follow(self) {
         let mut published = self.reader.published.clone();
         while published.changed().await.is_ok() {
@@ -61,10 +61,10 @@ impl Sd {
         Ok(response)
     }
 
-    /// What the list is made of, if the list would be true.
+    /// The published data, if a list of it would be correct.
     fn answerable(&self, filter: &Filter) -> Result<Published, Refusal> {
-        // The sources before the snapshot, which is then at least as new as what they say of it; and they cannot
-        // become others meanwhile.
+        // The sources are read before the snapshot, which is then at least as new as their status, and they are
+        // locked meanwhile.
         let sources = self.reader.sources.borrow();
         let published = self.reader.published.borrow().clone();
         answerable(filter, &published, &sources)?;
@@ -89,8 +89,8 @@ async fn sd(
     }
 }
 
-/// Whether the list would be true. A cluster that is not there has no targets, if everything that could have it was
-/// heard; a region or an account that nobody looks at is a typo.
+/// Whether the list would be correct. An unknown cluster has no targets if all sources that could contain it are up to
+/// date. A region or an account that no source covers is a typo.
 fn answerable(filter: &Filter, published: &Published, sources: &[SourceStatus]) -> Result<(), Refusal> {
     if published.number == 0 {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet".to_owned()));
@@ -106,7 +106,7 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStatus]) 
             true => Ok(()),
             false => Err((
                 StatusCode::SERVICE_UNAVAILABLE,
-                "none of the clusters that are asked for could be read yet".to_owned(),
+                "none of the requested clusters could be read yet".to_owned(),
             )),
         };
     }
@@ -115,19 +115,19 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStatus]) 
     if covered.peek().is_none() {
         return Err((
             StatusCode::BAD_REQUEST,
-            "no account and region that is looked at is asked for".to_owned(),
+            "no source covers the requested account and region; check the query".to_owned(),
         ));
     }
     match covered.all(|source| source.complete && source.published) {
         true => Ok(()),
         false => Err((
             StatusCode::SERVICE_UNAVAILABLE,
-            "no cluster that is asked for is known, and not everything could be read yet".to_owned(),
+            "no requested cluster is known, and some sources could not be read yet".to_owned(),
         )),
     }
 }
 
-/// Whether gzip is among what is accepted, and not with a quality of zero.
+/// Whether the client accepts gzip, with a quality above zero.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut codings = values.flat_map(|value| value.split(',')).map(|coding| {
@@ -162,13 +162,13 @@ mod tests {
     }
 
     impl Served {
-        /// By a process that knows what was served before, or does not.
+        /// `is_known`: whether the process knows the targets of the previous run.
         fn new(is_known: bool, max_staleness: Duration) -> Self {
             let (store, pending) = (SnapshotStore::default(), watch::Sender::default());
-            let standing = |region: &str| SourceStatus::new(region.into(), None, region.to_owned());
-            let sources = ["eu-west-1", "eu-west-2"].map(|region| (standing(region), Default::default()));
-            let terms = PublishRules { max_staleness, allow_empty: false };
-            let past = (Past::of(is_known), terms);
+            let status = |region: &str| SourceStatus::new(region.into(), None, region.to_owned());
+            let sources = ["eu-west-1", "eu-west-2"].map(|region| (status(region), Default::default()));
+            let rules = PublishRules { max_staleness, allow_empty: false };
+            let past = (Past::of(is_known), rules);
             let publisher = Publisher::new(store.clone(), pending.clone(), sources.into(), past);
             Self { sd: Sd::new(store.reader()), store, pending, publisher }
         }
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    fn heard(region: &str) -> SourceResult {
+    fn read(region: &str) -> SourceResult {
         let cluster = format!("arn:aws:ecs:{region}:123456789012:cluster/prod");
         let scope = Scope::fresh(Arc::default(), Duration::ZERO);
         let scopes = [(ClusterArn::parse(&cluster).unwrap(), scope)].into();
@@ -199,13 +199,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_list_that_may_lack_what_was_served_before_is_withheld_until_it_does_not() {
+    async fn a_list_that_may_lack_earlier_targets_is_withheld_until_it_does_not() {
         let mut served = Served::new(false, Duration::MAX);
-        served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+        served.publisher.apply("own account eu-west-1", read("eu-west-1"));
         served.publisher.apply("own account eu-west-2", failed());
         served.publish();
         assert_eq!((served.status("").await, served.status("region=eu-west-1").await), (503, 200));
-        served.publisher.apply("own account eu-west-2", heard("eu-west-2"));
+        served.publisher.apply("own account eu-west-2", read("eu-west-2"));
         served.publish();
         assert_eq!(served.status("").await, 200);
         // A cluster that was read once is kept.
@@ -217,7 +217,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_list_is_served_as_soon_as_its_sources_were_read_while_others_are_read_for_the_first_time() {
         let mut served = Served::new(false, Duration::MAX);
-        served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+        served.publisher.apply("own account eu-west-1", read("eu-west-1"));
         served.publish();
         let status = async |query| served.status(query).await;
         assert_eq!([status("region=eu-west-1").await, status("cluster=prod").await], [200, 503]);
@@ -227,12 +227,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cluster_that_was_never_read_withholds_the_lists_that_it_belongs_to() {
         let mut served = Served::new(false, Duration::MAX);
-        let mut partly = heard("eu-west-1");
+        let mut partly = read("eu-west-1");
         let dark = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/dark").unwrap();
         partly.scopes.insert(dark, Scope::never_read("no answer".to_owned()));
         partly.complete = false;
         served.publisher.apply("own account eu-west-1", partly);
-        served.publisher.apply("own account eu-west-2", heard("eu-west-2"));
+        served.publisher.apply("own account eu-west-2", read("eu-west-2"));
         served.publish();
         let status = async |query| served.status(query).await;
         assert_eq!([status("").await, status("cluster=d*").await], [503, 503]);
@@ -243,7 +243,7 @@ mod tests {
     async fn a_list_is_withheld_for_a_quarter_of_an_hour_or_for_as_long_as_the_operator_says() {
         for (max_staleness, minutes) in [(Duration::MAX, 15), (60 * MINUTE, 60), (MINUTE, 1)] {
             let mut served = Served::new(false, max_staleness);
-            served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+            served.publisher.apply("own account eu-west-1", read("eu-west-1"));
             for minute in 0..=minutes {
                 served.publisher.apply("own account eu-west-2", failed());
                 served.publish();
@@ -256,22 +256,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_process_that_knows_what_was_served_withholds_nothing() {
+    async fn a_process_that_knows_the_previous_targets_withholds_nothing() {
         let mut served = Served::new(true, Duration::MAX);
-        served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+        served.publisher.apply("own account eu-west-1", read("eu-west-1"));
         served.publisher.apply("own account eu-west-2", failed());
         served.publish();
         assert_eq!(served.status("").await, 200);
     }
 
     #[tokio::test]
-    async fn what_was_heard_and_is_not_published_yet_is_not_known_to_be_missing() {
+    async fn a_list_waits_for_the_publication_of_results() {
         let mut served = Served::new(true, Duration::MAX);
-        served.publisher.apply("own account eu-west-1", heard("eu-west-1"));
+        served.publisher.apply("own account eu-west-1", read("eu-west-1"));
         served.publisher.apply("own account eu-west-2", SourceResult::default());
         served.publish();
         assert_eq!(served.status("region=eu-west-2").await, 503);
-        served.publisher.apply("own account eu-west-2", heard("eu-west-2"));
+        served.publisher.apply("own account eu-west-2", read("eu-west-2"));
         assert_eq!(served.status("region=eu-west-2").await, 503);
         served.publish();
         assert_eq!(

@@ -1,6 +1,6 @@
-//! A connection that is given up when its other end takes the answer too slowly.
+//! Closes a connection when its client reads the answer too slowly.
 //!
-//! It is also what knows when an answer is on its way as a whole.
+//! It also tells the connection limit when a whole answer was written.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -13,39 +13,38 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection_limit::Connection;
 
-/// The slowest link that is served: so many bytes, or all that is left, within so long. The system tells of progress
+/// The slowest client that is served: it reads this many bytes, or the rest, in this time. The system reports progress
 /// only when a third of its buffer is free again, which is more than a megabyte.
 const LEAST_BYTES: usize = 64 << 10;
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a whole answer may take. Prometheus has given up by then; and as long as a list is being sent it takes memory,
-/// however old it is.
+/// The time limit of a whole answer. Prometheus has timed out by then, and a list takes memory while it is being sent.
 const AT_MOST: Duration = Duration::from_secs(120);
 
-/// After so many bytes in one go it is the turn of other connections, of which some wait for a few bytes only.
+/// After this many bytes without a pause, other connections continue: some need only a few bytes.
 const BURST: usize = 2 << 20;
 
 /// The bytes of a connection, TLS included.
 #[derive(Debug)]
 pub(super) struct WriteTimeout<S> {
     stream: S,
-    seat: Arc<Connection>,
-    /// Runs while the other end has enough to take.
+    connection: Arc<Connection>,
+    /// Runs while the client has bytes to read.
     limit: Option<Pin<Box<Sleep>>>,
-    /// Taken since it runs.
+    /// Bytes read since it runs.
     taken: usize,
-    /// Taken without a pause.
+    /// Bytes written without a pause.
     burst: usize,
-    /// When the first bytes of an answer were taken, until it is on its way as a whole.
+    /// When the first bytes of an answer were written, until all of it is.
     answering: Option<Instant>,
 }
 
 impl<S> WriteTimeout<S> {
-    pub(super) fn new(stream: S, seat: Arc<Connection>) -> Self {
-        Self { stream, seat, limit: None, taken: 0, burst: 0, answering: None }
+    pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
+        Self { stream, connection, limit: None, taken: 0, burst: 0, answering: None }
     }
 
-    /// Makes way for others, now and then.
+    /// Lets other connections continue after a burst.
     fn pauses(&mut self, at: &Context<'_>) -> bool {
         let is_long = self.burst >= BURST;
         if is_long {
@@ -79,7 +78,7 @@ impl<S> WriteTimeout<S> {
             Box::pin(sleep_until(self.answering.map_or(end, |began| end.min(began + AT_MOST))))
         });
         ready!(limit.as_mut().poll(at));
-        Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the answer is taken too slowly")))
+        Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the client reads the answer too slowly")))
     }
 }
 
@@ -123,9 +122,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
             Poll::Pending => self.waits(at),
             Poll::Ready(result) => {
                 self.limit = None;
-                // An answer in pieces is flushed after each.
-                if !self.seat.is_unfinished() && self.answering.take().is_some() {
-                    self.seat.rest();
+                // An answer in pieces is flushed after each piece.
+                if !self.connection.is_unfinished() && self.answering.take().is_some() {
+                    self.connection.end_answer();
                 }
                 Poll::Ready(result)
             }
@@ -148,14 +147,14 @@ mod tests {
     use super::*;
     use crate::sinks::http::connection_limit::ConnectionLimit;
 
-    /// Both ends of a connection that holds a kilobyte on its way.
+    /// Both ends of a connection with a buffer of a kilobyte.
     fn connection() -> (WriteTimeout<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(1024);
-        (WriteTimeout::new(near, Arc::new(ConnectionLimit::new(1).take())), far)
+        (WriteTimeout::new(near, Arc::new(ConnectionLimit::new(1).open())), far)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_is_given_up() {
+    async fn a_client_that_reads_nothing_is_closed() {
         let (mut near, _far) = connection();
         let began = Instant::now();
         let error = near.write_all(&[0; 4096]).await.unwrap_err();
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_a_little_now_and_then_is_given_up() {
+    async fn a_client_that_reads_a_little_now_and_then_is_closed() {
         let (mut near, mut far) = connection();
         let reading = tokio::spawn(async move {
             while far.read_u8().await.is_ok() {
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_answer_takes_longer_than_it_is_worth() {
+    async fn an_answer_has_a_time_limit() {
         let (mut near, mut far) = connection();
         let reading = tokio::spawn(async move {
             // Always fast enough for a little longer.
@@ -192,11 +191,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_flushed_piece_by_piece_takes_no_longer_either() {
+    async fn an_answer_in_pieces_has_the_same_time_limit() {
         let (near, mut far) = duplex(1024);
-        let seat = Arc::new(ConnectionLimit::new(1).take());
-        let answer = seat.hangup();
-        let mut near = WriteTimeout::new(near, seat);
+        let connection = Arc::new(ConnectionLimit::new(1).open());
+        let answer = connection.hangup();
+        let mut near = WriteTimeout::new(near, connection);
         let reading = tokio::spawn(async move {
             while far.read_exact(&mut [0; LEAST_BYTES]).await.is_ok() {
                 sleep(Duration::from_secs(20)).await;
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_slow_gets_all_of_it() {
+    async fn a_slow_client_gets_the_whole_answer() {
         let (mut near, mut far) = connection();
         let reading = tokio::spawn(async move {
             let mut read = 0;
@@ -222,7 +221,7 @@ mod tests {
         });
         near.write_all(&[0; 1 << 20]).await.unwrap();
         near.flush().await.unwrap();
-        // Time that passes between two answers is nobody's.
+        // The time between two answers does not count.
         sleep(WITHIN * 2).await;
         near.write_all(&[0; 4096]).await.unwrap();
         drop(near);

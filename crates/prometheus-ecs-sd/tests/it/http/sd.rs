@@ -76,12 +76,12 @@ fn a_list_is_narrowed_and_a_typo_is_told() {
             "/sd?clusters=stage",
             "there is no parameter \"clusters\"; there are interval, account, region and cluster\n",
         ),
-        ("/sd?region=us-east-1", "no account and region that is looked at is asked for\n"),
+        ("/sd?region=us-east-1", "no source covers the requested account and region; check the query\n"),
         (
             &*format!("/sd?{}", "region=*&".repeat(101)),
             "too much is asked for at once; give up to 100 values, or a glob\n",
         ),
-        ("/sd?account=000000000000", "no account and region that is looked at is asked for\n"),
+        ("/sd?account=000000000000", "no source covers the requested account and region; check the query\n"),
     ] {
         assert_eq!(served.text(path), (400, problem.to_owned()), "{path}");
     }

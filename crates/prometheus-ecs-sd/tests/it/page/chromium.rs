@@ -326,7 +326,7 @@ fn it_says_what_the_server_answers_instead_of_the_page_also_in_older_browsers() 
     };
     let page = "document.documentElement.outerHTML";
     for (text, status, words) in [
-        ("'too many pages are asked for'", 503, "The server has answered 503 since "),
+        ("'too many pages are requested; try again'", 503, "The server has answered 503 since "),
         (page, 200, "Live"),
         ("''", 401, "Sign in again: reload the page"),
         ("'Forbidden'", 403, "The server has answered 403 since "),

@@ -285,7 +285,7 @@ mod tests {
         let mut guesses = enter(&checks, "10.0.0.1", 100);
         let mut new = checks.enter(&client("10.0.0.1")).unwrap();
         assert!(may_run(&mut guesses[0]) && !may_run(&mut new));
-        assert_eq!(guesses[1].granted().now_or_never(), Some(false), "who waited longest made room");
+        assert_eq!(guesses[1].granted().now_or_never(), Some(false), "the oldest check made room");
         assert_eq!(checks.lines().waiting, WAITING_OF_ONE);
         guesses.remove(0);
         assert!(may_run(&mut new));
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_that_failed_is_behind_for_a_while_and_has_its_turn_still() {
+    async fn an_address_that_failed_is_behind_for_a_while_and_is_still_served() {
         let checks = Arc::new(Checks::running(1));
         checks.enter(&client("10.0.0.1")).unwrap().failed();
         let fill = || {
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_failed_goes_behind_those_of_its_address_that_did_not() {
+    async fn a_connection_that_failed_comes_after_others_of_its_address() {
         let checks = Arc::new(Checks::running(1));
         let (guesser, other) = (client("10.0.0.1"), client("10.0.0.1"));
         checks.enter(&guesser).unwrap().failed();
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_an_address_with_many_finds_no_place() {
+    async fn only_an_address_with_many_checks_finds_no_place() {
         let checks = Arc::new(Checks::running(2));
         let mut held = Vec::new();
         for address in ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"] {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_remembered_of_addresses_is_bounded() {
+    async fn the_number_of_remembered_addresses_is_bounded() {
         let checks = Arc::new(Checks::running(2));
         for number in 0..LINES + 10 {
             let address = format!("10.0.{}.{}", number / 256, number % 256);

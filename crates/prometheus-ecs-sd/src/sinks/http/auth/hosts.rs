@@ -15,7 +15,7 @@ use axum::http::{StatusCode, Version, header};
 /// The status and the text of a request that is refused.
 pub(super) type Refusal = (StatusCode, &'static str);
 
-const WITHOUT_HOST: Refusal = (StatusCode::BAD_REQUEST, "a request names one host\n");
+const WITHOUT_HOST: Refusal = (StatusCode::BAD_REQUEST, "a request must name exactly one host\n");
 const MISDIRECTED: Refusal = (
     StatusCode::MISDIRECTED_REQUEST,
     "this host name is not served; if it is one of this server's, add it with --allowed-host\n",

@@ -1,7 +1,7 @@
-//! Basic authentication against bcrypt's hashes.
+//! Basic authentication with bcrypt hashes.
 //!
-//! A check takes a tenth of a second by design. So there are few at a time, off the threads that serve, and what was right
-//! is remembered; a name that nobody has takes as long as a wrong password, whatever the costs of the hashes.
+//! A check takes a tenth of a second by design. So few run at a time, outside of the threads that serve, and correct
+//! passwords are remembered. An unknown user takes as long as a wrong password, even if the costs of the hashes differ.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -18,17 +18,17 @@ use super::checks::{Checks, Client};
 /// The number of users whose correct password is remembered.
 const REMEMBERED: usize = 1024;
 
-/// The bytes that bcrypt reads: of a longer password the first bytes would suffice.
+/// The bytes that bcrypt reads: the first bytes of a longer password would suffice.
 const MOST_BYTES: usize = 72;
 
-/// Whether who asks is who they say.
+/// The result of a password check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Outcome {
     Right,
     Wrong,
     /// The password is longer than bcrypt reads.
     TooLong,
-    /// It cannot be told now.
+    /// Too many checks are waiting.
     Busy,
 }
 
@@ -36,9 +36,9 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Passwords {
     hashes: BTreeMap<String, String>,
-    /// Checked for users that do not exist: the most costly there is.
+    /// Checked for unknown users: the most expensive hash.
     decoy: String,
-    /// Its cost; each more doubles the time.
+    /// Its cost; each increment doubles the time.
     cost: u32,
     checked: Arc<Checked>,
 }
@@ -72,29 +72,29 @@ impl Passwords {
         Some(Self { cost: cost(&decoy), decoy, hashes, checked })
     }
 
-    /// Checks what a request's `Authorization` says.
-    pub(super) async fn check(&self, authorization: Option<&HeaderValue>, client: &Client) -> Verdict {
-        let Some((user, password)) = authorization.and_then(credentials) else { return Verdict::Wrong };
+    /// Checks the `Authorization` header of a request.
+    pub(super) async fn check(&self, authorization: Option<&HeaderValue>, client: &Client) -> Outcome {
+        let Some((user, password)) = authorization.and_then(credentials) else { return Outcome::Wrong };
         if password.len() > MOST_BYTES {
             self.checked.too_long.call_once(|| {
                 warn!("a password longer than 72 bytes was refused");
             });
-            return Verdict::TooLong;
+            return Outcome::TooLong;
         }
         let hash = self.hashes.get(&user);
         let is_known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).clone();
         let mark = self.checked.mark(&user, &hash, &password);
         if is_known && self.checked.is_right(&user, &mark) {
-            return Verdict::Right;
+            return Outcome::Right;
         }
-        let Some(mut place) = self.checked.checks.enter(client) else { return Verdict::Busy };
+        let Some(mut place) = self.checked.checks.enter(client) else { return Outcome::Busy };
         if !place.granted().await {
-            return Verdict::Busy;
+            return Outcome::Busy;
         }
-        // Many connections of one Prometheus may have waited for the first of them.
+        // Several connections of one Prometheus server may have waited for the first check.
         if is_known && self.checked.is_right(&user, &mark) {
-            return Verdict::Right;
+            return Outcome::Right;
         }
         let (most, checked) = (self.cost, self.checked.clone());
         // The check keeps its place, and its result is remembered, even if the client has left.
@@ -103,7 +103,7 @@ impl Passwords {
             if is_right {
                 checked.remember(user, mark);
             } else {
-                // One of each cost up to the highest is, together with that above, as much as one of the highest.
+                // One hash of each cost below the highest, together with the check, takes as long as the highest.
                 for cost in cost(&hash)..most {
                     drop(bcrypt::hash_with_salt(&password, cost, [0; 16]));
                 }
@@ -113,8 +113,8 @@ impl Passwords {
             is_right
         };
         match tokio::task::spawn_blocking(check).await {
-            Ok(true) => Verdict::Right,
-            _ => Verdict::Wrong,
+            Ok(true) => Outcome::Right,
+            _ => Outcome::Wrong,
         }
     }
 }
@@ -176,7 +176,7 @@ mod tests {
         format!("Basic {}", BASE64_STANDARD.encode(credentials)).parse().unwrap()
     }
 
-    async fn check(passwords: &Passwords, credentials: &str) -> Verdict {
+    async fn check(passwords: &Passwords, credentials: &str) -> Outcome {
         passwords.check(Some(&header(credentials)), &client(1)).await
     }
 
@@ -198,19 +198,19 @@ mod tests {
     async fn only_a_users_own_password_is_right() {
         let passwords = passwords();
         for _ in 0..2 {
-            assert_eq!(check(&passwords, "prometheus:secret").await, Verdict::Right);
-            assert_eq!(check(&passwords, "empty:").await, Verdict::Right);
+            assert_eq!(check(&passwords, "prometheus:secret").await, Outcome::Right);
+            assert_eq!(check(&passwords, "empty:").await, Outcome::Right);
             for wrong in ["prometheus:", "prometheus:Secret", "empty:secret", "nobody:secret", ":", ""] {
-                assert_eq!(check(&passwords, wrong).await, Verdict::Wrong, "{wrong:?}");
+                assert_eq!(check(&passwords, wrong).await, Outcome::Wrong, "{wrong:?}");
             }
         }
-        assert_eq!(passwords.check(None, &client(1)).await, Verdict::Wrong);
+        assert_eq!(passwords.check(None, &client(1)).await, Outcome::Wrong);
         for header in ["Basic", "Basic %", "Bearer cHJvbWV0aGV1czpzZWNyZXQ=", "Basic cHJvbWV0aGV1cw=="] {
             let header = header.parse().unwrap();
-            assert_eq!(passwords.check(Some(&header), &client(1)).await, Verdict::Wrong, "{header:?}");
+            assert_eq!(passwords.check(Some(&header), &client(1)).await, Outcome::Wrong, "{header:?}");
         }
         let lower_case = "basic cHJvbWV0aGV1czpzZWNyZXQ=".parse().unwrap();
-        assert_eq!(passwords.check(Some(&lower_case), &client(1)).await, Verdict::Right);
+        assert_eq!(passwords.check(Some(&lower_case), &client(1)).await, Outcome::Right);
     }
 
     #[tokio::test]
@@ -220,12 +220,12 @@ mod tests {
         assert_eq!(passwords.checked.right().len(), 0);
         check(&passwords, "prometheus:secret").await;
         let _held = hold(&passwords);
-        assert_eq!(check(&passwords, "prometheus:secret").await, Verdict::Right);
+        assert_eq!(check(&passwords, "prometheus:secret").await, Outcome::Right);
         assert_eq!(check(&passwords, "prometheus:wrong").now_or_never(), None);
     }
 
     #[tokio::test]
-    async fn what_was_right_stays_so_while_its_hash_is_the_same() {
+    async fn a_password_is_remembered_while_its_hash_is_the_same() {
         let first = passwords();
         check(&first, "prometheus:secret").await;
         check(&first, "empty:").await;
@@ -234,7 +234,7 @@ mod tests {
         let mut hashes = first.hashes.clone();
         hashes.insert("empty".to_owned(), bcrypt::hash("", 4).unwrap());
         let second = Passwords::new(hashes.clone(), first.checked.clone()).unwrap();
-        assert_eq!(check(&second, "prometheus:secret").now_or_never(), Some(Verdict::Right));
+        assert_eq!(check(&second, "prometheus:secret").now_or_never(), Some(Outcome::Right));
         assert_eq!(check(&second, "empty:").now_or_never(), None);
         // A removed user counts as unknown.
         hashes.remove("prometheus");
@@ -264,7 +264,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             let _held = hold(&passwords);
-            assert_eq!(passwords.check(Some(&header), &client).now_or_never(), Some(Verdict::Right));
+            assert_eq!(passwords.check(Some(&header), &client).now_or_never(), Some(Outcome::Right));
         });
     }
 
@@ -272,10 +272,10 @@ mod tests {
     async fn a_password_that_bcrypt_would_cut_is_refused() {
         let longest = "x".repeat(MOST_BYTES);
         let passwords = Passwords::new(hashes(&[("prometheus", &longest)]), Arc::default()).unwrap();
-        assert_eq!(check(&passwords, &format!("prometheus:{longest}")).await, Verdict::Right);
+        assert_eq!(check(&passwords, &format!("prometheus:{longest}")).await, Outcome::Right);
         for user in ["prometheus", "nobody"] {
-            assert_eq!(check(&passwords, &format!("{user}:{longest}y")).await, Verdict::TooLong);
+            assert_eq!(check(&passwords, &format!("{user}:{longest}y")).await, Outcome::TooLong);
         }
-        assert_eq!(check(&passwords, &format!("prometheus:{}", &longest[1..])).await, Verdict::Wrong);
+        assert_eq!(check(&passwords, &format!("prometheus:{}", &longest[1..])).await, Outcome::Wrong);
     }
 }

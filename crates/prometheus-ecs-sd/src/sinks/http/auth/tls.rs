@@ -1,4 +1,4 @@
-//! `tls_server_config`: which TLS is spoken, and with whom.
+//! `tls_server_config`: the TLS versions, the certificates and client authentication.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::config::yaml::{Mapping, Place, Problems, Value};
 
 const VERSIONS: [(&str, &SupportedProtocolVersion); 2] = [("TLS12", &TLS12), ("TLS13", &TLS13)];
 
-/// Go's names of the groups for the exchange of keys.
+/// The key exchange groups by Go's names.
 const CURVES: [(&str, NamedGroup); 3] = [
     ("X25519", NamedGroup::X25519),
     ("CurveP256", NamedGroup::secp256r1),
     ("CurveP384", NamedGroup::secp384r1),
 ];
 
-/// Which certificates clients must have, in Go's words.
+/// The client certificates that are required, by Go's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientAuth {
     None,
@@ -32,15 +32,15 @@ enum ClientAuth {
     Required,
 }
 
-/// How TLS is spoken.
+/// The TLS configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Tls {
     pub(super) config: Arc<ServerConfig>,
-    /// Whether no client is served without a certificate.
-    pub(super) asks_everybody: bool,
+    /// Whether every client needs a certificate.
+    pub(super) requires_certificate: bool,
 }
 
-/// Makes of the section what serves; `None` if that cannot be, which is noted.
+/// Reads the section; records an error and returns `None` if it is invalid.
 pub(super) fn read(
     mut section: Mapping,
     path: &Path,
@@ -50,13 +50,13 @@ pub(super) fn read(
     let place = section.place.clone();
     for inline in ["cert", "key", "client_ca"] {
         if let Some(value) = section.take(inline) {
-            let problem = format!("this is read from files only; name one with {inline}_file");
+            let problem = format!("this is not supported; name a file with {inline}_file");
             problems.add(&value.place, problem);
         }
     }
     if let Some(value) = section.take("client_allowed_sans") {
-        let instead = "issue the certificates of clients that may in from an authority of their own";
-        problems.add(&value.place, format!("names in certificates are not looked at; {instead}"));
+        let instead = "issue the client certificates from a separate authority";
+        problems.add(&value.place, format!("names in certificates are not checked; {instead}"));
     }
     let mut pem = Pem { directory: directory_of(path), files, problems };
     let chain = pem.file(&mut section, "cert_file", &place).and_then(|file| pem.certificates(&file));
@@ -76,11 +76,11 @@ pub(super) fn read(
     let verifier = match (client_auth, authorities) {
         (ClientAuth::None, None) => Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>,
         (ClientAuth::None, Some((place, _))) => {
-            problems.add(&place, "no client is asked for a certificate; say so with client_auth_type");
+            problems.add(&place, "client_ca_file has no effect without client_auth_type; set it");
             return None;
         }
         (_, None) => {
-            problems.add(&place, "client_auth_type needs client_ca_file, whose certificates are trusted");
+            problems.add(&place, "client_auth_type requires client_ca_file with the trusted authorities");
             return None;
         }
         (policy, Some((place, certificates))) => verifier(policy, certificates?, &provider)
@@ -97,10 +97,10 @@ pub(super) fn read(
         .ok()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ignore_client_order = prefers_own.unwrap_or(true);
-    Some(Tls { config: Arc::new(config), asks_everybody: client_auth == ClientAuth::Required })
+    Some(Tls { config: Arc::new(config), requires_certificate: client_auth == ClientAuth::Required })
 }
 
-/// A file that is named somewhere.
+/// A file that the configuration names.
 struct Named {
     place: Place,
     path: PathBuf,
@@ -157,9 +157,7 @@ fn client_auth(section: &mut Mapping, problems: &mut Problems) -> Option<ClientA
         "VerifyClientCertIfGiven" => Some(ClientAuth::IfGiven),
         "RequireAndVerifyClientCert" => Some(ClientAuth::Required),
         unverified @ ("RequestClientCert" | "RequireAnyClientCert") => {
-            let problem = format!(
-                "{unverified} lets in whoever has made a certificate; use RequireAndVerifyClientCert"
-            );
+            let problem = format!("{unverified} accepts any certificate; use RequireAndVerifyClientCert");
             problems.add(&value.place, problem);
             None
         }
@@ -185,8 +183,8 @@ fn verifier(
     builder.build().map_err(|error| format!("the authorities cannot be used: {error}"))
 }
 
-/// The cipher suites of TLS 1.2 and the groups that are asked for; all safe ones otherwise. Those of TLS 1.3 are not for
-/// choosing, as in Go.
+/// The configured TLS 1.2 cipher suites and groups, by default all safe ones. As in Go, those of TLS 1.3 cannot be
+/// configured.
 fn provider(section: &mut Mapping, problems: &mut Problems) -> CryptoProvider {
     let mut provider = ring::default_provider();
     let suite_name =
@@ -214,19 +212,19 @@ fn provider(section: &mut Mapping, problems: &mut Problems) -> CryptoProvider {
 fn chosen(value: Option<Value>, known: &[String], problems: &mut Problems) -> Vec<String> {
     let given = value.map(|value| value.texts(problems)).unwrap_or_default();
     for (place, name) in given.iter().filter(|(_, name)| !known.contains(name)) {
-        problems.add(place, format!("{name} is not offered; there are {}", known.join(", ")));
+        problems.add(place, format!("{name} is not supported; use {}", known.join(", ")));
     }
     given.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Everything between `min_version` and `max_version`, which are TLS 1.2 and 1.3 unless it is said otherwise.
+/// The versions from `min_version` to `max_version`, by default TLS 1.2 and 1.3.
 fn versions(section: &mut Mapping, problems: &mut Problems) -> Vec<&'static SupportedProtocolVersion> {
     let mut bound = |key, usual| {
         let Some(value) = section.take(key) else { return usual };
         let Some(text) = value.text(problems) else { return usual };
         let position = VERSIONS.iter().position(|(name, _)| *name == text);
         position.unwrap_or_else(|| {
-            problems.add(&value.place, format!("{text:?} is not spoken; use TLS12 or TLS13"));
+            problems.add(&value.place, format!("{text:?} is not supported; use TLS12 or TLS13"));
             usual
         })
     };

@@ -1,6 +1,6 @@
 //! The web configuration file, in the format that Prometheus and its exporters share.
 //!
-//! <https://prometheus.io/docs/prometheus/latest/configuration/https/>. What cannot be honoured is refused.
+//! <https://prometheus.io/docs/prometheus/latest/configuration/https/>. An unsupported setting is an error.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::config::Mistakes;
 use crate::config::regular_file;
 use crate::config::yaml::{Mapping, Problems, Value, parse};
 
-/// What a hash may cost: less is none of bcrypt's, and a check of the most costly takes some seconds.
+/// The allowed costs of a hash: bcrypt has no lower one, and a check of the highest takes some seconds.
 const COSTS: RangeInclusive<u32> = 4..=16;
 
 /// The headers that can be set, as in Prometheus.
@@ -34,12 +34,12 @@ const HEADERS: [&str; 5] = [
 const EMPTY: &str =
     "the file sets nothing; to serve without TLS and passwords, start the program without --web-config-file";
 
-/// What the files that were read looked like; `None` for one that was not there.
+/// The identities of the files that were read; `None` for a missing file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FileIdentities(BTreeMap<PathBuf, Option<FileIdentity>>);
 
 impl FileIdentities {
-    /// What the same files look like now.
+    /// The current identities of the same files.
     pub(super) fn now(&self) -> Self {
         Self(self.0.keys().map(|path| (path.clone(), identity(path))).collect())
     }
@@ -49,14 +49,14 @@ fn identity(path: &Path) -> Option<FileIdentity> {
     fs::metadata(path).ok().map(|metadata| FileIdentity::of(&metadata))
 }
 
-/// Files that are read while it is noted what they look like.
+/// Reads files and records their identities.
 #[derive(Debug, Default)]
 pub(super) struct Files(FileIdentities);
 
 impl Files {
-    /// A file's text, or why there is none, in words.
+    /// A file's text, or the reason why it cannot be read.
     pub(super) fn read(&mut self, path: &Path) -> Result<String, String> {
-        // First, so that a change in between is noticed.
+        // Recorded before the file is read, so that a change in between is noticed.
         self.0.0.insert(path.to_owned(), identity(path));
         regular_file::read(path).map_err(|problem| format!("{} cannot be read: {problem}", path.display()))
     }
@@ -113,9 +113,9 @@ fn users(mut section: Mapping, problems: &mut Problems) -> BTreeMap<String, Stri
     let mut users = BTreeMap::new();
     let place = section.place.clone();
     for (user, value) in section.take_all() {
-        // What HTTP sends ends the name at its first colon. Such a name is not told: it may hold a password or its hash.
+        // In HTTP, the name ends at the first colon. Such a name is not shown: it may contain a password or a hash.
         if user.contains(':') || user.starts_with('$') {
-            let problem = "a user's name has no colon in it and no dollar in front; its hash stands after it";
+            let problem = "a user name cannot contain a colon or begin with a dollar sign; write NAME: HASH";
             problems.add(&place.at(&value.place), problem);
             continue;
         }
@@ -126,20 +126,20 @@ fn users(mut section: Mapping, problems: &mut Problems) -> BTreeMap<String, Stri
         match hash.parse::<bcrypt::HashParts>() {
             Ok(parts) if !COSTS.contains(&parts.get_cost()) => {
                 let (least, most) = (COSTS.start(), COSTS.end());
-                let problem = format!("the cost of this hash is not one from {least} to {most}");
+                let problem = format!("the cost of this hash is not from {least} to {most}");
                 problems.add(&value.place, problem);
             }
             Ok(_) => drop(users.insert(user, hash.to_owned())),
             Err(_) => problems.add(
                 &value.place,
-                "this is not a hash of bcrypt's; make one, for example with htpasswd -nBC 10 ''",
+                "this is not a bcrypt hash; create one, for example with htpasswd -nBC 10 ''",
             ),
         }
     }
     users
 }
 
-/// HTTP/2 is not spoken, which clients find out by themselves, so that it does not matter whether it may be.
+/// `http2` is accepted and has no effect: HTTP/2 is not supported, and clients negotiate HTTP/1.1.
 fn http(mut section: Mapping, problems: &mut Problems) -> HeaderMap {
     if let Some(value) = section.take("http2") {
         value.flag(problems);
@@ -149,8 +149,7 @@ fn http(mut section: Mapping, problems: &mut Problems) -> HeaderMap {
     for (name, value) in given.map(|mut given| given.take_all()).into_iter().flatten() {
         let known = HEADERS.iter().find(|known| known.eq_ignore_ascii_case(&name));
         let Some(name) = known.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()) else {
-            problems
-                .add(&value.place, format!("this header cannot be set; there are {}", HEADERS.join(", ")));
+            problems.add(&value.place, format!("this header cannot be set; use {}", HEADERS.join(", ")));
             continue;
         };
         let Some(text) = value.text(problems) else { continue };

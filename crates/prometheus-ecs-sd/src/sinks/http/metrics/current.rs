@@ -1,7 +1,7 @@
-//! What is so just now: targets, clusters, findings, sources, cached facts, budgets.
+//! Metrics of the current state: targets, clusters, findings, sources, cached facts, rate limits.
 //!
-//! All of it is read from what was published, so that nothing has to be kept up, and the series of a cluster that is gone
-//! are gone with it. There is a series for each cluster and source, and none for each task.
+//! They are computed from the published data at each scrape, so that the series of a cluster disappear with it. There is
+//! a series for each cluster and source, and none for each task.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,10 +25,10 @@ use crate::published::{EventStatus, Published, SourceStatus};
 use crate::telemetry::dropped;
 use crate::telemetry::metrics::OWN;
 
-/// In order of trust.
-const STANDINGS: [&str; 5] = ["fresh", "stale", "restored", "retired", "never_read"];
+/// All statuses of a scope, as label values.
+const STATUSES: [&str; 5] = ["fresh", "stale", "restored", "retired", "never_read"];
 
-/// Everything that is shown of the present.
+/// The data for one scrape.
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) published: Published,
@@ -46,8 +46,8 @@ impl Collector for Current {
         findings(&mut page, &self.published.snapshot)?;
         self.sources(&mut page)?;
         self.facts(&mut page)?;
-        self.budgets(&mut page)?;
-        let help = "Log messages that came faster than they were taken away";
+        self.rate_limits(&mut page)?;
+        let help = "Log messages that were dropped because the log is read too slowly";
         page.counter("log_messages_dropped", help, None, dropped())
     }
 }
@@ -63,7 +63,7 @@ impl Families<'_, '_> {
         unit: Option<&'s Unit>,
         kind: MetricType,
     ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        // As the registry does it.
+        // The registry also adds a period.
         self.0.encode_descriptor(name, &format!("{help}."), unit, kind)
     }
 
@@ -120,15 +120,15 @@ fn labels(cluster: &ClusterArn) -> [(&'static str, &str); 3] {
     [("account", cluster.account()), ("region", cluster.region()), ("cluster", cluster.last_part())]
 }
 
-fn standing(scope: &Scope) -> &'static str {
+fn status(scope: &Scope) -> &'static str {
     match &scope.status {
-        // In one word, as label values of such a kind are.
+        // One word, as usual for a label value.
         ScopeStatus::NeverRead(_) => "never_read",
-        standing => standing.as_str(),
+        status => status.as_str(),
     }
 }
 
-/// Findings, by nothing that there is no end of. Which containers they are about is in the log.
+/// Findings, without labels of unbounded values. The log names the containers.
 fn findings(page: &mut Families<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
     let mut skipped = BTreeMap::from(Reason::ALL.map(|reason| (reason, 0_u64)));
     let mut warnings = 0_u64;
@@ -145,7 +145,7 @@ fn findings(page: &mut Families<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
         None,
         skipped,
     )?;
-    let help = "Warnings about containers that are scraped, but not quite as asked";
+    let help = "Warnings about containers that are scraped, but with a setting ignored";
     page.gauge("container_warnings", help, None, warnings)
 }
 
@@ -153,22 +153,22 @@ impl Current {
     fn clusters(&self, page: &mut Families<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
         let targets = |(cluster, scope): (_, &Scope)| (labels(cluster), scope.derived.targets.len() as u64);
         page.gauges("targets", "Targets that are published", None, snapshot.scopes.iter().map(targets))?;
-        let held = snapshot.scopes.iter().map(|(cluster, scope)| (labels(cluster), self.held(scope)));
+        let kept = snapshot.scopes.iter().map(|(cluster, scope)| (labels(cluster), self.kept(scope)));
         let help = "Time since a cluster was last read, 0 if that was at its last refresh";
-        page.gauges("cluster_held", help, Some(&Unit::Seconds), held)?;
+        page.gauges("cluster_held", help, Some(&Unit::Seconds), kept)?;
         let denied = |(cluster, scope): (_, &Scope)| (labels(cluster), u64::from(scope.denied));
         let help = "Whether AWS denied access to a cluster at its last refresh";
         page.gauges("cluster_denied", help, None, snapshot.scopes.iter().map(denied))?;
-        let mut clusters = BTreeMap::from(STANDINGS.map(|name| (name, 0_u64)));
+        let mut clusters = BTreeMap::from(STATUSES.map(|name| (name, 0_u64)));
         for scope in snapshot.scopes.values() {
-            *clusters.entry(standing(scope)).or_default() += 1;
+            *clusters.entry(status(scope)).or_default() += 1;
         }
-        let clusters = clusters.into_iter().map(|(standing, count)| ([("standing", standing)], count));
-        page.gauges("clusters", "Clusters by how they stand", None, clusters)
+        let clusters = clusters.into_iter().map(|(status, count)| ([("standing", status)], count));
+        page.gauges("clusters", "Clusters by status", None, clusters)
     }
 
-    /// One that was never heard has been missed since the program began.
-    fn held(&self, scope: &Scope) -> f64 {
+    /// How long the cluster's targets are kept. A cluster that was never read counts from the start of the program.
+    fn kept(&self, scope: &Scope) -> f64 {
         let since = match scope.status {
             ScopeStatus::Fresh => return 0.0,
             ScopeStatus::NeverRead(_) => self.began,
@@ -178,7 +178,7 @@ impl Current {
     }
 
     fn sources(&self, page: &mut Families<'_, '_>) -> fmt::Result {
-        // Two roles may have one name by mistake, and a page must not have a series twice.
+        // Two roles may have the same name by mistake, and a page must not repeat a series.
         let sources: BTreeMap<_, _> = self.sources.iter().map(|source| (&*source.name, source)).collect();
         let took = sources.iter().map(|(name, source)| ([("source", *name)], source.took.as_secs_f64()));
         let help = "Time that the last refresh of a source took";
@@ -199,7 +199,7 @@ impl Current {
     }
 
     fn facts(&self, page: &mut Families<'_, '_>) -> fmt::Result {
-        // After a reload, what is published may be that of other sources for a while.
+        // After a reload, the published facts may be those of other sources for a while.
         let names: BTreeMap<_, _> = self.sources.iter().map(|source| (source.id(), &*source.name)).collect();
         let facts = self.published.facts.iter();
         let facts: BTreeMap<_, _> =
@@ -207,24 +207,42 @@ impl Current {
         let series = facts.into_iter().flat_map(|(source, counts)| {
             counts.map(|(kind, count)| ([("source", source), ("kind", kind)], count))
         });
-        page.gauges("facts_cached", "Facts that AWS is not asked for again", None, series)
+        page.gauges(
+            "facts_cached",
+            "Facts in the cache, which are not requested from AWS again",
+            None,
+            series,
+        )
     }
 
-    fn budgets(&self, page: &mut Families<'_, '_>) -> fmt::Result {
-        fn of<T>(level: &BucketStatus, value: T) -> ([(&'static str, &str); 3], T) {
-            let account = level.account.as_deref().unwrap_or(OWN);
-            ([("account", account), ("region", &level.region), ("bucket", level.bucket)], value)
+    fn rate_limits(&self, page: &mut Families<'_, '_>) -> fmt::Result {
+        fn of<T>(bucket: &BucketStatus, value: T) -> ([(&'static str, &str); 3], T) {
+            let account = bucket.account.as_deref().unwrap_or(OWN);
+            ([("account", account), ("region", &bucket.region), ("bucket", bucket.bucket)], value)
         }
         let bucket_statuses = &self.bucket_statuses;
-        let help = "Requests that could leave for AWS at once";
-        page.gauges("aws_tokens", help, None, bucket_statuses.iter().map(|level| of(level, level.tokens)))?;
-        let help = "Requests a second that may leave for AWS just now";
-        let rates = bucket_statuses.iter().map(|level| of(level, level.rate / level.slowness));
+        let help = "Requests that could be sent to AWS immediately";
+        page.gauges(
+            "aws_tokens",
+            help,
+            None,
+            bucket_statuses.iter().map(|bucket| of(bucket, bucket.tokens)),
+        )?;
+        let help = "Requests a second that may currently be sent to AWS";
+        let rates = bucket_statuses.iter().map(|bucket| of(bucket, bucket.rate / bucket.slowness));
         page.gauges("aws_token_rate", help, None, rates)?;
-        let help = "Tokens that requests to AWS have drawn";
-        page.counters("aws_tokens_drawn", help, bucket_statuses.iter().map(|level| of(level, level.drawn)))?;
+        let help = "Tokens that requests to AWS have used";
+        page.counters(
+            "aws_tokens_drawn",
+            help,
+            bucket_statuses.iter().map(|bucket| of(bucket, bucket.drawn)),
+        )?;
         let help = "Requests that AWS has throttled";
-        page.counters("aws_throttles", help, bucket_statuses.iter().map(|level| of(level, level.throttled)))
+        page.counters(
+            "aws_throttles",
+            help,
+            bucket_statuses.iter().map(|bucket| of(bucket, bucket.throttled)),
+        )
     }
 }
 

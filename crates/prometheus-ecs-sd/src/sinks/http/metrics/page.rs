@@ -8,7 +8,7 @@ use super::process::Process;
 use crate::published::SnapshotReader;
 use crate::telemetry::metrics::{Metrics, PREFIX};
 
-/// How the page is written.
+/// The format of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// <https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md>
@@ -17,7 +17,7 @@ pub enum Format {
     Text,
 }
 
-/// All metrics, as they are now; equal ones give equal bytes.
+/// All current metrics; equal metrics give equal bytes.
 pub fn page(metrics: &Metrics, reader: &SnapshotReader, format: Format) -> String {
     let clock = reader.clock.read();
     metrics.show_reload_time(clock);
@@ -37,7 +37,7 @@ pub fn page(metrics: &Metrics, reader: &SnapshotReader, format: Format) -> Strin
         .into_iter()
         .try_for_each(|registry| encode_registry(&mut page, registry))
         .and_then(|()| encode_eof(&mut page))
-        .expect("text takes everything");
+        .expect("writing to a string cannot fail");
     match format {
         Format::OpenMetrics => page,
         Format::Text => text(&page),

@@ -1,4 +1,4 @@
-//! The metrics of the process itself, by the names that they have everywhere. Only Linux tells them.
+//! The standard metrics of the process. They are available only on Linux.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl Collector for Process {
 
 #[cfg(target_os = "linux")]
 impl Collector for Process {
-    /// What cannot be read is left out.
+    /// A value that cannot be read is omitted.
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Families(&mut encoder);
         let Ok(process) = procfs::process::Process::myself() else { return Ok(()) };
@@ -33,14 +33,14 @@ impl Collector for Process {
             let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
             let cpu = seconds(stat.utime + stat.stime);
             page.counter("process_cpu", "CPU time that the process used", Some(&Unit::Seconds), cpu)?;
-            let help = "Memory that the process has in RAM";
+            let help = "Resident memory of the process";
             page.gauge("process_resident_memory", help, Some(&Unit::Bytes), stat.rss * procfs::page_size())?;
-            let help = "Memory that the process has addresses for";
+            let help = "Virtual memory of the process";
             page.gauge("process_virtual_memory", help, Some(&Unit::Bytes), stat.vsize)?;
             page.gauge("process_threads", "Threads of the process", None, stat.num_threads)?;
             if let Ok(boot) = procfs::boot_time_secs() {
                 let start = boot as f64 + seconds(stat.starttime);
-                page.gauge("process_start_time", "When the process began", Some(&Unit::Seconds), start)?;
+                page.gauge("process_start_time", "When the process started", Some(&Unit::Seconds), start)?;
             }
         }
         if let Ok(open) = process.fd_count() {

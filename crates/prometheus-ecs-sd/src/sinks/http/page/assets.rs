@@ -1,4 +1,4 @@
-//! The page's files. Their names change with their content, so that a browser may keep each for ever.
+//! The page's files. Their names change with their content, so that a browser may cache them without a limit.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use super::Site;
 
-/// A file that is part of the program.
+/// A file that is compiled into the program.
 pub(super) struct Asset {
     path: String,
     kind: &'static str,

@@ -1,4 +1,4 @@
-//! The time line of what changed.
+//! The timeline of changes.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use crate::clock::Reading;
 use crate::sinks::history::{Event, History, Kind};
 use crate::sinks::numbers::number;
 
-/// Events on the overview; few enough that what is below them is not far.
+/// Events on the overview; few, so that the sections below stay near.
 const NEWEST: usize = 10;
 
 pub(super) fn section(history: &History, now: Reading) -> Markup {
@@ -16,12 +16,12 @@ pub(super) fn section(history: &History, now: Reading) -> Markup {
         section #changes aria-labelledby="changes-heading" {
             h2 #changes-heading { "Recent changes" }
             (line(&history.newest(NEWEST), now))
-            @if all > NEWEST { p { a href="changes" { "All " (number(all)) " that are remembered" } } }
+            @if all > NEWEST { p { a href="changes" { "All " (number(all)) " recent changes" } } }
         }
     }
 }
 
-/// Everything that is remembered, as a page of its own.
+/// All remembered changes, as a separate page.
 pub(super) fn whole(history: &History, now: Reading) -> Markup {
     html! {
         section #changes aria-labelledby="changes-heading" {
@@ -37,7 +37,7 @@ fn line(events: &[Event], now: Reading) -> Markup {
         @if events.is_empty() { p.none { "Nothing so far." } }
         ol {
             @for of_one_time in events.chunk_by(|one, other| one.at == other.at) {
-                // By the key the script finds out which are new to the reader.
+                // The script finds new entries by this key.
                 li data-key=(of_one_time[0].at.as_micros()) {
                     p.when { (ago(of_one_time[0].at, now)) }
                     ul { @for event in of_one_time { (entry(event)) } }

@@ -1,4 +1,4 @@
-//! The configuration that is in effect; who hands it in leaves secrets out.
+//! The configuration in effect; the caller removes secrets.
 
 use ecs_discovery::text::clipped;
 use maud::{Markup, html};
@@ -9,7 +9,7 @@ pub(super) fn section(configuration: &[(String, String)]) -> Markup {
         section #configuration aria-labelledby="configuration-heading" {
             h2 #configuration-heading { "Configuration" }
             @if configuration.is_empty() {
-                p.none { "None is known yet." }
+                p.none { "Not known yet." }
             } @else {
                 table.labels {
                     caption { "In effect, without secrets" }

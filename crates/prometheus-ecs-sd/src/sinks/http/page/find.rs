@@ -1,4 +1,4 @@
-//! The form to search with, and the links from page to page.
+//! The search form, and the links from page to page.
 
 use ecs_discovery::text::clipped;
 use maud::{Markup, html};
@@ -39,7 +39,7 @@ fn of(found: usize, all: usize, noun: &str) -> String {
     if found == all { count(all, noun) } else { format!("{} of {}", number(found), count(all, noun)) }
 }
 
-/// What was chosen stays a choice, even if nothing has it any more.
+/// The chosen value stays in the list, even if nothing has it any more.
 fn choice(name: &str, none: &str, chosen: &str, names: &[impl AsRef<str>], more: usize) -> Markup {
     let is_listed = chosen.is_empty() || names.iter().any(|name| name.as_ref() == chosen);
     html! {
@@ -57,7 +57,7 @@ fn choice(name: &str, none: &str, chosen: &str, names: &[impl AsRef<str>], more:
     }
 }
 
-/// Which part of a list is shown.
+/// The part of a list that is shown.
 pub(super) struct Page {
     pub(super) shown: std::ops::Range<usize>,
     page: usize,
@@ -66,7 +66,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The asked one, or the last that there is.
+    /// The requested page, or the last one.
     pub(super) fn new(asked: usize, all: usize, size: usize) -> Self {
         let pages = all.div_ceil(size).max(1);
         let page = asked.clamp(1, pages);
@@ -74,7 +74,7 @@ impl Page {
         Self { shown: start..(start + size).min(all), page, pages, all }
     }
 
-    /// Links to the pages beside it.
+    /// Links to the previous and the next page.
     pub(super) fn links(&self, label: &str, link: impl Fn(usize) -> String) -> Markup {
         let Self { shown, page, pages, all } = self;
         html! {

@@ -1,4 +1,4 @@
-//! How paths, tasks and times are written.
+//! Formats paths, task ids and times.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::clock::Reading;
 
-/// A text in which a line may end before each part of a path, so that it does not end within one.
+/// Allows a line break before each part of a path, so that none is needed within a part.
 pub(super) fn path(text: &str) -> Markup {
     let start = text.find("://").map_or(0, |at| at + "://".len());
     let cuts = text.match_indices(['/', '?', '&']).map(|(at, _)| at).filter(|at| *at > start);
@@ -15,13 +15,13 @@ pub(super) fn path(text: &str) -> Markup {
     html! { @for part in ends.windows(2) { @if part[0] > 0 { wbr; } (text[part[0]..part[1]]) } }
 }
 
-/// A task's id, in one line or in two of the same length.
+/// A task's id, in one line or in two lines of the same length.
 pub(super) fn task_id(id: &str) -> Markup {
     let (first, second) = id.split_at_checked(id.len() / 2).unwrap_or((id, ""));
     html! { code { (first) wbr; (second) } }
 }
 
-/// How long ago it was, with the time itself for programs and for those who want it exactly.
+/// The age of a moment, with its exact time in the attributes.
 pub(super) fn ago(moment: Duration, now: Reading) -> Markup {
     let at = now.time_of_day(moment);
     html! { time datetime=(utc(at, 'T', "Z")) title=(utc(at, ' ', " UTC")) { (age(now.age(moment))) } }
@@ -46,7 +46,7 @@ fn utc(at: Duration, between: char, zone: &str) -> String {
     format!("{year}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}{zone}")
 }
 
-/// How long something took.
+/// A duration.
 pub(super) fn seconds(took: Duration) -> String {
     format!("{:.1} s", took.as_secs_f64())
 }

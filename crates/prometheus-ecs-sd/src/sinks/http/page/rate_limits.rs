@@ -1,11 +1,11 @@
-//! How much of AWS's request limits is left to this program.
+//! The rate limits of requests to AWS.
 
 use maud::{Markup, html};
 
 use crate::aws::BucketStatus;
 use crate::sinks::numbers::number;
 
-/// Rows; those with the least left come first.
+/// Rows of the table; those with the fewest tokens come first.
 const SHOWN: usize = 25;
 
 /// There are no bucket_statuses until the AWS configuration has been read.
@@ -17,7 +17,7 @@ pub(super) fn section(mut bucket_statuses: Vec<BucketStatus>) -> Markup {
         section #budget aria-labelledby="budget-heading" {
             h2 #budget-heading { "API budget" }
             @if bucket_statuses.is_empty() {
-                p.none { "No request was sent to AWS yet." }
+                p.none { "No request has been sent to AWS yet." }
             } @else {
                 table {
                     caption { "Requests that can be sent immediately, within this program's share of AWS's limits" }
@@ -33,7 +33,7 @@ pub(super) fn section(mut bucket_statuses: Vec<BucketStatus>) -> Markup {
     }
 }
 
-/// All that a row is made of. Tokens come back in fractions all the time; only whole ones are shown.
+/// The values of a row. Tokens return in fractions all the time; only whole ones are shown.
 pub(super) fn shown(level: &BucketStatus) -> (&Option<String>, &str, &str, [String; 3], bool) {
     let BucketStatus { account, region, bucket, tokens, burst, rate, slowness, .. } = level;
     let numbers =

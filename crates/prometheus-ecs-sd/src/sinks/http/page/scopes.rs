@@ -1,4 +1,4 @@
-//! How sources and their clusters stand.
+//! The status of the sources and of their clusters.
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::snapshot::Scope;
@@ -11,7 +11,7 @@ use crate::clock::Reading;
 use crate::published::{Published, SourceStatus};
 use crate::sinks::numbers::{count, number};
 
-/// Rows of a table; those come first that someone should look at.
+/// Rows of a table; those that need attention come first.
 const SHOWN: usize = 50;
 
 pub(super) fn section(published: &Published, sources: &[SourceStatus], now: Reading) -> Markup {
@@ -29,7 +29,7 @@ pub(super) fn section(published: &Published, sources: &[SourceStatus], now: Read
                         th scope="col" { "source" } th scope="col" { "state" }
                         th scope="col" { "last read" } th scope="col" { "took" }
                     } }
-                    tbody { @for standing in sorted.iter().take(SHOWN) { (source(standing, now)) } }
+                    tbody { @for status in sorted.iter().take(SHOWN) { (source(status, now)) } }
                 }
                 (rest(sorted.len(), "more source"))
             }
@@ -55,7 +55,7 @@ fn rest(all: usize, what: &str) -> Markup {
     }
 }
 
-/// A state with its colour; the word says the same.
+/// A status with its colour; the text says the same.
 pub(super) fn badge(state: &str) -> Markup {
     let tone = match state {
         "fresh" => "good",
@@ -66,33 +66,33 @@ pub(super) fn badge(state: &str) -> Markup {
     html! { span.badge.(tone) { (state) } }
 }
 
-fn source(standing: &SourceStatus, now: Reading) -> Markup {
-    let (state, problem) = match (standing.refreshed, &standing.problem) {
+fn source(status: &SourceStatus, now: Reading) -> Markup {
+    let (state, problem) = match (status.refreshed, &status.problem) {
         (None, _) => ("never read", None),
         (Some(_), Some(problem)) => ("not read in full", Some(clipped(problem))),
-        (Some(_), None) if standing.complete => ("fresh", None),
+        (Some(_), None) if status.complete => ("fresh", None),
         (Some(_), None) => ("late", Some("its refresh takes longer than the interval".to_owned())),
     };
     html! {
         tr {
             th scope="row" data-label="source" {
-                @match standing.name.strip_suffix(&*standing.region) {
-                    Some(start) => { (start) span.region { (standing.region) } }
-                    None => (standing.name),
+                @match status.name.strip_suffix(&*status.region) {
+                    Some(start) => { (start) span.region { (status.region) } }
+                    None => (status.name),
                 }
-                @match &standing.account {
-                    Some(account) if !standing.name.contains(&**account) => small { " " (account) },
+                @match &status.account {
+                    Some(account) if !status.name.contains(&**account) => small { " " (account) },
                     _ => {},
                 }
             }
             td data-label="state" { (badge(state)) }
             td data-label="last read" {
-                @match standing.completed {
+                @match status.completed {
                     Some(at) => (ago(at, now)),
                     None => "never",
                 }
             }
-            td data-label="took" { @if standing.refreshed.is_some() { (seconds(standing.took)) } @else { "–" } }
+            td data-label="took" { @if status.refreshed.is_some() { (seconds(status.took)) } @else { "–" } }
         }
         @if let Some(problem) = problem { tr.problem { td colspan="4" { (problem) } } }
     }

@@ -1,5 +1,5 @@
-// Searches while one types, keeps up with what is published, and marks what is new. The page is whole without it: every answer is
-// the same page that a reload would bring, of which only what differs is put in, so that focus, scrolling and what was typed stay.
+// Searches as the user types, updates the page, and marks new changes. The page works without it: every answer is the page that a
+// reload would bring, and only differences are applied, so that focus, scroll position and typed text stay.
 "use strict";
 (() => {
   const EVERY = 5000;
@@ -13,7 +13,7 @@
   let timer = 0;
   let answered = new Date();
   let version = null;
-  // What is older was there when the page was opened; what is older than `seen`, when the reader last looked at the changes.
+  // Changes up to `opened` were there when the page was opened; those up to `seen`, when the user last viewed the changes.
   const opened = newest();
   let seen = opened;
 
@@ -22,7 +22,7 @@
     timer = setTimeout(what, wait);
   }
 
-  // A newer request takes the place of an older one.
+  // A newer request replaces an older one.
   async function load() {
     asked?.abort();
     asked = null;
@@ -67,21 +67,21 @@
   function show(page) {
     const files = (one) => ["link[href^=style-]", "script[src^=script-]"].map((file) => one.querySelector(file)?.outerHTML);
     const [mine, its] = [document, page].map(files);
-    // An error, or a page to sign in; a target that is gone has a page of the program.
+    // An error or a sign-in page; the page of a missing target is one of the program.
     if (its.includes(undefined)) throw new Error("another page");
-    // Another version of the program answers now.
+    // Another version of the program answers.
     if (String(mine) !== String(its)) return location.reload();
     document.title = page.title;
     become(document.querySelector("main"), page.querySelector("main"));
     mark();
   }
 
-  // In microseconds since 1970, by the program's clock; 0 if nothing has happened.
+  // In microseconds since 1970, by the program's clock; 0 without changes.
   function newest() {
     return Number(document.querySelector("#changes li")?.dataset.key ?? 0);
   }
 
-  // The changes since the page was opened are marked, and a link leads to them until it was followed.
+  // Marks the changes since the page was opened, and shows a link to them until it is followed.
   function mark() {
     for (const change of document.querySelectorAll("#changes li[data-key]")) {
       change.classList.toggle("new", change.dataset.key > opened);
@@ -89,7 +89,7 @@
     news.hidden = newest() <= seen;
   }
 
-  // Nothing changed but the time: ages, in the words of the program.
+  // Only the time changed: updates the ages, in the same format as the program.
   function grow(now) {
     for (const time of document.querySelectorAll("time")) {
       const seconds = Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000));
@@ -108,7 +108,7 @@
     return node.dataset.key || node.id || (node.tagName === "OPTION" && `option ${node.value}`) || "";
   }
 
-  // Makes an element what another one is. What has a key is found again by it, the rest by its place.
+  // Makes an element equal to another one. Children with a key are matched by it, others by their position.
   function become(element, wanted) {
     for (const { name, value } of wanted.attributes) {
       if (element.getAttribute(name) !== value) element.setAttribute(name, value);
@@ -143,11 +143,11 @@
     }
   }
 
-  // The address is that of the search, from its first page on.
+  // The address is that of the search, with its first page.
   function search() {
     const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
     history.replaceState(null, "", query.size ? `./?${query}` : "./");
-    // What is found begins below the form.
+    // Results begin below the form.
     document.getElementById("verdict").scrollIntoView({ block: "nearest" });
     load();
   }

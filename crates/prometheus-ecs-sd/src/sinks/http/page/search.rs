@@ -1,24 +1,24 @@
-//! What is looked for: the text, the filters and the page, as they stand in the address.
+//! A search: the text, the filters and the page, as in the query of the address.
 
 use form_urlencoded::Serializer;
 
 /// Longer texts find nothing that shorter ones do not.
 const LONGEST: usize = 200;
 
-/// What was asked for; everything is empty, and the pages are the first, if nothing was.
+/// The search; by default all fields are empty, and the pages are the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Search {
-    /// As it was typed.
+    /// The text as typed.
     pub(super) text: String,
     pub(super) interval: String,
     /// A cluster's name.
     pub(super) cluster: String,
     pub(super) job: String,
-    /// How the cluster stands.
+    /// The status of the cluster.
     pub(super) state: String,
-    /// Of the targets, from 1.
+    /// The page of the targets, from 1.
     pub(super) page: usize,
-    /// Of the containers that are not scraped, from 1.
+    /// The page of the containers that are not scraped, from 1.
     pub(super) skipped: usize,
 }
 
@@ -41,7 +41,7 @@ impl Search {
         search
     }
 
-    /// Each of which must occur. Of an ARN only the end tells: all others share what is before.
+    /// The words that must all occur. Of an ARN only the last part is searched, since other ARNs share the rest.
     pub(super) fn words(&self) -> Vec<String> {
         let last_part = |word: &str| match word.starts_with("arn:") {
             true => word.rsplit('/').next().unwrap_or_default().to_lowercase(),
@@ -50,12 +50,12 @@ impl Search {
         self.text.split_whitespace().map(last_part).collect()
     }
 
-    /// Whether anything is left out.
+    /// Whether anything is filtered out.
     pub(super) fn is_narrow(&self) -> bool {
         ![&self.text, &self.interval, &self.cluster, &self.job, &self.state].into_iter().all(String::is_empty)
     }
 
-    /// The link to the same on another page.
+    /// The link to another page of the same search.
     pub(super) fn link(&self, page: usize, skipped: usize, section: &str) -> String {
         let mut query = Serializer::for_suffix("./?".to_owned(), "./?".len());
         let texts = [
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_leads_to_what_it_was_made_of() {
+    fn a_link_parses_to_the_search_it_was_made_from() {
         let search = Search::parse("q=a+%26b&job=%22x%22&page=0&skipped=zwei&other=1");
         assert_eq!((&*search.text, &*search.job, search.page, search.skipped), ("a &b", "\"x\"", 1, 1));
         let link = search.link(3, 1, "targets");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_arn_the_end_is_looked_for() {
+    fn the_last_part_of_an_arn_is_searched() {
         let words = Search::parse("q=Web+arn:aws:ecs:eu-west-1:1:task/prod/0AF7").words();
         assert_eq!(words, ["web", "0af7"]);
     }

@@ -1,5 +1,5 @@
-//! The current snapshot, made ready to be searched. It is made when someone looks, and forgotten with the next publication,
-//! so that it costs nothing while nobody does.
+//! A search index of the current snapshot. It is built when a page is requested and dropped with the next publication, so
+//! that it costs nothing while the page is not used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,30 +12,30 @@ use ecs_discovery::target::Target;
 use super::search::Search;
 use crate::published::{Published, SnapshotReader};
 
-/// Jobs or clusters that one can choose from; whoever has more types their name.
+/// Jobs or clusters in a filter; others can be found by typing their name.
 const CHOICES: usize = 500;
 
-/// What is looked at of a text: a path, or a message, can be of any length.
-const LOOKED_AT: usize = 500;
+/// The characters of a text that are searched: a path or a message can be of any length.
+const SEARCHED: usize = 500;
 
-/// The newest index, if someone looks.
+/// The newest index, if a page was requested.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SearchIndex(Arc<Mutex<Option<Arc<Index>>>>);
 
 impl SearchIndex {
-    /// Of what is published.
+    /// The index of the published snapshot.
     pub(super) fn of(&self, published: &Published) -> Arc<Index> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(kept) = kept.filter(|kept| kept.number == published.number) {
             return kept;
         }
-        // Not under the lock, for which a thread waits that serves others too.
+        // Not under the lock: a thread that serves other requests waits for it.
         let index = Arc::new(Index::new(published));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(index.clone());
         index
     }
 
-    /// Forgets what is published no more, until there is nothing more to come.
+    /// Drops the index at each publication, until the last one.
     pub(crate) async fn follow(self, mut reader: SnapshotReader) {
         while reader.published.changed().await.is_ok() {
             reader.published.borrow_and_update();
@@ -44,7 +44,7 @@ impl SearchIndex {
     }
 }
 
-/// All targets and findings of one snapshot, in the order of the page, and a text of each to search in.
+/// All targets and findings of one snapshot, in the order of the page, with the text of each.
 #[derive(Debug)]
 pub(super) struct Index {
     number: u64,
@@ -73,7 +73,7 @@ struct Listed<T> {
     ends: Vec<usize>,
 }
 
-/// What a filter offers.
+/// The values of a filter.
 #[derive(Debug, Default)]
 pub(super) struct Choices {
     pub(super) names: Vec<String>,
@@ -81,7 +81,7 @@ pub(super) struct Choices {
     pub(super) more: usize,
 }
 
-/// What a search came to, by position in the order of the page.
+/// The results of a search, by position in the order of the page.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) targets: Vec<usize>,
@@ -96,7 +96,7 @@ impl<T> Listed<T> {
     fn push(&mut self, part: usize, value: &Arc<T>, fields: &[&str]) {
         for field in fields {
             // A separator that no word contains.
-            self.texts.extend(field.chars().take(LOOKED_AT).flat_map(char::to_lowercase).chain(['\n']));
+            self.texts.extend(field.chars().take(SEARCHED).flat_map(char::to_lowercase).chain(['\n']));
         }
         self.ends.push(self.texts.len());
         self.values.push((u32::try_from(part).expect("fewer fit into memory"), value.clone()));
@@ -176,12 +176,12 @@ impl Index {
         (&self.parts[self.findings.part(position)], &self.findings.values[position].1)
     }
 
-    /// How the scopes stand that have something to show.
+    /// The statuses of the scopes.
     pub(super) fn states(&self) -> BTreeSet<&'static str> {
         self.parts.iter().map(|part| part.state).collect()
     }
 
-    /// Everything that matches. A container that is not scraped has no interval, and is not left out for one.
+    /// Everything that matches. The interval does not filter containers that are not scraped, since they have none.
     pub(super) fn find(&self, search: &Search) -> Found {
         let is = |filter: &str, value: &str| filter.is_empty() || filter == value;
         let part =
@@ -203,7 +203,7 @@ impl Index {
         Found { targets: targets.collect(), findings: findings.collect() }
     }
 
-    /// The intervals of these targets, the shortest first, and how many have each.
+    /// The number of these targets by interval, the shortest first.
     pub(super) fn by_interval(&self, found: &Found) -> impl Iterator<Item = (&str, usize)> {
         let mut counts = BTreeMap::new();
         for at in &found.targets {
@@ -213,7 +213,7 @@ impl Index {
         counts.into_values()
     }
 
-    /// How many of these findings say that a container is not scraped.
+    /// The number of these findings about containers that are not scraped.
     pub(super) fn not_scraped_in(&self, found: &Found) -> usize {
         let is_warning = |at: &&usize| Group::of(self.finding(**at).1) == Group::Warning;
         found.findings.len() - found.findings.iter().filter(is_warning).count()
@@ -227,7 +227,7 @@ impl Choices {
     }
 }
 
-/// What findings are shown together; those come first that someone should act on.
+/// The groups of findings; those that need attention come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Group {
     Unexpected(Reason),

@@ -1,4 +1,4 @@
-//! Containers that opted in and are not scraped, and those that are, with a warning: why, and what to do.
+//! Containers that opted in and are not scraped, or are scraped with a warning: the reason, and what to do.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -49,7 +49,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
     }
 }
 
-/// What is wrong with one container of a task definition, in all tasks of a cluster.
+/// A problem of one container of a task definition, in all tasks of a cluster.
 struct Row<'a> {
     group: Group,
     part: &'a Part,
@@ -58,7 +58,7 @@ struct Row<'a> {
     tasks: usize,
 }
 
-/// In the order of their first tasks: the same mistake in each task of a service is one row.
+/// In the order of their first tasks. The same problem in each task of a service is one row.
 fn rows<'a>(findings: impl Iterator<Item = (&'a Part, &'a Finding)>) -> Vec<Row<'a>> {
     let (mut rows, mut places) = (Vec::<Row<'_>>::new(), HashMap::<_, usize>::new());
     for (part, first) in findings {
@@ -93,11 +93,9 @@ fn heading(group: Group, findings: usize) -> Markup {
     let (tone, noun, advice) = match group {
         Group::Unexpected(reason) => ("warn", "container", reason.advice()),
         Group::Expected(reason) => ("calm", "container", reason.advice()),
-        Group::Warning => (
-            "warn",
-            "warning",
-            "correct the setting that is named; everything else of the container is scraped",
-        ),
+        Group::Warning => {
+            ("warn", "warning", "correct the named setting; the container is scraped without it")
+        }
     };
     html! {
         h3 {

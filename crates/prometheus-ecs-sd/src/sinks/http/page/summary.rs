@@ -1,4 +1,4 @@
-//! Whether all is well, in a sentence, and the most important numbers.
+//! The overall status in a sentence, and the most important numbers.
 
 use std::borrow::Cow;
 
@@ -10,22 +10,22 @@ use crate::clock::Reading;
 use crate::published::{Published, SourceStatus};
 use crate::sinks::numbers::{count, number};
 
-/// What it all comes to.
+/// The overall status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Nothing is published, and nothing went wrong.
+pub(super) enum Overall {
+    /// Nothing is published yet, and nothing failed.
     UnderWay,
-    /// Nothing is published, since this much could not be read.
+    /// Nothing is published, since these sources could not be read.
     Nothing { sources: usize },
-    /// What is published is of the run before.
+    /// The published targets are those of the previous run.
     Restored,
-    /// Some sources were not read yet, and nothing went wrong.
+    /// Some sources were not read yet, and nothing failed.
     Starting { unread: usize },
-    /// Some sources or clusters could not be heard.
+    /// Some sources or clusters could not be read.
     Incomplete { sources: usize, clusters: usize },
     /// All clusters are up to date except these, to which AWS denies access.
     Denied { clusters: usize },
-    /// All was heard, and there is no cluster.
+    /// All sources were read, and there is no cluster.
     Empty,
     /// All clusters are up to date, but some of the containers that are not scraped should be.
     Unscraped { containers: usize, unexpected: usize },
@@ -33,21 +33,23 @@ pub(super) enum Verdict {
     Well,
 }
 
-impl Verdict {
+impl Overall {
     pub(super) fn new(published: &Published, sources: &[SourceStatus]) -> Self {
         let scopes = &published.snapshot.scopes;
-        let troubled = sources.iter().filter(|source| source.problem.is_some()).count();
+        let failed = sources.iter().filter(|source| source.problem.is_some()).count();
         let count = |denied| {
             scopes.values().filter(|scope| scope.problem().is_some() && scope.denied == denied).count()
         };
-        let (in_trouble, denied) = (count(false), count(true));
+        let (unread_clusters, denied) = (count(false), count(true));
         let unread = sources.iter().filter(|source| source.refreshed.is_none()).count();
         let restored = scopes.values().any(|scope| scope.status == ScopeStatus::Restored);
         let unexpected = published.snapshot.findings().filter(|finding| finding.unexpected().is_some());
         match published.number {
-            0 if troubled > 0 => Self::Nothing { sources: troubled },
+            0 if failed > 0 => Self::Nothing { sources: failed },
             0 => Self::UnderWay,
-            _ if troubled + in_trouble > 0 => Self::Incomplete { sources: troubled, clusters: in_trouble },
+            _ if failed + unread_clusters > 0 => {
+                Self::Incomplete { sources: failed, clusters: unread_clusters }
+            }
             _ if restored => Self::Restored,
             _ if unread > 0 => Self::Starting { unread },
             _ if scopes.is_empty() => Self::Empty,
@@ -68,7 +70,7 @@ impl Verdict {
         }
     }
 
-    /// What the last refresh did.
+    /// The label of the time of the last refresh.
     fn refresh(self) -> &'static str {
         match self {
             Self::Nothing { .. } | Self::Incomplete { .. } => "tried",
@@ -76,7 +78,7 @@ impl Verdict {
         }
     }
 
-    /// For the window.
+    /// The title of the window.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Well | Self::Unscraped { .. } => "up to date",
@@ -140,7 +142,7 @@ impl Verdict {
 }
 
 pub(super) fn section(
-    verdict: &Verdict,
+    overall: &Overall,
     published: &Published,
     sources: &[SourceStatus],
     now: Reading,
@@ -149,17 +151,17 @@ pub(super) fn section(
     let up_to_date = scopes.values().filter(|scope: &&Scope| scope.status == ScopeStatus::Fresh).count();
     let refreshed = sources.iter().filter_map(|source| source.refreshed).max();
     html! {
-        section #verdict class=(verdict.tone()) aria-labelledby="verdict-heading" {
+        section #verdict class=(overall.tone()) aria-labelledby="verdict-heading" {
             div {
-                h1 #verdict-heading { (verdict.headline()) }
-                p { (verdict.sentence()) }
+                h1 #verdict-heading { (overall.headline()) }
+                p { (overall.sentence()) }
             }
             dl {
                 div { dt { "targets" } dd #number-of-targets { (number(published.snapshot.target_count())) } }
                 div { dt { "not scraped" } dd { (number(published.snapshot.not_scraped())) } }
                 div { dt { "clusters up to date" } dd { (number(up_to_date)) small { " of " (number(scopes.len())) } } }
                 div {
-                    dt { (verdict.refresh()) }
+                    dt { (overall.refresh()) }
                     dd {
                         @match refreshed {
                             Some(at) => { (ago(at, now)) small { " in " (seconds(published.took)) } }

@@ -1,4 +1,4 @@
-//! The targets that match, and one of them with everything that is published of it.
+//! The matching targets, and the page of one target with all its labels.
 
 use ecs_discovery::snapshot::{Scope, Snapshot};
 use ecs_discovery::target::Target;
@@ -42,7 +42,7 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
     }
 }
 
-/// How many targets there are of each interval; each leads to its targets.
+/// The number of targets of each interval, with links.
 fn intervals(index: &Index, search: &Search, found: &Found) -> Markup {
     let link = |interval: &str| {
         Search { interval: interval.to_owned(), ..search.clone() }.link(1, search.skipped, "targets")
@@ -75,7 +75,7 @@ fn row(part: &Part, target: &Target) -> Markup {
     }
 }
 
-/// The address of one target's page: its task, its container and its endpoint.
+/// The address of a target's page, made of its task, container and endpoint.
 fn link(target: &Target) -> String {
     let mut query = Serializer::for_suffix("target?".to_owned(), "target?".len());
     query.append_pair("task", target.task().as_str());
@@ -84,7 +84,7 @@ fn link(target: &Target) -> String {
     query.finish()
 }
 
-/// The target of such an address, if it is there still.
+/// The target of such an address, if it still exists.
 pub(super) fn detail(snapshot: &Snapshot, query: &str) -> Option<Markup> {
     let value = |wanted: &str| {
         let mut pairs = form_urlencoded::parse(query.as_bytes());
@@ -116,7 +116,7 @@ fn labels(scope: &Scope, target: &Target) -> Markup {
                 " · " a href=(endpoint) rel="noopener noreferrer external" { "open the endpoint" }
             }
             table.labels {
-                caption { "Labels as they are published" }
+                caption { "Published labels" }
                 thead { tr { th scope="col" { "label" } th scope="col" { "value" } } }
                 tbody {
                     @for (name, value) in own.into_iter().chain(labels.iter()) {

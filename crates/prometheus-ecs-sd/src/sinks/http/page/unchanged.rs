@@ -1,7 +1,7 @@
-//! Status 304 for a reader that has the page already. An open page asks every few seconds; most answers are this one,
-//! for which nothing is rendered.
+//! Status 304 for a client that has the page already. An open page sends a request every few seconds; for most of them
+//! nothing is rendered.
 //!
-//! The age of something is no change: the script counts ages on.
+//! An age is not a change: the script updates ages.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{HEADERS, Site, events, rate_limits};
 
-/// Differs between processes, which number their publications alike.
+/// Differs between processes, since their publications have the same numbers.
 static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 pub(super) async fn answer(State(site): State<Site>, request: Request, next: Next) -> Response {
@@ -24,14 +24,14 @@ pub(super) async fn answer(State(site): State<Site>, request: Request, next: Nex
         return (StatusCode::NOT_MODIFIED, HEADERS, [(ETAG, version)]).into_response();
     }
     let mut response = next.run(request).await;
-    // It is at least as new: what changes meanwhile has another version.
+    // The page is at least as new as the version: a change meanwhile gives another version.
     if response.status() == StatusCode::OK {
         response.headers_mut().insert(ETAG, version);
     }
     response
 }
 
-/// Of everything that a page is made of.
+/// The version of all data that the page shows.
 fn version(site: &Site, uri: &Uri) -> HeaderValue {
     let mut hasher = PROCESS.build_hasher();
     (uri.path(), uri.query()).hash(&mut hasher);

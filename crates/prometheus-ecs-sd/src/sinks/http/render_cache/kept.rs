@@ -1,4 +1,4 @@
-//! Which lists are kept, which wait to be made, and which go when memory is short.
+//! Decides which lists are kept, which wait to be rendered, and which are dropped when memory is short.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

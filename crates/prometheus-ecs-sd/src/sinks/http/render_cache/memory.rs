@@ -53,7 +53,7 @@ impl Room {
         self.bytes
     }
 
-    /// All its users were told to free it.
+    /// All its users are disconnected.
     pub(super) fn returns(&self) {
         if !self.is_returning.swap(true, Ordering::AcqRel) {
             self.memory.returning.fetch_add(self.bytes, Ordering::AcqRel);
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_takes_no_more_than_its_room() {
+    fn written_bytes_never_exceed_their_room() {
         let memory = Arc::new(Memory::default());
         for size in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE] {
             let room = memory.reserve(3 * PIECE, 4 * PIECE).unwrap();

@@ -1,4 +1,4 @@
-//! A list that is sent as it is, kept compressed: it takes a ninth of its length, and reading it back is about as fast
+//! An uncompressed list, which is kept compressed in memory: it takes a ninth of its length, and reading it back is about as fast
 //! as copying it.
 //!
 //! Each piece is in memory as text only while it is being sent, and once for all clients that it is being sent to. So
@@ -35,7 +35,7 @@ impl Packed {
         let text = kept.upgrade().unwrap_or_else(|| {
             let mut text = Vec::with_capacity(self.length);
             let read = DeflateDecoder::new(&*self.deflated).read_to_end(&mut text);
-            read.expect("it is what was compressed");
+            read.expect("the compressed bytes are intact");
             Arc::new(text)
         });
         *kept = Arc::downgrade(&text);

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_filter_that_is_asked_for_again_has_a_place_until_it_is_not_used() {
+    async fn a_repeated_filter_has_a_place_until_it_is_not_used() {
         let mut places = Places::default();
         let mut ask = |name| places.ask(&filter(name), Encoding::Identity);
         assert_eq!([ask(0), ask(1)], [Rank::NEW; 2]);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_asked_for_once_a_minute_is_remembered_among_many_that_are_new() {
+    async fn a_filter_that_is_used_every_minute_is_remembered_among_many_new_ones() {
         let mut places = Places::default();
         places.ask(&filter(0), Encoding::Identity);
         (1..ONCE).for_each(|name| _ = places.ask(&filter(name), Encoding::Identity));

@@ -202,14 +202,14 @@ async fn a_list_is_made_once_and_again_when_targets_change() {
     fleet.renew();
     let second = fleet.ask("").await.unwrap();
     assert!(!Arc::ptr_eq(&second, &first));
-    // A reader that was about to read the board when it changed.
+    // A request that read the snapshot before it changed.
     let late = fleet.cache.list(&before, &Filter::default(), Encoding::Identity).await;
     assert!(Arc::ptr_eq(&late.unwrap(), &second));
     assert_eq!(bytes(first), bytes(second));
 }
 
 #[tokio::test]
-async fn what_nobody_asks_for_any_more_is_not_made_again() {
+async fn a_list_that_is_not_requested_any_more_is_not_rendered_again() {
     let mut fleet = Fleet::new();
     fleet.ask("").await;
     fleet.change([0]);
@@ -223,7 +223,7 @@ async fn what_nobody_asks_for_any_more_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn filters_that_select_the_same_share_a_list_which_lasts_until_something_of_it_changes() {
+async fn filters_that_select_the_same_targets_share_a_list_until_it_changes() {
     let mut fleet = Fleet::new();
     let whole = fleet.ask("").await.unwrap();
     for number in 0..70 {
@@ -241,7 +241,7 @@ async fn filters_that_select_the_same_share_a_list_which_lasts_until_something_o
 }
 
 #[tokio::test]
-async fn a_filter_that_selects_everything_for_now_has_its_own_place_too() {
+async fn a_filter_that_currently_selects_everything_has_its_own_place() {
     let mut fleet = Fleet::new();
     let named = some(254);
     let list = fleet.ask(&named).await.unwrap();
@@ -260,7 +260,7 @@ async fn a_filter_that_selects_everything_for_now_has_its_own_place_too() {
 }
 
 #[tokio::test]
-async fn new_lists_wait_behind_the_whole_one_and_those_that_were_asked_for_again() {
+async fn new_lists_wait_behind_the_whole_list_and_repeated_ones() {
     let mut fleet = Fleet::new();
     for query in ["", "cluster=c1", "cluster=c1&cluster=c2", "cluster=c1&cluster=c2", "cluster=c1"] {
         fleet.ask(query).await.unwrap();
@@ -381,7 +381,7 @@ fn first_piece(reading: &mut list::Reading) -> Bytes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_list_takes_no_memory_from_who_reads_and_one_with_a_place_does() {
+async fn only_a_list_with_a_place_takes_memory_from_readers() {
     let fleet = Fleet::new();
     let half = "cluster=c0&cluster=c1&cluster=c2&cluster=c3";
     let other = "cluster=c1&cluster=c2&cluster=c3&cluster=c4&cluster=c5";
@@ -413,7 +413,7 @@ async fn a_new_list_takes_no_memory_from_who_reads_and_one_with_a_place_does() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_longer_than_was_estimated_is_made_as_well() {
+async fn a_list_that_is_longer_than_estimated_is_rendered() {
     let mut fleet = Fleet::new();
     fleet.snapshot.scopes.clear();
     for name in ["a", "b", "c", "d", "e", "f"] {
