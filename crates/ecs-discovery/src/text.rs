@@ -28,18 +28,6 @@ pub(crate) fn few(mut lines: Vec<String>, noun: &str) -> Vec<String> {
     lines
 }
 
-/// `1 target`, `2 targets`
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-/// The beginning of the text, [`printable`], for where a line of it suffices.
-pub fn clipped(text: &str) -> String {
-    let end = text.char_indices().nth(LINE).map_or(text.len(), |(end, _)| end);
-    let more = if end < text.len() { "…" } else { "" };
-    format!("{}{more}", printable(&text[..end]))
-}
-
 /// As much of a text as has room in a line.
 const LINE: usize = 300;
 
@@ -50,6 +38,31 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         return text.into();
     }
     text.chars().flat_map(|c| if is_seen(c) { vec![c] } else { c.escape_default().collect() }).collect()
+}
+
+/// The beginning of the text, [`printable`], for where a line of it suffices.
+pub fn clipped(text: &str) -> String {
+    let end = text.char_indices().nth(LINE).map_or(text.len(), |(end, _)| end);
+    let more = if end < text.len() { "…" } else { "" };
+    format!("{}{more}", printable(&text[..end]))
+}
+
+/// `10,000`
+pub fn number(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 target`, `10,000 targets`
+pub fn count(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", number(count), if count == 1 { "" } else { "s" })
 }
 
 /// The same JSON, with everything but [printable] characters in strings escaped: a parser reads the same values.
@@ -78,7 +91,15 @@ fn is_seen(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{clipped, count, printable, printable_json};
+    use super::{clipped, count, number, printable, printable_json};
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!(
+            [0, 999, 1000, 10_000, 1_234_567].map(number),
+            ["0", "999", "1,000", "10,000", "1,234,567"]
+        );
+    }
 
     #[test]
     fn what_is_not_seen_is_written_out() {

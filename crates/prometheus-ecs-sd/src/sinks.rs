@@ -1,8 +1,7 @@
-//! Readers of the published snapshot. They are blind to each other, and never wait for AWS.
+//! Outputs of the published snapshot. They do not depend on each other, and never wait for AWS.
 
 pub mod changes;
 pub mod file_sd;
 pub mod history;
 pub mod http;
-mod numbers;
 pub mod progress;

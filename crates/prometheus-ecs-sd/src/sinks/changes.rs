@@ -1,4 +1,4 @@
-//! What changed: a line for each target on standard output, and the log for what operators should know.
+//! Reports changes: a line for each target on standard output, and log messages about clusters and containers.
 
 mod json;
 
@@ -20,15 +20,15 @@ use crate::published::Reading;
 use crate::published::{Earlier, Published};
 use crate::telemetry::LogFormat;
 
-/// Tells the changes from one snapshot to the next.
+/// Reports the changes from one snapshot to the next.
 #[derive(Debug)]
 pub struct Changes<W> {
     out: W,
-    /// How targets are printed, if at all.
+    /// The format of target lines; `None` prints none.
     format: Option<LogFormat>,
-    /// The publication that was told last.
+    /// The publication that was reported last.
     before: Earlier,
-    /// Whether clusters of the run before had not been read again when this was last told.
+    /// Whether some clusters were still restored in the last report.
     restored: bool,
 }
 
@@ -38,11 +38,11 @@ impl<W: Write> Changes<W> {
         Self { out, format, before: Earlier::default(), restored: false }
     }
 
-    /// Tells what changed since the snapshot before. That nobody reads the output is no reason to stop discovery.
+    /// Reports the changes since the previous snapshot. A failed write to the output does not stop discovery.
     pub fn tell(&mut self, published: &Published) {
         let before = std::mem::replace(&mut self.before, published.as_earlier());
         let changes = published.since(&before);
-        // The log first: whoever should read the output may never do so.
+        // The log first: a write to the output may block.
         log_scopes(&changes.scopes, &published.reading);
         log_findings(&changes.findings);
         if let Err(error) = self.print(&changes, published) {
@@ -94,7 +94,7 @@ fn print_text(out: &mut impl Write, changes: &Differences, published: &Published
     )
 }
 
-/// A target in one line.
+/// A target as one line.
 struct Line<'a>(&'a Target);
 
 impl std::fmt::Display for Line<'_> {
@@ -106,7 +106,7 @@ impl std::fmt::Display for Line<'_> {
     }
 }
 
-/// The labels in which two versions of a target differ, as far as a line goes.
+/// The labels in which two versions of a target differ, as many as fit on a line.
 pub(super) struct Difference<'a>(pub(super) &'a Target, pub(super) &'a Target);
 
 /// Further labels are only counted.
@@ -152,18 +152,18 @@ fn log_scopes(scopes: &[(ClusterArn, ScopeChange)], reading: &Reading) {
             }
             ScopeChange::ReadAgain => info!(cluster = name, account, region, "cluster can be read again"),
             ScopeChange::Stale(error) => {
-                warn!(cluster = name, account, region, %error, "cluster could not be read; its targets stay as they were");
+                warn!(cluster = name, account, region, %error, "cluster could not be read; its targets are kept");
             }
             ScopeChange::Denied { why: error, .. } => {
                 warn!(cluster = name, account, region, %error, "access to cluster is denied; allow ecs:ListTasks and ecs:DescribeTasks on it, or select other clusters with --cluster");
             }
             ScopeChange::Retired(error) => {
-                warn!(cluster = name, account, region, %error, "cluster could not be read for longer than --max-staleness; its targets are gone");
+                warn!(cluster = name, account, region, %error, "cluster could not be read for longer than --max-staleness; its targets are removed");
             }
             ScopeChange::Restored => {
                 debug!(
                     cluster = name,
-                    account, region, "cluster is as it was before the start or the reload"
+                    account, region, "cluster is restored as it was before the start or the reload"
                 );
             }
             ScopeChange::NeverRead(error) => {
@@ -177,7 +177,7 @@ fn log_scopes(scopes: &[(ClusterArn, ScopeChange)], reading: &Reading) {
     }
 }
 
-/// How many findings of one kind are told at a time; one missing permission can lead to one for each container.
+/// The number of findings of one kind that are logged at a time: one missing permission can cause one for each container.
 const TOLD_AT_A_TIME: usize = 20;
 
 fn log_findings(findings: &[Arc<Finding>]) {
@@ -194,8 +194,8 @@ fn log_findings(findings: &[Arc<Finding>]) {
         let more = findings.len().saturating_sub(TOLD_AT_A_TIME);
         let expected = kind.is_some_and(Reason::is_expected);
         if more > 0 && !expected {
-            let reason = kind.map_or("not scraped quite as asked", Reason::as_str);
-            warn!(containers = more, reason, "the same holds for more containers");
+            let reason = kind.map_or("scraped with a warning", Reason::as_str);
+            warn!(containers = more, reason, "more containers have the same problem");
         }
     }
 }
@@ -210,7 +210,7 @@ fn log_finding(Finding { task, container, verdict, .. }: &Finding) {
             warn!(%task, %container, reason = %problem.reason, detail = problem.detail, "container is not scraped");
         }
         Verdict::Warning(detail) => {
-            warn!(%task, %container, detail, "container is not scraped quite as asked")
+            warn!(%task, %container, detail, "container is scraped with a warning")
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The target files for Prometheus' `file_sd_configs`: one a scrape interval, or one for all.
+//! The target files for `file_sd_configs` of Prometheus: one for each scrape interval, or one for all.
 //!
-//! A file is replaced whole or not at all. It is made in a sub-directory, because Prometheus reads every file
-//! of a directory again at any event in it, temporary files included. A file that would not change is not
-//! written: its modification time is set instead, which is what `prometheus_sd_file_mtime_seconds` shows. If a few of many
-//! targets change, the others are copied from the file before.
+//! A file is replaced atomically. The new file is written in a sub-directory, because Prometheus reads every file of a
+//! directory again at any event in it, temporary files included. A file that would not change is not written: its
+//! modification time is set instead, which `prometheus_sd_file_mtime_seconds` shows. If a few of many targets change,
+//! the others are copied from the previous file.
 //!
 //! A small file beside them records the revision of their facts. It is replaced first, so that they are never newer
 //! than it says. If the state file is older than that revision, targets of the previous run stay in the files until
@@ -35,9 +35,9 @@ use crate::telemetry::metrics::{Metrics, Written};
 use earlier::{Earlier, READ_BACK};
 use target_file::TargetFile;
 
-/// What the files being made there begin with.
+/// The prefix of unfinished files in the work directory.
 const WORK_PREFIX: &str = "tasks-";
-/// Readable for Prometheus, whichever user it runs as and whatever the umask of this program.
+/// Readable for all users, since Prometheus may run as another one; independent of the umask.
 const MODE: u32 = 0o644;
 
 /// The file that records the revision of the target files' facts.
@@ -45,7 +45,7 @@ const REVISION: &str = "published";
 
 /// Makes the work directory, tries to write, and removes what a killed run has left.
 pub fn prepare(directory: &Path) -> io::Result<()> {
-    // Without a name, so that Prometheus does not notice.
+    // Without a name, so that Prometheus does not notice it.
     tempfile::tempfile_in(directory)?;
     let work = work_directory(directory)?;
     writer(&work).prepare()
@@ -55,7 +55,7 @@ fn writer(directory: &Path) -> AtomicWriter<'_> {
     AtomicWriter { directory, prefix: WORK_PREFIX, mode: MODE }
 }
 
-/// Where files are made; made itself if someone has removed it. It must be in the same file system.
+/// The work directory; created again if it was removed. It must be in the same file system.
 fn work_directory(directory: &Path) -> io::Result<PathBuf> {
     let work = directory.join(WORK_DIRECTORY);
     make_directory(&work)?;
@@ -67,17 +67,17 @@ fn work_directory(directory: &Path) -> io::Result<PathBuf> {
     Ok(work)
 }
 
-/// The files of one directory, and what is known of them.
+/// The files of one directory, and their known content.
 #[derive(Debug)]
 pub struct FileSd {
     directory: PathBuf,
     files: Vec<TargetFile>,
-    /// What all files hold, if the last write succeeded.
+    /// The content of all files, if the last write succeeded.
     written: Option<Arc<Snapshot>>,
     /// The revision that this file records.
     revision: Option<Revision>,
     /// The write errors of this file.
-    trouble: WriteHealth,
+    health: WriteHealth,
     /// Whether it was logged that the files keep targets that the selection does not have.
     kept: bool,
 }
@@ -114,7 +114,7 @@ impl FileSd {
             files,
             written: None,
             revision: revision.filter(|_| is_known),
-            trouble: WriteHealth::default(),
+            health: WriteHealth::default(),
             kept: false,
         };
         if files.keeps() {
@@ -133,15 +133,15 @@ impl FileSd {
         self.revision.is_some()
     }
 
-    /// Has the writes of each file counted there.
+    /// Counts the writes of each file in `metrics`.
     pub fn counted(mut self, metrics: &Metrics) -> Self {
         for file in &mut self.files {
-            file.trouble.writes = metrics.writes(&file.name());
+            file.health.writes = metrics.writes(&file.name());
         }
         self
     }
 
-    /// What the files are called.
+    /// The names of the files.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.files.iter().map(TargetFile::name)
     }
@@ -185,7 +185,7 @@ impl FileSd {
                 succeeded = false;
                 file.forget();
             }
-            file.trouble.report(&file.path, &result);
+            file.health.report(&file.path, &result);
         }
         self.written = succeeded.then(|| snapshot.clone());
         Outcome { succeeded, keeps: self.keeps() }
@@ -208,7 +208,7 @@ impl FileSd {
         let replaced = work_directory(&self.directory)
             .and_then(|work| writer(&work).replace(&path, |out| writeln!(out, "{now}")));
         let result = replaced.map(|_| Written::Replaced);
-        self.trouble.report(&path, &result);
+        self.health.report(&path, &result);
         if result.is_ok() {
             self.revision = Some(now);
         }
@@ -225,8 +225,7 @@ fn of_interval<'a>(
     targets.iter().copied().filter(is_own)
 }
 
-/// A file of an interval that is not offered any more, or of the other layout, keeps its targets for ever, and
-/// Prometheus scrapes them.
+/// Warns of files of other intervals, or of the other layout: they keep their targets, and Prometheus scrapes them.
 fn warn_of_strangers(directory: &Path, files: &[TargetFile]) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
@@ -234,7 +233,7 @@ fn warn_of_strangers(directory: &Path, files: &[TargetFile]) {
         let is_target_file = name == SINGLE || name.ends_with(SUFFIX);
         if is_target_file && !files.iter().any(|file| file.path == path) {
             let file = path.display();
-            warn!(%file, "this file is of no scrape interval and layout in use and is not updated; delete it");
+            warn!(%file, "this target file belongs to no scrape interval and layout in use, and is not updated; delete it");
         }
     }
 }

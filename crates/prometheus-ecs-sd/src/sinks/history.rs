@@ -1,5 +1,5 @@
-//! What changed lately, for people who look now: a time line that forgets. It begins with the first publication, which is
-//! one event however much it brought.
+//! The recent changes for the status page, bounded in number. The first publication is one event, however many targets it
+//! has.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,57 +8,56 @@ use std::time::Duration;
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::snapshot::{Changes, ScopeChange, Snapshot};
 use ecs_discovery::target::Target;
-use ecs_discovery::text::clipped;
+use ecs_discovery::text::{clipped, count, number};
 
 use crate::published::Reading;
 use crate::published::{Earlier, Published, SnapshotReader};
 use crate::sinks::changes::Difference;
-use crate::sinks::numbers::{count, number};
 
-/// As many events as one scrolls through.
+/// The number of events: as many as a person scrolls through.
 const KEPT: usize = 500;
 
-/// Events of one kind that a publication leaves, so that one large deployment does not push everything else out. The others
-/// are counted.
+/// The recorded events of one kind in a publication, so that one large deployment does not push out all others. Further
+/// ones are counted.
 const OF_A_KIND: usize = 20;
 
-/// Something that became different.
+/// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The moment of its publication.
     pub at: Duration,
-    /// What it was.
+    /// The kind of change.
     pub kind: Kind,
-    /// What it was about; fit for people to look at, as the detail is.
+    /// The target, container or cluster, as displayed text, like the detail.
     pub subject: String,
-    /// What else there is to say.
+    /// More about the change.
     pub detail: String,
 }
 
-/// What became different.
+/// The kinds of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Something is published, for the first time in this process.
+    /// The first publication of this process.
     Begun,
     /// A target is new.
     Appeared,
     /// A target's interval or labels differ.
     Changed,
-    /// A target is no more.
+    /// A target is gone.
     Gone,
-    /// A container that opted in is not scraped, and someone should act.
+    /// A container that opted in is not scraped, which needs attention.
     NotScraped,
-    /// A scope was heard, first or again.
-    ScopeHeard,
-    /// A scope could not be heard.
-    ScopeHeld,
-    /// A scope is as a process before this one saved it.
+    /// A scope was read for the first time or again.
+    ScopeRead,
+    /// A scope could not be read.
+    ScopeStale,
+    /// A scope was restored from the state file.
     ScopeRestored,
-    /// A scope is no more.
+    /// A scope is gone.
     ScopeGone,
 }
 
-/// The time line, shared by its writer and its readers.
+/// The timeline, shared by its writer and its readers.
 #[derive(Clone, Debug, Default)]
 pub struct History(Arc<Mutex<VecDeque<Event>>>);
 
@@ -73,18 +72,18 @@ impl History {
         self.events().front().map(|event| event.at)
     }
 
-    /// How many there are.
+    /// The number of events.
     pub fn count(&self) -> usize {
         self.events().len()
     }
 
-    /// Writes down what each publication changes, until there are no more.
+    /// Records the changes of each publication, until the last one.
     pub async fn follow(self, mut reader: SnapshotReader) {
         let mut before: Option<Earlier> = None;
         while reader.published.changed().await.is_ok() {
             let now = reader.published.borrow_and_update().clone();
             let (at, history) = (reader.clock.now(), self.clone());
-            // The difference of two large snapshots takes a while.
+            // Comparing two large snapshots takes a while.
             let note = tokio::task::spawn_blocking(move || {
                 history.note(at, before.as_ref(), &now);
                 now.as_earlier()
@@ -114,7 +113,7 @@ impl History {
     }
 }
 
-/// What one publication leaves.
+/// The events of one publication.
 struct Entry {
     at: Duration,
     events: Vec<Event>,
@@ -130,9 +129,9 @@ impl Entry {
 
     fn scopes(&mut self, scopes: &[(ClusterArn, ScopeChange)], reading: &Reading, is_first: bool) {
         let of = |kind: Kind| scopes.iter().filter(move |(_, change)| kind_of(change) == kind);
-        for kind in [Kind::ScopeHeld, Kind::ScopeGone, Kind::ScopeHeard, Kind::ScopeRestored] {
-            // That clusters are heard is what one expects of a beginning.
-            if is_first && kind != Kind::ScopeHeld {
+        for kind in [Kind::ScopeStale, Kind::ScopeGone, Kind::ScopeRead, Kind::ScopeRestored] {
+            // At the start, clusters are expected to be read.
+            if is_first && kind != Kind::ScopeStale {
                 continue;
             }
             self.push_some(kind, of(kind).collect(), |(cluster, change)| {
@@ -163,7 +162,7 @@ impl Entry {
         });
     }
 
-    /// The first of them, and how many more there are.
+    /// The first events, and the number of further ones.
     fn push_some<T>(&mut self, kind: Kind, all: Vec<T>, words: impl Fn(&T) -> (String, String)) {
         for one in all.iter().take(OF_A_KIND) {
             let (subject, detail) = words(one);
@@ -182,11 +181,11 @@ impl Entry {
 
 fn kind_of(change: &ScopeChange) -> Kind {
     match change {
-        ScopeChange::Read | ScopeChange::ReadAgain => Kind::ScopeHeard,
+        ScopeChange::Read | ScopeChange::ReadAgain => Kind::ScopeRead,
         ScopeChange::Stale(_)
         | ScopeChange::Denied { .. }
         | ScopeChange::Retired(_)
-        | ScopeChange::NeverRead(_) => Kind::ScopeHeld,
+        | ScopeChange::NeverRead(_) => Kind::ScopeStale,
         ScopeChange::Restored => Kind::ScopeRestored,
         ScopeChange::Gone => Kind::ScopeGone,
     }
@@ -197,11 +196,11 @@ fn words_of(change: &ScopeChange) -> String {
         ScopeChange::Read => "read".to_owned(),
         ScopeChange::ReadAgain => "read again".to_owned(),
         ScopeChange::Stale(why) => format!("stale, its targets are kept: {why}"),
-        ScopeChange::Denied { why, known: true } => format!("denied, its targets stay as they were: {why}"),
+        ScopeChange::Denied { why, known: true } => format!("denied, its targets are kept: {why}"),
         ScopeChange::Denied { why, known: false } => format!("denied, and never read: {why}"),
-        ScopeChange::Retired(why) => format!("retired, its targets are gone: {why}"),
+        ScopeChange::Retired(why) => format!("retired, its targets are removed: {why}"),
         ScopeChange::NeverRead(why) => format!("never read: {why}"),
-        ScopeChange::Restored => "as it was before the start or the reload".to_owned(),
+        ScopeChange::Restored => "restored as before the start or the reload".to_owned(),
         ScopeChange::Gone => "gone".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! A line on the terminal for whoever waits for the first refresh.
+//! A progress line on the terminal during the first refresh.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use ecs_discovery::text::count;
 
 use crate::published::Progress;
 
-/// Often enough to look alive.
-const REDRAWN_EVERY: Duration = Duration::from_millis(200);
+/// Short enough to show that the program runs.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Draws on standard error until the first refresh is over, in a thread of its own: a terminal can be stopped.
+/// Draws on standard error until the first refresh is over, in a separate thread: a terminal can block writes.
 pub fn show(progress: Arc<Progress>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         while !progress.over.load(Ordering::Relaxed) {
             let answered = progress.answered.load(Ordering::Relaxed);
             let open = progress.open.load(Ordering::Relaxed);
-            draw(&format!("asking AWS: {} answered, {open} to go", count(answered, "request")));
-            std::thread::sleep(REDRAWN_EVERY);
+            draw(&format!("reading from AWS: {} answered, {open} open", count(answered, "request")));
+            std::thread::sleep(REDRAW_INTERVAL);
         }
         draw("");
     })
 }
 
-/// Replaces the line; one that cannot be drawn is not missed.
+/// Replaces the line; errors are ignored.
 fn draw(line: &str) {
     let _ = write!(io::stderr(), "\r\x1b[K{line}");
 }

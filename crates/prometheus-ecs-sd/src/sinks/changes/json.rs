@@ -1,4 +1,4 @@
-//! What changed, for programs: an object a line. The keys are documented, and stay.
+//! Changes for programs: one JSON object a line. The keys are documented and stable.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use super::differing;
 use crate::published::Published;
 use crate::telemetry::timestamp;
 
-/// Prints a line for each target that appeared, changed or is gone, and one of totals.
+/// Prints a line for each target that appeared, changed or disappeared, and one with totals.
 pub(super) fn print(out: &mut impl Write, changes: &Changes, published: &Published) -> io::Result<()> {
     for target in &changes.appeared {
         line(out, "appeared", of(target))?;

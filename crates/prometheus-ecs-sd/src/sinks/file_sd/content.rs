@@ -1,7 +1,7 @@
-//! The content of a target file as the texts of its targets, and the next content made from it: texts that stay are
-//! copied from the file that is replaced, and only the others are rendered.
+//! The content of a target file as the texts of its targets, and the next content made from it: unchanged texts are
+//! copied from the replaced file, and only the others are rendered.
 //!
-//! Copies are made by the kernel where it can, so that a change among many targets costs little more than the disk needs.
+//! The kernel copies where it can, so that a change among many targets costs little more than the disk write.
 //! Only the lengths of the texts are in memory.
 
 use std::fs::File;
@@ -13,12 +13,12 @@ use ecs_discovery::groups::{EMPTY, END, SEPARATOR, separator};
 use ecs_discovery::render::{file_sd, http_sd};
 use ecs_discovery::target::Target;
 
-/// Which labels a document has.
+/// The labels of a document.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
-    /// That of a file whose targets have one scrape interval.
+    /// For a file whose targets have one scrape interval.
     OfOneInterval,
-    /// Each target brings its scrape interval.
+    /// Each target has its scrape interval.
     OfAnyInterval,
 }
 
@@ -95,7 +95,7 @@ impl Content {
 }
 
 impl Next<'_> {
-    /// Writes it, given the file with the content before.
+    /// Writes it, given the file with the previous content.
     pub(super) fn write(&self, mut file: &File, out: &mut BufWriter<&File>) -> io::Result<Content> {
         let lengths = &self.before.0;
         let bytes = |range: Range<usize>| -> u64 {
@@ -112,7 +112,7 @@ impl Next<'_> {
                     writer.separate()?;
                     file.seek(SeekFrom::Start(offset + SEPARATOR as u64))?;
                     let wanted = length - SEPARATOR as u64;
-                    // Of these types, which are known to be files, the kernel copies.
+                    // With these types, which are known to be files, the kernel copies.
                     if io::copy(&mut file.take(wanted), writer.out)? != wanted {
                         return Err(ErrorKind::UnexpectedEof.into());
                     }
@@ -143,7 +143,7 @@ impl<W: Write> Writer<'_, W> {
         self.group.clear();
         self.form.push(&mut self.group, target);
         self.out.write_all(&self.group)?;
-        // One task publishes a mebibyte at most.
+        // One task publishes at most a mebibyte.
         self.lengths.push(u32::try_from(self.group.len()).map_err(io::Error::other)?);
         Ok(())
     }

@@ -9,7 +9,7 @@ use ecs_discovery::arn::ClusterArn;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-/// How much of target files is read back, which takes about seven times as much memory: 13,000 targets.
+/// The bytes of target files that are read back, about 13,000 targets. They take about seven times as much memory.
 pub(super) const READ_BACK: u64 = 32 << 20;
 
 /// The label with a target's cluster. Targets without labels do not have it.
@@ -19,7 +19,7 @@ const CLUSTER: &str = "__meta_ecs_cluster_arn";
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
     groups: Vec<Group>,
-    /// Whether the file is too large to be read: it is not changed as long as anything must be kept.
+    /// Whether the file is too large to be read: it is not changed as long as targets must be kept.
     is_whole: bool,
 }
 
@@ -43,9 +43,9 @@ impl Group {
 }
 
 impl Earlier {
-    /// Nothing is kept of a file that cannot be read: Prometheus cannot read it either.
+    /// A file that cannot be read is dropped: Prometheus cannot read it either.
     ///
-    /// Takes the file's size from what may still be read back.
+    /// Subtracts the file's size from the bytes that may still be read back.
     pub(super) fn read(path: &Path, left: &mut u64) -> Self {
         let Ok(metadata) = fs::symlink_metadata(path) else { return Self::default() };
         // Reading a pipe would block.
@@ -54,14 +54,14 @@ impl Earlier {
         }
         let file = path.display();
         if metadata.len() > *left {
-            warn!(%file, "target file is too large to be read back; it stays as it is until everything was read once");
+            warn!(%file, "target file is too large to be read back; it is not changed until all clusters were read once");
             return Self { is_whole: true, ..Self::default() };
         }
         *left -= metadata.len();
         let groups = File::open(path).map(BufReader::new).map_err(|error| error.to_string());
         let groups = groups.and_then(|file| serde_json::from_reader(file).map_err(|error| error.to_string()));
         let groups = groups.unwrap_or_else(|error| {
-            warn!(%file, error, "target file of the run before cannot be read and is replaced");
+            warn!(%file, error, "target file of the previous run cannot be read and is replaced");
             Vec::new()
         });
         Self { groups, is_whole: false }

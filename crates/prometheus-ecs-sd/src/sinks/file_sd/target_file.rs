@@ -1,5 +1,5 @@
-//! One target file: it is left alone if its content is as it should be, continued from its content if that is known, or
-//! rendered as a whole.
+//! One target file: it is not written if its content is correct, updated from its content if that is known, or rendered
+//! as a whole.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -19,25 +19,25 @@ use crate::telemetry::metrics::Written;
 
 #[derive(Debug)]
 pub(super) struct TargetFile {
-    /// Of its targets; they have several if this is `None`.
+    /// The interval of its targets; `None` if they have several.
     pub(super) interval: Option<Interval>,
     pub(super) path: PathBuf,
-    /// What the file looked like when this program last left it.
+    /// The identity of the file after this program's last write.
     left: Option<FileIdentity>,
-    /// The content that it had then, if all of its targets were those of a snapshot.
+    /// Its content then, if all its targets were those of a snapshot.
     content: Option<Content>,
     /// The targets of the previous run that this process may not know.
     pub(super) earlier: Earlier,
-    pub(super) trouble: WriteHealth,
+    pub(super) health: WriteHealth,
 }
 
 impl TargetFile {
-    /// Nothing is known of its content but the targets of the previous run.
+    /// A file whose content is unknown, except for the targets of the previous run.
     pub(super) fn new(interval: Option<Interval>, path: PathBuf, earlier: Earlier) -> Self {
-        Self { interval, path, left: None, content: None, earlier, trouble: WriteHealth::default() }
+        Self { interval, path, left: None, content: None, earlier, health: WriteHealth::default() }
     }
 
-    /// Its content is to be compared or replaced as a whole.
+    /// Forgets the content, so that the file is compared or replaced as a whole.
     pub(super) fn forget(&mut self) {
         self.left = None;
     }
@@ -50,9 +50,9 @@ impl TargetFile {
         self.left.as_ref().is_some_and(|left| left.is_still_of(&self.path))
     }
 
-    /// Makes the file hold the targets `now`: it is replaced, unless it holds the same bytes already and, where it is
-    /// to be touched, that is allowed. (Only a file's owner may set its time: another user may have made it.) `before`
-    /// are the targets of its content, if that is known.
+    /// Makes the file contain the targets `now`. It is not replaced if it has the same bytes already and, if it is to be
+    /// touched, that is allowed. (Only a file's owner may set its time: another user may have created it.) `before` are
+    /// the targets of its content, if that is known.
     pub(super) fn update<'a>(
         &mut self,
         directory: &Path,
@@ -67,7 +67,7 @@ impl TargetFile {
                     self.content = Some(content);
                     return Ok(Written::Unchanged);
                 }
-                // If anything goes wrong, it is rendered as a whole.
+                // If this fails, the file is rendered as a whole.
                 Some(next) if self.replace_in_part(directory, &next).is_ok() => return Ok(Written::Replaced),
                 _ => {}
             }
@@ -82,7 +82,7 @@ impl TargetFile {
         Ok(Written::Replaced)
     }
 
-    /// Replaces the file by its next content, for which most is copied from it.
+    /// Replaces the file by its next content, most of which is copied from it.
     fn replace_in_part(&mut self, directory: &Path, next: &Next<'_>) -> io::Result<()> {
         let file = File::open(&self.path)?;
         let left = self.left.clone();
@@ -90,7 +90,7 @@ impl TargetFile {
         let mut content = None;
         self.replace(directory, |_, out| {
             content = Some(next.write(&file, out)?);
-            // Someone may have written to it meanwhile.
+            // Another program may have written to it meanwhile.
             if is_as_left(&file)? { Ok(()) } else { Err(io::Error::other("the file has changed")) }
         })?;
         self.content = content;
@@ -128,27 +128,28 @@ impl TargetFile {
         Ok(None)
     }
 
-    /// Whether the file holds just what would be written; stops at the first difference. Notes its content if so.
+    /// Whether the file has exactly the bytes that would be written; stops at the first difference. If so, records its
+    /// content.
     fn holds<'a>(&mut self, targets: impl Iterator<Item = &'a Arc<Target>>) -> bool {
-        // A link or a pipe is not ours to read: it is replaced.
+        // A link or a pipe is not read, but replaced.
         if !fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
             return false;
         }
         let Ok(file) = File::open(&self.path) else { return false };
-        // Writes of other programs are noticed from now on.
+        // From now on, writes of other programs are detected.
         let Ok(metadata) = file.metadata() else { return false };
         self.left = Some(FileIdentity::of(&metadata));
         let mut comparison = Comparison { file: BufReader::new(file), piece: Vec::new() };
         let mut out = BufWriter::new(&mut comparison);
         let content = self.render(&mut out, targets).and_then(|content| out.flush().map(|()| content));
-        // Parts: dropping the writer whole would try to write once more.
+        // Dropping the whole writer would try to write once more.
         drop(out.into_parts());
         let is_same = content.is_ok() && comparison.is_at_end() && self.is_as_left();
         self.content = content.ok().flatten().filter(|_| is_same);
         is_same
     }
 
-    /// Sets its time, if it is as it was left.
+    /// Sets its time, if the file was not changed.
     pub(super) fn touch(&mut self) -> io::Result<()> {
         // Setting the time needs no write access.
         let file = File::open(&self.path)?;
@@ -156,7 +157,7 @@ impl TargetFile {
             return Err(io::Error::other("the file has changed"));
         }
         file.set_modified(SystemTime::now())?;
-        // Another version of the program, or someone else, may have left the file unreadable for Prometheus.
+        // An earlier version or another program may have made the file unreadable for Prometheus.
         set_mode(&file, MODE);
         self.left = Some(FileIdentity::of(&file.metadata()?));
         Ok(())

@@ -1,11 +1,11 @@
 //! The timeline of changes.
 
+use ecs_discovery::text::number;
 use maud::{Markup, html};
 
 use super::format::{ago, path};
 use crate::clock::Reading;
 use crate::sinks::history::{Event, History, Kind};
-use crate::sinks::numbers::number;
 
 /// Events on the overview; few, so that the sections below stay near.
 const NEWEST: usize = 10;
@@ -54,8 +54,8 @@ fn entry(event: &Event) -> Markup {
         Kind::Changed => ("~", "target changed", "calm"),
         Kind::Gone => ("−", "target gone", "muted"),
         Kind::NotScraped => ("!", "container not scraped", "warn"),
-        Kind::ScopeHeard => ("•", "cluster", "good"),
-        Kind::ScopeHeld => ("!", "cluster", "warn"),
+        Kind::ScopeRead => ("•", "cluster", "good"),
+        Kind::ScopeStale => ("!", "cluster", "warn"),
         Kind::ScopeRestored => ("•", "cluster", "calm"),
         Kind::ScopeGone => ("−", "cluster", "muted"),
     };

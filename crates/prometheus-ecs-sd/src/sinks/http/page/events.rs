@@ -7,8 +7,8 @@ use super::format::{ago, seconds};
 use super::scopes::badge;
 use crate::clock::Reading;
 use crate::published::{EventStatus, QueueStatus, SourceStatus};
-use crate::sinks::numbers::number;
 use crate::telemetry::metrics::{MessageResult, Metrics};
+use ecs_discovery::text::number;
 
 /// Rows of a table.
 const SHOWN: usize = 50;

@@ -1,11 +1,10 @@
 //! The search form, and the links from page to page.
 
-use ecs_discovery::text::clipped;
+use ecs_discovery::text::{clipped, count, number};
 use maud::{Markup, html};
 
 use super::search::Search;
 use super::search_index::{Found, Index};
-use crate::sinks::numbers::{count, number};
 
 pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
     let not_scraped = index.not_scraped_in(found);

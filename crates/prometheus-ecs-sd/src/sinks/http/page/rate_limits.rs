@@ -1,9 +1,9 @@
 //! The rate limits of requests to AWS.
 
+use ecs_discovery::text::number;
 use maud::{Markup, html};
 
 use crate::aws::BucketStatus;
-use crate::sinks::numbers::number;
 
 /// Rows of the table; those with the fewest tokens come first.
 const SHOWN: usize = 25;

@@ -2,14 +2,13 @@
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::snapshot::Scope;
-use ecs_discovery::text::clipped;
+use ecs_discovery::text::{clipped, count, number};
 use maud::{Markup, html};
 
 use super::format::{ago, seconds};
 use super::search::Search;
 use crate::clock::Reading;
 use crate::published::{Published, SourceStatus};
-use crate::sinks::numbers::{count, number};
 
 /// Rows of a table; those that need attention come first.
 const SHOWN: usize = 50;

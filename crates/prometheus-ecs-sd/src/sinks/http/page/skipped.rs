@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use ecs_discovery::finding::{Finding, Verdict};
-use ecs_discovery::text::clipped;
+use ecs_discovery::text::{clipped, count};
 use maud::{Markup, html};
 
 use super::find::Page;
 use super::format::task_id;
 use super::search::Search;
 use super::search_index::{Found, Group, Index, Part};
-use crate::sinks::numbers::count;
 
 /// Rows on a page.
 const SHOWN: usize = 25;

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use ecs_discovery::snapshot::{Scope, ScopeStatus};
+use ecs_discovery::text::{count, number};
 use maud::{Markup, html};
 
 use super::format::{ago, seconds};
 use crate::clock::Reading;
 use crate::published::{Published, SourceStatus};
-use crate::sinks::numbers::{count, number};
 
 /// The overall status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

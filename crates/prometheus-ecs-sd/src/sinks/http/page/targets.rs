@@ -2,8 +2,7 @@
 
 use ecs_discovery::snapshot::{Scope, Snapshot};
 use ecs_discovery::target::Target;
-use ecs_discovery::text::clipped;
-use ecs_discovery::text::printable;
+use ecs_discovery::text::{clipped, number, printable};
 use form_urlencoded::Serializer;
 use maud::{Markup, html};
 
@@ -12,7 +11,6 @@ use super::format::{path, task_id};
 use super::scopes::badge;
 use super::search::Search;
 use super::search_index::{Found, Index, Part};
-use crate::sinks::numbers::number;
 
 /// Rows on a page.
 const SHOWN: usize = 100;
