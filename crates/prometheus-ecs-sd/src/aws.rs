@@ -25,7 +25,7 @@ use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::question::Question;
 
 use crate::clock::Clock;
-use crate::config::{self, Mistakes, QueueAddress, Share};
+use crate::config::{self, ConfigErrors, QueueAddress, Share};
 use crate::telemetry::metrics::Metrics;
 use chain::{Chain, MissingProfile};
 use credentials::{KeptCredentials, Reloads};
@@ -136,7 +136,10 @@ impl Aws {
     ///
     /// Without `http` the SDK's own client is used, which honours the proxy variables. An invalid value in the files is
     /// a mistake. A profile that cannot be found is a warning: its credentials may not be needed here.
-    pub async fn load(http: Option<SharedHttpClient>, environment: &Environment) -> Result<Self, Mistakes> {
+    pub async fn load(
+        http: Option<SharedHttpClient>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigErrors> {
         let (http, trusting) = match http {
             Some(http) => (http, None),
             None => {
@@ -276,7 +279,7 @@ impl fmt::Debug for Aws {
 
 /// The SDK panics on an endpoint that is not a URL, or ignores it, and an invalid region fails every request. The
 /// environment's values are checked already, so an error found here is a profile's.
-fn check(config: &SdkConfig) -> Result<(), Mistakes> {
+fn check(config: &SdkConfig) -> Result<(), ConfigErrors> {
     let region = config.region().map(|region| config::region(region.as_ref()));
     let region = region.and_then(Result::err).map(|problem| format!("region of the AWS profile: {problem}"));
     let urls = SERVICES.iter().filter_map(|service| Some((service, endpoint::configured(config, service)?)));
@@ -287,8 +290,8 @@ fn check(config: &SdkConfig) -> Result<(), Mistakes> {
              or remove it"
         )
     });
-    let mistakes: Vec<_> = region.into_iter().chain(endpoint).collect();
-    if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
+    let errors: Vec<_> = region.into_iter().chain(endpoint).collect();
+    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors::from(errors)) }
 }
 
 /// Pinned, because a later version may change retries, timeouts or the order of credentials.

@@ -1,4 +1,4 @@
-//! The command line. One command a file in `cli/`; what the options mean together is [`config`](crate::config)'s.
+//! The command line, with one file for each command in `cli/`. [`config`](crate::config) checks the options together.
 
 mod arguments;
 mod check_config;
@@ -19,7 +19,7 @@ use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
 use ecs_discovery::text::printable;
 
 use crate::aws::is_blank;
-use crate::config::{Config, Mistakes, RunArgs};
+use crate::config::{Config, ConfigErrors, RunArgs};
 use crate::published::SnapshotStore;
 use crate::reload::Reloads;
 use crate::shutdown::Shutdown;
@@ -29,20 +29,20 @@ use crate::telemetry::panics::{caught, caught_in};
 use arguments::{DemoArgs, GenerateArgs, Product};
 use layers::{Layers, Unread};
 
-/// Bad usage or configuration.
+/// Invalid usage or configuration.
 const EXIT_USAGE: u8 = 2;
 /// Files were written, but some scope failed.
 const EXIT_INCOMPLETE: u8 = 3;
 /// Explained, and nothing would be scraped.
 const EXIT_NOT_SCRAPED: u8 = 4;
 
-/// Nearly all time is spent waiting for AWS; a second worker keeps signals and sinks going while a big answer is read.
+/// Nearly all time is spent waiting for AWS; a second worker handles signals and sinks while a large answer is read.
 const WORKERS: usize = 2;
 
 const ENVIRONMENT_HELP: &str = "\
 Every option also reads an environment variable: --directory reads PROMETHEUS_ECS_SD_DIRECTORY, and
-so on; several values are separated by commas. AWS credentials, region and endpoints come from where
-the AWS CLI takes them: AWS_PROFILE=x just works.
+so on; several values are separated by commas. AWS credentials, region and endpoints are read as the
+AWS CLI reads them, for example from AWS_PROFILE.
 
 Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 written but some cluster failed,
 4 explained and nothing would be scraped";
@@ -64,7 +64,7 @@ struct Cli {
 }
 
 impl Cli {
-    /// What the command takes of what `run` takes, if anything.
+    /// The options of `run`, if the command has them.
     fn run_arguments(&self) -> Option<&RunArgs> {
         match &self.command {
             None => Some(&self.run),
@@ -84,28 +84,28 @@ impl Cli {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
-    /// Try it without an AWS account: a simulated fleet, with tasks that answer real scrapes
+    /// Run with a simulated fleet instead of an AWS account; its tasks answer real scrapes
     Demo(DemoArgs),
-    /// Why a task, a service or a task definition is scraped as it is, or not, and what to change
+    /// Explain why a task, a service or a task definition is scraped or not, and what to change
     Explain(explain::ExplainArgs),
-    /// Check the options and the configuration file, and show what they come to; asks nobody
+    /// Check the options and the configuration file, and show the result; sends no request
     CheckConfig(RunArgs),
-    /// Print things to copy, made for the configuration at hand
+    /// Print files for this configuration, such as IAM policies
     Generate(GenerateArgs),
 }
 
-/// Parses the command line, runs what it says until that ends, and tells the exit code.
+/// Parses the command line and runs the command; returns the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let layers = match Layers::read(&arguments) {
         Ok(layers) => layers,
         Err(Unread::Usage(error)) => {
-            // Not `exit()`: it would skip what follows in a test, and `--help` is no error.
+            // Not `exit()`: it would end a test, and `--help` is not an error.
             let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
             let _ = error.print();
             return ExitCode::from(code);
         }
-        Err(Unread::File(mistakes)) => return usage(&mistakes),
+        Err(Unread::File(errors)) => return usage(&errors),
     };
     let log = match &layers.cli.command {
         Some(Command::Demo(arguments)) => arguments.log,
@@ -128,26 +128,26 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     caught(run).unwrap_or(ExitCode::FAILURE)
 }
 
-/// Says what is wrong, and where to read on if it is an option: the help says nothing of files and AWS's variables.
-fn usage(Mistakes(mistakes): &Mistakes) -> ExitCode {
-    for mistake in mistakes {
-        tell(mistake);
-    }
-    if mistakes.iter().any(|mistake| mistake.starts_with("--")) {
+/// Prints the errors, and refers to the help if one is about an option: the help does not describe files and AWS's
+/// variables.
+fn usage(errors: &ConfigErrors) -> ExitCode {
+    let lines = errors.lines();
+    lines.iter().for_each(tell);
+    if lines.iter().any(|error| error.starts_with("--")) {
         eprintln!("\nFor more information, try '--help'.");
     }
     ExitCode::from(EXIT_USAGE)
 }
 
-/// Runs a command to its end, or until SIGINT or SIGTERM, in a runtime that does not wait for what is still going on
-/// then: requests in flight, a write to a pipe that nobody reads.
+/// Runs a command to its end, or until SIGINT or SIGTERM. The runtime does not wait for unfinished work: requests in
+/// flight, or a write to a pipe that is not read.
 fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> ExitCode {
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return failure(&error),
         };
-    // Otherwise a panic would drop the runtime, which waits for blocking work such as a write to a pipe that nobody reads.
+    // Otherwise a panic would drop the runtime, which waits for blocking work such as a write to a pipe that is not read.
     let code = runtime.block_on(caught_in(async {
         let mut shutdown = Shutdown::new()?;
         tokio::select! {
@@ -162,32 +162,32 @@ fn until_stopped(command: impl Future<Output = std::io::Result<ExitCode>>) -> Ex
     }
 }
 
-/// Serves what will be put in `store` over HTTP, if that is configured, and says where.
+/// Serves the content of `store` over HTTP, if that is configured; returns the address.
 async fn serve(
     config: &Config,
     store: &SnapshotStore,
     reloads: Option<Reloads>,
-) -> Result<Option<SocketAddr>, Mistakes> {
+) -> Result<Option<SocketAddr>, ConfigErrors> {
     let Some(listen) = &config.listen else { return Ok(None) };
-    let mistake = |error: &dyn fmt::Display| Mistakes(vec![error.to_string()]);
-    let access = Auth::new(config.web_config_file.as_deref())?;
-    let access = access.with_allowed_hosts(config.allowed_hosts.clone());
-    let server = Server::bind(listen, config.directory.is_some()).await.map_err(|error| mistake(&error))?;
+    let failed = |error: &dyn fmt::Display| ConfigErrors::one(error.to_string());
+    let auth = Auth::new(config.web_config_file.as_deref())?;
+    let auth = auth.with_allowed_hosts(config.allowed_hosts.clone());
+    let server = Server::bind(listen, config.directory.is_some()).await.map_err(|error| failed(&error))?;
     let address = server.address();
     let site = Site::new(store.reader(), store.metrics(), reloads);
-    apart(server.serve(site, access)).map_err(|error| mistake(&error))?;
+    in_separate_threads(server.serve(site, auth)).map_err(|error| failed(&error))?;
     Ok(address)
 }
 
-/// Serves in threads of its own, so that discovery does not wait while big answers are written.
-fn apart(serving: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+/// Serves in separate threads, so that discovery does not wait while large answers are written.
+fn in_separate_threads(serving: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(WORKERS).thread_name("http").enable_all().build()?;
     std::thread::Builder::new().name("http".to_owned()).spawn(move || runtime.block_on(serving))?;
     Ok(())
 }
 
-/// Prints an error as one line without control characters: its text may be from AWS.
+/// Prints an error as one line without control characters: its text may come from AWS.
 fn tell(error: &impl fmt::Display) {
     eprintln!("error: {}", printable(&error.to_string()));
 }
@@ -198,8 +198,8 @@ fn failure(error: &std::io::Error) -> ExitCode {
 }
 
 /// The command line with an environment variable for every option; a blank variable counts as unset. The demo reads
-/// only the variables for its log: settings for a real account's files must not reach it. `explain` also reads the
-/// variables that decide what becomes a target.
+/// only the variables of its log, since those of a real account must not affect it. `explain` also reads the variables
+/// that determine targets.
 fn command() -> clap::Command {
     fn with_variable(option: Arg) -> Arg {
         match option.get_long() {
@@ -224,7 +224,7 @@ fn command() -> clap::Command {
         Some(long) if long.starts_with("log-") => with_variable(option),
         _ => option,
     };
-    // One form of help, the short one: `--help` would otherwise describe each log level on a line of its own.
+    // Only the short help: otherwise `--help` would describe each log level on a separate line.
     let help =
         Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help").global(true);
     Cli::command()

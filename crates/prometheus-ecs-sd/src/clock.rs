@@ -1,4 +1,4 @@
-//! The program's clock: monotonic moments, and the time of day that is displayed for a moment.
+//! The program's clock: monotonic moments, and the time of day of a moment.
 //!
 //! Ages, pauses and the order of events are computed from moments, which follow the monotonic clock. The system's clock
 //! may be set at any time: a machine boots with a wrong one and corrects it, or wakes from a suspend. So the time of

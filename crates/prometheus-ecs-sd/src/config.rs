@@ -1,21 +1,20 @@
-//! What the user typed → what the program needs, all mistakes at once.
+//! Checks the options and the configuration file, and reports all errors together.
 
 mod accounts;
 mod arguments;
 mod display;
+mod errors;
 mod event_queue;
 mod file;
 pub(crate) mod generated;
 pub(crate) mod infrastructure;
 pub(crate) mod layout;
-mod notes;
 pub(crate) mod regular_file;
 mod share;
 pub(crate) mod similar;
 pub(crate) mod yaml;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,38 +29,40 @@ use ecs_discovery::labels::TagSelection;
 use crate::lock::Locks;
 use crate::telemetry::LogFormat;
 use accounts::Common;
-use notes::Notes;
+use file::SOURCE_OPTIONS;
+use yaml::Value;
 
 pub use accounts::Account;
 pub(crate) use accounts::region;
 pub use arguments::{RunArgs, TargetArgs};
+pub use errors::ConfigErrors;
 pub use event_queue::QueueAddress;
 pub(crate) use file::FileLayer;
 pub use layout::Layout;
 pub use share::{InvalidShare, Share};
 
-/// What the program does, free of contradictions.
+/// The settings of the program, checked for contradictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where the files go, if anywhere; it exists and can be written to.
+    /// The directory of the target files, if any; it exists and can be written to.
     pub directory: Option<PathBuf>,
-    /// Which files go there.
+    /// The target files in it.
     pub file_layout: Layout,
-    /// Where HTTP is served, if anywhere.
+    /// The address of the HTTP server, if any.
     pub listen: Option<Listen>,
     /// Additional host names of the HTTP server, in lower case.
     pub allowed_hosts: BTreeSet<String>,
-    /// Who may in there, as this file says; everyone without one.
+    /// The file that configures TLS and authentication; without one, every client has access.
     pub web_config_file: Option<PathBuf>,
-    /// Whether the configuration can be read again by HTTP.
+    /// Whether an HTTP request can reload the configuration.
     pub enable_lifecycle: bool,
-    /// Whether to end after one refresh.
+    /// Whether to exit after one refresh.
     pub once: bool,
     /// Whether a changed selection without targets removes the targets of the previous selection.
     pub allow_empty: bool,
-    /// What outlasts the process, if anything is to.
+    /// The file that keeps facts across restarts, if any.
     pub state_file: Option<PathBuf>,
-    /// From one refresh to the next.
+    /// The time between refreshes.
     pub interval: Duration,
     /// Queues of events; none in two regions by one name, and none of a region that is not discovered.
     pub event_queues: Vec<QueueAddress>,
@@ -69,115 +70,103 @@ pub struct Config {
     pub reconcile_interval: Duration,
     /// The time within which every settled task, and every other fact that can change, is read again.
     pub recheck_interval: Duration,
-    /// How long a scope may go unheard until its targets are let go.
+    /// The time after which the targets of a scope that cannot be read are removed.
     pub max_staleness: Duration,
-    /// Whose containers; at least one, and no two that have a source in common.
+    /// The accounts; at least one, and no two with a common source.
     pub accounts: Vec<Account>,
-    /// The region of STS; `None` for the environment's.
+    /// The region of STS; `None` for that of the environment.
     pub sts_region: Option<String>,
-    /// How much of AWS's request limits may be used.
+    /// The share of AWS's request limits that may be used.
     pub api_share: Share,
-    /// What becomes a target.
+    /// The rules for targets.
     pub rules: Rules,
-    /// The form in which changes are printed.
+    /// The format in which changes are printed.
     pub log_format: LogFormat,
-    /// Whether no changes are printed.
+    /// Whether changes are not printed.
     pub quiet: bool,
-    /// Keep other processes from the directory and the state file while this configuration exists.
+    /// Keep other processes from the directory and the state file as long as this configuration exists.
     pub locks: Locks,
 }
 
-/// Whether the target directory and the state file are made ready for use.
+/// Whether the target directory and the state file are prepared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Directories {
-    /// By this function, which reports problems by option. The state file comes with whether it is named by the user.
+    /// By this function, which reports problems by option. The flag says whether the user names the state file.
     Prepared(Prepare),
-    /// They may be another machine's.
+    /// They may be those of another machine.
     LeftAlone,
 }
 
 type Prepare = fn(Option<&Path>, Option<(&Path, bool)>, &mut dyn FnMut(&'static str, String)) -> Locks;
 
-/// Where HTTP is served.
+/// The address of the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// At the usual address, unless that is taken.
-    Usual,
-    /// At this one: `HOST:PORT`, or `:PORT` for every interface.
+    /// The default address, unless it is in use.
+    Default,
+    /// This address: `HOST:PORT`, or `:PORT` for every interface.
     At(String),
 }
 
 impl Listen {
-    /// The usual address: where the port of other programs' is not.
-    pub const USUAL: &str = "127.0.0.1:9779";
+    /// The default address; its port is not that of another known program.
+    pub const DEFAULT: &str = "127.0.0.1:9779";
 
     /// `HOST:PORT`, or `:PORT` for every interface.
     pub fn address(&self) -> &str {
         match self {
-            Self::Usual => Self::USUAL,
+            Self::Default => Self::DEFAULT,
             Self::At(address) => address,
         }
     }
 }
 
-/// Everything that is wrong with what the user typed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<String>);
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for Mistakes {}
-
 impl Config {
-    /// Checks everything. A file is under the arguments, which say already what it says.
+    /// Checks everything. The arguments already include the values of the file.
     pub(crate) fn layered(
         arguments: &RunArgs,
         file: Option<FileLayer>,
         directories: Directories,
-    ) -> Result<Self, Mistakes> {
-        let mut notes = Notes::new(file);
+    ) -> Result<Self, ConfigErrors> {
+        let (mut errors, sources) = file.map(FileLayer::into_parts).unwrap_or_default();
         let listen = listen(arguments.listen_address.as_deref()).unwrap_or_else(|problem| {
-            notes.option("listen-address", problem);
-            Some(Listen::Usual)
+            errors.option("listen-address", problem);
+            Some(Listen::Default)
         });
-        // Nobody would find a server that ends after one refresh.
+        // A server that ends after one refresh is of no use.
         let listen = listen.filter(|_| !arguments.once);
         let directory = arguments.directory.clone();
         let state_file = state_file(arguments.state_file.as_deref(), directory.as_deref());
         if directory.is_none() && arguments.once {
-            notes.option("directory", "--once writes target files; say where to".to_owned());
+            errors.option("directory", "--once writes target files; set their directory");
         } else if directory.is_none() && listen.is_none() {
-            let problem = "with --listen-address none, target files are all there is; say where to";
-            notes.option("directory", problem.to_owned());
+            let problem = "with --listen-address none, target files are the only output; set their directory";
+            errors.option("directory", problem);
         }
         let locks = match directories {
             Directories::LeftAlone => Locks::default(),
             Directories::Prepared(prepare) => {
                 let state_file = state_file.as_deref().map(|path| (path, arguments.state_file.is_some()));
                 prepare(directory.as_deref(), state_file, &mut |option, problem| {
-                    notes.option(option, problem)
+                    errors.option(option, problem)
                 })
             }
         };
         let max_staleness = max_staleness(&arguments.max_staleness).unwrap_or_else(|problem| {
-            notes.option("max-staleness", problem);
+            errors.option("max-staleness", problem);
             Duration::MAX
         });
-        let interval = notes.checked("interval", duration(&arguments.interval));
-        let recheck_interval = notes.checked("recheck-interval", duration(&arguments.recheck_interval));
-        let accounts = accounts(arguments, &mut notes);
-        let reconcile_interval = reconcile_interval(arguments, interval, &mut notes);
-        let event_queues = event_queues(arguments, &accounts, &mut notes);
-        let allowed_hosts = each("allowed-host", &arguments.allowed_host, allowed_host, &mut notes);
-        let sts_region = sts_region(arguments, &mut notes);
+        let interval = errors.checked("interval", duration(&arguments.interval));
+        let recheck_interval = errors.checked("recheck-interval", duration(&arguments.recheck_interval));
+        let accounts = accounts(arguments, sources, &mut errors);
+        let reconcile_interval = reconcile_interval(arguments, interval, &mut errors);
+        let event_queues = event_queues(arguments, &accounts, &mut errors);
+        let allowed_hosts = each("allowed-host", &arguments.allowed_host, allowed_host, &mut errors);
+        let sts_region = sts_region(arguments, &mut errors);
         let api_share = arguments.api_share.parse().map_err(|problem: InvalidShare| problem.to_string());
-        let api_share = notes.checked("api-share", api_share);
-        let rules = rules(arguments, &mut notes);
-        notes.into_result()?;
+        let api_share = errors.checked("api-share", api_share);
+        let rules = rules(arguments, &mut errors);
+        errors.into_result()?;
         Ok(Self {
             directory,
             file_layout: arguments.file_layout,
@@ -221,13 +210,13 @@ impl Config {
     }
 }
 
-fn reconcile_interval(arguments: &RunArgs, interval: Duration, notes: &mut Notes) -> Duration {
-    let given = notes.checked("reconcile-interval", duration(&arguments.reconcile_interval));
+fn reconcile_interval(arguments: &RunArgs, interval: Duration, errors: &mut ConfigErrors) -> Duration {
+    let given = errors.checked("reconcile-interval", duration(&arguments.reconcile_interval));
     if given < interval && given > Duration::ZERO {
         // The default is no mistake of the user.
         if arguments.reconcile_interval != RECONCILE_INTERVAL {
             let problem = format!("{:?} is shorter than --interval", arguments.reconcile_interval);
-            notes.option("reconcile-interval", problem);
+            errors.option("reconcile-interval", problem);
         }
         return interval;
     }
@@ -235,7 +224,7 @@ fn reconcile_interval(arguments: &RunArgs, interval: Duration, notes: &mut Notes
 }
 
 /// A queue whose region is not discovered has no events for this program.
-fn event_queues(arguments: &RunArgs, accounts: &[Account], notes: &mut Notes) -> Vec<QueueAddress> {
+fn event_queues(arguments: &RunArgs, accounts: &[Account], errors: &mut ConfigErrors) -> Vec<QueueAddress> {
     let option = "event-queue";
     let mut queues: Vec<QueueAddress> = Vec::new();
     let is_discovered =
@@ -244,13 +233,13 @@ fn event_queues(arguments: &RunArgs, accounts: &[Account], notes: &mut Notes) ->
         match QueueAddress::parse(text) {
             Ok(queue) if queue.region.as_ref().is_some_and(|region| !is_discovered(region)) => {
                 let problem = format!("{} is in a region that is not discovered", queue.label());
-                notes.value(option, text, problem);
+                errors.value(option, text, problem);
             }
             Ok(queue) if queues.contains(&queue) => {
-                notes.value(option, text, format!("{} is given twice", queue.label()));
+                errors.value(option, text, format!("{} is given twice", queue.label()));
             }
             Ok(queue) => queues.push(queue),
-            Err(problem) => notes.value(option, text, problem),
+            Err(problem) => errors.value(option, text, problem),
         }
     }
     queues
@@ -262,41 +251,41 @@ pub(crate) const RECONCILE_INTERVAL: &str = "10m";
 /// What a period may be: less would only ask AWS without end, more is a mistake.
 const PERIODS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
-/// A bare number is seconds, with a fraction as `discoverecs.py` takes it; everything else is a Prometheus duration.
+/// A bare number is seconds, with a fraction as in `discoverecs.py`; everything else is a Prometheus duration.
 fn length(text: &str) -> Option<Duration> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.or_else(|| parse_duration(text))
 }
 
-/// How long a period is.
+/// The length of a period.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match length(text.trim()) {
         Some(length) if PERIODS.contains(&length) => Ok(length),
         Some(_) => Err(format!("{text:?} is out of range; use 1 second to 1 day")),
-        None => Err(format!("{text:?} is not a length of time; use seconds such as 60, or 90s, 2m")),
+        None => Err(format!("{text:?} is not a duration; use seconds such as 60, or 90s, 2m")),
     }
 }
 
-/// A cluster that AWS does not answer for is not gone: hence never, unless the operator says otherwise.
+/// A cluster that cannot be read still exists: hence never, unless the operator sets a time.
 fn max_staleness(text: &str) -> Result<Duration, String> {
     match length(text.trim()) {
         _ if text.trim() == "never" => Ok(Duration::MAX),
         Some(length) if length >= *PERIODS.start() => Ok(length),
         Some(_) => Err(format!("{text:?} is too short; use 1 second or more, or never")),
-        None => Err(format!("{text:?} is not a length of time; use such as 2h or 1d, or never")),
+        None => Err(format!("{text:?} is not a duration; use such as 2h or 1d, or never")),
     }
 }
 
-/// `none` is nowhere.
+/// `none` disables the server.
 pub(crate) fn listen(given: Option<&str>) -> Result<Option<Listen>, String> {
     match given.map(str::trim) {
         Some("none") => Ok(None),
-        None => Ok(Some(Listen::Usual)),
+        None => Ok(Some(Listen::Default)),
         Some(address) => {
             let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
             match port {
                 Some(_) => Ok(Some(Listen::At(address.to_owned()))),
-                None => Err(format!("{address:?} is not HOST:PORT, such as {}; or none", Listen::USUAL)),
+                None => Err(format!("{address:?} is not HOST:PORT, such as {}; or none", Listen::DEFAULT)),
             }
         }
     }
@@ -327,81 +316,87 @@ fn state_file(given: Option<&Path>, directory: Option<&Path>) -> Option<PathBuf>
     }
 }
 
-/// The values of an option; what a trailing comma leaves is none.
+/// The values of an option, without the empty one after a trailing comma.
 fn values(given: &[String]) -> impl Iterator<Item = &str> {
     given.iter().map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-/// The options that decide which containers become which targets, and the region of STS.
+/// The options that select accounts and determine targets, and the region of STS.
 pub(crate) fn targets(
     arguments: &RunArgs,
     file: Option<FileLayer>,
-) -> Result<(Vec<Account>, Option<String>, Rules), Mistakes> {
-    let mut notes = Notes::new(file);
-    let accounts = accounts(arguments, &mut notes);
-    let sts_region = sts_region(arguments, &mut notes);
-    let rules = rules(arguments, &mut notes);
-    notes.into_result()?;
+) -> Result<(Vec<Account>, Option<String>, Rules), ConfigErrors> {
+    let (mut errors, sources) = file.map(FileLayer::into_parts).unwrap_or_default();
+    let accounts = accounts(arguments, sources, &mut errors);
+    let sts_region = sts_region(arguments, &mut errors);
+    let rules = rules(arguments, &mut errors);
+    errors.into_result()?;
     Ok((accounts, sts_region, rules))
 }
 
-fn sts_region(arguments: &RunArgs, notes: &mut Notes) -> Option<String> {
+fn sts_region(arguments: &RunArgs, errors: &mut ConfigErrors) -> Option<String> {
     let given = arguments.sts_region.as_deref().map(str::trim).filter(|region| !region.is_empty());
-    notes.checked("sts-region", given.map(accounts::region).transpose())
+    errors.checked("sts-region", given.map(accounts::region).transpose())
 }
 
-fn rules(arguments: &RunArgs, notes: &mut Notes) -> Rules {
-    let intervals = intervals(&arguments.targets, notes);
+fn rules(arguments: &RunArgs, errors: &mut ConfigErrors) -> Rules {
+    let intervals = intervals(&arguments.targets, errors);
     Rules { intervals, tags_to_labels: Arc::new(tags(values(&arguments.targets.tags_to_labels))) }
 }
 
-fn intervals(arguments: &TargetArgs, notes: &mut Notes) -> Intervals {
+fn intervals(arguments: &TargetArgs, errors: &mut ConfigErrors) -> Intervals {
     let offered: Vec<_> = values(&arguments.scrape_intervals).collect();
     let intervals = Intervals::new(&offered, &arguments.default_scrape_interval_prefix);
     let option = match intervals {
         Err(InvalidIntervals::DefaultNotOffered(_)) => "default-scrape-interval-prefix",
         _ => "scrape-intervals",
     };
-    notes.checked(option, intervals.map_err(|problem| problem.to_string()))
+    errors.checked(option, intervals.map_err(|problem| problem.to_string()))
 }
 
-fn accounts(arguments: &RunArgs, notes: &mut Notes) -> Vec<Account> {
-    let regions = each("region", &arguments.region, accounts::region, notes);
-    let clusters = each("cluster", &arguments.cluster, ClusterPattern::parse, notes);
+fn accounts(arguments: &RunArgs, sources: Option<Value>, errors: &mut ConfigErrors) -> Vec<Account> {
+    let regions = each("region", &arguments.region, accounts::region, errors);
+    let clusters = each("cluster", &arguments.cluster, ClusterPattern::parse, errors);
     let common = Common {
-        regions_are_given: !regions.is_empty() && !notes.is_of_file("region"),
-        clusters_are_given: !clusters.is_empty() && !notes.is_of_file("cluster"),
+        regions_are_given: !regions.is_empty() && !errors.is_of_file("region"),
+        clusters_are_given: !clusters.is_empty() && !errors.is_of_file("cluster"),
         regions,
         clusters: ClusterSelection::new(clusters),
     };
-    // As an empty variable counts as unset, so does an empty option; but nobody writes an empty key.
-    let is_given = |id: &&str| !id.trim().is_empty() || notes.is_of_file("external-id");
+    // An empty option counts as unset, as an empty variable does; but an empty key in the file is an error.
+    let is_given = |id: &&str| !id.trim().is_empty() || errors.is_of_file("external-id");
     let external_id = arguments.external_id.as_deref().filter(is_given);
-    if let Some(accounts) = notes.sources(&common) {
-        if external_id.is_some() && !notes.is_of_file("external-id") {
-            notes.option(
+    if let Some(sources) = sources {
+        for option in
+            SOURCE_OPTIONS.into_iter().filter(|option| errors.is_of_file(option)).collect::<Vec<_>>()
+        {
+            errors.option(option, "the file has sources; put this at the source");
+        }
+        let accounts = accounts::from_file(sources, &common, errors);
+        if external_id.is_some() && !errors.is_of_file("external-id") {
+            errors.option(
                 "external-id",
-                "the configuration file has sources; put external_id at the source that needs it".to_owned(),
+                "the configuration file has sources; put external_id at the source that needs it",
             );
         }
-        if arguments.no_own_account && !notes.is_of_file("no-own-account") {
-            notes.option(
+        if arguments.no_own_account && !errors.is_of_file("no-own-account") {
+            errors.option(
                 "no-own-account",
-                "the configuration file has sources; remove the one with own_account there".to_owned(),
+                "the configuration file has sources; remove the one with own_account there",
             );
         }
         return accounts;
     }
-    let roles = each("role", &arguments.role, accounts::role, notes);
+    let roles = each("role", &arguments.role, accounts::role, errors);
     let has_role = values(&arguments.role).next().is_some();
     if arguments.no_own_account && !has_role {
-        notes.option("no-own-account", "there is no role to discover instead; add --role".to_owned());
+        errors.option("no-own-account", "without a role there is no account to discover; add --role");
     }
     if external_id.is_some() && !has_role {
-        notes.option("external-id", "this is for assuming a role, and there is none; add --role".to_owned());
+        errors.option("external-id", "this is for assuming a role, and there is no role; add --role");
     }
     let external_id = external_id.filter(|_| has_role).map(accounts::external_id).transpose();
-    let external_id = notes.checked("external-id", external_id);
+    let external_id = errors.checked("external-id", external_id);
     let own = (!arguments.no_own_account).then_some(None);
     let account = |role: Option<RoleArn>| Account {
         external_id: role.as_ref().and(external_id.clone()),
@@ -413,15 +408,15 @@ fn accounts(arguments: &RunArgs, notes: &mut Notes) -> Vec<Account> {
     own.into_iter().chain(roles.into_iter().map(Some)).map(account).collect()
 }
 
-/// The values of an option that takes several.
+/// The values of an option that takes a list.
 fn each<T: Ord + Clone>(
     option: &str,
     given: &[String],
     check: impl Fn(&str) -> Result<T, String>,
-    notes: &mut Notes,
+    errors: &mut ConfigErrors,
 ) -> Vec<T> {
     let texts = values(given).map(|text| (text, text));
-    accounts::each_once(texts, check, |text, problem| notes.value(option, text, problem))
+    accounts::each_once(texts, check, |text, problem| errors.value(option, text, problem))
 }
 
 fn tags<'a>(keys: impl Iterator<Item = &'a str>) -> TagSelection {
@@ -439,7 +434,7 @@ mod tests {
     use super::*;
     use crate::directories::prepare;
 
-    fn config(arguments: &RunArgs) -> Result<Config, Mistakes> {
+    fn config(arguments: &RunArgs) -> Result<Config, ConfigErrors> {
         Config::layered(arguments, None, Directories::Prepared(prepare))
     }
 
@@ -507,8 +502,8 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once() {
-        let mistakes = config(&RunArgs {
+    fn all_errors_are_reported_together() {
+        let errors = config(&RunArgs {
             directory: Some("/nonexistent".into()),
             interval: "often".to_owned(),
             max_staleness: "always".to_owned(),
@@ -521,11 +516,11 @@ mod tests {
             targets: targets("2m"),
             ..arguments()
         });
-        assert_snapshot!(mistakes.unwrap_err(), @r#"
+        assert_snapshot!(errors.unwrap_err(), @r#"
         --directory: /nonexistent does not exist; create it, for example with mkdir -p /nonexistent
         --state-file: /nonexistent/directory/state cannot be written: No such file or directory (os error 2); name another, or none
-        --max-staleness: "always" is not a length of time; use such as 2h or 1d, or never
-        --interval: "often" is not a length of time; use seconds such as 60, or 90s, 2m
+        --max-staleness: "always" is not a duration; use such as 2h or 1d, or never
+        --interval: "often" is not a duration; use seconds such as 60, or 90s, 2m
         --region: "Frankfurt" is not a region; it looks like eu-west-1
         --cluster: "arn:aws:ecs:eu-west-1:123456789012:service/web" is not the ARN of a cluster
         --role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
@@ -556,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trailing_comma_is_no_value() {
+    fn a_trailing_comma_adds_no_value() {
         let clusters = vec!["prod".to_owned(), String::new()];
         let config =
             config(&RunArgs { cluster: clusters, region: vec![" ".to_owned()], ..arguments() }).unwrap();
@@ -597,14 +592,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_let_go_unless_it_is_said_when() {
+    fn targets_are_kept_unless_a_max_staleness_is_set() {
         let check = |text: &str| max_staleness(text).ok();
         assert_eq!((check("never"), check("2d")), (Some(Duration::MAX), Some(Duration::from_secs(172_800))));
         assert_eq!((check("90"), check("0"), check("1h ago")), (Some(Duration::from_secs(90)), None, None));
     }
 
     #[test]
-    fn the_state_file_is_in_the_directory_unless_it_is_said_where() {
+    fn the_state_file_is_in_the_directory_by_default() {
         let directory = tempfile::tempdir().unwrap();
         let config = |state_file: Option<&str>| {
             let state_file = state_file.map(PathBuf::from);
@@ -623,7 +618,9 @@ mod tests {
         let check = |id: &str| {
             let role = vec!["arn:aws:iam::123456789012:role/reader".to_owned()];
             let config = config(&RunArgs { role, external_id: Some(id.to_owned()), ..arguments() });
-            config.map(|mut config| config.accounts.swap_remove(1).external_id).map_err(|mistakes| mistakes.0)
+            config
+                .map(|mut config| config.accounts.swap_remove(1).external_id)
+                .map_err(|errors| errors.lines())
         };
         for empty in ["", " ", "\n"] {
             assert_eq!(check(empty), Ok(None));
@@ -638,15 +635,18 @@ mod tests {
 
     #[test]
     fn leaving_out_the_own_account_needs_a_role() {
-        let mistakes = config(&RunArgs { no_own_account: true, ..arguments() }).unwrap_err();
-        assert_eq!(mistakes.0, ["--no-own-account: there is no role to discover instead; add --role"]);
+        let errors = config(&RunArgs { no_own_account: true, ..arguments() }).unwrap_err();
+        assert_eq!(
+            errors.lines(),
+            ["--no-own-account: without a role there is no account to discover; add --role"]
+        );
     }
 
     #[test]
     fn an_external_id_needs_a_role() {
         let external_id = Some("choose-your-own".to_owned());
-        let mistakes = config(&RunArgs { external_id, ..arguments() }).unwrap_err();
-        let told = "--external-id: this is for assuming a role, and there is none; add --role";
-        assert_eq!(mistakes.0, [told]);
+        let errors = config(&RunArgs { external_id, ..arguments() }).unwrap_err();
+        let told = "--external-id: this is for assuming a role, and there is no role; add --role";
+        assert_eq!(errors.lines(), [told]);
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use crate::aws::Aws;
-use crate::config::{Config, Layout, Mistakes};
+use crate::config::{Config, ConfigErrors, Layout};
 use crate::events::Readers;
 use crate::published::{Pending, Progress, Published, SnapshotStore, SourceStatus};
 use crate::publisher::{Past, PublishRules, Publisher, Saver};
@@ -146,7 +146,7 @@ impl Discovery {
                     let Replacement { config, done } = replacement;
                     let outcome = self.replace(config).await;
                     // The client that waited for it may have disconnected.
-                    let _ = done.send(outcome.map_err(|problem| Mistakes(vec![problem.to_string()])));
+                    let _ = done.send(outcome.map_err(|problem| ConfigErrors::one(problem.to_string())));
                 }
                 (source, report) = self.sources.next() => self.take(&source, report),
                 () = sleep_until(self.publish_at.unwrap_or_else(Instant::now)), if self.publish_at.is_some() => {
@@ -380,7 +380,7 @@ async fn next_replacement(
                 return Replacement { config, done };
             }
         }
-        let _ = done.send(outcome.map_err(|problem| Mistakes(vec![problem.to_string()])));
+        let _ = done.send(outcome.map_err(|problem| ConfigErrors::one(problem.to_string())));
     }
     std::future::pending().await
 }

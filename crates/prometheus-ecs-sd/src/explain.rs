@@ -1,6 +1,6 @@
-//! Asks AWS about one task, or the tasks of one service, and explains what they come to.
+//! Reads one task, or the tasks of one service, from AWS, and explains whether and how they are scraped.
 //!
-//! It requests only what that takes: a refresh would list and describe the whole cluster.
+//! It requests only the facts about these tasks: a refresh would list and describe the whole cluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use ecs_discovery::model::{Cluster, Task};
 
 use crate::aws::Source;
 
-/// Twice as many tasks as AWS lets a service have; what is listed without end is not counted further.
+/// Pages of twice as many tasks as AWS allows in a service; longer listings are not counted further.
 const MAX_PAGES: usize = 100;
 
-/// What to explain, in a cluster that is named or given by its ARN.
+/// The tasks to explain, in a cluster that is given by its name or ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The task with this ARN, or this id.
@@ -30,17 +30,15 @@ pub enum Wanted {
     Service(String),
 }
 
-/// Why there is nothing to explain.
+/// Why there is no explanation.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotExplained {
     /// AWS does not know the cluster.
-    #[error(
-        "there is no cluster {cluster} in {region}; check --cluster, --region and whose credentials are used"
-    )]
+    #[error("there is no cluster {cluster} in {region}; check --cluster, --region and the credentials")]
     NoCluster {
-        /// As it was asked for.
+        /// The name or ARN as given.
         cluster: String,
-        /// Where.
+        /// The region.
         region: String,
     },
     /// AWS does not know the task.
@@ -54,12 +52,12 @@ pub enum NotExplained {
     /// AWS does not know the service.
     #[error("there is no service {service} in the cluster {cluster}; check --service and --cluster")]
     NoService {
-        /// As it was asked for.
+        /// The name or ARN as given.
         service: String,
         /// The cluster's name.
         cluster: String,
     },
-    /// What is asked for is not the name of anything.
+    /// The text is neither an ARN nor an id.
     #[error("{0:?} is not the ARN or the id of a task")]
     NotATask(String),
     /// A call failed.
@@ -73,16 +71,16 @@ impl From<Failure> for NotExplained {
     }
 }
 
-/// What AWS said comes to this.
+/// The explanation.
 #[derive(Debug)]
 pub struct Explained {
-    /// All there is to say.
+    /// The report on the tasks.
     pub report: Report,
-    /// Calls that failed: of what depends on them, the report says that it is not known.
+    /// The failed calls; facts that depend on them are unknown in the report.
     pub failures: Vec<Failure>,
 }
 
-/// Asks, and explains what the answers come to.
+/// Reads the facts from AWS, and explains them.
 pub async fn explained(
     source: &Source,
     cluster: &str,
@@ -105,7 +103,7 @@ pub async fn explained(
     let (tasks, failures) = look_up(source, &mut inventory, &cluster, &arns).await?;
     if let (Wanted::Task(_), Subject::Task(arn), []) = (wanted, &subject, &tasks[..]) {
         let (task, cluster) = (arn.last_part().to_owned(), cluster.arn.last_part().to_owned());
-        // It may be there, but cannot be read.
+        // The task may exist, but cannot be read.
         let unreadable = failures.into_iter().next().map(Into::into);
         return Err(unreadable.unwrap_or(NotExplained::NoTask { task, cluster }));
     }
@@ -136,7 +134,7 @@ fn task_arn(cluster: &ClusterArn, name: &str) -> Result<TaskArn, NotExplained> {
     TaskArn::parse(&arn).map_err(|_| NotExplained::NotATask(name.to_owned()))
 }
 
-/// How many tasks the service has, and the first of them, as many as one call describes.
+/// The number of tasks of the service, and the first tasks, as many as one call describes.
 async fn tasks_of(
     source: &Source,
     cluster: &ClusterArn,
@@ -163,8 +161,8 @@ async fn tasks_of(
     Ok((count, first))
 }
 
-/// Looks the tasks up. Returns those that AWS knows, by ARN, and for each operation that failed a failure of requests for
-/// what they depend on. That AWS knows no such thing is an answer.
+/// Looks up the tasks. Returns those that AWS knows, by ARN, and one failure for each failed operation on which they
+/// depend. That AWS does not know an item is an answer, not a failure.
 async fn look_up(
     source: &Source,
     inventory: &mut Inventory,

@@ -1,6 +1,6 @@
-//! The program: everything of prometheus-ecs-sd that touches the world.
+//! The program: all parts of prometheus-ecs-sd that use the network, files, the clock or the environment.
 //!
-//! The data's way: [`config`] → [`aws`] sources → questions ([`source`]) → facts and targets (the
+//! The data flow: [`config`] → [`aws`] sources → questions ([`source`]) → facts and targets (the
 //! `ecs-discovery` crate) → [`publisher`] → [`sinks`].
 
 mod atomic_file;

@@ -1,4 +1,4 @@
-//! Reading the configuration again, on SIGHUP or when asked over HTTP. One that is not right changes nothing.
+//! Reloads the configuration on SIGHUP or on an HTTP request. An invalid configuration is ignored.
 
 use std::io;
 use std::time::Duration;
@@ -9,62 +9,62 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{error, info};
 
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, ConfigErrors};
 use crate::telemetry::metrics::{Metrics, Part};
 use crate::telemetry::panics::caught;
 
-/// Requests that wait while one is met; whoever finds so many waiting is told to come back.
+/// The reload requests that may wait; further ones fail and can be repeated.
 const WAITING: usize = 4;
 
 /// How long a read of the configuration may take before the reload fails: longer than the time limit of a single file,
 /// and longer than a directory on a network file system needs to answer during a failover.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// A configuration that is to take the place of the one before, and who waits for that.
+/// A new configuration, and the channel for its outcome.
 #[derive(Debug)]
 pub struct Replacement {
-    /// What is to be.
+    /// The new configuration.
     pub config: Config,
-    /// Told whether it is, and if not, why.
-    pub done: oneshot::Sender<Result<(), Mistakes>>,
+    /// Receives the outcome.
+    pub done: oneshot::Sender<Result<(), ConfigErrors>>,
 }
 
-/// Where a reload can be asked for.
+/// Accepts reload requests.
 #[derive(Clone, Debug)]
-pub struct Reloads(mpsc::Sender<oneshot::Sender<Result<(), Mistakes>>>);
+pub struct Reloads(mpsc::Sender<oneshot::Sender<Result<(), ConfigErrors>>>);
 
-/// Meets the requests for a reload.
+/// Performs the reloads.
 #[derive(Debug)]
 pub struct Reloader {
     hangup: Signal,
-    requests: mpsc::Receiver<oneshot::Sender<Result<(), Mistakes>>>,
+    requests: mpsc::Receiver<oneshot::Sender<Result<(), ConfigErrors>>>,
     metrics: Metrics,
     /// A read that timed out and may still be blocked.
     blocked: Option<JoinHandle<()>>,
 }
 
 impl Reloads {
-    /// Waits until the configuration was read again and has taken effect, or says why it has not.
-    pub async fn request(&self) -> Result<(), Mistakes> {
+    /// Waits until the configuration was read again and has taken effect, or fails.
+    pub async fn request(&self) -> Result<(), ConfigErrors> {
         let (done, outcome) = oneshot::channel();
-        let busy = || Mistakes(vec!["the configuration is being read already".to_owned()]);
+        let busy = || ConfigErrors::one("the configuration is being read already".to_owned());
         self.0.try_send(done).map_err(|_| busy())?;
         outcome.await.unwrap_or_else(|_| Err(busy()))
     }
 }
 
 impl Reloader {
-    /// Listens for SIGHUP and for requests from now on. Fails if the system refuses to register the signal's handler.
+    /// Listens for SIGHUP and for requests from now on. Fails if the signal handler cannot be registered.
     pub fn new(metrics: Metrics) -> io::Result<(Self, Reloads)> {
         let (sender, requests) = mpsc::channel(WAITING);
         let hangup = signal(SignalKind::hangup())?;
         Ok((Self { hangup, requests, metrics, blocked: None }, Reloads(sender)))
     }
 
-    /// Reads the configuration whenever that is asked for, and hands it on.
+    /// Reads the configuration on each request, and passes it on.
     pub async fn run<R>(mut self, read: R, replacements: mpsc::Sender<Replacement>)
     where
-        R: Fn() -> Result<Config, Mistakes> + Clone + Send + 'static,
+        R: Fn() -> Result<Config, ConfigErrors> + Clone + Send + 'static,
     {
         loop {
             let asked = tokio::select! {
@@ -75,38 +75,44 @@ impl Reloader {
             let outcome = self.replace(read.clone(), &replacements).await;
             self.report(&outcome);
             if let Some(done) = asked {
-                // Whoever asked may have left.
+                // The client may have disconnected.
                 let _ = done.send(outcome);
             }
         }
     }
 
-    fn report(&self, outcome: &Result<(), Mistakes>) {
+    fn report(&self, outcome: &Result<(), ConfigErrors>) {
         self.metrics.reloaded(outcome);
         match outcome {
             Ok(()) => info!("configuration was read again"),
-            Err(error) => error!(%error, "configuration could not be read again, and stays as it was"),
+            Err(error) => {
+                error!(%error, "configuration could not be read again; the previous one stays in effect")
+            }
         }
     }
 
-    async fn replace<R>(&mut self, read: R, replacements: &mpsc::Sender<Replacement>) -> Result<(), Mistakes>
+    async fn replace<R>(
+        &mut self,
+        read: R,
+        replacements: &mpsc::Sender<Replacement>,
+    ) -> Result<(), ConfigErrors>
     where
-        R: Fn() -> Result<Config, Mistakes> + Send + 'static,
+        R: Fn() -> Result<Config, ConfigErrors> + Send + 'static,
     {
         let config = self.read(read).await?;
         let (done, outcome) = oneshot::channel();
-        let ended = || Mistakes(vec!["the program is ending".to_owned()]);
+        let ended = || ConfigErrors::one("the program is ending".to_owned());
         replacements.send(Replacement { config, done }).await.map_err(|_| ended())?;
         outcome.await.unwrap_or_else(|_| Err(ended()))
     }
 
     /// Reads in a separate thread. If the disk blocks it, it is abandoned, and no other read begins before it has
     /// ended.
-    async fn read<R>(&mut self, read: R) -> Result<Config, Mistakes>
+    async fn read<R>(&mut self, read: R) -> Result<Config, ConfigErrors>
     where
-        R: Fn() -> Result<Config, Mistakes> + Send + 'static,
+        R: Fn() -> Result<Config, ConfigErrors> + Send + 'static,
     {
-        let blocked = |problem: &str| Err(Mistakes(vec![format!("{problem}; check the disk")]));
+        let blocked = |problem: &str| Err(ConfigErrors::one(format!("{problem}; check the disk")));
         if self.blocked.as_ref().is_some_and(|reading| !reading.is_finished()) {
             return blocked("an earlier reading of the configuration is still blocked");
         }
@@ -114,7 +120,7 @@ impl Reloader {
         match timeout(WITHIN, &mut reading).await {
             Ok(read) => read.expect("a panic is caught in it").unwrap_or_else(|panicked| {
                 self.metrics.panicked(Part::Reload, &panicked);
-                Err(Mistakes(vec![format!("reading it panicked, which is a bug: {panicked}")]))
+                Err(ConfigErrors::one(format!("reading it panicked, which is a bug: {panicked}")))
             }),
             Err(_) => {
                 // The configuration that it may still return holds locks.
@@ -134,14 +140,14 @@ mod tests {
     use crate::clock::Clock;
 
     #[tokio::test(start_paused = true)]
-    async fn a_disk_that_does_not_answer_holds_up_no_reload_for_ever() {
+    async fn a_disk_that_does_not_answer_does_not_block_reloads_forever() {
         let (reloader, reloads) = Reloader::new(Metrics::new(Clock::new())).unwrap();
         let (release, blocked) = threads::channel::<()>();
         let blocked = Arc::new(Mutex::new(blocked));
         let read = move || {
             // Blocks until it is released; after that it returns immediately.
             let _ = blocked.lock().unwrap().recv();
-            Err(Mistakes(vec!["the disk answers".to_owned()]))
+            Err(ConfigErrors::one("the disk answers".to_owned()))
         };
         tokio::spawn(reloader.run(read, mpsc::channel(1).0));
         let reload = async || reloads.request().await.unwrap_err().to_string();
@@ -162,17 +168,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_while_the_configuration_is_read_is_a_failed_reload_and_the_next_is_tried() {
+    async fn a_panic_while_the_configuration_is_read_fails_only_that_reload() {
         let (reloader, reloads) = Reloader::new(Metrics::new(Clock::new())).expect("a handler");
         let (sender, _replacements) = mpsc::channel(1);
         let panicked = Arc::new(AtomicBool::new(false));
         let read = move || {
             assert!(panicked.swap(true, Ordering::Relaxed), "an assertion of a library");
-            Err(Mistakes(vec!["not right".to_owned()]))
+            Err(ConfigErrors::one("not right".to_owned()))
         };
         let reloading = tokio::spawn(reloader.run(read, sender));
         for problem in ["reading it panicked, which is a bug: an assertion of a library", "not right"] {
-            assert_eq!(reloads.request().await, Err(Mistakes(vec![problem.to_owned()])));
+            assert_eq!(reloads.request().await, Err(ConfigErrors::one(problem.to_owned())));
         }
         reloading.abort();
     }

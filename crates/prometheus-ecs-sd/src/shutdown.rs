@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// has other numbers.
 const FILE_TOO_LARGE: i32 = 25;
 
-/// Listens for the signals from the moment it is made.
+/// Listens for the signals from its creation.
 #[derive(Debug)]
 pub struct Shutdown {
     interrupt: Signal,
@@ -16,9 +16,9 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Begins to listen, instead of dying of the signals. Fails if the system refuses to register the handlers.
+    /// Replaces the default actions of the signals. Fails if the system refuses to register the handlers.
     pub fn new() -> io::Result<Self> {
-        // A handler stays, even if nobody listens: the write fails, and is reported, as on a full disk.
+        // The handler stays registered without a listener: the write fails and is reported, as on a full disk.
         drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }

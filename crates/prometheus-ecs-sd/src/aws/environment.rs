@@ -3,7 +3,7 @@
 //! A variable that is empty, or only white space, counts as unset: compose files and task definitions often pass such
 //! variables. The SDK takes them for values, and panics on some. White space around the value of an AWS variable is
 //! ignored, since a secret that was read from a file ends in a newline. A value that cannot be used is a
-//! [mistake](Mistakes) before anything starts; no mistake quotes a value that may be secret.
+//! [mistake](ConfigErrors) before anything starts; no mistake quotes a value that may be secret.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,7 @@ use axum::http::Uri;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::config::{self, Mistakes};
+use crate::config::{self, ConfigErrors};
 
 /// The variables with endpoint URLs that this program's requests depend on; others may belong to other programs.
 const ENDPOINTS: [&str; 10] = [
@@ -54,36 +54,36 @@ pub struct Environment {
 
 impl Environment {
     /// Reads and checks the environment of this process.
-    pub fn of_process() -> Result<Self, Mistakes> {
+    pub fn of_process() -> Result<Self, ConfigErrors> {
         Self::new(std::env::vars_os())
     }
 
     /// The same with these variables.
     pub fn new(
         variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
-    ) -> Result<Self, Mistakes> {
+    ) -> Result<Self, ConfigErrors> {
         let given: BTreeMap<OsString, OsString> =
             variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let mut mistakes = Vec::new();
+        let mut errors = Vec::new();
         let mut set = HashMap::new();
         for (name, value) in given.iter().filter(|(_, value)| !is_blank(value)) {
             let Some(name) = name.to_str() else { continue };
             match value.to_str() {
                 Some(value) => {
                     let value = if is_of_aws(name) { value.trim() } else { value };
-                    mistakes.extend(problem(name, value).map(|problem| format!("{name}: {problem}")));
+                    errors.extend(problem(name, value).map(|problem| format!("{name}: {problem}")));
                     set.insert(name.to_owned(), value.to_owned());
                 }
                 None if is_of_aws(name) => {
-                    mistakes.push(format!("{name}: the value is not UTF-8; set it again, or unset it"));
+                    errors.push(format!("{name}: the value is not UTF-8; set it again, or unset it"));
                 }
                 None => {}
             }
         }
-        mistakes.extend(execution_environment(&given));
-        mistakes.extend(hidden_proxies(&given));
-        mistakes.extend(certificates(&given).map(|problem| format!("SSL_CERT_FILE: {problem}")));
-        if mistakes.is_empty() { Ok(Self { variables: set }) } else { Err(Mistakes(mistakes)) }
+        errors.extend(execution_environment(&given));
+        errors.extend(hidden_proxies(&given));
+        errors.extend(certificates(&given).map(|problem| format!("SSL_CERT_FILE: {problem}")));
+        if errors.is_empty() { Ok(Self { variables: set }) } else { Err(ConfigErrors::from(errors)) }
     }
 
     /// The same, without any cause for a request: without a region, the SDK would look it up at the instance's metadata
@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    fn mistakes(variables: &[(&str, &str)]) -> String {
+    fn errors(variables: &[(&str, &str)]) -> String {
         Environment::new(variables.iter().copied()).err().map_or_else(String::new, |all| all.to_string())
     }
 
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_be_used_is_named_and_no_secret_is_quoted() {
-        let all = mistakes(&[
+        let all = errors(&[
             ("AWS_ACCESS_KEY_ID", "hunter2 hunter2"),
             ("AWS_SESSION_TOKEN", "hunter2\u{1}"),
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hunter2\nhunter2"),
@@ -289,7 +289,7 @@ mod tests {
             ("ALL_PROXY", "socks5h://proxy:1080"),
             ("NO_PROXY", "169.254.169.254,.internal, 10.0.0.0/8"),
         ];
-        assert_eq!(mistakes(&usual), "");
+        assert_eq!(errors(&usual), "");
     }
 
     #[test]
@@ -307,13 +307,13 @@ mod tests {
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         std::fs::write(path("empty.pem"), "").unwrap();
         let file = |path: &str| {
-            mistakes(&[("SSL_CERT_FILE", path)]).replace(directory.path().to_str().unwrap(), "DIR")
+            errors(&[("SSL_CERT_FILE", path)]).replace(directory.path().to_str().unwrap(), "DIR")
         };
         assert_snapshot!(file(&path("missing.pem")), @"SSL_CERT_FILE: DIR/missing.pem cannot be read: No such file or directory (os error 2); name a file of certificate authorities, or unset it");
         assert_snapshot!(file(&path("empty.pem")), @"SSL_CERT_FILE: there is no certificate in DIR/empty.pem; name a file of certificate authorities, or unset it");
         assert_snapshot!(file(&path("")), @"SSL_CERT_FILE: DIR/ is not a file; name a file of certificate authorities, or unset it");
         let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/http/certificates/authority.pem");
         assert_eq!(file(authority), "");
-        assert_eq!(mistakes(&[("SSL_CERT_FILE", ""), ("SSL_CERT_DIR", "/etc/ssl/certs")]), "");
+        assert_eq!(errors(&[("SSL_CERT_FILE", ""), ("SSL_CERT_DIR", "/etc/ssl/certs")]), "");
     }
 }

@@ -1,4 +1,4 @@
-//! The options of the commands that have some of their own.
+//! The options of the demo and of `generate`.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use crate::config::RunArgs;
 use crate::config::infrastructure::{Format, MAX_READERS};
 use crate::telemetry::LogArgs;
 
-/// What the demo takes.
+/// The options of the demo.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Where the target files and prometheus.yml go [default: a temporary directory, removed at the end]
+    /// Directory of the target files and prometheus.yml [default: a temporary directory, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub directory: Option<PathBuf>,
 
-    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, or the next free port]
+    /// Address of the HTTP server: HOST:PORT, or none [default: 127.0.0.1:9779, or the next free port]
     #[arg(long, value_name = "ADDR")]
     pub listen_address: Option<String>,
 
@@ -27,23 +27,23 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "T", default_value = "20")]
     pub churn: String,
 
-    /// How to log.
+    /// The options of logging.
     #[command(flatten)]
     pub log: LogArgs,
 
-    /// Do not print the targets that appear, change or go
+    /// Do not print the targets that appear, change or disappear
     #[arg(long, help_heading = "Logs")]
     pub quiet: bool,
 }
 
-/// What is made, and what it is made for.
+/// The options of `generate`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct GenerateArgs {
     /// What to print
     #[arg(value_enum, value_name = "WHAT")]
     pub(super) product: Product,
 
-    /// For which shell: bash, elvish, fish, powershell or zsh
+    /// Shell of the completions: bash, elvish, fish, powershell or zsh
     #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
     pub(super) shell: Option<clap_complete::Shell>,
 
@@ -55,19 +55,19 @@ pub(super) struct GenerateArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_READERS)))]
     pub(super) readers: u8,
 
-    /// For which configuration.
+    /// The configuration to generate for.
     #[command(flatten)]
     pub(super) run: RunArgs,
 }
 
-/// Things that people copy.
+/// The files that can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Product {
     /// Scrape configuration for Prometheus
     PrometheusConfig,
-    /// What the program's own credentials must be allowed
+    /// IAM policy for the program's own credentials
     IamPolicy,
-    /// What each of the roles must be allowed
+    /// IAM policy for each of the roles
     IamRolePolicy,
     /// The rule and the queues that events need in AWS
     EventInfrastructure,

@@ -1,4 +1,4 @@
-//! Whether the configuration is right, without using it.
+//! Checks the configuration without using it.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,14 +8,14 @@ use ecs_discovery::text::printable;
 use super::layers::Layers;
 use super::usage;
 use crate::aws::{Aws, Environment};
-use crate::config::{Config, Directories, Mistakes};
+use crate::config::{Config, ConfigErrors, Directories};
 use crate::sinks::http::Auth;
 
-/// Another machine than the one that it is for may check it: directories are not looked at.
+/// The check may run on another machine: directories are not checked.
 pub(super) fn run(layers: Layers) -> ExitCode {
     let config = layers.config(Directories::LeftAlone);
     let checked = config.and_then(|config| {
-        check_access(&config)?;
+        check_auth(&config)?;
         check_aws()?;
         Ok(config)
     });
@@ -24,27 +24,27 @@ pub(super) fn run(layers: Layers) -> ExitCode {
             let shown = config.shown();
             let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
             let mut out = io::stdout().lock();
-            // Nobody may be reading.
+            // The reader may be gone.
             let _ = writeln!(out, "The configuration is valid:\n");
             for (name, value) in shown {
                 let _ = writeln!(out, "  {name:width$}  {}", printable(&value));
             }
             ExitCode::SUCCESS
         }
-        Err(mistakes) => usage(&mistakes),
+        Err(errors) => usage(&errors),
     }
 }
 
-/// The file may be on the other machine too.
-fn check_access(config: &Config) -> Result<(), Mistakes> {
+/// The file may be missing on this machine.
+fn check_auth(config: &Config) -> Result<(), ConfigErrors> {
     let file = config.web_config_file.as_deref().filter(|file| file.exists());
     Auth::new(file).map(drop)
 }
 
-/// The variables and files that the program would start with on this machine; no request is made.
-fn check_aws() -> Result<(), Mistakes> {
+/// Checks the AWS variables and files of this machine; sends no request.
+fn check_aws() -> Result<(), ConfigErrors> {
     let environment = Environment::of_process()?.offline();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Mistakes(vec![error.to_string()]))?;
+    let runtime = runtime.map_err(|error| ConfigErrors::one(error.to_string()))?;
     runtime.block_on(Aws::load(None, &environment)).map(drop)
 }

@@ -20,7 +20,7 @@ use crate::atomic_file::AtomicWriter;
 use crate::aws::Aws;
 use crate::cli::arguments::DemoArgs;
 use crate::cli::{EXIT_USAGE, serve, tell, until_stopped};
-use crate::config::{Account, Config, Layout, Listen, Mistakes, QueueAddress, Share, duration, listen};
+use crate::config::{Account, Config, ConfigErrors, Layout, Listen, QueueAddress, Share, duration, listen};
 use crate::demo::containers::Containers;
 use crate::demo::fleet;
 use crate::demo::ports::Ports;
@@ -68,8 +68,8 @@ struct Demo {
 }
 
 impl Demo {
-    fn new(arguments: &DemoArgs) -> Result<Self, Mistakes> {
-        let mistake = |option: &str, problem: String| Mistakes(vec![format!("--{option}: {problem}")]);
+    fn new(arguments: &DemoArgs) -> Result<Self, ConfigErrors> {
+        let mistake = |option: &str, problem: String| ConfigErrors::one(format!("--{option}: {problem}"));
         let interval = duration(&arguments.interval).map_err(|problem| mistake("interval", problem))?;
         let churn = duration(&arguments.churn).map_err(|problem| mistake("churn", problem))?;
         let directory = Directory::new(arguments.directory.as_deref())
@@ -172,7 +172,7 @@ fn event_queue() -> QueueAddress {
 
 /// The usual address of the status page, with another port if that one is in use.
 fn free_usual() -> io::Result<Listen> {
-    let mut address: SocketAddr = Listen::USUAL.parse().expect("it is an address");
+    let mut address: SocketAddr = Listen::DEFAULT.parse().expect("it is an address");
     address.set_port(Ports::choose(&[address.port()])?.of(address.port()));
     Ok(Listen::At(address.to_string()))
 }

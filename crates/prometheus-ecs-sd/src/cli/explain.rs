@@ -1,4 +1,4 @@
-//! Explain what a task, a service's tasks or a task definition come to.
+//! Explains whether and how a task, the tasks of a service or a task definition are scraped.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,15 +16,15 @@ use ecs_discovery::text::printable_json;
 
 use crate::aws::{Aws, Environment, SourceSpec, task_definition};
 use crate::cli::{EXIT_NOT_SCRAPED, failure, tell, usage};
-use crate::config::{self, Account, FileLayer, Mistakes, RunArgs, TargetArgs};
+use crate::config::{self, Account, ConfigErrors, FileLayer, RunArgs, TargetArgs};
 use crate::explain::{Wanted, explained};
 use crate::source::NoSources;
 use crate::telemetry::{LogArgs, has_colours};
 
-/// ECS takes definitions of up to 64 KiB; indented and with what AWS adds they are several times that.
+/// ECS accepts definitions of up to 64 KiB; indented and with the fields that AWS adds, they are several times larger.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// What an explanation takes.
+/// The options of an explanation.
 #[derive(Clone, Debug, Args)]
 #[command(
     max_term_width = 100,
@@ -40,8 +40,8 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "NAME", group = "what", requires = "cluster", help_heading = "What to explain")]
     pub(super) service: Option<String>,
 
-    /// Read a task definition, as the AWS CLI writes it, or an array of its containers, and ask nobody; - is standard
-    /// input
+    /// Read a task definition, as the AWS CLI writes it, or an array of its containers, and send no request; - is
+    /// standard input
     #[arg(long, value_name = "FILE", group = "what", help_heading = "What to explain")]
     pub(super) task_definition: Option<PathBuf>,
 
@@ -80,46 +80,46 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "ID", requires = "role", help_heading = "Where to look")]
     pub(super) external_id: Option<String>,
 
-    /// The discovery's configuration file: what it says of scrape intervals and tags counts
+    /// Configuration file of the discovery: its scrape intervals and tags are used
     #[arg(long, value_name = "FILE", help_heading = "Targets")]
     pub(super) config_file: Option<PathBuf>,
 
-    /// What becomes a target.
+    /// The rules for targets.
     #[command(flatten)]
     pub(super) targets: TargetArgs,
 
-    /// How to log.
+    /// The options of logging.
     #[command(flatten)]
     pub(super) log: LogArgs,
 }
 
-/// What of the configuration file counts here. Whose containers are asked about, the command line alone says.
-pub(super) const OF_FILE: [&str; 5] =
+/// The options that are read from the configuration file. Only the command line sets the account.
+pub(super) const FILE_OPTIONS: [&str; 5] =
     ["scrape-intervals", "default-scrape-interval-prefix", "tags-to-labels", "log-level", "log-format"];
 
 pub(super) fn run(arguments: &ExplainArgs, file: Option<FileLayer>) -> ExitCode {
     let (account, sts_region, rules) = match settings(arguments, file) {
         Ok(settings) => settings,
-        Err(mistakes) => return usage(&mistakes),
+        Err(errors) => return usage(&errors),
     };
     match &arguments.task_definition {
-        Some(file) => match drafted(file, arguments.network_mode.as_deref(), &rules) {
-            Ok(report) => told(&report, arguments.json),
-            Err(mistake) => usage(&Mistakes(vec![mistake])),
+        Some(file) => match explain_file(file, arguments.network_mode.as_deref(), &rules) {
+            Ok(report) => print(&report, arguments.json),
+            Err(error) => usage(&ConfigErrors::one(error)),
         },
-        // A signal ends this as it ends any tool: an exit code of ours would say that something is scraped.
+        // A signal ends this with its default action: exit code 0 would say that something is scraped.
         None => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(asked(arguments, account, sts_region, &rules)),
+            Ok(runtime) => runtime.block_on(explain_running(arguments, account, sts_region, &rules)),
             Err(error) => failure(&error),
         },
     }
 }
 
-/// The options that the discovery has too, read as it reads them.
+/// The options that the discovery also has, with the same checks.
 fn settings(
     arguments: &ExplainArgs,
     file: Option<FileLayer>,
-) -> Result<(Account, Option<String>, Rules), Mistakes> {
+) -> Result<(Account, Option<String>, Rules), ConfigErrors> {
     let shared = RunArgs {
         role: arguments.role.iter().cloned().collect(),
         no_own_account: arguments.role.is_some(),
@@ -133,15 +133,18 @@ fn settings(
     Ok((accounts.into_iter().next().unwrap_or_default(), sts_region, rules))
 }
 
-fn drafted(file: &Path, network_mode: Option<&str>, rules: &Rules) -> Result<Report, String> {
+fn explain_file(file: &Path, network_mode: Option<&str>, rules: &Rules) -> Result<Report, String> {
     let name = if file == "-" { "standard input".to_owned() } else { file.display().to_string() };
     let text = if file == "-" { bounded(io::stdin()) } else { File::open(file).and_then(bounded) };
     let text = text.map_err(|error| format!("{name} cannot be read: {error}"))?;
     if text.len() as u64 > MAX_FILE {
-        return Err(format!("{name} is larger than {} KiB; no task definition is", MAX_FILE / 1024));
+        return Err(format!(
+            "{name} is larger than {} KiB, the limit for a task definition",
+            MAX_FILE / 1024
+        ));
     }
     let draft = task_definition(&text, network_mode.map(NetworkMode::from));
-    let draft = draft.map_err(|error| format!("{name} is no task definition: {error}"))?;
+    let draft = draft.map_err(|error| format!("{name} is not a task definition: {error}"))?;
     if network_mode.is_some() && draft.network_mode_source == NetworkModeSource::Definition {
         let own = draft.definition.network_mode.as_str();
         return Err(format!(
@@ -152,14 +155,14 @@ fn drafted(file: &Path, network_mode: Option<&str>, rules: &Rules) -> Result<Rep
     Ok(Report::new(Subject::Definition(name), 1, [explanation]))
 }
 
-/// Of what is too large so much that it shows.
+/// Reads one byte more than the limit, so that a larger file is detected.
 fn bounded(file: impl Read) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut text)?;
     Ok(text)
 }
 
-async fn asked(
+async fn explain_running(
     arguments: &ExplainArgs,
     account: Account,
     sts_region: Option<String>,
@@ -167,25 +170,25 @@ async fn asked(
 ) -> ExitCode {
     let question = match Question::of(arguments) {
         Ok(question) => question,
-        Err(mistake) => return usage(&Mistakes(vec![mistake])),
+        Err(error) => return usage(&ConfigErrors::one(error)),
     };
     let aws = match Environment::of_process() {
         Ok(environment) => Aws::load(None, &environment).await,
-        Err(mistakes) => Err(mistakes),
+        Err(errors) => Err(errors),
     };
     let aws = match aws {
         Ok(aws) => aws.with_sts(sts_region.as_deref(), []),
-        Err(mistakes) => return usage(&mistakes),
+        Err(errors) => return usage(&errors),
     };
     let Account { role, external_id, session_name, regions, .. } = account;
     let region = regions.into_iter().next().or(question.region);
     let Some(region) = region.or_else(|| aws.default_region().map(str::to_owned)) else {
-        return usage(&Mistakes(vec![NoSources::NoRegion(aws.no_region()).to_string()]));
+        return usage(&ConfigErrors::one(NoSources::NoRegion(aws.no_region()).to_string()));
     };
     let source = aws.source(SourceSpec { role, external_id, session_name, region });
     match explained(&source, &question.cluster, &question.wanted, rules).await {
         Ok(explained) => {
-            let code = told(&explained.report, arguments.json);
+            let code = print(&explained.report, arguments.json);
             explained.failures.iter().for_each(tell);
             let unknown = explained.report.targets() == 0 && !explained.failures.is_empty();
             if unknown { ExitCode::FAILURE } else { code }
@@ -197,7 +200,7 @@ async fn asked(
     }
 }
 
-/// What AWS is asked about, and in which region as far as an ARN says so.
+/// The subject of the requests, with the region if an ARN names one.
 struct Question {
     cluster: String,
     wanted: Wanted,
@@ -231,8 +234,8 @@ impl Question {
             (Some(task), _) => Wanted::Task(task.clone()),
             (None, service) => Wanted::Service(service.clone().unwrap_or_default()),
         };
-        let mistake = "--task: this does not name the task's cluster; add --cluster";
-        let cluster = cluster.filter(|cluster| !cluster.is_empty()).ok_or(mistake)?;
+        let missing = "--task: this does not name the task's cluster; add --cluster";
+        let cluster = cluster.filter(|cluster| !cluster.is_empty()).ok_or(missing)?;
         if let (Some(given), Some(region)) = (&arguments.region, &region)
             && given != region
         {
@@ -242,8 +245,8 @@ impl Question {
     }
 }
 
-/// Prints the report; that nobody reads it changes nothing of what it says.
-fn told(report: &Report, as_json: bool) -> ExitCode {
+/// Prints the report. A failed write does not change the exit code.
+fn print(report: &Report, as_json: bool) -> ExitCode {
     let mut out = io::stdout();
     let colours = if has_colours(&out) { Colours::On } else { Colours::Off };
     let text = if as_json {

@@ -1,4 +1,4 @@
-//! Things that people copy, made for the configuration at hand.
+//! Generates configuration of other programs, completions and the manual page.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use super::layers::Layers;
 use super::{GenerateArgs, Product, command, failure, usage};
-use crate::config::{Config, Directories, Mistakes, generated, infrastructure};
+use crate::config::{Config, ConfigErrors, Directories, generated, infrastructure};
 
 /// The name of the program.
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &GenerateArgs, layers: Layers) -> ExitCode {
             let policy =
                 generated::iam_role_policy(&config, &config.queue_arns(true)).map(String::into_bytes);
             policy.ok_or_else(|| {
-                Mistakes(vec!["there is no role; add --role, or a source with one".to_owned()])
+                ConfigErrors::one("there is no role; add --role, or a source with one".to_owned())
             })
         }),
         Product::EventInfrastructure => layers.config(Directories::LeftAlone).map(|config| {
@@ -36,18 +36,20 @@ pub(super) fn run(arguments: &GenerateArgs, layers: Layers) -> ExitCode {
         Product::Man => Ok(man()),
     };
     match made {
-        Err(mistakes) => usage(&mistakes),
+        Err(errors) => usage(&errors),
         Ok(made) => match io::stdout().lock().write_all(&made) {
-            // Whoever reads it may have seen enough.
+            // The reader may have closed the pipe.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failure(&error),
             _ => ExitCode::SUCCESS,
         },
     }
 }
 
-fn completions(shell: Option<Shell>) -> Result<Vec<u8>, Mistakes> {
+fn completions(shell: Option<Shell>) -> Result<Vec<u8>, ConfigErrors> {
     let shell = shell.or_else(Shell::from_env).ok_or_else(|| {
-        Mistakes(vec!["for which shell? write generate completions bash, fish, zsh or elvish".to_owned()])
+        ConfigErrors::one(
+            "the shell is unknown; write generate completions bash, fish, zsh or elvish".to_owned(),
+        )
     })?;
     let mut made = Vec::new();
     let mut command = command();
@@ -60,15 +62,15 @@ fn completions(shell: Option<Shell>) -> Result<Vec<u8>, Mistakes> {
 }
 
 /// The script names the state after a subcommand `prometheus__ecs__sd__subcmd__demo` where it is set, but expects
-/// `prometheus__subcmd__ecs__subcmd__sd__subcmd__demo` where it is read, so that nothing was completed there: a mistake of
-/// clap's (<https://github.com/clap-rs/clap/issues/6421>). When clap corrects it, this changes nothing.
+/// `prometheus__subcmd__ecs__subcmd__sd__subcmd__demo` where it is read, so that nothing is completed there: a bug of
+/// clap (<https://github.com/clap-rs/clap/issues/6421>). When clap fixes it, this has no effect.
 fn for_bash(script: &str) -> Vec<u8> {
     let (read, set) = (PROGRAM.replace('-', "__subcmd__"), PROGRAM.replace('-', "__"));
     script.replace(&read, &set).into_bytes()
 }
 
-/// Completes the value of an option before any subcommand, where clap's script takes the missing value for the end of all
-/// completion, and the values of arguments without a name, which clap leaves out, so that fish proposed files.
+/// Adds completion of an option's value before any subcommand, where clap's script ends completion, and of the values of
+/// positional arguments, which clap omits, so that fish proposes files.
 fn for_fish(script: &str, command: &Command) -> Vec<u8> {
     let mut script = script.replace("\n    or return\n", "\n    or return 0\n");
     let program = PROGRAM.replace('-', "_");

@@ -1,4 +1,4 @@
-//! Discover real accounts; the program without a command.
+//! Discovers real accounts; the program without a command.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::layers::{Layers, reread};
 use super::{EXIT_INCOMPLETE, serve, until_stopped, usage};
 use crate::aws::{Aws, Environment};
-use crate::config::{Config, Directories, Mistakes};
+use crate::config::{Config, ConfigErrors, Directories};
 use crate::directories::prepare;
 use crate::discovery::{Discovery, Outcome};
 use crate::published::Progress;
@@ -23,13 +23,13 @@ use crate::published::SnapshotStore;
 use crate::reload::Reloader;
 use crate::sinks::progress;
 
-/// A disk that has not answered after this time may hang.
+/// A disk that has not answered within this time may hang.
 const HANGS_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) fn run(layers: Layers, arguments: Vec<OsString>) -> ExitCode {
     match Environment::of_process() {
         Ok(environment) => until_stopped(discover(layers, environment, arguments)),
-        Err(mistakes) => usage(&mistakes),
+        Err(errors) => usage(&errors),
     }
 }
 
@@ -46,11 +46,11 @@ async fn discover(
     };
     let without_disk = layers.clone().config(Directories::LeftAlone);
     let mut preparing = spawn_blocking(|| layers.config(Directories::Prepared(prepare)));
-    // All mistakes are reported together. But a hanging disk must not delay `/-/healthy`.
+    // All errors are reported together. But a hanging disk must not delay `/-/healthy`.
     let config = match (timeout(HANGS_AFTER, &mut preparing).await, without_disk) {
         (Err(_), Ok(config)) => {
-            if let Err(mistakes) = serve(&config).await {
-                return Ok(usage(&mistakes));
+            if let Err(errors) = serve(&config).await {
+                return Ok(usage(&errors));
             }
             warn!(
                 "the disk of the target directory or the state file does not answer; discovery waits for it"
@@ -60,21 +60,21 @@ async fn discover(
         (Err(_), Err(_)) => prepared(preparing.await),
         (Ok(config), _) => match prepared(config) {
             Ok(config) => serve(&config).await.map(|()| config),
-            Err(mistakes) => Err(mistakes),
+            Err(errors) => Err(errors),
         },
     };
     let config = match config {
         Ok(config) => config,
-        Err(mistakes) => return Ok(usage(&mistakes)),
+        Err(errors) => return Ok(usage(&errors)),
     };
     let aws = match Aws::load(None, &environment).await {
         Ok(aws) => aws.with_share(config.api_share),
-        Err(mistakes) => return Ok(usage(&mistakes)),
+        Err(errors) => return Ok(usage(&errors)),
     };
     let progress = Arc::new(Progress::default());
     let discovery = match Discovery::new(&config, &aws, store, progress.clone(), io::stdout()) {
         Ok(discovery) => discovery,
-        Err(mistake) => return Ok(usage(&Mistakes(vec![mistake.to_string()]))),
+        Err(error) => return Ok(usage(&ConfigErrors::one(error.to_string()))),
     };
     let directory = config.directory.as_deref().map(|directory| tracing::field::display(directory.display()));
     let version = env!("CARGO_PKG_VERSION");
@@ -83,13 +83,13 @@ async fn discover(
     if !config.once {
         let (sender, replacements) = mpsc::channel(1);
         tokio::spawn(reloader.run(move || reread(&arguments), sender));
-        // The discovery has its own, until a reload; then other processes may use what it does not use any more.
+        // The discovery has a copy until a reload; then other processes may lock the files that it no longer uses.
         drop(config);
         discovery.run(replacements).await;
         return Ok(ExitCode::SUCCESS);
     }
     let outcome = discovery.once().await;
-    // The line is to be gone when the prompt comes.
+    // The progress line must be gone before the shell prompt.
     drawing.map(JoinHandle::join);
     Ok(match outcome {
         Outcome::Complete => ExitCode::SUCCESS,
@@ -98,6 +98,6 @@ async fn discover(
     })
 }
 
-fn prepared(config: Result<Result<Config, Mistakes>, JoinError>) -> Result<Config, Mistakes> {
+fn prepared(config: Result<Result<Config, ConfigErrors>, JoinError>) -> Result<Config, ConfigErrors> {
     config.expect("reading the configuration does not panic")
 }

@@ -1,8 +1,8 @@
-//! The variables of the options, and those that look like one but belong to no option.
+//! The environment variables of the options, and variables with their prefix that belong to no option.
 //!
-//! An unknown variable is a warning, not an error as an unknown option or key is: nobody may have set it for this program.
-//! Kubernetes and Docker set variables for a service that has this program's name, an image its version, and after a return
-//! to an older version those of newer options remain. A discovery that does not start would be the greater harm.
+//! An unknown variable is a warning, unlike an unknown option or key: it may not have been set for this program.
+//! Kubernetes and Docker set variables for a service with this program's name, an image may set its version, and after a
+//! downgrade the variables of newer options remain. A discovery that does not start would be worse.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::aws::is_blank;
 use crate::config::similar::similar;
 
-/// What all of them begin with.
+/// The prefix of all variables.
 pub(super) const PREFIX: &str = "PROMETHEUS_ECS_SD_";
 
 /// The variable of an option, by the option's long name.
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_of_a_service_with_the_same_name_are_no_mistakes() {
+    fn variables_of_a_service_with_the_same_name_cause_no_warning() {
         let known = BTreeSet::from([variable("directory")]);
         let unknown = |name: &str, value: &str| is_unknown(name, OsStr::new(value), &known);
         for (ending, value) in [

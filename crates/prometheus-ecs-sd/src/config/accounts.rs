@@ -1,33 +1,34 @@
-//! Whose containers: the accounts that are looked at, from options or from the configuration file's `sources`.
+//! The accounts to discover, from options or from `sources` in the configuration file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecs_discovery::arn::RoleArn;
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 
-use super::yaml::{Mapping, Place, Problems, Value};
+use super::errors::ConfigErrors;
+use super::yaml::{Mapping, Place, Value};
 
 /// One account. It is a source in each of its regions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// The role to assume; `None` for the credentials as they are.
+    /// The role to assume; `None` for the account of the credentials.
     pub role: Option<RoleArn>,
-    /// For assuming it.
+    /// The external id for assuming the role.
     pub external_id: Option<String>,
-    /// What the account's logs call the session.
+    /// The name of the session in the account's logs.
     pub session_name: Option<String>,
-    /// Empty: the region of the AWS configuration.
+    /// The regions; if empty, the region of the AWS configuration.
     pub regions: Vec<String>,
-    /// Which clusters.
+    /// The selected clusters.
     pub clusters: ClusterSelection,
 }
 
-/// What the options say about all accounts, which counts for those that the file says nothing else of.
+/// The options for all accounts, used for sources of the file without such settings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Common {
     pub(super) regions: Vec<String>,
     pub(super) clusters: ClusterSelection,
-    /// Whether the command line says so, which goes before what the file says of an account.
+    /// Whether the command line sets them, which overrides a source of the file.
     pub(super) regions_are_given: bool,
     pub(super) clusters_are_given: bool,
 }
@@ -39,14 +40,14 @@ pub(super) fn role(text: &str) -> Result<RoleArn, String> {
 
 pub(crate) fn region(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    // It becomes part of a host name.
+    // The region becomes part of a host name.
     match text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-') {
         true => Ok(text.to_owned()),
         false => Err(format!("{text:?} is not a region; it looks like eu-west-1")),
     }
 }
 
-/// It is not quoted: some treat it as a secret.
+/// Errors do not quote it: some users treat it as a secret.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 pub(super) fn external_id(text: &str) -> Result<String, String> {
     let text = text.trim();
@@ -67,21 +68,21 @@ fn session_name(text: &str) -> Result<String, String> {
 }
 
 /// The accounts under `sources`.
-pub(super) fn from_file(sources: Value, common: &Common, problems: &mut Problems) -> Vec<Account> {
+pub(super) fn from_file(sources: Value, common: &Common, errors: &mut ConfigErrors) -> Vec<Account> {
     let place = sources.place.clone();
-    let items = sources.sequence(problems);
+    let items = sources.sequence(errors);
     if items.is_empty() {
-        problems.add(&place, "there is no source; leave the key out for the account of the credentials");
+        errors.add(&place, "there is no source; remove the key to discover the account of the credentials");
     }
     let mut accounts = Vec::new();
     let mut seen: BTreeMap<_, Place> = BTreeMap::new();
     for item in items {
         let place = item.place.clone();
-        let Some(account) = item.mapping(problems).and_then(|item| account(item, common, problems)) else {
+        let Some(account) = item.mapping(errors).and_then(|item| account(item, common, errors)) else {
             continue;
         };
         if let Some(earlier) = account.sources().find_map(|source| seen.get(&source)) {
-            problems.add(&place, format!("{earlier} has the same credentials and region; put both together"));
+            errors.add(&place, format!("{earlier} has the same credentials and region; merge both"));
         }
         for source in account.sources() {
             seen.entry(source).or_insert_with(|| place.clone());
@@ -100,49 +101,49 @@ impl Account {
     }
 }
 
-fn account(mut item: Mapping, common: &Common, problems: &mut Problems) -> Option<Account> {
+fn account(mut item: Mapping, common: &Common, errors: &mut ConfigErrors) -> Option<Account> {
     let place = item.place.clone();
-    let mut text = |key, problems: &mut Problems| {
-        let value = item.take_set(key, problems)?;
-        Some((value.place.clone(), value.text(problems)?.to_owned()))
+    let mut text = |key, errors: &mut ConfigErrors| {
+        let value = item.take_set(key, errors)?;
+        Some((value.place.clone(), value.text(errors)?.to_owned()))
     };
     fn checked<T>(
         given: Option<(Place, String)>,
         check: impl Fn(&str) -> Result<T, String>,
-        problems: &mut Problems,
+        errors: &mut ConfigErrors,
     ) -> Option<T> {
         let (place, text) = given?;
-        check(&text).map_err(|problem| problems.add(&place, problem)).ok()
+        check(&text).map_err(|problem| errors.add(&place, problem)).ok()
     }
-    let given_role = text("role", problems);
+    let given_role = text("role", errors);
     let has_role = given_role.is_some();
-    let role = checked(given_role, role, problems);
-    let external_id = text("external_id", problems);
-    let session_name = text("session_name", problems);
-    let own = item.take_set("own_account", problems).map(|value| (value.place.clone(), value.flag(problems)));
+    let role = checked(given_role, role, errors);
+    let external_id = text("external_id", errors);
+    let session_name = text("session_name", errors);
+    let own = item.take_set("own_account", errors).map(|value| (value.place.clone(), value.flag(errors)));
     match (&own, has_role) {
         (Some((place, Some(true))), true) => {
-            problems.add(place, "a source is either the own account or that of a role; make it two");
+            errors.add(place, "a source is either the own account or that of a role; write two sources");
         }
         (None | Some((_, Some(false))), false) => {
-            problems.add(&place, "whose account? write a role, or own_account: true");
+            errors.add(&place, "the source has no account; set role, or own_account: true");
         }
         _ => {}
     }
     for (place, _) in [&external_id, &session_name].into_iter().flatten().filter(|_| !has_role) {
-        problems.add(place, "this is for assuming a role, and there is none");
+        errors.add(place, "this is for assuming a role, and there is no role");
     }
-    let regions = each(&mut item, ["regions", "region"], region, problems);
-    let clusters = each(&mut item, ["clusters", "cluster"], ClusterPattern::parse, problems);
-    item.finish(problems);
+    let regions = each(&mut item, ["regions", "region"], region, errors);
+    let clusters = each(&mut item, ["clusters", "cluster"], ClusterPattern::parse, errors);
+    item.finish(errors);
     let is_own = matches!(own, Some((_, Some(true))));
     if role.is_none() && (has_role || !is_own) {
         return None;
     }
     Some(Account {
         role,
-        external_id: checked(external_id.filter(|_| has_role), self::external_id, problems),
-        session_name: checked(session_name.filter(|_| has_role), self::session_name, problems),
+        external_id: checked(external_id.filter(|_| has_role), self::external_id, errors),
+        session_name: checked(session_name.filter(|_| has_role), self::session_name, errors),
         regions: if regions.is_empty() || common.regions_are_given {
             common.regions.clone()
         } else {
@@ -161,15 +162,15 @@ fn each<T: Ord + Clone>(
     item: &mut Mapping,
     keys: [&str; 2],
     check: impl Fn(&str) -> Result<T, String>,
-    problems: &mut Problems,
+    errors: &mut ConfigErrors,
 ) -> Vec<T> {
-    let lists: Vec<_> = keys.into_iter().filter_map(|key| item.take_set(key, problems)).collect();
-    let texts: Vec<_> = lists.iter().flat_map(|list| list.texts_set(problems)).collect();
+    let lists: Vec<_> = keys.into_iter().filter_map(|key| item.take_set(key, errors)).collect();
+    let texts: Vec<_> = lists.iter().flat_map(|list| list.texts_set(errors)).collect();
     let texts = texts.iter().map(|(place, text)| (place, text.trim()));
-    each_once(texts, check, |place, problem| problems.add(place, problem))
+    each_once(texts, check, |place, problem| errors.add(place, problem))
 }
 
-/// The values of texts, each checked and each once; what is refused comes with where it stands.
+/// The valid values, each once; `refuse` gets the problem and the place of each invalid one.
 pub(super) fn each_once<'a, P, T: Ord + Clone>(
     texts: impl IntoIterator<Item = (P, &'a str)>,
     check: impl Fn(&str) -> Result<T, String>,

@@ -1,4 +1,4 @@
-//! The options of discovery, as they are written on the command line or in the configuration file.
+//! The options of discovery, on the command line or in the configuration file.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use super::layout::Layout;
 use super::share::Share;
 use crate::telemetry::LogArgs;
 
-/// What the discovery of a real account takes.
+/// The options of the discovery of real accounts.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// Every option by its name, and sources with settings of their own; YAML
+    /// YAML file with any of these options, and sources with separate settings
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub config_file: Option<PathBuf>,
 
-    /// Where the target files go; must exist and be writable [default: no files]
+    /// Directory of the target files; must exist and be writable [default: no files]
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub directory: Option<PathBuf>,
 
@@ -23,11 +23,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "LAYOUT", value_enum, default_value = "per-interval", help_heading = "Files")]
     pub file_layout: Layout,
 
-    /// Where facts outlast a restart, or none [default: DIR/.prometheus-ecs-sd/state]
+    /// File that keeps facts across restarts, or none [default: DIR/.prometheus-ecs-sd/state]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub state_file: Option<PathBuf>,
 
-    /// Where HTTP is served: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
+    /// Address of the HTTP server: HOST:PORT, or none [default: 127.0.0.1:9779, if free]
     #[arg(long, value_name = "ADDR", help_heading = "HTTP")]
     pub listen_address: Option<String>,
 
@@ -41,11 +41,11 @@ pub struct RunArgs {
     )]
     pub allowed_host: Vec<String>,
 
-    /// Who may in over HTTP: TLS and basic auth, in the format of Prometheus' web configuration
+    /// TLS and basic authentication for HTTP, in the format of Prometheus' web configuration
     #[arg(long, value_name = "FILE", help_heading = "HTTP")]
     pub web_config_file: Option<PathBuf>,
 
-    /// Let POST /-/reload read the configuration file again
+    /// Allow POST /-/reload to read the configuration file again
     #[arg(long, help_heading = "HTTP")]
     pub enable_lifecycle: bool,
 
@@ -53,7 +53,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Refreshes")]
     pub once: bool,
 
-    /// If a changed selection has no targets, remove those of the selection before
+    /// If a changed selection has no targets, remove those of the previous selection
     #[arg(long, help_heading = "Refreshes")]
     pub allow_empty: bool,
 
@@ -79,7 +79,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "T", default_value = "10m", help_heading = "Refreshes")]
     pub recheck_interval: String,
 
-    /// Time after which the targets of a cluster that cannot be read are let go
+    /// Time after which the targets of a cluster that cannot be read are removed
     #[arg(long, value_name = "T", default_value = "never", help_heading = "Refreshes")]
     pub max_staleness: String,
 
@@ -98,7 +98,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "ID", help_heading = "Where to look")]
     pub external_id: Option<String>,
 
-    /// Leave out the account of the credentials, look only at those of the roles
+    /// Do not discover the account of the credentials, only those of the roles
     #[arg(long, help_heading = "Where to look")]
     pub no_own_account: bool,
 
@@ -129,7 +129,7 @@ pub struct RunArgs {
     )]
     pub cluster: Vec<String>,
 
-    /// Share of AWS's request limits to use, up to 1; the rest is left to others
+    /// Share of AWS's request limits to use, up to 1; the rest is left to other programs
     #[arg(
         long,
         value_name = "SHARE",
@@ -138,23 +138,23 @@ pub struct RunArgs {
     )]
     pub api_share: String,
 
-    /// What becomes a target.
+    /// The rules for targets.
     #[command(flatten)]
     pub targets: TargetArgs,
 
-    /// How to log.
+    /// The options of logging.
     #[command(flatten)]
     pub log: LogArgs,
 
-    /// Do not print the targets that appear, change or go
+    /// Do not print the targets that appear, change or disappear
     #[arg(long, help_heading = "Logs")]
     pub quiet: bool,
 }
 
-/// What becomes a target.
+/// The rules for targets.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TargetArgs {
-    /// Scrape intervals that containers can ask for, one file each
+    /// Scrape intervals that containers can request, one file each
     #[arg(
         long,
         value_name = "T",
@@ -165,7 +165,7 @@ pub struct TargetArgs {
     )]
     pub scrape_intervals: Vec<String>,
 
-    /// Scrape interval of containers that ask for none
+    /// Scrape interval of containers that request none
     #[arg(
         long,
         value_name = "T",

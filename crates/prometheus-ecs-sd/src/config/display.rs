@@ -1,4 +1,4 @@
-//! The configuration in effect, for people, without what could be a secret.
+//! Displays the configuration in effect, without values that may be secret.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Config {
             ("max_staleness".to_owned(), length(self.max_staleness)),
             (
                 "sts_region".to_owned(),
-                self.sts_region.clone().unwrap_or_else(|| "the usual region".to_owned()),
+                self.sts_region.clone().unwrap_or_else(|| "the default region".to_owned()),
             ),
             ("api_share".to_owned(), self.api_share.to_string()),
             ("scrape_intervals".to_owned(), offered.join(", ")),
@@ -60,23 +60,23 @@ impl Config {
 
 impl Account {
     fn shown(&self) -> String {
-        let whose = self.role.as_ref().map_or("own account", |role| role.as_str());
+        let account = self.role.as_ref().map_or("own account", |role| role.as_str());
         let regions = match &self.regions[..] {
-            [] => "the usual region".to_owned(),
+            [] => "the default region".to_owned(),
             regions => regions.join(", "),
         };
         let clusters = match self.clusters.patterns() {
             [] => "all clusters".to_owned(),
             patterns => patterns.iter().map(ClusterPattern::as_str).collect::<Vec<_>>().join(", "),
         };
-        // An external id is no secret to AWS, but some treat it as one.
+        // AWS does not treat an external id as a secret, but some users do.
         let external_id = if self.external_id.is_some() { "; with an external id" } else { "" };
         let session = self.session_name.as_ref().map(|name| format!("; session {name}")).unwrap_or_default();
-        format!("{whose}; {regions}; {clusters}{external_id}{session}")
+        format!("{account}; {regions}; {clusters}{external_id}{session}")
     }
 }
 
-/// As Prometheus writes it.
+/// A duration in the format of Prometheus.
 fn length(length: Duration) -> String {
     match length.as_secs() {
         _ if length == Duration::MAX => "never".to_owned(),

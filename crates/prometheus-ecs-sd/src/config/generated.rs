@@ -1,4 +1,4 @@
-//! What belongs to a configuration elsewhere: Prometheus's own, and what AWS is to allow.
+//! Generates the matching configuration of Prometheus, and the IAM policies.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::layout::{self, Layout};
 use super::{Account, Config};
 
-/// What is asked in every account. The listing of clusters comes besides, unless all are named.
+/// The calls in every account. ListClusters is added unless all clusters are named.
 const READING: [&str; 5] = [
     "ecs:DescribeClusters",
     "ecs:ListTasks",
@@ -58,15 +58,15 @@ fn http_sd(config: &Config) -> String {
     let url = |scheme: &str| format!("http_sd_configs:\n      - url: {scheme}://{here}{address}/sd");
     match &config.web_config_file {
         None => url("http"),
-        // What it asks for, its users know.
+        // The operator knows which of them the file requires.
         Some(_) => format!(
-            "{}\n        # As the web configuration file asks for it, and http if it has no certificate:\n        # basic_auth: {{ username: …, password_file: … }}\n        # tls_config: {{ ca_file: … }}",
+            "{}\n        # As the web configuration file requires it, and http if it has no certificate:\n        # basic_auth: {{ username: …, password_file: … }}\n        # tls_config: {{ ca_file: … }}",
             url("https")
         ),
     }
 }
 
-/// JSON's strings are YAML's.
+/// A JSON string is a valid YAML string.
 fn quoted(path: &Path) -> Value {
     Value::from(path.display().to_string())
 }

@@ -11,13 +11,13 @@ pub(crate) const SUFFIX: &str = "-tasks.json";
 /// The file of all targets.
 pub(crate) const SINGLE: &str = "tasks.json";
 
-/// Which target files are written.
+/// The target files that are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
-    /// One for each scrape interval, for a Prometheus job each.
+    /// One file for each scrape interval, for a Prometheus job each.
     #[default]
     PerInterval,
-    /// `tasks.json`, whose targets bring their scrape interval, for a single job.
+    /// `tasks.json`, whose targets include their scrape interval, for a single job.
     Single,
 }
 

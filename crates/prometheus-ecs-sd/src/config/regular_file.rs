@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-/// Far more than a hundred sources, a thousand users or a chain of certificates need.
+/// Much more than a hundred sources, a thousand users or a chain of certificates need.
 const MOST: u64 = 1 << 20;
 
 /// A local disk answers within milliseconds, a network file system that fails over within seconds.
@@ -22,7 +22,7 @@ const BLOCKED: usize = 8;
 
 static READING: AtomicUsize = AtomicUsize::new(0);
 
-/// The file's text, or a sentence why it cannot be read.
+/// The file's text, or the reason why it cannot be read.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     let path = path.to_owned();
     within(WITHIN, move || text(path))
@@ -87,12 +87,12 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_does_not_answer_is_given_up_and_takes_a_bounded_number_of_threads() {
+    fn reads_from_a_disk_that_does_not_answer_time_out_and_use_few_threads() {
         let mut blocked = Vec::new();
         let mut hang = || {
-            let (release, held) = channel();
+            let (release, released) = channel();
             blocked.push(release);
-            let read = move || held.recv().map_err(|_| "released".to_owned());
+            let read = move || released.recv().map_err(|_| "released".to_owned());
             within(Duration::from_millis(1), read).unwrap_err()
         };
         for _ in 0..BLOCKED {

@@ -10,7 +10,7 @@ pub struct Share(f64);
 /// It is never NaN.
 impl Eq for Share {}
 
-/// A text that is no [`Share`].
+/// A text that is not a [`Share`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a share of AWS's request limits; use a number from {} to 1", Share::LEAST)]
 pub struct InvalidShare {
@@ -18,7 +18,7 @@ pub struct InvalidShare {
 }
 
 impl Share {
-    /// The default of its option: half is left to others.
+    /// The default of the option: half is left to other programs.
     pub const DEFAULT: &str = "0.5";
 
     /// All of the limits.
@@ -29,7 +29,7 @@ impl Share {
         self.0
     }
 
-    /// With less, the slowest class would have a request every few minutes, which is longer than one can wait.
+    /// With less, the slowest class would allow one request every few minutes, which is too long to wait.
     const LEAST: f64 = 0.01;
 }
 

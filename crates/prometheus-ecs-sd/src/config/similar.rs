@@ -1,4 +1,4 @@
-//! Which name was probably meant by one that does not exist.
+//! Finds the name that a mistyped name probably means.
 
 /// How similar a name must be to one that was meant, from 0 to 1.
 const LEAST: f64 = 0.8;

@@ -1,42 +1,30 @@
-//! YAML whose mistakes are all found at once, each with its line and path.
+//! Reads YAML and records all errors, each with its line and path.
 //!
-//! What a key may hold is asked of the [`Value`] under it; what no one asked for is a mistake too. Anchors, tags and
-//! several documents in one file are not read: configuration has no use for them.
+//! The caller takes the [`Value`] of each key with the expected type; a key that is never taken is an error. Anchors,
+//! tags and several documents in one file are not supported: configuration does not need them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use ecs_discovery::text::count;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::Mistakes;
+use super::errors::ConfigErrors;
 use super::similar::similar;
 
-/// Deeper than any configuration, and not deep enough to harm.
+/// The nesting limit: deeper than any configuration, and harmless for the stack.
 const DEPTH: usize = 16;
 
-/// What is wrong with a value that says nothing.
-pub(crate) const EMPTY: &str = "this is empty; leave it out";
+/// The error for an empty value.
+pub(crate) const EMPTY: &str = "this is empty; remove it";
 
-/// More mistakes than anyone corrects before the next try.
-const TOLD: usize = 100;
-
-/// What is wrong with one file.
-#[derive(Clone, Debug)]
-pub(crate) struct Problems {
-    file: String,
-    found: Vec<(usize, String)>,
-}
-
-/// Where something stands.
+/// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    line: usize,
-    /// Such as `sources[1].role`; empty for the whole.
-    path: String,
+    pub(super) line: usize,
+    /// Such as `sources[1].role`; empty for the whole file.
+    pub(super) path: String,
 }
 
-/// What stands somewhere.
+/// A value with its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Value {
     pub(crate) place: Place,
@@ -51,7 +39,7 @@ enum Node {
     Mapping(Vec<(String, Value)>),
 }
 
-/// Keys and what is under them, until they are taken.
+/// Keys and their values, until they are taken.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     pub(crate) place: Place,
@@ -59,35 +47,9 @@ pub(crate) struct Mapping {
     asked_for: Vec<String>,
 }
 
-impl Problems {
-    /// Of a file in which nothing was found yet.
-    pub(crate) fn of(file: &Path) -> Self {
-        Self { file: file.display().to_string(), found: Vec::new() }
-    }
-
-    /// Notes one.
-    pub(crate) fn add(&mut self, place: &Place, problem: impl AsRef<str>) {
-        let (Place { line, path }, problem) = (place, problem.as_ref());
-        let text = if path.is_empty() { problem.to_owned() } else { format!("{path}: {problem}") };
-        self.found.push((*line, text));
-    }
-
-    /// All of them by line, if there are any.
-    pub(crate) fn into_result(mut self) -> Result<(), Mistakes> {
-        if self.found.is_empty() {
-            return Ok(());
-        }
-        self.found.sort_by_key(|(line, _)| *line);
-        let (file, more) = (&self.file, self.found.len().saturating_sub(TOLD));
-        let told = self.found.iter().take(TOLD).map(|(line, text)| format!("{file}:{line}: {text}"));
-        let rest = (more > 0).then(|| format!("{file}: {}", count(more, "more mistake")));
-        Err(Mistakes(told.chain(rest).collect()))
-    }
-}
-
-/// Reads a whole file; `None` if it is no YAML, which is noted.
-pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Value> {
-    let mut tree = Tree { events: Parser::new_from_str(text), problems };
+/// Reads a whole file; records an error and returns `None` if it is not YAML.
+pub(crate) fn parse(text: &str, errors: &mut ConfigErrors) -> Option<Value> {
+    let mut tree = Tree { events: Parser::new_from_str(text), errors };
     let root = Place { line: 1, path: String::new() };
     let mut document = None;
     loop {
@@ -98,29 +60,29 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Value> {
             Event::StreamEnd => break,
             _ if document.is_some() => {
                 let place = Place { line: span.start.line(), path: String::new() };
-                tree.problems.add(&place, "a second document begins here; only one is read");
+                tree.errors.add(&place, "a second document begins here; only one is read");
                 return None;
             }
             event => document = Some(tree.value(event, span, String::new(), 0)?),
         }
     }
-    // A file of nothing but comments sets nothing.
+    // A file with only comments is empty.
     Some(document.unwrap_or(Value { place: root, node: Node::Null }))
 }
 
 struct Tree<'t, 'p> {
     events: Parser<'t, saphyr_parser::StrInput<'t>>,
-    problems: &'p mut Problems,
+    errors: &'p mut ConfigErrors,
 }
 
 impl<'t> Tree<'t, '_> {
-    /// The next event; `None` if this is no YAML.
+    /// The next event; `None` if this is not YAML.
     fn next(&mut self) -> Option<(Event<'t>, Span)> {
         self.events
             .next()?
             .map_err(|error| {
                 let place = Place { line: error.marker().line(), path: String::new() };
-                self.problems.add(&place, format!("this is not YAML: {}", error.info()));
+                self.errors.add(&place, format!("this is not YAML: {}", error.info()));
             })
             .ok()
     }
@@ -128,7 +90,7 @@ impl<'t> Tree<'t, '_> {
     fn value(&mut self, event: Event<'t>, span: Span, path: String, depth: usize) -> Option<Value> {
         let place = Place { line: span.start.line(), path };
         if depth > DEPTH {
-            self.problems.add(&place, "this is nested too deeply");
+            self.errors.add(&place, "this is nested too deeply");
             return None;
         }
         let node = match event {
@@ -139,7 +101,7 @@ impl<'t> Tree<'t, '_> {
             Event::SequenceStart(..) => self.sequence(&place.path, depth)?,
             Event::MappingStart(..) => self.mapping(&place.path, depth)?,
             _ => {
-                self.problems.add(&place, "anchors and aliases are not read; write it out");
+                self.errors.add(&place, "anchors and aliases are not supported; write the value in full");
                 return None;
             }
         };
@@ -169,19 +131,19 @@ impl<'t> Tree<'t, '_> {
                 Event::Scalar(key, ..) => key.into_owned(),
                 _ => {
                     let place = Place { line: span.start.line(), path: path.to_owned() };
-                    self.problems.add(&place, "a key must be a word");
+                    self.errors.add(&place, "a key must be a word");
                     return None;
                 }
             };
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             let (event, value_span) = self.next()?;
             let mut value = self.value(event, value_span, path, depth + 1)?;
-            // Where a reader looks for it, also if what it holds begins on the next line.
+            // The line of the key, even if the value begins on the next line.
             value.place.line = span.start.line();
             if keys.insert(key.clone()) {
                 entries.push((key, value));
             } else {
-                self.problems.add(&value.place, "this key stands here twice");
+                self.errors.add(&value.place, "this key occurs twice");
             }
         }
         Some(Node::Mapping(entries))
@@ -195,89 +157,89 @@ impl std::fmt::Display for Place {
 }
 
 impl Place {
-    /// The line of another place, for what its path is not to tell.
+    /// This path with the line of another place, whose path must not be shown.
     pub(crate) fn at(&self, line_of: &Self) -> Self {
         Self { line: line_of.line, path: self.path.clone() }
     }
 }
 
 impl Value {
-    /// One text, number or truth value, as it is written.
-    pub(crate) fn text(&self, problems: &mut Problems) -> Option<&str> {
+    /// A text, number or boolean, as it is written.
+    pub(crate) fn text(&self, errors: &mut ConfigErrors) -> Option<&str> {
         match &self.node {
             Node::Scalar(text) => Some(text),
             Node::Null => None,
-            Node::Sequence(_) => self.refuse("a list stands here; write one value", problems),
-            Node::Mapping(_) => self.refuse("a mapping stands here; write one value", problems),
+            Node::Sequence(_) => self.refuse("this is a list; write one value", errors),
+            Node::Mapping(_) => self.refuse("this is a mapping; write one value", errors),
         }
     }
 
     /// A list of texts, or a single one.
-    pub(crate) fn texts(&self, problems: &mut Problems) -> Vec<(Place, String)> {
+    pub(crate) fn texts(&self, errors: &mut ConfigErrors) -> Vec<(Place, String)> {
         let values = match &self.node {
             Node::Sequence(values) => &values[..],
             _ => std::slice::from_ref(self),
         };
         let text = |value: &Value| match &value.node {
-            Node::Null => value.refuse(EMPTY, problems),
-            Node::Scalar(text) if text.trim().is_empty() => value.refuse(EMPTY, problems),
-            _ => Some((value.place.clone(), value.text(problems)?.to_owned())),
+            Node::Null => value.refuse(EMPTY, errors),
+            Node::Scalar(text) if text.trim().is_empty() => value.refuse(EMPTY, errors),
+            _ => Some((value.place.clone(), value.text(errors)?.to_owned())),
         };
         values.iter().filter_map(text).collect()
     }
 
-    /// The same, but an empty list is a mistake: its author may mean nothing, not the default.
-    pub(crate) fn texts_set(&self, problems: &mut Problems) -> Vec<(Place, String)> {
+    /// The same, but an empty list is an error: its author may mean none instead of the default.
+    pub(crate) fn texts_set(&self, errors: &mut ConfigErrors) -> Vec<(Place, String)> {
         if matches!(&self.node, Node::Sequence(values) if values.is_empty()) {
-            self.refuse::<()>("this list is empty; leave the key out for the default", problems);
+            self.refuse::<()>("this list is empty; remove the key for the default", errors);
         }
-        self.texts(problems)
+        self.texts(errors)
     }
 
     /// `true` or `false`.
-    pub(crate) fn flag(&self, problems: &mut Problems) -> Option<bool> {
-        match self.text(problems)? {
+    pub(crate) fn flag(&self, errors: &mut ConfigErrors) -> Option<bool> {
+        match self.text(errors)? {
             "true" => Some(true),
             "false" => Some(false),
-            text => self.refuse(&format!("{text:?} is neither true nor false"), problems),
+            text => self.refuse(&format!("{text:?} is neither true nor false"), errors),
         }
     }
 
-    /// A list of anything.
-    pub(crate) fn sequence(self, problems: &mut Problems) -> Vec<Value> {
+    /// A list of any values.
+    pub(crate) fn sequence(self, errors: &mut ConfigErrors) -> Vec<Value> {
         match self.node {
             Node::Sequence(values) => values,
             Node::Null => Vec::new(),
-            _ => self.refuse("a list belongs here, each item after a dash", problems).unwrap_or_default(),
+            _ => self.refuse("this must be a list, each item after a dash", errors).unwrap_or_default(),
         }
     }
 
     /// Keys and values.
-    pub(crate) fn mapping(self, problems: &mut Problems) -> Option<Mapping> {
+    pub(crate) fn mapping(self, errors: &mut ConfigErrors) -> Option<Mapping> {
         let entries = match self.node {
             Node::Mapping(entries) => entries,
             Node::Null => Vec::new(),
-            _ => return self.refuse("a mapping belongs here, such as key: value", problems),
+            _ => return self.refuse("this must be a mapping, such as key: value", errors),
         };
         Some(Mapping { place: self.place, entries, asked_for: Vec::new() })
     }
 
-    fn refuse<T>(&self, problem: &str, problems: &mut Problems) -> Option<T> {
-        problems.add(&self.place, problem);
+    fn refuse<T>(&self, problem: &str, errors: &mut ConfigErrors) -> Option<T> {
+        errors.add(&self.place, problem);
         None
     }
 }
 
 impl Mapping {
-    /// What is under a key, unless that is nothing.
+    /// The value of a key, unless it is empty.
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
         self.take_present(key).filter(|value| !matches!(value.node, Node::Null))
     }
 
-    /// What is under a key; that it is nothing is noted.
-    pub(crate) fn take_set(&mut self, key: &str, problems: &mut Problems) -> Option<Value> {
+    /// The value of a key; records an error if it is empty.
+    pub(crate) fn take_set(&mut self, key: &str, errors: &mut ConfigErrors) -> Option<Value> {
         let value = self.take_present(key)?;
-        if matches!(value.node, Node::Null) { value.refuse(EMPTY, problems) } else { Some(value) }
+        if matches!(value.node, Node::Null) { value.refuse(EMPTY, errors) } else { Some(value) }
     }
 
     /// The value of a key, even if it is empty.
@@ -287,24 +249,24 @@ impl Mapping {
         Some(self.entries.remove(position).1)
     }
 
-    /// Whether there are no keys, or no more.
+    /// Whether no keys are left.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// All that is left, whatever its keys.
+    /// All keys that are left.
     pub(crate) fn take_all(&mut self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.entries)
     }
 
-    /// What was not asked for has no meaning.
-    pub(crate) fn finish(self, problems: &mut Problems) {
+    /// Records an error for each key that was not taken.
+    pub(crate) fn finish(self, errors: &mut ConfigErrors) {
         for (key, value) in &self.entries {
             match similar(key, self.asked_for.iter().map(|known| &**known)) {
                 Some(known) => {
-                    problems.add(&value.place, format!("there is no such key; is {known} meant?"));
+                    errors.add(&value.place, format!("there is no such key; did you mean {known}?"));
                 }
-                None => problems.add(&value.place, "there is no such key"),
+                None => errors.add(&value.place, "there is no such key"),
             }
         }
     }
@@ -318,21 +280,21 @@ mod tests {
 
     /// Reads a file that may have a `name`, a list of `clusters` and a flag `own`.
     fn check(text: &str) -> String {
-        let mut problems = Problems::of(Path::new("config.yml"));
+        let mut errors = ConfigErrors::of(std::path::Path::new("config.yml"));
         let mut read = String::new();
-        if let Some(mut mapping) = parse(text, &mut problems).and_then(|value| value.mapping(&mut problems)) {
-            let name = mapping.take("name").and_then(|value| value.text(&mut problems).map(str::to_owned));
-            let clusters = mapping.take("clusters").map(|value| value.texts(&mut problems));
+        if let Some(mut mapping) = parse(text, &mut errors).and_then(|value| value.mapping(&mut errors)) {
+            let name = mapping.take("name").and_then(|value| value.text(&mut errors).map(str::to_owned));
+            let clusters = mapping.take("clusters").map(|value| value.texts(&mut errors));
             let clusters: Vec<_> = clusters.into_iter().flatten().map(|(_, text)| text).collect();
-            let own = mapping.take("own").and_then(|value| value.flag(&mut problems));
-            mapping.finish(&mut problems);
+            let own = mapping.take("own").and_then(|value| value.flag(&mut errors));
+            mapping.finish(&mut errors);
             read = format!("{name:?} {clusters:?} {own:?}");
         }
-        problems.into_result().map_or_else(|mistakes| mistakes.to_string(), |()| read)
+        errors.into_result().map_or_else(|errors| errors.to_string(), |()| read)
     }
 
     #[test]
-    fn what_is_there_is_read_as_it_is_written() {
+    fn values_are_read_as_they_are_written() {
         let full = "# a comment\nname: 1m\nclusters: [prod, \"a: b\"]\nown: false\n";
         assert_eq!(check(full), r#"Some("1m") ["prod", "a: b"] Some(false)"#);
         assert_eq!(check("clusters: prod\nname: ~\nown:\n"), r#"None ["prod"] None"#);
@@ -343,20 +305,20 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_line_and_path() {
+    fn every_error_has_its_line_and_path() {
         let text = "nmae: x\nname:\n  - a\nclusters:\n  - a\n  - b: c\nown: yes\nown: true\nnumbers: 1\n";
         assert_snapshot!(check(text), @r#"
-        config.yml:1: nmae: there is no such key; is name meant?
-        config.yml:2: name: a list stands here; write one value
-        config.yml:6: clusters[1]: a mapping stands here; write one value
+        config.yml:1: nmae: there is no such key; did you mean name?
+        config.yml:2: name: this is a list; write one value
+        config.yml:6: clusters[1]: this is a mapping; write one value
         config.yml:7: own: "yes" is neither true nor false
-        config.yml:8: own: this key stands here twice
+        config.yml:8: own: this key occurs twice
         config.yml:9: numbers: there is no such key
         "#);
     }
 
     #[test]
-    fn what_is_no_mapping_says_so() {
+    fn a_file_that_is_not_a_mapping_is_an_error() {
         let deep = "[".repeat(100) + &"]".repeat(100);
         let texts = [
             "- a",
@@ -370,10 +332,10 @@ mod tests {
         ];
         let told: Vec<_> = texts.into_iter().map(check).collect();
         assert_snapshot!(told.join("\n"), @r#"
-        config.yml:1: a mapping belongs here, such as key: value
-        config.yml:1: a mapping belongs here, such as key: value
+        config.yml:1: this must be a mapping, such as key: value
+        config.yml:1: this must be a mapping, such as key: value
         config.yml:2: this is not YAML: while parsing a node, did not find expected node content
-        config.yml:2: clusters: anchors and aliases are not read; write it out
+        config.yml:2: clusters: anchors and aliases are not supported; write the value in full
         config.yml:1: a key must be a word
         config.yml:2: a second document begins here; only one is read
         Some("x") [] None

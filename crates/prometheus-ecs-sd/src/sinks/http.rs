@@ -99,7 +99,7 @@ impl Server {
         let named = listen.address().to_owned();
         match bind(&named).await.and_then(TcpListener::into_std) {
             Ok(listener) => Ok(Self { named, listener: Some(listener) }),
-            Err(error) if *listen == Listen::Usual && is_dispensable => {
+            Err(error) if *listen == Listen::Default && is_dispensable => {
                 warn!(address = named, %error, "HTTP is not served yet: the address is in use and is tried again; --listen-address sets another");
                 Ok(Self { named, listener: None })
             }

@@ -66,23 +66,23 @@ sources:
 ";
     assert_snapshot!(configured(text).runs(&["check-config", "--api-share", "2"]), @r#"
     exit 2
-    error: config.yml:1: intervall: there is no such key; is interval meant?
-    error: config.yml:2: interval: "often" is not a length of time; use seconds such as 60, or 90s, 2m
-    error: config.yml:3: directory: a list stands here; write one value
+    error: config.yml:1: intervall: there is no such key; did you mean interval?
+    error: config.yml:2: interval: "often" is not a duration; use seconds such as 60, or 90s, 2m
+    error: config.yml:3: directory: this is a list; write one value
     error: config.yml:4: enable_lifecycle: "perhaps" is neither true nor false
     error: config.yml:5: log_level: "loud" is not one of error, warn, info, debug, trace
-    error: config.yml:6: external_id: sources say whose containers; put this there
+    error: config.yml:6: external_id: the file has sources; put this at the source
     error: config.yml:7: region[1]: "Frankfurt" is not a region; it looks like eu-west-1
     error: config.yml:9: scrape_intervals[0]: the scrape intervals 15s and 15s are the same; name it once
     error: config.yml:12: sources[0].role: "arn:aws:iam::1234:role/reader" is not the ARN of a role; it looks like arn:aws:iam::123456789012:role/NAME
-    error: config.yml:13: sources[0].regoins: there is no such key; is regions meant?
-    error: config.yml:15: sources[1].external_id: this is for assuming a role, and there is none
-    error: config.yml:16: sources[2]: whose account? write a role, or own_account: true
-    error: config.yml:16: sources[2].clusters[1]: this is empty; leave it out
+    error: config.yml:13: sources[0].regoins: there is no such key; did you mean regions?
+    error: config.yml:15: sources[1].external_id: this is for assuming a role, and there is no role
+    error: config.yml:16: sources[2]: the source has no account; set role, or own_account: true
+    error: config.yml:16: sources[2].clusters[1]: this is empty; remove it
     error: config.yml:18: sources[3].session_name: "a b" is not a session name: 2 to 64 letters, digits or _+=,.@-
-    error: config.yml:20: sources[4]: sources[3] has the same credentials and region; put both together
-    error: config.yml:21: sources[4].own_account: a source is either the own account or that of a role; make it two
-    error: config.yml:23: sources[5]: a mapping belongs here, such as key: value
+    error: config.yml:20: sources[4]: sources[3] has the same credentials and region; merge both
+    error: config.yml:21: sources[4].own_account: a source is either the own account or that of a role; write two sources
+    error: config.yml:23: sources[5]: this must be a mapping, such as key: value
     error: --api-share: "2" is not a share of AWS's request limits; use a number from 0.01 to 1
 
     For more information, try '--help'.
@@ -94,10 +94,10 @@ fn an_empty_path_is_told_with_its_place_and_all_else() {
     let text = "directory: ''\nstate_file: ''\nweb_config_file: ''\ninterval: ''\n";
     assert_snapshot!(configured(text).runs(&["check-config"]), @r#"
     exit 2
-    error: config.yml:1: directory: this is empty; leave it out
-    error: config.yml:2: state_file: this is empty; leave it out
-    error: config.yml:3: web_config_file: this is empty; leave it out
-    error: config.yml:4: interval: "" is not a length of time; use seconds such as 60, or 90s, 2m
+    error: config.yml:1: directory: this is empty; remove it
+    error: config.yml:2: state_file: this is empty; remove it
+    error: config.yml:3: web_config_file: this is empty; remove it
+    error: config.yml:4: interval: "" is not a duration; use seconds such as 60, or 90s, 2m
     "#);
 }
 
@@ -118,19 +118,19 @@ sources:
 ";
     assert_snapshot!(configured(text).runs(&["check-config"]), @r"
     exit 2
-    error: config.yml:1: scrape_intervals: this list is empty; leave the key out for the default
-    error: config.yml:2: region[0]: this is empty; leave it out
-    error: config.yml:3: cluster: this is empty; leave it out
-    error: config.yml:4: allowed_host[1]: this is empty; leave it out
-    error: config.yml:5: tags_to_labels: this is empty; leave it out
-    error: config.yml:6: interval: this is empty; leave it out
-    error: config.yml:9: sources[0].external_id: this is empty; leave it out
-    error: config.yml:10: sources[0].regions: this list is empty; leave the key out for the default
-    error: config.yml:11: sources[0].clusters: a mapping stands here; write one value
+    error: config.yml:1: scrape_intervals: this list is empty; remove the key for the default
+    error: config.yml:2: region[0]: this is empty; remove it
+    error: config.yml:3: cluster: this is empty; remove it
+    error: config.yml:4: allowed_host[1]: this is empty; remove it
+    error: config.yml:5: tags_to_labels: this is empty; remove it
+    error: config.yml:6: interval: this is empty; remove it
+    error: config.yml:9: sources[0].external_id: this is empty; remove it
+    error: config.yml:10: sources[0].regions: this list is empty; remove the key for the default
+    error: config.yml:11: sources[0].clusters: this is a mapping; write one value
     ");
     assert_snapshot!(configured("sources:\n").runs(&["check-config"]), @r"
     exit 2
-    error: config.yml:1: sources: this is empty; leave it out
+    error: config.yml:1: sources: this is empty; remove it
     ");
 }
 
@@ -138,12 +138,12 @@ sources:
 fn an_external_id_without_a_role_is_a_mistake_wherever_it_stands() {
     assert_snapshot!(configured("external_id: x1\n").runs(&["check-config"]), @r"
     exit 2
-    error: config.yml:1: external_id: this is for assuming a role, and there is none; add --role
+    error: config.yml:1: external_id: this is for assuming a role, and there is no role; add --role
     ");
     let of_environment = configured("{}").env("PROMETHEUS_ECS_SD_EXTERNAL_ID", "x1");
     assert_snapshot!(of_environment.runs(&["check-config"]), @r"
     exit 2
-    error: --external-id: this is for assuming a role, and there is none; add --role
+    error: --external-id: this is for assuming a role, and there is no role; add --role
 
     For more information, try '--help'.
     ");
@@ -168,7 +168,7 @@ fn an_option_that_belongs_to_a_source_says_so() {
 fn an_empty_external_id_is_told_with_its_place() {
     assert_snapshot!(configured("external_id: ''\n").runs(&["check-config"]), @r"
     exit 2
-    error: config.yml:1: external_id: this is for assuming a role, and there is none; add --role
+    error: config.yml:1: external_id: this is for assuming a role, and there is no role; add --role
     ");
     let text = "role: arn:aws:iam::123456789012:role/reader\nexternal_id: ''\n";
     assert_snapshot!(configured(text).runs(&["check-config"]), @r"
@@ -185,7 +185,7 @@ fn an_empty_external_id_is_told_with_its_place() {
 #[test]
 fn what_is_no_mapping_of_keys_and_what_is_not_there_cannot_be_read() {
     for (text, told) in [
-        ("- a\n", "config.yml:1: a mapping belongs here, such as key: value"),
+        ("- a\n", "config.yml:1: this must be a mapping, such as key: value"),
         ("interval: 'x\n", "config.yml:"),
         ("a: 1\n---\nb: 2\n", "config.yml:2: a second document begins here; only one is read"),
     ] {
@@ -193,7 +193,7 @@ fn what_is_no_mapping_of_keys_and_what_is_not_there_cannot_be_read() {
         assert!(said.starts_with(&format!("exit 2\nerror: {told}")), "{said}");
     }
     let empty = configured("").runs(&["check-config"]);
-    let told = "error: --config-file: config.yml cannot be read: it is empty; write {} if that is meant";
+    let told = "error: --config-file: config.yml cannot be read: it is empty; write {} if that is intended";
     assert!(empty.starts_with(&format!("exit 2\n{told}")), "{empty}");
     assert!(configured("{}").runs(&["check-config"]).starts_with("exit 0"));
     let gone = configured("");
@@ -240,13 +240,13 @@ sources:
       interval                        2m
       recheck_interval                20m
       max_staleness                   24h
-      sts_region                      the usual region
+      sts_region                      the default region
       api_share                       0.25
       scrape_intervals                10s, 1m
       default_scrape_interval_prefix  1m
       tags_to_labels                  stage, team
       sources[0]                      own account; eu-west-1, eu-central-1; prod-*
-      sources[1]                      arn:aws:iam::222222222222:role/reader; the usual region; all clusters; with an external id; session scraper
+      sources[1]                      arn:aws:iam::222222222222:role/reader; the default region; all clusters; with an external id; session scraper
     ");
     let overruled = configured(text).env("PROMETHEUS_ECS_SD_RECHECK_INTERVAL", "30m");
     let arguments = ["check-config", "--interval", "90", "--region", "us-east-1", "--cluster", "one"];
@@ -265,7 +265,7 @@ sources:
       interval                        90s
       recheck_interval                30m
       max_staleness                   24h
-      sts_region                      the usual region
+      sts_region                      the default region
       api_share                       0.25
       scrape_intervals                10s, 1m
       default_scrape_interval_prefix  1m
@@ -274,7 +274,7 @@ sources:
       sources[1]                      arn:aws:iam::222222222222:role/reader; us-east-1; one; with an external id; session scraper
     ");
     let role = ["check-config", "--role", "arn:aws:iam::333333333333:role/reader"];
-    assert_snapshot!(configured(text).runs(&role).lines().last().unwrap(), @r"  sources[1]                      arn:aws:iam::333333333333:role/reader; the usual region; all clusters");
+    assert_snapshot!(configured(text).runs(&role).lines().last().unwrap(), @r"  sources[1]                      arn:aws:iam::333333333333:role/reader; the default region; all clusters");
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_web_configuration_that_is_there_is_checked_too() {
     std::fs::write(checked.directory.path().join("web.yml"), "basic_auth_user: {}\n").unwrap();
     assert_snapshot!(checked.runs(&["check-config"]), @r"
     exit 2
-    error: web.yml:1: basic_auth_user: there is no such key; is basic_auth_users meant?
+    error: web.yml:1: basic_auth_user: there is no such key; did you mean basic_auth_users?
     ");
 }
 
@@ -347,7 +347,7 @@ fn the_configuration_for_prometheus_is_one_that_it_takes() {
       - job_name: ecs
         http_sd_configs:
           - url: https://127.0.0.1:9779/sd
-            # As the web configuration file asks for it, and http if it has no certificate:
+            # As the web configuration file requires it, and http if it has no certificate:
             # basic_auth: { username: …, password_file: … }
             # tls_config: { ca_file: … }
     "#);
@@ -426,8 +426,8 @@ fn a_pipe_is_no_configuration_file() {
 fn a_file_as_large_as_allowed_is_checked_value_by_value() {
     let clusters: String = (0..100_000).map(|number| format!("- c{number:05}\n")).collect();
     let said = configured(&format!("listen_address: none\ncluster:\n{clusters}")).runs(&["check-config"]);
-    assert!(said.contains("say where to"), "{}", &said[..said.len().min(1000)]);
+    assert!(said.contains("set their directory"), "{}", &said[..said.len().min(1000)]);
     let keys: String = (0..50_000).map(|number| format!("k{number:05}: x\n")).collect();
     let said = configured(&keys).runs(&["check-config"]);
-    assert!(said.contains("config.yml: 49900 more mistakes") && said.lines().count() < 110, "{said}");
+    assert!(said.contains("config.yml: 49,900 more errors") && said.lines().count() < 110, "{said}");
 }

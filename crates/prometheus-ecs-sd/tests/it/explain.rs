@@ -233,7 +233,7 @@ fn what_aws_does_not_know_or_allow_is_a_failure_in_words() {
     assert_snapshot!(failed(&["--cluster", "nowhere", "--task", "0123"]), @r"
     exit 1
 
-    error: there is no cluster nowhere in eu-central-1; check --cluster, --region and whose credentials are used
+    error: there is no cluster nowhere in eu-central-1; check --cluster, --region and the credentials
     ");
     assert_snapshot!(failed(&["--cluster", "prod", "--service", "nothing"]), @r"
     exit 1
@@ -486,43 +486,43 @@ fn a_file_that_is_no_definition_is_told_where_it_is_not() {
     assert_snapshot!(of_file("family: web"), @"
     exit 2
 
-    error: DIR/definition.json is no task definition: it is not JSON of an object or an array; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
+    error: DIR/definition.json is not a task definition: it is not JSON of an object or an array; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
     ");
     assert_snapshot!(of_file("{\n  \"family\": \"web\",\n}"), @r"
     exit 2
 
-    error: DIR/definition.json is no task definition: line 3, column 1: it is not JSON from here on
+    error: DIR/definition.json is not a task definition: line 3, column 1: it is not JSON from here on
     ");
     assert_snapshot!(of_file(r#"{"taskArns": []}"#), @"
     exit 2
 
-    error: DIR/definition.json is no task definition: containerDefinitions is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
+    error: DIR/definition.json is not a task definition: containerDefinitions is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
     ");
     assert_snapshot!(of_file(r#"{"containerDefinitions": []}"#), @"
     exit 2
 
-    error: DIR/definition.json is no task definition: family is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
+    error: DIR/definition.json is not a task definition: family is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
     ");
     assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"image": "x"}]))), @"
     exit 2
 
-    error: DIR/definition.json is no task definition: containerDefinitions[1].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
+    error: DIR/definition.json is not a task definition: containerDefinitions[1].name is missing; give what aws ecs describe-task-definition prints or register-task-definition takes, or an array of containers
     ");
     assert_snapshot!(of_file(&containers(json!([{"name": "app"}, {"name": "app"}]))), @r"
     exit 2
 
-    error: DIR/definition.json is no task definition: containerDefinitions[1].name is another container's name; give each its own
+    error: DIR/definition.json is not a task definition: containerDefinitions[1].name is another container's name; give each its own
     ");
     let secret = containers(json!([{"name": "app", "environment": [{"name": "PASSWORD", "value": 12345}]}]));
     assert_snapshot!(of_file(&secret), @r#"
     exit 2
 
-    error: DIR/definition.json is no task definition: line 1, column 73: environment[0].value of the container "app" must be a string
+    error: DIR/definition.json is not a task definition: line 1, column 73: environment[0].value of the container "app" must be a string
     "#);
     assert_snapshot!(of_file(&format!("{{{}}}", " ".repeat(1024 * 1024))), @r"
     exit 2
 
-    error: DIR/definition.json is larger than 1024 KiB; no task definition is
+    error: DIR/definition.json is larger than 1024 KiB, the limit for a task definition
     ");
 }
 
@@ -644,12 +644,12 @@ fn a_template_of_cloudformation_is_read_as_far_as_it_is_text() {
     assert_snapshot!(of_file(&json!([container(json!({"Ref": "Endpoint"}))]).to_string()), @r#"
     exit 2
 
-    error: DIR/definition.json is no task definition: PROMETHEUS_ENDPOINT of the container "app" has a value that only the deployment knows; write it as text
+    error: DIR/definition.json is not a task definition: PROMETHEUS_ENDPOINT of the container "app" has a value that only the deployment knows; write it as text
     "#);
     assert_snapshot!(of_file(&json!([container(json!({"Reference": "hunter2"}))]).to_string()), @r#"
     exit 2
 
-    error: DIR/definition.json is no task definition: line 1, column 162: Environment[1].Value of the container "app" must be a string
+    error: DIR/definition.json is not a task definition: line 1, column 162: Environment[1].Value of the container "app" must be a string
     "#);
 }
 
@@ -658,7 +658,7 @@ fn a_function_in_place_of_a_list_or_an_item_is_told_with_its_place() {
     let told = |text: Value| {
         let said = of_file(&text.to_string());
         assert!(said.starts_with("exit 2\n") && !said.contains("hunter2"), "{said}");
-        said.lines().find_map(|line| line.split_once("no task definition: ")).unwrap().1.to_owned()
+        said.lines().find_map(|line| line.split_once("not a task definition: ")).unwrap().1.to_owned()
     };
     let function =
         json!({"Fn::If": ["IsScraped", {"Name": "PROMETHEUS", "Value": "hunter2"}, {"Ref": "AWS::NoValue"}]});
@@ -676,7 +676,7 @@ fn a_value_of_another_type_is_told_with_its_key_and_its_container() {
     let of_app = |key: &str, value: Value| {
         let said = of_file(&containers(json!([{"name": "side"}, {"name": "app", key: value}])));
         let said =
-            said.lines().find_map(|line| line.split_once("no task definition: ")).unwrap().1.to_owned();
+            said.lines().find_map(|line| line.split_once("not a task definition: ")).unwrap().1.to_owned();
         assert!(!said.contains("hunter2"), "{said}");
         said
     };
@@ -691,7 +691,7 @@ fn a_value_of_another_type_is_told_with_its_key_and_its_container() {
     assert_snapshot!(of_app("image", json!({"a": 1, "b": 2})), @r#"line 1, column 60: image of the container "app" must be a string"#);
     let told = |text: &str| {
         let said = of_file(text);
-        said.lines().find_map(|line| line.split_once("no task definition: ")).unwrap().1.to_owned()
+        said.lines().find_map(|line| line.split_once("not a task definition: ")).unwrap().1.to_owned()
     };
     assert_snapshot!(told(r#"{"family": 5}"#), @"line 1, column 12: family must be a string");
     assert_snapshot!(told(r#"{"taskDefinition": {"containerDefinitions": [{"name": "app", "image": 5}]}}"#), @r#"line 1, column 71: image of the container "app" must be a string"#);

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
-use crate::config::Mistakes;
+use crate::config::ConfigErrors;
 pub(super) use checks::Client;
 use hosts::Hosts;
 use passwords::{Checked, Outcome, Passwords};
@@ -87,7 +87,7 @@ impl Default for Auth {
 
 impl Auth {
     /// Reads the file; without one, every client has access.
-    pub fn new(web_config: Option<&Path>) -> Result<Self, Mistakes> {
+    pub fn new(web_config: Option<&Path>) -> Result<Self, ConfigErrors> {
         let Some(path) = web_config else { return Ok(Self::default()) };
         let checked = Arc::default();
         let (policy, identities) = web_config::read(path, &checked);

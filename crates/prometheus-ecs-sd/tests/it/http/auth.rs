@@ -299,7 +299,7 @@ unknown: 1
     web.yml:5: tls_server_config.cipher_suites[0]: TLS_RSA_WITH_RC4_128_SHA is not supported; use TLS_AES_256_GCM_SHA384, TLS_AES_128_GCM_SHA256, TLS_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
     web.yml:6: tls_server_config.curve_preferences[0]: CurveP521 is not supported; use X25519, CurveP256, CurveP384
     web.yml:7: tls_server_config.client_allowed_sans: names in certificates are not checked; issue the client certificates from a separate authority
-    web.yml:8: tls_server_config.certfile: there is no such key; is cert_file meant?
+    web.yml:8: tls_server_config.certfile: there is no such key; did you mean cert_file?
     web.yml:10: http_server_config.http2: "perhaps" is neither true nor false
     web.yml:12: http_server_config.headers.Server: this header cannot be set; use Content-Security-Policy, Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection
     web.yml:14: basic_auth_users.prometheus: this is not a bcrypt hash; create one, for example with htpasswd -nBC 10 ''

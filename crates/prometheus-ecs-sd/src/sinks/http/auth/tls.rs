@@ -13,7 +13,8 @@ use rustls::{NamedGroup, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::web_config::Files;
 use crate::atomic_file::directory_of;
-use crate::config::yaml::{Mapping, Place, Problems, Value};
+use crate::config::ConfigErrors;
+use crate::config::yaml::{Mapping, Place, Value};
 
 const VERSIONS: [(&str, &SupportedProtocolVersion); 2] = [("TLS12", &TLS12), ("TLS13", &TLS13)];
 
@@ -45,55 +46,55 @@ pub(super) fn read(
     mut section: Mapping,
     path: &Path,
     files: &mut Files,
-    problems: &mut Problems,
+    errors: &mut ConfigErrors,
 ) -> Option<Tls> {
     let place = section.place.clone();
     for inline in ["cert", "key", "client_ca"] {
         if let Some(value) = section.take(inline) {
             let problem = format!("this is not supported; name a file with {inline}_file");
-            problems.add(&value.place, problem);
+            errors.add(&value.place, problem);
         }
     }
     if let Some(value) = section.take("client_allowed_sans") {
         let instead = "issue the client certificates from a separate authority";
-        problems.add(&value.place, format!("names in certificates are not checked; {instead}"));
+        errors.add(&value.place, format!("names in certificates are not checked; {instead}"));
     }
-    let mut pem = Pem { directory: directory_of(path), files, problems };
+    let mut pem = Pem { directory: directory_of(path), files, errors };
     let chain = pem.file(&mut section, "cert_file", &place).and_then(|file| pem.certificates(&file));
     let key = pem.file(&mut section, "key_file", &place).and_then(|file| pem.key(&file));
-    let client_auth = client_auth(&mut section, pem.problems);
+    let client_auth = client_auth(&mut section, pem.errors);
     let authorities = section.take("client_ca_file").and_then(|value| {
         let file = pem.named(value)?;
         Some((file.place.clone(), pem.certificates(&file)))
     });
-    let problems = pem.problems;
-    let provider = Arc::new(provider(&mut section, problems));
-    let versions = versions(&mut section, problems);
-    let prefers_own = section.take("prefer_server_cipher_suites").and_then(|value| value.flag(problems));
-    section.finish(problems);
+    let errors = pem.errors;
+    let provider = Arc::new(provider(&mut section, errors));
+    let versions = versions(&mut section, errors);
+    let prefers_own = section.take("prefer_server_cipher_suites").and_then(|value| value.flag(errors));
+    section.finish(errors);
 
     let client_auth = client_auth?;
     let verifier = match (client_auth, authorities) {
         (ClientAuth::None, None) => Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>,
         (ClientAuth::None, Some((place, _))) => {
-            problems.add(&place, "client_ca_file has no effect without client_auth_type; set it");
+            errors.add(&place, "client_ca_file has no effect without client_auth_type; set it");
             return None;
         }
         (_, None) => {
-            problems.add(&place, "client_auth_type requires client_ca_file with the trusted authorities");
+            errors.add(&place, "client_auth_type requires client_ca_file with the trusted authorities");
             return None;
         }
-        (policy, Some((place, certificates))) => verifier(policy, certificates?, &provider)
-            .map_err(|problem| problems.add(&place, problem))
-            .ok()?,
+        (policy, Some((place, certificates))) => {
+            verifier(policy, certificates?, &provider).map_err(|problem| errors.add(&place, problem)).ok()?
+        }
     };
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
-        .map_err(|error| problems.add(&place, error.to_string()))
+        .map_err(|error| errors.add(&place, error.to_string()))
         .ok()?;
     let config = builder.with_client_cert_verifier(verifier).with_single_cert(chain?, key?);
     let mut config = config
-        .map_err(|error| problems.add(&place, format!("certificate and key cannot be used: {error}")))
+        .map_err(|error| errors.add(&place, format!("certificate and key cannot be used: {error}")))
         .ok()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ignore_client_order = prefers_own.unwrap_or(true);
@@ -111,7 +112,7 @@ struct Named {
 struct Pem<'a> {
     directory: &'a Path,
     files: &'a mut Files,
-    problems: &'a mut Problems,
+    errors: &'a mut ConfigErrors,
 }
 
 impl Pem<'_> {
@@ -119,7 +120,7 @@ impl Pem<'_> {
         match section.take(key) {
             Some(value) => self.named(value),
             None => {
-                self.problems.add(place, format!("{key} is missing"));
+                self.errors.add(place, format!("{key} is missing"));
                 None
             }
         }
@@ -127,8 +128,8 @@ impl Pem<'_> {
 
     /// Relative names are relative to the directory of the configuration.
     fn named(&mut self, value: Value) -> Option<Named> {
-        let path = self.directory.join(value.text(self.problems)?);
-        let text = self.files.read(&path).map_err(|problem| self.problems.add(&value.place, problem)).ok()?;
+        let path = self.directory.join(value.text(self.errors)?);
+        let text = self.files.read(&path).map_err(|problem| self.errors.add(&value.place, problem)).ok()?;
         Some(Named { place: value.place, path, text })
     }
 
@@ -137,7 +138,7 @@ impl Pem<'_> {
         match certificates {
             Ok(certificates) if !certificates.is_empty() => Some(certificates),
             _ => {
-                self.problems.add(&file.place, format!("{} has no certificate in PEM", file.path.display()));
+                self.errors.add(&file.place, format!("{} has no certificate in PEM", file.path.display()));
                 None
             }
         }
@@ -146,24 +147,24 @@ impl Pem<'_> {
     fn key(&mut self, file: &Named) -> Option<PrivateKeyDer<'static>> {
         let key = PrivateKeyDer::from_pem_slice(file.text.as_bytes());
         let problem = |_| format!("{} has no private key in PEM, without a password", file.path.display());
-        key.map_err(|error| self.problems.add(&file.place, problem(error))).ok()
+        key.map_err(|error| self.errors.add(&file.place, problem(error))).ok()
     }
 }
 
-fn client_auth(section: &mut Mapping, problems: &mut Problems) -> Option<ClientAuth> {
+fn client_auth(section: &mut Mapping, errors: &mut ConfigErrors) -> Option<ClientAuth> {
     let Some(value) = section.take("client_auth_type") else { return Some(ClientAuth::None) };
-    match value.text(problems)? {
+    match value.text(errors)? {
         "NoClientCert" | "" => Some(ClientAuth::None),
         "VerifyClientCertIfGiven" => Some(ClientAuth::IfGiven),
         "RequireAndVerifyClientCert" => Some(ClientAuth::Required),
         unverified @ ("RequestClientCert" | "RequireAnyClientCert") => {
             let problem = format!("{unverified} accepts any certificate; use RequireAndVerifyClientCert");
-            problems.add(&value.place, problem);
+            errors.add(&value.place, problem);
             None
         }
         other => {
             let offered = "NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert";
-            problems.add(&value.place, format!("{other:?} is not one of {offered}"));
+            errors.add(&value.place, format!("{other:?} is not one of {offered}"));
             None
         }
     }
@@ -185,12 +186,12 @@ fn verifier(
 
 /// The configured TLS 1.2 cipher suites and groups, by default all safe ones. As in Go, those of TLS 1.3 cannot be
 /// configured.
-fn provider(section: &mut Mapping, problems: &mut Problems) -> CryptoProvider {
+fn provider(section: &mut Mapping, errors: &mut ConfigErrors) -> CryptoProvider {
     let mut provider = ring::default_provider();
     let suite_name =
         |suite: &rustls::SupportedCipherSuite| format!("{:?}", suite.suite()).replace("TLS13_", "TLS_");
     let names: Vec<_> = provider.cipher_suites.iter().map(suite_name).collect();
-    let suites = chosen(section.take("cipher_suites"), &names, problems);
+    let suites = chosen(section.take("cipher_suites"), &names, errors);
     if !suites.is_empty() {
         let is_wanted = |suite: &rustls::SupportedCipherSuite| {
             suite.tls13().is_some() || suites.contains(&suite_name(suite))
@@ -198,7 +199,7 @@ fn provider(section: &mut Mapping, problems: &mut Problems) -> CryptoProvider {
         provider.cipher_suites.retain(is_wanted);
     }
     let names: Vec<_> = CURVES.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let curves = chosen(section.take("curve_preferences"), &names, problems);
+    let curves = chosen(section.take("curve_preferences"), &names, errors);
     if !curves.is_empty() {
         let wanted = curves.iter().filter_map(|name| CURVES.iter().find(|(known, _)| known == name));
         let all = std::mem::take(&mut provider.kx_groups);
@@ -209,28 +210,28 @@ fn provider(section: &mut Mapping, problems: &mut Problems) -> CryptoProvider {
 }
 
 /// An empty list is the default, as in Go.
-fn chosen(value: Option<Value>, known: &[String], problems: &mut Problems) -> Vec<String> {
-    let given = value.map(|value| value.texts(problems)).unwrap_or_default();
+fn chosen(value: Option<Value>, known: &[String], errors: &mut ConfigErrors) -> Vec<String> {
+    let given = value.map(|value| value.texts(errors)).unwrap_or_default();
     for (place, name) in given.iter().filter(|(_, name)| !known.contains(name)) {
-        problems.add(place, format!("{name} is not supported; use {}", known.join(", ")));
+        errors.add(place, format!("{name} is not supported; use {}", known.join(", ")));
     }
     given.into_iter().map(|(_, name)| name).collect()
 }
 
 /// The versions from `min_version` to `max_version`, by default TLS 1.2 and 1.3.
-fn versions(section: &mut Mapping, problems: &mut Problems) -> Vec<&'static SupportedProtocolVersion> {
+fn versions(section: &mut Mapping, errors: &mut ConfigErrors) -> Vec<&'static SupportedProtocolVersion> {
     let mut bound = |key, usual| {
         let Some(value) = section.take(key) else { return usual };
-        let Some(text) = value.text(problems) else { return usual };
+        let Some(text) = value.text(errors) else { return usual };
         let position = VERSIONS.iter().position(|(name, _)| *name == text);
         position.unwrap_or_else(|| {
-            problems.add(&value.place, format!("{text:?} is not supported; use TLS12 or TLS13"));
+            errors.add(&value.place, format!("{text:?} is not supported; use TLS12 or TLS13"));
             usual
         })
     };
     let (least, most) = (bound("min_version", 0), bound("max_version", VERSIONS.len() - 1));
     if least > most {
-        problems.add(&section.place, "min_version is above max_version");
+        errors.add(&section.place, "min_version is above max_version");
     }
     VERSIONS.iter().take(most + 1).skip(least).map(|(_, version)| *version).collect()
 }

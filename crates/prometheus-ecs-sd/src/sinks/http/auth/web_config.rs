@@ -14,9 +14,9 @@ use super::AuthPolicy;
 use super::passwords::{Checked, Passwords};
 use super::tls;
 use crate::atomic_file::FileIdentity;
-use crate::config::Mistakes;
+use crate::config::ConfigErrors;
 use crate::config::regular_file;
-use crate::config::yaml::{Mapping, Problems, Value, parse};
+use crate::config::yaml::{Mapping, Value, parse};
 
 /// The allowed costs of a hash: bcrypt has no lower one, and a check of the highest takes some seconds.
 const COSTS: RangeInclusive<u32> = 4..=16;
@@ -63,11 +63,14 @@ impl Files {
 }
 
 /// Reads the file and those that it names.
-pub(super) fn read(path: &Path, checked: &Arc<Checked>) -> (Result<AuthPolicy, Mistakes>, FileIdentities) {
+pub(super) fn read(
+    path: &Path,
+    checked: &Arc<Checked>,
+) -> (Result<AuthPolicy, ConfigErrors>, FileIdentities) {
     let mut files = Files::default();
     let policy = match files.read(path) {
         Ok(text) => policy(path, &text, &mut files, checked),
-        Err(problem) => Err(Mistakes(vec![problem])),
+        Err(problem) => Err(ConfigErrors::one(problem)),
     };
     (policy, files.0)
 }
@@ -77,60 +80,60 @@ fn policy(
     text: &str,
     files: &mut Files,
     checked: &Arc<Checked>,
-) -> Result<AuthPolicy, Mistakes> {
-    let mut problems = Problems::of(path);
+) -> Result<AuthPolicy, ConfigErrors> {
+    let mut errors = ConfigErrors::of(path);
     let mut policy = AuthPolicy::default();
-    if let Some(mut file) = parse(text, &mut problems).and_then(|value| value.mapping(&mut problems)) {
+    if let Some(mut file) = parse(text, &mut errors).and_then(|value| value.mapping(&mut errors)) {
         // A full disk leaves an empty file, or only the comments of one that was cut short.
         if file.is_empty() {
-            problems.add(&file.place, EMPTY);
+            errors.add(&file.place, EMPTY);
         }
-        if let Some(section) = mapping(&mut file, "tls_server_config", &mut problems) {
-            policy.tls = tls::read(section, path, files, &mut problems);
+        if let Some(section) = mapping(&mut file, "tls_server_config", &mut errors) {
+            policy.tls = tls::read(section, path, files, &mut errors);
         }
-        if let Some(section) = mapping(&mut file, "http_server_config", &mut problems) {
-            policy.headers = http(section, &mut problems);
+        if let Some(section) = mapping(&mut file, "http_server_config", &mut errors) {
+            policy.headers = http(section, &mut errors);
         }
-        if let Some(section) = mapping(&mut file, "basic_auth_users", &mut problems) {
-            policy.passwords = Passwords::new(users(section, &mut problems), checked.clone()).map(Arc::new);
+        if let Some(section) = mapping(&mut file, "basic_auth_users", &mut errors) {
+            policy.passwords = Passwords::new(users(section, &mut errors), checked.clone()).map(Arc::new);
         }
-        file.finish(&mut problems);
+        file.finish(&mut errors);
     }
-    problems.into_result().map(|()| policy)
+    errors.into_result().map(|()| policy)
 }
 
 /// An empty section is refused like an empty file.
-fn mapping(file: &mut Mapping, key: &'static str, problems: &mut Problems) -> Option<Mapping> {
-    let section = file.take_present(key)?.mapping(problems)?;
+fn mapping(file: &mut Mapping, key: &'static str, errors: &mut ConfigErrors) -> Option<Mapping> {
+    let section = file.take_present(key)?.mapping(errors)?;
     if section.is_empty() {
-        problems.add(&section.place, "nothing is set under this key; set something, or leave the key out");
+        errors.add(&section.place, "nothing is set under this key; set something, or leave the key out");
         return None;
     }
     Some(section)
 }
 
-fn users(mut section: Mapping, problems: &mut Problems) -> BTreeMap<String, String> {
+fn users(mut section: Mapping, errors: &mut ConfigErrors) -> BTreeMap<String, String> {
     let mut users = BTreeMap::new();
     let place = section.place.clone();
     for (user, value) in section.take_all() {
         // In HTTP, the name ends at the first colon. Such a name is not shown: it may contain a password or a hash.
         if user.contains(':') || user.starts_with('$') {
             let problem = "a user name cannot contain a colon or begin with a dollar sign; write NAME: HASH";
-            problems.add(&place.at(&value.place), problem);
+            errors.add(&place.at(&value.place), problem);
             continue;
         }
-        let Some(hash) = value.text(problems) else {
-            problems.add(&value.place, "the password's hash is missing");
+        let Some(hash) = value.text(errors) else {
+            errors.add(&value.place, "the password's hash is missing");
             continue;
         };
         match hash.parse::<bcrypt::HashParts>() {
             Ok(parts) if !COSTS.contains(&parts.get_cost()) => {
                 let (least, most) = (COSTS.start(), COSTS.end());
                 let problem = format!("the cost of this hash is not from {least} to {most}");
-                problems.add(&value.place, problem);
+                errors.add(&value.place, problem);
             }
             Ok(_) => drop(users.insert(user, hash.to_owned())),
-            Err(_) => problems.add(
+            Err(_) => errors.add(
                 &value.place,
                 "this is not a bcrypt hash; create one, for example with htpasswd -nBC 10 ''",
             ),
@@ -140,24 +143,24 @@ fn users(mut section: Mapping, problems: &mut Problems) -> BTreeMap<String, Stri
 }
 
 /// `http2` is accepted and has no effect: HTTP/2 is not supported, and clients negotiate HTTP/1.1.
-fn http(mut section: Mapping, problems: &mut Problems) -> HeaderMap {
+fn http(mut section: Mapping, errors: &mut ConfigErrors) -> HeaderMap {
     if let Some(value) = section.take("http2") {
-        value.flag(problems);
+        value.flag(errors);
     }
     let mut headers = HeaderMap::new();
-    let given = section.take("headers").and_then(|value: Value| value.mapping(problems));
+    let given = section.take("headers").and_then(|value: Value| value.mapping(errors));
     for (name, value) in given.map(|mut given| given.take_all()).into_iter().flatten() {
         let known = HEADERS.iter().find(|known| known.eq_ignore_ascii_case(&name));
         let Some(name) = known.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()) else {
-            problems.add(&value.place, format!("this header cannot be set; use {}", HEADERS.join(", ")));
+            errors.add(&value.place, format!("this header cannot be set; use {}", HEADERS.join(", ")));
             continue;
         };
-        let Some(text) = value.text(problems) else { continue };
+        let Some(text) = value.text(errors) else { continue };
         match HeaderValue::from_str(text) {
             Ok(value) => drop(headers.insert(name, value)),
-            Err(_) => problems.add(&value.place, "this cannot be sent in a header"),
+            Err(_) => errors.add(&value.place, "this cannot be sent in a header"),
         }
     }
-    section.finish(problems);
+    section.finish(errors);
     headers
 }
