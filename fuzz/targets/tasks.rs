@@ -72,7 +72,7 @@ fn check(failure: &Failure) {
     let known = [
         "it ends too early",
         "it is not JSON",
-        "it lacks what was asked for",
+        "it lacks the requested content",
         "a value is of another type than AWS documents",
     ];
     assert!(failure.kind == FailureKind::Unavailable && why.is_some_and(|why| known.contains(&why)));

@@ -1,10 +1,10 @@
 //! Asks AWS the core's [questions](Question): credentials, endpoints, requests, retries, errors.
 //!
-//! This is the only place that names a type of the AWS SDK. It decides nothing about targets and keeps no
-//! answer: one question is one operation. How many requests leave, retries included, is the `budget`'s to say.
+//! Only this room names types of the AWS SDK. It decides nothing about targets and caches no answer: one question is one
+//! operation. `rate_limits` limits the number of requests, retries included.
 //!
 //! Every call is a row of one table (`call`), with its own types of request and answer, and is sent through the Smithy
-//! runtime that the SDK itself uses (`operation`). Of the SDK's crates of services only that of STS is used, which
+//! runtime that the SDK itself uses (`operation`). Of the SDK's service crates only that of STS is used, which
 //! `aws-config` needs as well: compiling `aws-sdk-ec2` takes 8 GB of memory, and `aws-sdk-ecs` 1.8 GB.
 
 use std::fmt;
@@ -37,8 +37,6 @@ use trust::Trusting;
 
 mod call;
 mod chain;
-#[cfg(test)]
-mod clock;
 mod convert;
 mod credentials;
 mod ec2;
@@ -62,11 +60,11 @@ mod retry_credentials;
 mod role;
 mod session;
 mod signing;
-#[cfg(test)]
-mod simulated;
 mod source;
 mod ssm;
 mod sts;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod wire;
 
@@ -78,24 +76,24 @@ pub use queue::{Message, Queue, Receipt};
 pub use rate_limits::BucketStatus;
 pub use source::Source;
 
-/// What AWS's logs of our calls show: the role session's name and the user agent's application.
+/// The name in AWS's logs of the calls: of the role session and of the user agent's application.
 const APPLICATION: &str = "prometheus-ecs-sd";
 
-/// The SDK's own default, written down because a setting of ours replaces all of its timeouts: the
+/// The SDK's own default, which is set again because other settings here replace all timeouts of the SDK. The
 /// first retransmission of a lost SYN comes after 1 s, the second after 3 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
 
-/// For one attempt, from the moment it leaves to the last byte of the answer. A page of a hundred tasks takes well under a
-/// second; AWS itself gives up on its own back ends after some seconds, and what takes longer is lost.
+/// For one attempt, from sending it to the last byte of the answer. A page of a hundred tasks takes well under a second;
+/// AWS's own back ends time out after some seconds, so that a later answer is not expected.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For all attempts, the pauses between them, and their waiting for a turn. An attempt is signed before it waits, and AWS
+/// For all attempts, the pauses between them, and their waiting for a token. An attempt is signed before it waits, and AWS
 /// accepts no signature older than five minutes
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-signing.html>). The SDK, which takes the
-/// waiting for a slow connection, sets its clock wrong by up to half of it, which is accepted too.
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-signing.html>). The SDK
+/// mistakes the waiting for a slow connection and sets its clock wrong by up to half of it, which AWS accepts too.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4 * 60);
 
-/// The SDK's standard number. More only adds load to an AWS that is in trouble: the next refresh is the better retry.
+/// The SDK's standard number. More would only add load while AWS fails: the next refresh is the better retry.
 const ATTEMPTS: u32 = 3;
 
 /// The services that the program calls, for credentials too, by their ids in configuration files.
@@ -104,29 +102,29 @@ const SERVICES: [&str; 7] = ["ECS", "EC2", "SQS", "SSM", "STS", "SSO", "SSO OIDC
 /// One account in one region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSpec {
-    /// The role to assume; `None` uses the credentials found in the environment as they are.
+    /// The role to assume; `None` for the account of the credentials in the environment.
     pub role: Option<RoleArn>,
-    /// What the role's trust policy asks for as `sts:ExternalId`.
+    /// The `sts:ExternalId` that the role's trust policy requires.
     pub external_id: Option<String>,
-    /// What the account's logs are to call the session; `None` for the program's own name.
+    /// The name of the session in the account's logs; `None` for the program's name.
     pub session_name: Option<String>,
-    /// Where the clusters are.
+    /// The region of the clusters.
     pub region: String,
 }
 
-/// What all sources share: settings, base credentials, the HTTP client with its connections, and the budget.
+/// The shared parts of all sources: settings, base credentials, the HTTP client with its connections, and rate limits.
 #[derive(Clone)]
 pub struct Aws {
     config: SdkConfig,
     base: Option<KeptCredentials>,
     reloads: Reloads,
-    /// Over TLS, unless the HTTP client is another.
+    /// The client over TLS; `None` with another HTTP client.
     trusting: Option<Trusting>,
     /// One for each partition.
     sts: Vec<StsRegions>,
-    budget: Arc<RateLimits>,
+    limits: Arc<RateLimits>,
     metrics: Metrics,
-    /// The profile that was chosen and is in no file.
+    /// The selected profile, if no file contains it.
     missing_profile: Option<Arc<MissingProfile>>,
 }
 
@@ -162,7 +160,7 @@ impl Aws {
         Ok(Self { trusting, missing_profile, ..Self::sharing(builder.build()) })
     }
 
-    /// Reads nothing of the machine's: `http` answers for all of AWS, to the owner of this access key.
+    /// Reads no settings of the machine: `http` answers all requests, which this access key signs.
     pub fn isolated(http: SharedHttpClient, region: &str, access_key: &str, secret_key: &str) -> Self {
         let credentials = Credentials::new(access_key, secret_key, None, None, "isolated");
         let config = SdkConfig::builder()
@@ -178,7 +176,7 @@ impl Aws {
         Self::sharing(config)
     }
 
-    /// Keeps the credentials once for all.
+    /// Caches the base credentials for all sources.
     fn sharing(config: SdkConfig) -> Self {
         let clock = config.time_source().unwrap_or_default();
         let reloads = Reloads::default();
@@ -186,11 +184,11 @@ impl Aws {
         let base = base.map(|base| KeptCredentials::new(base, clock, "own account", reloads.clone()));
         let mut builder = config.into_builder();
         builder.set_credentials_provider(base.clone().map(SharedCredentialsProvider::new));
-        let budget = Arc::new(RateLimits::new(Share::default()));
+        let limits = Arc::new(RateLimits::new(Share::default()));
         let metrics = Metrics::new(Clock::new());
         let config = builder.build();
         let (trusting, sts, missing_profile) = (None, Vec::new(), None);
-        let aws = Self { config, base, reloads, trusting, sts, budget, metrics, missing_profile };
+        let aws = Self { config, base, reloads, trusting, sts, limits, metrics, missing_profile };
         aws.with_sts(None, [])
     }
 
@@ -207,12 +205,12 @@ impl Aws {
         regions.cloned().unwrap_or_else(|| StsRegions::one(region))
     }
 
-    /// Draws on this share of AWS's request limits, instead of the usual one.
+    /// Uses this share of AWS's request limits instead of the default.
     pub fn with_share(self, share: Share) -> Self {
-        Self { budget: Arc::new(RateLimits::new(share)), ..self }
+        Self { limits: Arc::new(RateLimits::new(share)), ..self }
     }
 
-    /// Has the requests of sources counted there.
+    /// Counts the requests of sources in `metrics`.
     pub fn with_metrics(self, metrics: Metrics) -> Self {
         if let Some(base) = &self.base {
             base.count_failures(metrics.credential_failures(None));
@@ -220,21 +218,21 @@ impl Aws {
         Self { metrics, ..self }
     }
 
-    /// Draws on this share from now on, for sources that are made from now on.
+    /// Uses this share for sources that are created from now on.
     pub fn draw(&self, share: Share) {
-        self.budget.draw(share);
+        self.limits.draw(share);
     }
 
-    /// Reads again what other processes renew: all credentials before their next use, and the certificate authorities.
-    /// The region that the environment names is read at the start only.
+    /// Reads credentials again before their next use, and the certificate authorities: other processes may renew both.
+    /// The region of the environment is read only at the start.
     pub fn read_again(&self) {
         self.reloads.add();
         self.trusting.as_ref().map(Trusting::read_again);
     }
 
-    /// How much of the budget is left: of each account and region that there is a source for.
+    /// The status of the rate limits of each account and region with a source.
     pub fn bucket_statuses(&self) -> Vec<BucketStatus> {
-        self.budget.bucket_statuses()
+        self.limits.bucket_statuses()
     }
 
     /// The region that the environment names.
@@ -242,15 +240,15 @@ impl Aws {
         self.config.region().map(AsRef::as_ref).filter(|region: &&str| !region.is_empty())
     }
 
-    /// How to name a region, if there is none.
+    /// The advice for setting a region, if there is none.
     pub fn no_region(&self) -> String {
-        let usual = "set AWS_REGION or the profile's region";
+        let advice = "set AWS_REGION or the profile's region";
         self.missing_profile
             .as_ref()
-            .map_or_else(|| usual.to_owned(), |missing| format!("set AWS_REGION; {missing}"))
+            .map_or_else(|| advice.to_owned(), |missing| format!("set AWS_REGION; {missing}"))
     }
 
-    /// Prepares to ask one account in one region; nothing is sent yet.
+    /// A source for one account in one region; sends no request yet.
     pub fn source(&self, spec: SourceSpec) -> Source {
         Source::new(self, spec)
     }
@@ -260,11 +258,11 @@ impl Aws {
     pub fn queue(&self, address: &QueueAddress) -> Option<Queue> {
         let region = address.region.as_deref().or(self.default_region())?.to_owned();
         let spec = SourceSpec { role: None, external_id: None, session_name: None, region };
-        Some(Queue::new(&Session::new(self, spec, self.budget.unlisted_buckets()), address))
+        Some(Queue::new(&Session::new(self, spec, self.limits.unlisted_buckets()), address))
     }
 }
 
-/// The settings, which are read at the start, and the default chain of credentials, which is read again later.
+/// The loader of the settings, which are read only at the start.
 fn loader(http: SharedHttpClient, environment: Env) -> ConfigLoader {
     let loader = aws_config::defaults(behavior()).env(environment).http_client(http);
     loader.retry_config(retries()).timeout_config(timeouts())
@@ -303,7 +301,7 @@ fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(ATTEMPTS)
 }
 
-/// [`ATTEMPT_TIMEOUT`] is the HTTP client's to keep.
+/// The HTTP client enforces [`ATTEMPT_TIMEOUT`].
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build()
 }

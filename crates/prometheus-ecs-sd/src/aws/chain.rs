@@ -74,7 +74,7 @@ impl MissingProfile {
     pub(super) async fn of(environment: &Env) -> Option<Self> {
         let name = environment.get(PROFILE).ok()?;
         let profiles = aws_config::profile::load(&Fs::real(), environment, &Default::default(), None).await;
-        // Many set the usual one without having any.
+        // Many users set the default profile without having one.
         if name == "default" || profiles.ok()?.get_profile(&name).is_some() {
             return None;
         }
@@ -90,8 +90,8 @@ impl MissingProfile {
         Some(Self::Nowhere { name: shown, config: path(config), credentials: path(credentials) })
     }
 
-    /// Says at the start that loading credentials will fail, unless the environment has an access key, which goes
-    /// before any profile.
+    /// Warns at the start that loading credentials will fail, unless the environment has an access key, which has
+    /// precedence over profiles.
     pub(super) fn warn(&self, environment: &Env) {
         if environment.get("AWS_ACCESS_KEY_ID").is_err() {
             warn!(error = %self, "the AWS profile cannot be used");
@@ -99,7 +99,7 @@ impl MissingProfile {
     }
 }
 
-/// The AWS CLI reads the second variable too, which the SDK does not.
+/// The AWS CLI also reads the second variable; the SDK does not.
 pub(super) fn warn_of_default_profile(environment: &Env) {
     if environment.get(DEFAULT_PROFILE).is_ok() && environment.get(PROFILE).is_err() {
         warn!(
@@ -119,7 +119,7 @@ impl Chain {
         let config = loader.region(self.region.clone()).load().await;
         let none = || CredentialsError::not_loaded("there is no chain of providers");
         let loaded = config.credentials_provider().ok_or_else(none)?.provide_credentials().await;
-        // The environment's own go before any profile.
+        // Credentials in the environment have precedence over profiles.
         if loaded.as_ref().is_ok_and(are_of_environment) {
             return loaded;
         }

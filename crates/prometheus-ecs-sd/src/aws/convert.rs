@@ -1,10 +1,10 @@
-//! Answers on the wire turned into the core's, a page at a time.
+//! Converts answers on the wire into those of the core, a page at a time.
 //!
 //! Every field of an item may be absent, every list empty and every enumeration may have a value that did not
-//! exist when this was written. An item that cannot be used is skipped, never the whole answer.
+//! exist when this was written. An unusable item is skipped, never the whole answer.
 //!
-//! No environment value outside the convention's variables leaves this module. Vectors hold no spare room:
-//! there are many of them, and they live long.
+//! Only environment values of the convention's variables leave this module. Vectors have no spare capacity, since there
+//! are many of them, and they live long.
 
 use std::collections::{HashMap, HashSet};
 
@@ -26,7 +26,7 @@ pub(super) mod event;
 pub(super) mod file;
 mod task;
 
-/// Why a batch answer lacks an item for good. Every other reason may pass.
+/// The reason of a failure that is permanent. All other reasons may be temporary.
 const MISSING: &str = "MISSING";
 
 const CLUSTER_ARNS: Fields = Fields { items: "clusterArns", id: "", next: "nextToken" };
@@ -64,7 +64,7 @@ pub(super) fn cluster_details(body: &[u8], asked: &[Box<str>]) -> Result<Answer,
     Ok(partial(&DESCRIBE_CLUSTERS, answer, described.unreadable))
 }
 
-/// Clusters without a list of tags are left out, and so are clusters that are gone: another question covers these.
+/// Omits clusters without a list of tags, and clusters that are gone, which another question covers.
 pub(super) fn cluster_tags(body: &[u8]) -> Result<Answer, Failure> {
     let described = batch(&DESCRIBE_CLUSTERS, body, CLUSTERS, |cluster: wire::Cluster<'_>| {
         let arn = text(&cluster.cluster_arn).filter(|_| !is_inactive(&cluster))?;
@@ -77,7 +77,7 @@ fn is_inactive(cluster: &wire::Cluster<'_>) -> bool {
     text(&cluster.status) == Some("INACTIVE")
 }
 
-/// Whether `arn` is the ARN of the cluster that was asked for as `name`, which may be its ARN too.
+/// Whether `arn` is the ARN of the cluster that was requested as `name`, which may be an ARN too.
 fn is_cluster(arn: &str, name: &str) -> bool {
     arn == name || (!name.starts_with("arn:") && arn.rsplit('/').next() == Some(name))
 }
@@ -93,7 +93,7 @@ pub(super) fn task_details(body: &[u8], asked: &[TaskArn]) -> Result<Answer, Fai
         let (version, untagged) = (task.version, !are_tags(&task.tags));
         Some(DescribedTask { task: task::task(task, &known)?, version, untagged })
     })?;
-    // By id, without the rest of the ARN: AWS repeats it in the form it likes.
+    // By id, since AWS may repeat the ARN in another form.
     let missing: HashSet<_> = missing(&described.failures).filter_map(|arn| arn.rsplit('/').next()).collect();
     let missing = exact(asked.iter().filter(|arn| missing.contains(arn.last_part())).cloned());
     let answer = Answer::TaskDetails { tasks: described.items, missing };
@@ -130,28 +130,28 @@ pub(super) fn container_instances(body: &[u8], asked: &[ContainerInstanceArn]) -
     Ok(partial(&DESCRIBE_CONTAINER_INSTANCES, answer, described.unreadable))
 }
 
-/// What the failures call MISSING, by the ids that they give.
+/// The ids of the failures with reason MISSING.
 fn missing(failures: &[Unanswered]) -> impl Iterator<Item = &str> {
     failures.iter().filter(|failure| failure.reason == MISSING).map(|failure| &*failure.arn)
 }
 
-/// An ARN of the expected kind, or a note that there was another.
+/// An ARN of the expected kind; logs another one.
 fn parsed<T>(arn: Result<T, InvalidArn>) -> Option<T> {
     arn.inspect_err(|error| tracing::debug!(%error, "skipped an item of an answer")).ok()
 }
 
-/// A text that says something.
+/// A text that is not empty.
 pub(super) fn said<T: AsRef<str>>(text: Option<T>) -> Option<T> {
     text.filter(|text| !text.as_ref().is_empty())
 }
 
-/// A text that says something, to be kept.
+/// A text that is not empty, copied.
 pub(super) fn present<T: AsRef<str>, U: From<T>>(text: Option<T>) -> Option<U> {
     said(text).map(U::from)
 }
 
-/// A vector without spare room, made in one piece where no item is left out. (Collecting from a vector of large
-/// items would keep that one's memory.)
+/// A vector without spare capacity, allocated once if no item is omitted. (Collecting from a vector of large items would
+/// keep its memory.)
 pub(super) fn exact<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let items = items.into_iter();
     let mut all = Vec::with_capacity(items.size_hint().1.unwrap_or_default());
@@ -160,7 +160,7 @@ pub(super) fn exact<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     all
 }
 
-/// Tags in the byte order of their keys; a tag without a key is none, one without a value has an empty one.
+/// Tags in the byte order of their keys; a tag without a key is omitted, a missing value is empty.
 pub(super) fn sorted_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = (Option<T>, Option<T>)>) -> Tags {
     let mut tags = exact(tags.into_iter().filter_map(|(key, value)| {
         let value = value.as_ref().map_or("", AsRef::as_ref);
@@ -185,12 +185,12 @@ fn are_tags(listed: &List<wire::Tag<'_>>) -> bool {
     listed.as_ref().is_some_and(|tags| tags.iter().flatten().all(has_key))
 }
 
-/// The convention's variables of an environment. Here all others end.
+/// The convention's variables of an environment; all others are dropped.
 fn settings<'a>(environment: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>) -> Settings {
     Settings::from_pairs(environment.filter_map(|(name, value)| Some((name?, value.unwrap_or_default()))))
 }
 
-/// A range where there is one, else the single port.
+/// The range, if there is one, else the single port.
 fn ports(range: Option<&str>, port: Option<impl TryInto<u16>>) -> Option<PortRange> {
     match range.filter(|range| !range.is_empty()) {
         Some(range) => PortRange::parse(range),
@@ -198,7 +198,7 @@ fn ports(range: Option<&str>, port: Option<impl TryInto<u16>>) -> Option<PortRan
     }
 }
 
-/// What is not TCP is not scraped, so that one name for the rest is enough.
+/// Only TCP is scraped, so that one name for all other protocols suffices.
 fn protocol(protocol: Option<&str>) -> Protocol {
     match protocol {
         None | Some("tcp") => Protocol::Tcp,
@@ -287,7 +287,7 @@ mod tests {
                 container_instances(body, &[]),
             ] {
                 let failure = answer.expect_err("nothing");
-                assert!(failure.message.ends_with(": it lacks what was asked for"), "{failure}");
+                assert!(failure.message.ends_with(": it lacks the requested content"), "{failure}");
             }
         }
         let untold = json!({"taskDefinition": {"family": "web"}}).to_string();

@@ -1,9 +1,9 @@
-//! Credentials that are kept for as long as they hold: the base credentials, once for all sources, and each role's.
+//! Caches credentials while they are valid: the base credentials, shared by all sources, and those of each role.
 //!
-//! Every request of the own account is signed with the base credentials, and so is every attempt to assume a role. A load
-//! runs the user's program (`credential_process`) or asks the instance or the ECS agent, which throttle; that of a
-//! role asks STS. So there is at most one load at a time, and at most one in [`PAUSE`], however many ask and fail.
-//! (The SDK's own cache keeps what AWS no longer accepts until it expires.)
+//! The base credentials sign every request of the own account, and every attempt to assume a role. A load runs the user's
+//! program (`credential_process`) or calls the instance or the ECS agent, which throttle; that of a role calls STS. So
+//! there is at most one load at a time, and at most one in [`PAUSE`], for any number of requests and failures. (The SDK's
+//! own cache keeps credentials that AWS refuses until they expire.)
 //!
 //! When a load fails, the previous credentials are used until they expire or AWS refuses them. Another process may be
 //! rewriting the file, or their source may be down for a moment.
@@ -27,26 +27,26 @@ use tracing::{info, warn};
 
 use super::failure;
 
-/// No question waits longer for its credentials. Room for three attempts to assume a role, and the pauses between.
+/// The time limit of a load: enough for three attempts to assume a role, and the pauses between them.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// What came of a load holds at least so long, be it a failure or credentials that have expired: what runs in
-/// parallel fails together, and what comes later may succeed.
+/// The minimum time for which the result of a load is used, even a failure or expired credentials: concurrent requests
+/// share it, and later ones may succeed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An attempt that is signed just before has its turn, and ends, before the credentials do. (Unless AWS throttles. An
-/// instance's are exchanged five minutes before they expire.)
+/// Credentials are replaced this long before they expire, so that an attempt that is signed just before ends in time.
+/// (Unless AWS throttles. An instance's role renews them five minutes before they expire.)
 const EARLY: Duration = Duration::from_secs(60);
 
-/// Credentials that do not say when they expire may be exchanged all the same. The SDK's own number.
+/// The lifetime of credentials without an expiry: their source may replace them. The SDK's own number.
 const WITHOUT_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
-/// What a provider gave, for as long as it holds. Clones keep the same.
+/// The credentials of a provider, while they are valid. Clones share them.
 #[derive(Clone)]
 pub(super) struct KeptCredentials {
     provider: SharedCredentialsProvider,
     clock: SharedTimeSource,
-    /// For the log.
+    /// The account, for the log.
     account: Arc<str>,
     reloads: Reloads,
     kept: Arc<Mutex<Kept>>,
@@ -119,12 +119,12 @@ impl KeptCredentials {
         Self { provider, clock, account: account.into(), reloads, kept: Arc::default() }
     }
 
-    /// Has loads that fail counted there, those of all clones.
+    /// Counts failed loads, of all clones, in this counter.
     pub(super) fn count_failures(&self, failures: Counter) {
         self.kept().failures = failures;
     }
 
-    /// Gives up what AWS does not accept, so that the next request is signed with something else. Requests that were
+    /// Drops credentials that AWS refuses, so that the next request is signed with other ones. Requests that were
     /// signed before the latest load say nothing about it.
     pub(super) fn refused(&self, access_key: &str) {
         let mut kept = self.kept();
@@ -140,7 +140,7 @@ impl KeptCredentials {
         };
         let ended = outcome.wait_for(Option::is_some).await.map_err(CredentialsError::unhandled)?;
         let outcome = ended.clone().expect("it was waited for");
-        // The SDK's errors cannot be cloned; that there are none to be found is what a caller must still see.
+        // The SDK's errors cannot be cloned; the caller must still see that no credentials were found.
         outcome.map_err(|error| match *error {
             CredentialsError::CredentialsNotLoaded(_) => CredentialsError::not_loaded(error),
             _ => CredentialsError::provider_error(error),
@@ -187,7 +187,7 @@ impl KeptCredentials {
         }
     }
 
-    /// Loads in a task of its own, which ends even when the question that began it has given up.
+    /// Loads in a separate task, which ends even when the question that began it is cancelled.
     fn begin(&self, is_retry: bool) -> Load {
         let (sender, outcome) = watch::channel(None);
         let load = Load { begun: Instant::now(), reloads: self.reloads.number(), is_retry, outcome };
@@ -289,7 +289,7 @@ impl Load {
 }
 
 fn panicked() -> CredentialsError {
-    CredentialsError::unhandled("the provider panicked; the log says where")
+    CredentialsError::unhandled("the provider panicked; see the log")
 }
 
 /// The SDK puts both into headers, and panics if the access key is not a valid header value.
@@ -320,7 +320,7 @@ impl fmt::Debug for KeptCredentials {
 #[cfg(test)]
 mod tests {
     use super::super::Environment;
-    use super::super::simulated::{self, listing, over};
+    use super::super::tests::simulated::{self, listing, over};
     use super::super::{ATTEMPT_TIMEOUT, Aws, Source, SourceSpec};
     use super::*;
     use aws_credential_types::credential_fn::provide_credentials_fn;
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_load_goes_on_when_nobody_waits_and_ends_in_time() {
+    async fn a_load_continues_when_no_request_waits_and_ends_in_time() {
         let provider = Counting { slow: ATTEMPT_TIMEOUT * 2, ..Counting::default() };
         let base = provider.base(Clock(Instant::now()));
         timeout(ATTEMPT_TIMEOUT, base.credentials()).await.expect_err("not yet");
@@ -581,7 +581,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_load_that_fails_takes_nothing_away_until_aws_refuses_what_there_is() {
+    async fn after_a_failed_load_the_credentials_are_used_until_aws_refuses_them() {
         for fault in ["broken", "panic"] {
             // The file is half written; it is read again a moment later, without delaying requests.
             let loads = ["a", fault, fault, "b", "c"];
@@ -595,14 +595,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_that_is_refused_while_the_file_is_broken_is_not_used_for_ever() {
+    async fn a_refused_key_is_dropped_while_the_file_is_broken() {
         let loads = ["a", "broken", "broken", "broken", "broken"];
         let signed = played(&loads, &[Reload, Reload, Refused("a"), Refused("a")]).await;
         assert_eq!(signed, ["a", "a", "a", "half a file", "half a file"]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn credentials_of_another_source_are_used_only_after_a_refusal_and_a_second_look() {
+    async fn credentials_of_another_source_are_used_only_after_a_refusal_and_two_loads() {
         let moved = "they would now come from the instance's role instead of the profile";
         let signed = played(&["a", "instance", "instance", "a"], &[Reload, Reload, Reload]).await;
         assert_eq!(signed, ["a", "a", "a", "a"]);

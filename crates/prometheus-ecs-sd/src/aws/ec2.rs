@@ -21,7 +21,7 @@ use super::hosts::{HostCall, Page};
 /// DescribeInstances.
 pub(super) const CALL: HostCall = HostCall { call: &DESCRIBE_INSTANCES, request, read: page };
 
-/// Where an answer has an instance.
+/// The path of an instance in an answer.
 const INSTANCE: [&str; 5] = ["DescribeInstancesResponse", "reservationSet", "item", "instancesSet", "item"];
 
 fn request(instances: &[InstanceId], token: Option<&str>) -> String {
@@ -48,7 +48,7 @@ fn page(body: &[u8]) -> Result<Page, Failure> {
     let answer = de::from_str(body).or_else(|error| match error {
         // It is not XML, or it ends too early.
         DeError::InvalidXml(_) | DeError::UnexpectedEof => Err(error),
-        // An instance may be of another shape than documented: it is left out.
+        // An instance that is not of the documented form is skipped.
         _ => de::from_str(&readable(body, &mut unreadable)?),
     });
     let answer: DescribeInstancesResponse = answer.map_err(|error| unusable(&error))?;
@@ -134,7 +134,7 @@ struct Instance {
     tag_set: Set<Tag>,
 }
 
-/// An instance that cannot be read otherwise.
+/// The id of an instance that cannot be read as a whole.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Named {

@@ -1,4 +1,4 @@
-//! ECS's six reads: what is sent, and which answer that is.
+//! The six read operations of ECS: their requests and answers.
 
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, RoleArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::failure::Failure;
@@ -49,7 +49,7 @@ impl Ecs {
         convert::cluster_details(body.bytes(), asked)
     }
 
-    /// Clusters for their tags alone.
+    /// The tags of clusters.
     pub(super) async fn cluster_tags(&self, asked: &[ClusterArn]) -> Result<Answer, Failure> {
         let body = self.describe_clusters(asked.iter().map(ClusterArn::as_str).collect()).await?;
         convert::cluster_tags(body.bytes())
@@ -59,7 +59,7 @@ impl Ecs {
         self.send(&self.describe_clusters, &DescribeClusters { clusters, include: TAGS }).await
     }
 
-    /// One page of a cluster's tasks that are to run; of all services, or of one.
+    /// One page of a cluster's tasks with desired status RUNNING; of all services, or of one.
     pub(super) async fn tasks(
         &self,
         cluster: &ClusterArn,
@@ -69,7 +69,7 @@ impl Ecs {
         let request = ListTasks {
             cluster: cluster.as_str(),
             service_name: service,
-            // It is AWS's default, but not that of everything that imitates AWS.
+            // This is AWS's default, but not that of all emulators of AWS.
             desired_status: "RUNNING",
             max_results: LIST_TASKS.limit,
             next_token: page,
@@ -92,7 +92,7 @@ impl Ecs {
         convert::definition(self.describe_task_definition(asked).await?.bytes(), asked)
     }
 
-    /// A definition for its tags alone.
+    /// The tags of a definition.
     pub(super) async fn definition_tags(&self, asked: &TaskDefinitionArn) -> Result<Answer, Failure> {
         convert::definition_tags(self.describe_task_definition(asked).await?.bytes())
     }

@@ -1,4 +1,4 @@
-//! Where the services are that have no SDK crate here.
+//! The endpoints of the services without an SDK crate here.
 //!
 //! Settings are read as the SDK's generated clients read them: a URL set for the service, then one set
 //! for all services, then the region's own address, FIPS and dual-stack variants included. The table
@@ -18,7 +18,7 @@ struct Partition {
     dual_stack_suffix: &'static str,
 }
 
-/// The SDKs' `partitions.json`; a region of an unknown partition is taken for one of [`COMMERCIAL`], as they do.
+/// The `partitions.json` of the SDKs; as there, a region of an unknown partition counts as one of [`COMMERCIAL`].
 const PARTITIONS: [Partition; 7] = [
     Partition {
         prefix: "cn-",
@@ -35,17 +35,17 @@ const PARTITIONS: [Partition; 7] = [
 
 const COMMERCIAL: Partition = Partition { prefix: "", suffix: "amazonaws.com", dual_stack_suffix: "api.aws" };
 
-/// Where a service is, or why that is not known.
+/// The endpoint of a service, or why it is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServiceEndpoint(Result<String, &'static str>);
 
 impl ServiceEndpoint {
-    /// Of a service in the region of `config`.
+    /// The endpoint of a service in the region of `config`.
     pub(super) fn new(config: &SdkConfig, service: &Service) -> Self {
         let (fips, dual_stack) =
             (config.use_fips().unwrap_or(false), config.use_dual_stack().unwrap_or(false));
         Self(match configured(config, service.id) {
-            // The words are AWS's.
+            // The texts are AWS's.
             Some(_) if fips && service.has_strict_endpoints => {
                 Err("Invalid Configuration: FIPS and custom endpoint are not supported")
             }
@@ -73,7 +73,7 @@ impl ResolveEndpoint for ServiceEndpoint {
     }
 }
 
-/// What the user set: `AWS_ENDPOINT_URL_EC2`, the profile's `[services]` section, `AWS_ENDPOINT_URL`.
+/// The user's setting: `AWS_ENDPOINT_URL_EC2`, the profile's `[services]` section, `AWS_ENDPOINT_URL`.
 pub(super) fn configured(config: &SdkConfig, id: &str) -> Option<String> {
     let for_all = config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {

@@ -1,9 +1,9 @@
-//! The environment variables of the process, as this program and the AWS SDK take them.
+//! The environment variables of the process, as this program and the AWS SDK read them.
 //!
 //! A variable that is empty, or only white space, counts as unset: compose files and task definitions often pass such
-//! variables. The SDK takes them for values, and panics on some. White space around the value of an AWS variable is
-//! ignored, since a secret that was read from a file ends in a newline. A value that cannot be used is a
-//! [mistake](ConfigErrors) before anything starts; no mistake quotes a value that may be secret.
+//! variables. The SDK uses them as values, and panics on some. White space around the value of an AWS variable is
+//! ignored, since a secret that was read from a file ends in a newline. An invalid value is an
+//! [error](ConfigErrors) before discovery starts; no error quotes a value that may be secret.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -86,7 +86,7 @@ impl Environment {
         if errors.is_empty() { Ok(Self { variables: set }) } else { Err(ConfigErrors::from(errors)) }
     }
 
-    /// The same, without any cause for a request: without a region, the SDK would look it up at the instance's metadata
+    /// The same, so that no request is sent: without a region, the SDK would request it from the instance's metadata
     /// service.
     pub fn offline(mut self) -> Self {
         self.variables.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_used_is_named_and_no_secret_is_quoted() {
+    fn an_invalid_value_is_named_and_no_secret_is_quoted() {
         let all = errors(&[
             ("AWS_ACCESS_KEY_ID", "hunter2 hunter2"),
             ("AWS_SESSION_TOKEN", "hunter2\u{1}"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual_is_no_mistake() {
+    fn usual_values_are_valid() {
         let usual = [
             ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
             ("AWS_SESSION_TOKEN", "IQoJb3JpZ2luX2VjEHo//+=="),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn certificate_authorities_are_there_or_their_file_is_named() {
+    fn a_file_without_certificate_authorities_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         std::fs::write(path("empty.pem"), "").unwrap();

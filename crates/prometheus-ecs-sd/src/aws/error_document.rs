@@ -1,7 +1,7 @@
-//! Error documents, whatever the protocol: `Code` and `Message` of XML, `__type` and `message` of JSON.
+//! Error documents of all protocols: `Code` and `Message` of XML, `__type` and `message` of JSON.
 //!
-//! Both are read for each service: proxies, and stand-ins for AWS, answer JSON services in XML. What is neither yields
-//! neither code nor message.
+//! Both are read for each service: proxies, and emulators of AWS, answer JSON services in XML. Other documents have no
+//! code and no message.
 
 use aws_smithy_types::error::ErrorMetadata;
 use quick_xml::Reader;
@@ -9,7 +9,8 @@ use quick_xml::escape::unescape;
 use quick_xml::events::Event;
 use serde_json::Value;
 
-/// What an error's body says. `header` is the code that stands in the answer's header, which the JSON protocols prefer.
+/// Code and message of an error's body. `header` is the code in the response's header, which has precedence in the JSON
+/// protocols.
 pub(super) fn error(body: &[u8], header: Option<&str>) -> ErrorMetadata {
     let (code, message) = json(body).unwrap_or_else(|| xml(body));
     let code = header.and_then(bare).map(str::to_owned).or(code);
@@ -37,7 +38,7 @@ fn bare(code: &str) -> Option<&str> {
     code.rsplit('#').next()?.split(':').next()
 }
 
-/// The first `Code` and the first `Message`, at any depth: EC2 nests them by one more than STS.
+/// The first `Code` and the first `Message`, at any depth: EC2 nests them one level deeper than STS.
 fn xml(body: &[u8]) -> CodeAndMessage {
     let (mut code, mut message) = (None, None);
     let mut reader = Reader::from_reader(body);

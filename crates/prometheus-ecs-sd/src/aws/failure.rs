@@ -1,10 +1,10 @@
-//! What went wrong, as a caller must know it and as a person can read it.
+//! Failures of calls: a kind for the caller, and a message for people.
 //!
-//! The body of a refusal is parsed once, when it arrives ([`Refusal`]); the response bears the result.
+//! The body of an error response is parsed once, when it arrives ([`Refusal`]); the response carries the result.
 //!
 //! A message is one line that names the operation, AWS's code and message, or the causes of a broken
-//! connection from the outside in. It never holds a credential: of a message of AWS only the first line is
-//! taken, since a refused signature is explained by the whole request, session token included.
+//! connection from the outside in. It never contains a credential: only the first line of a message
+//! of AWS is used, since for a wrong signature AWS quotes the whole request, session token included.
 
 use std::error::Error;
 use std::fmt;
@@ -25,32 +25,32 @@ use super::call::DESCRIBE_TASK_DEFINITION;
 use super::chain::MissingProfile;
 use super::error_document;
 
-/// What a log line bears: AWS's sentences and a chain of causes fit in, a proxy's page does not.
+/// The length limit of a message: AWS's sentences and a chain of causes fit, a proxy's page does not.
 const MESSAGE_LIMIT: usize = 400;
 
-/// EC2 appends to a denial what `sts:DecodeAuthorizationMessage` explains: up to kilobytes, and others each
-/// time, so that one lasting trouble would look like a new one at every refresh.
+/// EC2 appends kilobytes for `sts:DecodeAuthorizationMessage` to a denial. They differ each time, so that a lasting
+/// failure would look like a new one at every refresh.
 const ENCODED: &str = "Encoded authorization failure message:";
 
-/// What the SDK puts before the standard error of `credential_process`.
+/// The SDK's text before the standard error of `credential_process`.
 const STANDARD_ERROR: &str = ". Stderr:";
 
-/// Where the SDK quotes a whole request, with the token in its headers.
+/// The SDK's text before a quoted request, with the token in its headers.
 const QUOTED_REQUEST: &str = " to request `Request";
 
-/// What stands in place of the standard error: such a program may well write the secrets that it is about.
-const NOT_SHOWN: &str = "; run it by hand to see what it says, which may be secret and is not shown here";
+/// Replaces the standard error, which may contain secrets.
+const NOT_SHOWN: &str = "; run it manually to see its output, which may be secret and is not shown here";
 
-/// What the SDK says of a profile with `login_session`: that its own build lacks this feature.
+/// The SDK's error for a profile with `login_session`: its build lacks this feature.
 const LOGIN: &str = "`credentials-login`";
 const NO_LOGIN: &str = "a profile with login_session is not supported; use a profile with credential_process = \
      aws configure export-credentials --profile NAME";
 
-/// What the SDK's errors about a token of IAM Identity Center, or about its file, have in common.
+/// The common parts of the SDK's errors about a token of IAM Identity Center, or about its file.
 const SSO_TOKEN: [&str; 2] = ["SSO token", "/sso/cache/"];
 const HOW_TO_GET_A_TOKEN: &str = "; run aws sso login";
 
-/// What the SDK and its connector call an error that is better told by its cause.
+/// Errors of the SDK and its connector whose cause says more.
 const EMPTY_WORDS: [&str; 9] = [
     "an error occurred while loading credentials",
     "dispatch failure",
@@ -63,7 +63,7 @@ const EMPTY_WORDS: [&str; 9] = [
     "streaming error",
 ];
 
-/// Where the JSON protocols repeat the code of an error. Some answers have it there only.
+/// The header in which the JSON protocols repeat the code of an error. Some answers have it only there.
 const ERROR_TYPE: &str = "x-amzn-errortype";
 
 /// Where SQS repeats the code that its errors had in an earlier protocol, as `CODE;FAULT`.
@@ -99,7 +99,7 @@ const HOP_LIMIT: &str = "the instance metadata service does not answer; for a co
 const HOW_TO_GET_CREDENTIALS: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
      or run with a task role or an instance role";
 
-/// An answer of AWS that is an error, with its code and message where the body has them.
+/// An error response of AWS, with code and message if the body has them.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) kind: FailureKind,
@@ -126,12 +126,12 @@ impl Refusal {
         Some(Self { kind, status, error })
     }
 
-    /// Whether AWS does not accept the credentials or the signature. (A server that fails says nothing of them.)
+    /// Whether AWS does not accept the credentials or the signature. (A server error says nothing about them.)
     pub(super) fn is_of_credentials(&self) -> bool {
         self.kind == FailureKind::NoCredentials && self.is_of_client()
     }
 
-    /// Whether the request is at fault, and not the server.
+    /// Whether the request is the cause, and not the server.
     pub(super) fn is_of_client(&self) -> bool {
         (400..500).contains(&self.status)
     }
@@ -143,7 +143,7 @@ impl Refusal {
             Some(code) => message.push_str(&first_line(code)),
             None => message.push_str(&format!("HTTP status {status}")),
         }
-        // The sentences about a signature quote what was signed.
+        // Messages about a signature quote the signed request.
         let quotes = error.code().is_some_and(|code| code.contains("Signature"));
         if let Some(text) = error.message().map(first_line).filter(|text| !text.is_empty() && !quotes) {
             message.push_str(": ");
@@ -172,14 +172,14 @@ impl ProvideErrorMetadata for Refusal {
     }
 }
 
-/// What an error of the SDK means; `role` is the one whose credentials were used.
+/// The failure for an error of the SDK; `role` is the role whose credentials were used.
 pub(super) fn failure<E: Error + 'static>(
     operation: &str,
     role: Option<&RoleArn>,
     error: &SdkError<E, HttpResponse>,
 ) -> Failure {
     if let Some(response) = error.raw_response() {
-        // Requests for the base credentials do not pass through `metered`.
+        // Requests for the base credentials do not pass through `rate_limited`.
         let parsed = || Refusal::parse(operation, response);
         return match response.extension::<Refusal>().cloned().or_else(parsed) {
             Some(refusal) => refusal.failure(operation),
@@ -194,7 +194,7 @@ pub(super) fn failure<E: Error + 'static>(
     }
 }
 
-/// An answer that came but makes no sense.
+/// The failure for an answer that cannot be used.
 pub(super) fn unreadable(operation: &str, why: &str) -> Failure {
     Failure {
         kind: FailureKind::Unavailable,
@@ -202,7 +202,7 @@ pub(super) fn unreadable(operation: &str, why: &str) -> Failure {
     }
 }
 
-/// What AWS's refusal means.
+/// The kind of failure for an error response.
 fn kind(operation: &str, error: &ErrorMetadata, status: u16) -> FailureKind {
     let Some(code) = error.code() else { return kind_of_status(status) };
     match code {
@@ -220,7 +220,8 @@ fn kind(operation: &str, error: &ErrorMetadata, status: u16) -> FailureKind {
     }
 }
 
-/// For want of a code. A bare 403 is no denial: AWS names its own, and a proxy's says nothing about permissions.
+/// The kind of failure without a code. A bare 403 is not a denial: AWS sends a code, and a proxy's 403 says nothing about
+/// permissions.
 fn kind_of_status(status: u16) -> FailureKind {
     match status {
         401 => FailureKind::NoCredentials,
@@ -269,12 +270,12 @@ fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
     chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// An error and its causes from the outside in, each said once.
+/// An error and its causes from the outside in, each once.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     for error in chain(error) {
         let text = first_line(&error.to_string());
-        // Many an error quotes its cause.
+        // Many errors quote their cause.
         let repeats = said.iter().any(|earlier| earlier.contains(&text));
         if !repeats && !EMPTY_WORDS.contains(&text.as_str()) {
             said.push(text);
@@ -296,8 +297,8 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     successors(Some(error), |error| (*error).source())
 }
 
-/// The first line, without what is never the same ([`ENCODED`]) or may be secret ([`QUOTED_REQUEST`],
-/// [`STANDARD_ERROR`]), and shortened to what a log line bears.
+/// The first line, shortened, without text that always differs ([`ENCODED`]) or may be secret ([`QUOTED_REQUEST`],
+/// [`STANDARD_ERROR`]).
 fn first_line(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let line =
@@ -492,7 +493,7 @@ mod tests {
         for (said, expected) in [
             (
                 "external process exited with code exit status: 3. Stderr: key hunter2\nhunter2",
-                "external process exited with code exit status: 3; run it by hand to see what it says, which may be \
+                "external process exited with code exit status: 3; run it manually to see its output, which may be \
                  secret and is not shown here",
             ),
             (

@@ -1,4 +1,4 @@
-//! What reads AWS's answers, past the network: for the fuzz targets, and in no other build.
+//! The parsers of AWS's answers without the network, for the fuzz targets only.
 
 use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::question::{Answer, Question};
@@ -34,7 +34,9 @@ pub fn ecs(question: &Question, body: &[u8]) -> Result<Answer, Failure> {
         Question::TaskDefinition { definition } => convert::definition(body, definition),
         Question::DefinitionTags { .. } => convert::definition_tags(body),
         Question::ContainerInstances { instances, .. } => convert::container_instances(body, instances),
-        Question::Ec2Instances { .. } | Question::ExternalInstances { .. } => panic!("ECS knows no hosts"),
+        Question::Ec2Instances { .. } | Question::ExternalInstances { .. } => {
+            panic!("this is not a question to ECS")
+        }
     }
 }
 

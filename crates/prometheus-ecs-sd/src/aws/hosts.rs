@@ -1,4 +1,4 @@
-//! Hosts, from whichever service knows them: one call each, page after page.
+//! Looks up hosts in EC2 or Systems Manager: one call each, page after page.
 
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecs_discovery::arn::RoleArn;
@@ -13,15 +13,16 @@ use super::json::partial;
 use super::operation::{Client, Operation};
 use super::pages::Pages;
 
-/// So often a batch is halved: enough to find two bad ids in the largest one. Systems Manager bears few calls.
+/// The number of times that batches are halved: enough to find two bad ids in the largest one. Systems Manager allows few
+/// calls.
 const MAX_SPLITS: usize = 16;
 
-/// How a service is asked for hosts.
+/// The call of a service for hosts.
 pub(super) struct HostCall {
     pub(super) call: &'static Call,
-    /// The body that asks for these instances, from the page that the token names.
+    /// The body of the request for these instances, from the page of the token.
     pub(super) request: fn(&[InstanceId], Option<&str>) -> String,
-    /// What a body says.
+    /// Parses the body of an answer.
     pub(super) read: fn(&[u8]) -> Result<Page, Failure>,
 }
 
@@ -45,11 +46,10 @@ impl Hosts {
         Self { operation: client.operation(call.call), call }
     }
 
-    /// Those of the `instances` that the service knows.
+    /// The hosts among `instances` that the service knows.
     ///
-    /// An id that the service does not like fails the whole call: its batch is asked for in halves then, until the id
-    /// is alone, and counts as not known. Of more such ids than can be told apart at a time, those beside them may be
-    /// known only when they are asked for again.
+    /// A bad id fails the whole call: its batch is then requested in halves until the id is alone and counts as unknown.
+    /// If there are more bad ids than can be separated, the hosts beside them may be found only by the next question.
     pub(super) async fn known(
         &self,
         instances: &[InstanceId],
@@ -64,14 +64,14 @@ impl Hosts {
                     hosts.extend(found.hosts);
                     unreadable.extend(found.unreadable);
                 }
-                Err(Trouble { is_of_an_id: false, failure }) => return Err(failure),
+                Err(HostsFailure { is_of_an_id: false, failure }) => return Err(failure),
                 Err(_) if batch.len() == 1 => {}
                 Err(_) if splits < MAX_SPLITS => {
                     splits += 1;
                     let (first, second) = batch.split_at(batch.len() / 2);
                     batches.extend([first, second]);
                 }
-                Err(Trouble { failure, .. }) => refusal = Some(failure),
+                Err(HostsFailure { failure, .. }) => refusal = Some(failure),
             }
         }
         match refusal {
@@ -81,39 +81,39 @@ impl Hosts {
     }
 
     /// All pages of one answer.
-    async fn pages(&self, instances: &[InstanceId], role: Option<&RoleArn>) -> Result<Page, Trouble> {
+    async fn pages(&self, instances: &[InstanceId], role: Option<&RoleArn>) -> Result<Page, HostsFailure> {
         let name = self.call.call.operation;
         let mut all = Page { hosts: Vec::new(), next: None, unreadable: Vec::new() };
         let mut pages = Pages::new(name);
         loop {
             let body = (self.call.request)(instances, pages.token());
-            let body = self.operation.send(body).await.map_err(|error| Trouble {
+            let body = self.operation.send(body).await.map_err(|error| HostsFailure {
                 is_of_an_id: error.code().is_some_and(is_of_an_id),
                 failure: failure(name, role, &error),
             })?;
-            let page = (self.call.read)(body.bytes()).map_err(Trouble::other)?;
+            let page = (self.call.read)(body.bytes()).map_err(HostsFailure::other)?;
             all.hosts.extend(page.hosts);
             all.unreadable.extend(page.unreadable);
-            if pages.next(page.next).map_err(Trouble::other)?.is_none() {
+            if pages.next(page.next).map_err(HostsFailure::other)?.is_none() {
                 return Ok(all);
             }
         }
     }
 }
 
-struct Trouble {
+struct HostsFailure {
     failure: Failure,
-    /// Whether it may be over without one of the ids.
+    /// Whether the call may succeed without one of the ids.
     is_of_an_id: bool,
 }
 
-impl Trouble {
+impl HostsFailure {
     fn other(failure: Failure) -> Self {
         Self { failure, is_of_an_id: false }
     }
 }
 
-/// What EC2 and Systems Manager say of ids that are malformed, or not known.
+/// The error codes of EC2 and Systems Manager for malformed or unknown ids.
 fn is_of_an_id(code: &str) -> bool {
     code.starts_with("InvalidInstance")
         || matches!(code, "InvalidFilterValue" | "InvalidParameterValue" | "ValidationException")
@@ -121,13 +121,13 @@ fn is_of_an_id(code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simulated::{own, world};
+    use super::super::tests::simulated::{own, world};
     use super::*;
     use ecs_discovery::inventory::question::Question;
     use ecs_simulator::{Aws, HostKind};
 
-    /// Asks for so many hosts of ECS Anywhere, some of them with a malformed id, until no more are found; returns how
-    /// many were found, and in how many calls each time.
+    /// Requests hosts of ECS Anywhere, some with a malformed id, until no more are found; returns the number of found
+    /// hosts, and of calls each time.
     async fn found(good: usize, bad: usize) -> (usize, Vec<u64>) {
         let mut world = world();
         let region = world.own("eu-west-1");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ids_that_fail_their_batch_are_told_apart_from_the_others() {
+    async fn ids_that_fail_their_batch_are_separated_from_the_others() {
         assert_eq!(found(60, 0).await, (60, vec![2]));
         for (good, bad) in [(99, 1), (98, 2), (90, 10), (0, 100)] {
             let (known, calls) = found(good, bad).await;

@@ -1,12 +1,12 @@
 //! Limits of the HTTP client that all sources share.
 //!
-//! It reads an answer to its end before it passes it on, and gives up on an answer that is too long or takes too long.
-//! A limit of time alone would not do: a broken server fills gigabytes within one attempt, and a source has several
-//! questions open at a time. The SDK's own limit for an attempt would not do either, since it includes what comes
-//! before a request leaves: waiting for its turn, and for credentials.
+//! It reads a whole answer before it passes it on, and aborts an answer that is too long or takes too long. A time limit
+//! alone does not suffice: a broken server can send gigabytes within one attempt, and a source has several concurrent
+//! questions. The SDK's time limit for an attempt does not suffice either, since it includes the time before a request is
+//! sent: waiting for a token, and for credentials.
 //!
-//! The number of connections is limited too, both of active and of idle ones: each uses a file descriptor, and hundreds
-//! of sources with concurrent requests would leave none for files.
+//! The numbers of active and of idle connections are limited too: each uses a file descriptor, and hundreds of sources
+//! with concurrent requests would leave none for files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,8 +144,8 @@ struct TooLong;
 
 /// The response with its body in memory.
 ///
-/// A body that breaks is retried like a connection that does. One that is too long is not, since it would be again: the
-/// SDK retries every error of a body that it reads itself, hence the reading here.
+/// A body that breaks off is retried like a broken connection. One that is too long is not, since it would be too long
+/// again: the SDK retries every error of a body that it reads itself, so the body is read here.
 async fn whole(mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let mut chunks = ByteStream::new(std::mem::replace(response.body_mut(), SdkBody::taken()));
     let length = response.headers().get("content-length").and_then(|length| length.parse().ok());
@@ -163,7 +163,7 @@ async fn whole(mut response: HttpResponse) -> Result<HttpResponse, ConnectorErro
 
 #[cfg(test)]
 mod tests {
-    use super::super::simulated::{self, assumed, ec2_hosts, listing, own, ssm_hosts};
+    use super::super::tests::simulated::{self, assumed, ec2_hosts, listing, own, ssm_hosts};
     use super::super::trust::Trusting;
     use super::super::{Aws, SourceSpec};
     use super::*;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_too_long_is_a_failure_and_not_asked_for_again() {
+    async fn an_answer_that_is_too_long_is_a_failure_and_not_retried() {
         let simulated = padded(ANSWER_LIMIT + 1);
         let (own, assumed) = (own(&simulated).await, assumed(&simulated, None).await);
         for (source, question) in

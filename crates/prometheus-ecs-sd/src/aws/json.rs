@@ -1,10 +1,10 @@
 //! Answers of the JSON protocols as they are on the wire, in borrowed text, item by item.
 //!
-//! Every field and every item of a list may be absent or `null`, and what is not named is skipped. An item of a batch
-//! that is not of the documented type is a failure of that item. An answer without the very list that was asked for is a
-//! failure: nothing must not pass for "there are no tasks".
+//! Every field and every item of a list may be absent or `null`, and unknown fields are skipped. An item of a batch that
+//! is not of the documented type is a failure of that item. An answer without the requested list is a failure: it must
+//! not pass for "there are no tasks".
 //!
-//! No type here is [`Debug`](std::fmt::Debug), and no error quotes what it met: environments hold secrets.
+//! No type here is [`Debug`](std::fmt::Debug), and no error quotes a value: environments contain secrets.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use super::call::Call;
 use super::{failure, wire};
 
-/// A text, copied only where JSON had to escape it.
+/// A text, copied only if JSON escaped it.
 ///
 /// (A separate type, since serde borrows no `Cow` within an `Option`.)
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,10 +37,10 @@ pub(super) fn text<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
     text.as_ref().map(AsRef::as_ref)
 }
 
-/// Several, as AWS may give them.
+/// A list as AWS may send it.
 pub(super) type List<T> = Option<Vec<Option<T>>>;
 
-/// The items that there are.
+/// The items that are not `null`.
 pub(super) fn items<T>(list: List<T>) -> impl Iterator<Item = T> {
     list.unwrap_or_default().into_iter().flatten()
 }
@@ -89,16 +89,16 @@ impl Visitor<'_> for NumberVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Number, E> {
-        // What does not fit becomes the closest that does.
+        // A number out of range becomes the closest one in range.
         if number.fract() == 0.0 { Ok(Number(number as i64)) } else { Err(E::custom("not a whole number")) }
     }
 }
 
-/// The list that a call's answer has, and what is beside it.
+/// The list of a call's answer, with the fields beside it.
 pub(super) struct Batch<T> {
-    /// Of the items those that were accepted.
+    /// The accepted items.
     pub(super) items: Vec<T>,
-    /// What AWS calls failures.
+    /// AWS's list of failures.
     pub(super) failures: Vec<Unanswered>,
     /// The token of the next page.
     pub(super) next: Option<String>,
@@ -106,7 +106,7 @@ pub(super) struct Batch<T> {
     pub(super) unreadable: Vec<Box<str>>,
 }
 
-/// An item that was asked for, and why it is not among the answered.
+/// A requested item, and the reason why it is not in the answer.
 pub(super) struct Unanswered {
     pub(super) arn: String,
     pub(super) reason: String,
@@ -124,8 +124,8 @@ pub(super) struct Fields {
 }
 
 /// Reads the body of a successful answer. Each item of its list is passed to `accept` as soon as it is read, so that
-/// the answer is in memory as text and as what `accept` makes of it, and never as a third thing. (If an item cannot be
-/// read, all are passed to it again.)
+/// the answer is in memory only as text and as the result of `accept`. (If an item cannot be read, all items are passed
+/// to `accept` again.)
 pub(super) fn batch<'a, T: Deserialize<'a>, U>(
     call: &Call,
     body: &'a [u8],
@@ -147,8 +147,8 @@ pub(super) fn optional_batch<'a, T: Deserialize<'a>, U>(
     let mut unreadable = Vec::new();
     let mut read = whole(body, document(&mut accept));
     if read.as_ref().is_err_and(|error| error.is_data() || error.is_syntax()) {
-        // Something is of another type, or there twice, or an escape is half of a pair. If it is in an item, the others are
-        // not affected.
+        // A value has another type, a key occurs twice, or an escape is half of a pair. If that is in an item, the others
+        // are not affected.
         let accept = |item: &'a RawValue| match serde_json::from_str(item.get()) {
             Ok(item) => accept(item),
             Err(_) => {
@@ -176,15 +176,15 @@ pub(super) fn partial(call: &Call, readable: Answer, ids: Vec<Box<str>>) -> Answ
     Answer::Partial { readable: Box::new(readable), unreadable: Unreadable { ids, failure } }
 }
 
-/// An answer that does not say what was asked for.
+/// An answer without the requested content.
 pub(super) fn lacking(call: &Call) -> Failure {
-    failure::unreadable(call.operation, "it lacks what was asked for")
+    failure::unreadable(call.operation, "it lacks the requested content")
 }
 
 const NOT_JSON: &str = "it is not JSON";
 const OTHER_TYPE: &str = "a value is of another type than AWS documents";
 
-/// All at once, which is a fraction of the cost of checking text by text.
+/// Checked as a whole, for a fraction of the cost of checking text by text.
 fn checked<'a>(call: &Call, body: &'a [u8]) -> Result<&'a str, Failure> {
     std::str::from_utf8(body).map_err(|_| failure::unreadable(call.operation, NOT_JSON))
 }
@@ -210,7 +210,7 @@ fn whole<'a, S: DeserializeSeed<'a>>(body: &'a str, seed: S) -> serde_json::Resu
     Ok(read)
 }
 
-/// Reads an answer with a list of `T`. Of a field that is there twice, the last one counts.
+/// Reads an answer with a list of `T`. If a field occurs twice, the last one is used.
 struct Document<F, T> {
     fields: Fields,
     capacity: usize,
@@ -252,7 +252,7 @@ impl<'de, T: Deserialize<'de>, U, F: FnMut(T) -> Option<U>> Visitor<'de> for Doc
     }
 }
 
-/// What can be read of a list of failures; what it does not mention stays as it is.
+/// Reads the readable failures of a list.
 fn unanswered(failures: &RawValue) -> Vec<Unanswered> {
     let mut accept = |failure: &RawValue| {
         let failure: wire::Failure<'_> = serde_json::from_str(failure.get()).ok()?;
@@ -294,7 +294,7 @@ impl<'de> Visitor<'de> for Id {
     }
 }
 
-/// A list without spare room, in which what is not accepted is left out; `None` if it is `null`.
+/// A list without spare capacity, of the accepted items; `None` if it is `null`.
 struct Items<'f, F, T> {
     capacity: usize,
     accept: &'f mut F,

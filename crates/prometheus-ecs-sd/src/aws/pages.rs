@@ -1,4 +1,4 @@
-//! Paging of answers that are read whole: bounded, and never in a circle.
+//! Reads all pages of an answer, with a limit, and detects repeated tokens.
 
 use ecs_discovery::failure::Failure;
 
@@ -8,7 +8,7 @@ use super::failure::unreadable;
 /// give shorter ones, but not so short.
 const MAX_PAGES: usize = 20;
 
-/// Where one listing stands.
+/// The position in one listing.
 #[derive(Debug)]
 pub(super) struct Pages {
     operation: &'static str,
@@ -21,12 +21,12 @@ impl Pages {
         Self { operation, tokens: Vec::new() }
     }
 
-    /// What to ask the next page with; `None` for the first.
+    /// The token of the next page; `None` for the first.
     pub(super) fn token(&self) -> Option<&str> {
         self.tokens.last().map(String::as_str)
     }
 
-    /// Takes the token that a page ended with, and gives it back unless that page was the last.
+    /// Records the token at the end of a page; returns it unless that page was the last.
     pub(super) fn next(&mut self, next: Option<String>) -> Result<Option<&str>, Failure> {
         let Some(next) = next.filter(|token| !token.is_empty()) else { return Ok(None) };
         if self.tokens.contains(&next) {

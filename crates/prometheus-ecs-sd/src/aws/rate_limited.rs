@@ -1,8 +1,8 @@
-//! The way out of one call of one source: no request for ECS, EC2, Systems Manager, STS or SQS leaves but through here.
+//! The HTTP client of one call of one source: all requests to ECS, EC2, Systems Manager, STS and SQS pass through it.
 //!
-//! Each attempt draws a token before it leaves, but for those of STS and SQS, and its time limit begins after that. Each is
-//! counted with how it ended. A refusal is parsed here, and the response bears the result from here on ([`Refusal`]): a
-//! throttled one slows the bucket down, and credentials that AWS does not accept are given up before they expire.
+//! Each attempt, except those of STS and SQS, takes a token before it is sent, and its time limit begins after that. Each is
+//! counted with its result. An error response is parsed here and carries the result as an extension ([`Refusal`]): a
+//! throttled request slows the bucket down, and credentials that AWS does not accept are dropped before they expire.
 
 use std::sync::Arc;
 
@@ -26,12 +26,12 @@ use super::rate_limits::{Bucket, Buckets};
 use super::signing::SignedWith;
 use crate::telemetry::metrics::{Metrics, Outcome};
 
-/// What the calls of one source have in common.
+/// The shared parts of the calls of one source.
 #[derive(Clone, Debug)]
 pub(super) struct Metering {
-    /// What calls with a class draw from.
+    /// The buckets of the calls with a class.
     pub(super) buckets: Arc<Buckets>,
-    /// What requests are signed with.
+    /// The credentials of the requests.
     pub(super) credentials: Option<KeptCredentials>,
     pub(super) metrics: Metrics,
 }
@@ -125,7 +125,7 @@ impl RateLimited<SharedHttpConnector> {
     }
 }
 
-/// How a request ended, for counting.
+/// The result of a request, for counting.
 fn outcome(result: &Result<HttpResponse, ConnectorError>, refusal: Option<&Refusal>) -> Outcome {
     match (result, refusal) {
         (Ok(_), None) => Outcome::Ok,
@@ -144,7 +144,7 @@ fn outcome(result: &Result<HttpResponse, ConnectorError>, refusal: Option<&Refus
 
 #[cfg(test)]
 mod tests {
-    use super::super::simulated::{assumed, ec2_hosts, listing, over, own, ssm_hosts, world};
+    use super::super::tests::simulated::{assumed, ec2_hosts, listing, over, own, ssm_hosts, world};
     use super::super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, Source, SourceSpec};
     use super::*;
     use crate::config::QueueAddress;

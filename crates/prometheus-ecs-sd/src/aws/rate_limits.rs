@@ -1,8 +1,8 @@
-//! How fast AWS is asked: its request limits, and the share of them that is drawn here.
+//! AWS's request limits, and the share of them that this program uses.
 //!
-//! AWS meters each account in each region with token buckets, one for a class of operations, and deployments, consoles
-//! and all other programs of that account draw on the same. So requests draw from buckets of our own, a share of
-//! AWS's each. Whoever finds one empty waits in line, first come, first served; nobody is refused.
+//! AWS limits each account in each region with token buckets, one for each class of operations, which deployments,
+//! consoles and all other programs of that account share. So requests take tokens from buckets of this program, which
+//! are a share of AWS's. A request that finds a bucket empty waits in order of arrival; none is refused.
 
 mod bucket;
 
@@ -13,7 +13,7 @@ use super::call::CALLS;
 use crate::config::Share;
 pub(super) use bucket::Bucket;
 
-/// The operations that AWS meters together.
+/// The operations that share a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     EcsClusters,
@@ -26,9 +26,9 @@ pub(super) enum Class {
 /// The size of AWS's bucket for a class.
 struct Limit {
     class: Class,
-    /// What the bucket is called.
+    /// The name of the bucket.
     name: &'static str,
-    /// Requests at once.
+    /// The burst, in requests.
     burst: f64,
     /// Requests a second.
     rate: f64,
@@ -55,11 +55,11 @@ impl Class {
     }
 }
 
-/// What of its share of a burst is used at once. AWS's bucket begins to fill again when the first request arrives,
-/// ours when it leaves, which for a new connection is a few tenths of a second earlier than for those that follow.
+/// The used part of the share of a burst. AWS's bucket begins to fill again when the first request arrives, this one when
+/// it is sent, which for a new connection is a few tenths of a second earlier than for the following requests.
 const BURST: f64 = 0.9;
 
-/// An account, `None` being that of the base credentials, and a region.
+/// An account, `None` for that of the base credentials, and a region.
 type Place = (Option<String>, String);
 
 /// The buckets of all accounts and regions.
@@ -68,7 +68,7 @@ pub(super) struct RateLimits {
     drawn: Mutex<Drawn>,
 }
 
-/// What is drawn, and from where.
+/// The share in use, and the buckets.
 #[derive(Debug)]
 struct Drawn {
     share: Share,
@@ -80,7 +80,7 @@ impl RateLimits {
         Self { drawn: Mutex::new(Drawn { share, buckets: BTreeMap::new() }) }
     }
 
-    /// Draws another share, for whoever asks for buckets from now on.
+    /// Uses another share for buckets that are requested from now on.
     pub(super) fn draw(&self, share: Share) {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         if drawn.share != share {
@@ -88,7 +88,7 @@ impl RateLimits {
         }
     }
 
-    /// Those of one account in one region, whoever asks for them.
+    /// The buckets of one account in one region, the same for all callers.
     pub(super) fn buckets(&self, account: Option<&str>, region: &str) -> Arc<Buckets> {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let Drawn { share, buckets } = &mut *drawn;
@@ -118,28 +118,28 @@ impl RateLimits {
     }
 }
 
-/// How full one bucket is.
+/// The status of one bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BucketStatus {
     /// The account's id; `None` for that of the credentials.
     pub account: Option<String>,
     /// The region.
     pub region: String,
-    /// What it is called.
+    /// The name of the bucket.
     pub bucket: &'static str,
-    /// What draws on it.
+    /// The operations that use it.
     pub operations: Vec<&'static str>,
-    /// Requests that could leave at once.
+    /// Requests that could be sent immediately.
     pub tokens: f64,
-    /// Requests that could leave at once if it were full.
+    /// Requests that could be sent immediately if it were full.
     pub burst: f64,
     /// Requests a second.
     pub rate: f64,
-    /// What burst and rate are divided by just now, since AWS throttled: from 1, usually, to 16.
+    /// The current divisor of burst and rate: normally 1, up to 16 after AWS has throttled.
     pub slowness: f64,
-    /// Tokens that were ever drawn.
+    /// All tokens that were taken.
     pub drawn: u64,
-    /// Throttled answers that there ever were.
+    /// All throttled answers.
     pub throttled: u64,
 }
 
@@ -153,7 +153,7 @@ impl Buckets {
         Self(LIMITS.map(|limit| Bucket::new((BURST * share * limit.burst).max(1.0), share * limit.rate)))
     }
 
-    /// What requests of this class draw from.
+    /// The bucket of this class.
     pub(super) fn of(&self, class: Class) -> &Bucket {
         &self.0[class as usize]
     }
@@ -176,16 +176,16 @@ mod tests {
 
     #[tokio::test]
     async fn another_share_counts_from_then_on_and_the_same_one_refills_nothing() {
-        let burst = |budget: &RateLimits| {
-            let _drawn_from = budget.buckets(None, "eu-west-1");
-            budget.bucket_statuses()[0].burst
+        let burst = |limits: &RateLimits| {
+            let _drawn_from = limits.buckets(None, "eu-west-1");
+            limits.bucket_statuses()[0].burst
         };
-        let budget = RateLimits::new(Share::ALL);
-        assert_eq!(burst(&budget), 45.0);
-        let before = budget.buckets(None, "eu-west-1");
-        budget.draw(Share::ALL);
-        assert!(Arc::ptr_eq(&before, &budget.buckets(None, "eu-west-1")));
-        budget.draw(Share::default());
-        assert_eq!(burst(&budget), 22.5);
+        let limits = RateLimits::new(Share::ALL);
+        assert_eq!(burst(&limits), 45.0);
+        let before = limits.buckets(None, "eu-west-1");
+        limits.draw(Share::ALL);
+        assert!(Arc::ptr_eq(&before, &limits.buckets(None, "eu-west-1")));
+        limits.draw(Share::default());
+        assert_eq!(burst(&limits), 22.5);
     }
 }

@@ -1,8 +1,8 @@
-//! Refused credentials and signatures, tried again.
+//! Retries refused credentials and signatures.
 //!
-//! The SDK tries neither again, although the next attempt is another: it is signed with new credentials, if those that
-//! AWS refused were given up, and by what this answer has taught of how far the machine's clock is off. (The SDK tries a
-//! refused signature again while it believes that the clock is off, which is just when it has been set right.)
+//! The SDK does not retry them, although the next attempt differs: it is signed with new credentials, if the refused ones
+//! were dropped, and with the clock offset that the SDK computed from this answer. (The SDK retries a refused signature
+//! only while it believes that the clock is off, which ends when it has corrected the offset.)
 
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{

@@ -1,7 +1,7 @@
-//! The credentials of an assumed role, asked of STS each time; `credentials` keeps them.
+//! Assumes a role with STS on each load; `credentials` caches the result.
 //!
-//! The SDK's provider for this takes no retry quota of the caller's: all roles of a region would share one, and a
-//! role that cannot be assumed would take the retries from those that can.
+//! The SDK's provider does not accept a retry quota of the caller: all roles of a region would share one, and a role that
+//! cannot be assumed would use up the retries of the others.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -34,7 +34,7 @@ impl AssumedRole {
         Self { call: call.set_external_id(external_id), regions }
     }
 
-    /// An hour's, which is what every role allows.
+    /// For an hour, which every role allows.
     async fn credentials(&self) -> provider::Result {
         let ask = |region| {
             let config = aws_sdk_sts::Config::builder().region(region);

@@ -1,4 +1,4 @@
-//! Signatures of AWS, version 4, and the access key that each was made with.
+//! AWS signatures, version 4, and the access key of each.
 
 use aws_credential_types::Credentials;
 use aws_runtime::auth::sigv4::SigV4AuthScheme;
@@ -9,12 +9,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::{GetIdentityResolver, RuntimeComponents};
 use aws_smithy_types::config_bag::ConfigBag;
 
-/// The access key of a signed request, which the request bears as an extension: the credentials of a refused request
-/// are given up by it.
+/// The access key of a signed request, as an extension of the request. It identifies the credentials to drop when AWS
+/// refuses the request.
 #[derive(Clone, Debug)]
 pub(super) struct SignedWith(pub(super) String);
 
-/// The SDK's own scheme, whose signer notes the access key on the request.
+/// The SDK's own scheme, with a signer that records the access key on the request.
 #[derive(Debug, Default)]
 pub(super) struct NotingAuthScheme(NotingSigner);
 

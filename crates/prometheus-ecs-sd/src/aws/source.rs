@@ -36,7 +36,7 @@ struct Clients {
 
 impl Source {
     pub(super) fn new(aws: &Aws, spec: SourceSpec) -> Self {
-        let buckets = aws.budget.buckets(spec.role.as_ref().map(RoleArn::account), &spec.region);
+        let buckets = aws.limits.buckets(spec.role.as_ref().map(RoleArn::account), &spec.region);
         let session = Session::new(aws, spec, buckets);
         let ecs = Ecs::new(&session.client(&LIST_CLUSTERS.service), session.role.clone());
         let ec2 = Hosts::new(&session.client(&DESCRIBE_INSTANCES.service), ec2::CALL);

@@ -79,9 +79,9 @@ impl StsRegions {
             left = left.saturating_sub(1);
             match answer {
                 Err(error) if left > 0 && is_not_usable(&error) => {
-                    debug!(region, "STS cannot be used in this region, the next one is asked");
+                    debug!(region, "STS cannot be used in this region, the next one is tried");
                     let next = (number + 1) % self.regions.len();
-                    // Another source may have found that out already.
+                    // Another source may have selected it already.
                     let _ = self.first.compare_exchange(number, next, Ordering::SeqCst, Ordering::SeqCst);
                 }
                 answer => return answer,
@@ -101,7 +101,7 @@ fn is_not_usable<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::simulated::{self, listing};
+    use super::super::tests::simulated::{self, listing};
     use super::super::{Aws, Source, SourceSpec};
     use super::*;
     use ecs_discovery::arn::RoleArn;
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sts_is_asked_in_the_default_region_whatever_the_sources_is() {
+    async fn sts_is_called_in_the_default_region_for_sources_of_all_regions() {
         let simulated = simulated();
         let aws = aws(&simulated, Some("eu-west-1")).with_sts(None, ["me-south-1", "af-south-1"]);
         for role in [true, false] {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_of_another_partition_asks_sts_there() {
+    async fn a_source_of_another_partition_calls_sts_there() {
         let simulated = simulated();
         let aws =
             aws(&simulated, Some("eu-west-1")).with_sts(Some("us-east-1"), ["us-gov-west-1", "eu-west-1"]);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_default_region_sts_is_asked_in_the_first_usable_one_from_then_on() {
+    async fn without_a_default_region_sts_is_called_in_the_first_usable_one() {
         let not_enabled = |call: &ecs_simulator::Call| Response::not_enabled(call);
         let no_such_host = |_: &ecs_simulator::Call| Response::connection_refused();
         let disabled =
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refused_credentials_are_tried_in_each_region_and_told() {
+    async fn refused_credentials_are_tried_in_each_region_and_reported() {
         let simulated = simulated();
         simulated.on_call(|call| (call.service == "sts").then(|| Response::not_enabled(call)));
         let aws = aws(&simulated, None).with_sts(None, ["eu-west-1", "us-east-1", "eu-west-1"]);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_denial_is_not_asked_for_elsewhere() {
+    async fn a_denial_is_not_tried_in_other_regions() {
         let simulated = simulated();
         for fault in [Response::denied as fn(&_) -> _, Response::throttled, Response::unavailable] {
             simulated.on_call(move |call| (call.service == "sts").then(|| fault(call)));

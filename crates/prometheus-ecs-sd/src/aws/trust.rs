@@ -58,7 +58,7 @@ struct Newest {
 }
 
 impl Trusting {
-    /// Trusts what the system trusts.
+    /// Trusts the certificate authorities of the system.
     pub(super) fn system() -> Self {
         Self::new(system)
     }
@@ -133,7 +133,7 @@ fn over_tls(authorities: &[CertificateDer<'_>]) -> SharedHttpClient {
 }
 
 impl HttpClient for Trusting {
-    /// The SDK asks for one for each attempt.
+    /// The SDK requests a connector for each attempt.
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
@@ -185,15 +185,15 @@ fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
             return true;
         }
         // An I/O error does not list its inner error among its sources.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause = held.map(|held| held as _).or_else(|| error.source());
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = inner.map(|inner| inner as _).or_else(|| error.source());
     }
     false
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::simulated::listing;
+    use super::super::tests::simulated::listing;
     use super::super::{Aws, SourceSpec};
     use super::*;
     use ecs_simulator::{OWN_ACCESS_KEY, OWN_SECRET_KEY};

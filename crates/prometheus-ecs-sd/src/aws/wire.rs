@@ -1,4 +1,4 @@
-//! What ECS answers, on the wire: only the fields that the core's model needs.
+//! ECS's answers on the wire: only the fields that the core's model needs.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +91,7 @@ pub(super) struct Task<'a> {
     pub(super) version: Option<u64>,
 }
 
-/// A version that is no number counts as none: it only orders answers.
+/// A version that is not a number counts as missing: it only orders answers.
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -174,7 +174,7 @@ pub(super) struct Tag<'a> {
     pub(super) value: Option<Text<'a>>,
 }
 
-/// What AWS calls a failure: an item that was asked for, and why it is not among the answered.
+/// A failure of AWS: a requested item, and the reason why it is not in the answer.
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Failure<'a> {

@@ -189,7 +189,7 @@ fn what_a_credential_process_writes_when_it_fails_is_neither_logged_nor_served()
         } else {
             said(&program.args(&["--once"]).command.output().unwrap())
         };
-        assert!(all.contains("exit status: 3; run it by hand"), "{all}");
+        assert!(all.contains("exit status: 3; run it manually"), "{all}");
         check(&all, &["none".repeat(20), "none".repeat(20)], "what is told of it");
     }
 }

@@ -1,4 +1,4 @@
-//! Task definitions, as DescribeTaskDefinition answers them.
+//! Task definitions in answers of DescribeTaskDefinition.
 
 use ecs_discovery::arn::TaskDefinitionArn;
 use ecs_discovery::model::{ContainerDefinition, NetworkMode, PortMapping, Tags, TaskDefinition};
@@ -8,8 +8,8 @@ use super::{exact, ports, present, protocol, settings, sorted_tags};
 use crate::aws::json::{items, text};
 use crate::aws::wire;
 
-/// Named as it was asked for: a revision never changes, and the caller knows it by that name. `None` where nothing is said of
-/// its containers: it is asked for once, and would be kept as one that has none.
+/// Under the requested name: a revision never changes, and the caller knows it by that name. `None` if the answer lacks
+/// its containers: a definition is requested once, and would be cached without containers.
 pub(super) fn definition(
     definition: wire::TaskDefinition<'_>,
     tags: Tags,
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_may_say_little() {
+    fn fields_of_a_definition_may_be_missing() {
         let expected = TaskDefinition {
             arn: asked(),
             network_mode: NetworkMode::Bridge,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_environment_only_the_conventions_variables_are_kept() {
+    fn only_the_conventions_variables_of_an_environment_are_kept() {
         let found = converted(json!({"containerDefinitions": [{
             "name": "web",
             "environment": [

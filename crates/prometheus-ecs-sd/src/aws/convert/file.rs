@@ -1,8 +1,8 @@
 //! Task definitions in files, as `aws ecs describe-task-definition` prints them or `aws ecs register-task-definition`
 //! takes them, and arrays of containers, as Terraform and the CDK write them.
 //!
-//! Unknown fields are skipped, as in AWS's answers; but what a definition cannot be without must be there. No error quotes a
-//! value: environments hold secrets.
+//! Unknown fields are skipped, as in AWS's answers; but required fields must be there. No error quotes a value:
+//! environments contain secrets.
 
 mod text;
 
@@ -26,7 +26,7 @@ use serde_path_to_error::{Path, Segment};
 use super::{ports, present, protocol, settings, sorted_tags};
 use text::Text;
 
-/// Why a text is no task definition.
+/// Why a text is not a task definition.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotADefinition(String);
@@ -36,7 +36,7 @@ const WHAT_IT_IS: &str = "give what aws ecs describe-task-definition prints or r
 
 const NOT_JSON: &str = "it is not JSON from here on";
 
-/// The network mode of an array of containers, which names none: that of Fargate.
+/// The network mode of an array of containers, which has none: that of Fargate.
 const ASSUMED: NetworkMode = NetworkMode::Awsvpc;
 
 /// Reads the text of a file. The network mode is that of an array of containers; a definition names its own.
@@ -105,7 +105,7 @@ fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, NotADefinition> {
     Ok(value)
 }
 
-/// The fields of a container that hold more than a text, as AWS and a template name them.
+/// The fields of a container that are lists or objects, by their names in AWS and in a template.
 const FIELDS: [[&str; 2]; 4] = [
     ["environment", "Environment"],
     ["secrets", "Secrets"],
@@ -141,7 +141,7 @@ fn function(document: &Value) -> Option<String> {
     })
 }
 
-/// The first of two fields that is there, with its name.
+/// The first of two fields that exists, with its name.
 fn field<'a, 'n>(value: &'a Value, names: [&'n str; 2]) -> Option<(&'n str, &'a Value)> {
     names.into_iter().find_map(|name| Some((name, value.get(name)?)))
 }
@@ -277,7 +277,7 @@ impl Definition {
         drafted(arn, network_mode, NetworkModeSource::Definition, containers, sorted_tags(tags), &place)
     }
 
-    /// AWS's, or one with stand-ins for what only AWS can say.
+    /// The ARN from AWS, or one with placeholders for the parts that only AWS knows.
     fn arn(&self, place: &str) -> Result<TaskDefinitionArn, NotADefinition> {
         if let Some(arn) = self.task_definition_arn.as_deref().filter(|arn| !arn.is_empty()) {
             let wrong = |error| NotADefinition(format!("{place}taskDefinitionArn: {error}"));
@@ -298,7 +298,7 @@ impl Definition {
     }
 }
 
-/// The containers stand at `place` in the file.
+/// The containers are at `place` in the file.
 fn drafted(
     arn: TaskDefinitionArn,
     network_mode: NetworkMode,
@@ -360,7 +360,7 @@ impl Container {
         }
     }
 
-    /// Its host ports stand beside it.
+    /// The host ports are in another field.
     fn converted(self) -> (model::ContainerDefinition, Vec<Option<u16>>) {
         let environment = self.environment.unwrap_or_default();
         let secrets = self.secrets.unwrap_or_default();

@@ -1,4 +1,4 @@
-use super::super::simulated::{assumed, over, own, world};
+use crate::aws::tests::simulated::{assumed, over, own, world};
 use super::super::trust::Trusting;
 use super::super::{ATTEMPTS, Aws};
 use super::*;

@@ -1,7 +1,7 @@
-//! One token bucket, which fills steadily and slows down when AWS says so.
+//! One token bucket, which fills steadily and slows down when AWS throttles.
 //!
-//! Of the crates that do this, `leaky-bucket` forgets those who wait when two before them give up together, and every
-//! token is late by what its timer is late; `governor` keeps no order among those who wait.
+//! Of the crates for this, `leaky-bucket` forgets waiting requests when two before them are cancelled together, and delays
+//! every token by the delay of its timer; `governor` does not keep the order of waiting requests.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -11,28 +11,28 @@ use tokio::time::{Instant, sleep};
 
 use super::BucketStatus;
 
-/// What a throttling answer divides the rate by, and what the next calm while multiplies it by.
+/// A throttled answer divides the rate by this, and a period without one multiplies it again.
 const STEP: f64 = 2.0;
 
-/// A rate is divided by no more: what is throttled after that is others' doing, and asking more slowly yet would only be
-/// late to notice that it is over.
+/// The rate is not divided further: other programs then cause the throttling, and slower requests would only delay the
+/// detection of its end.
 const SLOWEST: f64 = 16.0;
 
-/// Requests that are on their way together are throttled together, and that is one event.
+/// Concurrent requests are throttled together, which counts as one event.
 const SLOWED_EACH: Duration = Duration::from_secs(1);
 
-/// Without a throttled answer for so long, the rate is raised. AWS fills the largest of its buckets within 5 s, so whoever
-/// emptied it has stopped.
+/// After this time without a throttled answer, the rate is raised. AWS fills its largest bucket within 5 s, so the program
+/// that emptied it has stopped.
 const CALM: Duration = Duration::from_secs(30);
 
-/// Tokio's clock knows no shorter time.
+/// The resolution of tokio's clock.
 const TICK: Duration = Duration::from_millis(1);
 
 /// One token is one request.
 pub(in crate::aws) struct Bucket {
     burst: f64,
     rate: f64,
-    /// Held by the first in line. Tokio hands it on in the order in which it was asked for; who gives up leaves the line.
+    /// Locked by the first waiting request. Tokio's lock is fair; a cancelled request leaves the queue.
     line: tokio::sync::Mutex<()>,
     fill: Mutex<Fill>,
 }
@@ -42,10 +42,10 @@ pub(in crate::aws) struct Bucket {
 struct Fill {
     tokens: f64,
     at: Instant,
-    /// What rate and burst are divided by.
+    /// The divisor of rate and burst.
     slowness: f64,
     slowed: Option<Instant>,
-    /// The latest throttled answer, or when the rate was last raised after it.
+    /// The time of the latest throttled answer, or of the last raise after it.
     calm_since: Instant,
     drawn: u64,
     throttled: u64,
@@ -67,7 +67,7 @@ impl Bucket {
         Self { burst, rate, line: tokio::sync::Mutex::default(), fill: Mutex::new(fill) }
     }
 
-    /// Waits for a token, behind those who already wait. Whoever stops waiting has taken none.
+    /// Waits for a token, after the requests that already wait. A cancelled request takes none.
     pub(in crate::aws) async fn draw(&self) {
         let _first_in_line = self.line.lock().await;
         while let Err(missing) = self.change(Fill::take) {
@@ -75,13 +75,13 @@ impl Bucket {
         }
     }
 
-    /// Heeds a throttled answer: AWS's bucket is empty, so this one is, and from now on it fills at half the rate. Says
-    /// whether that is news.
+    /// Records a throttled answer: AWS's bucket is empty, so this one is emptied, and from now on it fills at half the
+    /// rate. Returns whether the throttling is a new event.
     pub(in crate::aws) fn slow_down(&self) -> bool {
         self.change(|fill, _| fill.slow_down())
     }
 
-    /// How full it is just now; whose it is, others know.
+    /// The current status; the caller fills in account and region.
     pub(in crate::aws) fn status(&self) -> BucketStatus {
         let Fill { tokens, slowness, drawn, throttled, .. } = self.change(|fill, _| *fill);
         BucketStatus {
@@ -115,7 +115,7 @@ impl Fill {
         }
     }
 
-    /// Takes a token, or says how long it takes until there is one.
+    /// Takes a token, or returns the time until there is one.
     fn take(&mut self, rate: f64) -> Result<(), Duration> {
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;

@@ -7,9 +7,9 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Unexpected, Vi
 /// A value that is text once it is deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Text {
-    /// It is text.
+    /// Text.
     Known(String),
-    /// Only the deployment knows it: `{"Ref": …}`, `{"Fn::Sub": …}`.
+    /// A function that the deployment resolves: `{"Ref": …}`, `{"Fn::Sub": …}`.
     Later,
 }
 

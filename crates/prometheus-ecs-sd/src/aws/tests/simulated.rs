@@ -1,4 +1,4 @@
-//! The questions put to the simulated AWS: the real clients, signing, retries and limits over its connector.
+//! Sends the questions to the simulated AWS, with the real clients, signing, retries and limits.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,16 +14,16 @@ use ecs_simulator::{
 };
 use tokio::time::{Instant, advance};
 
-use super::{ATTEMPT_TIMEOUT, ATTEMPTS, Aws, Source, SourceSpec};
+use crate::aws::{ATTEMPT_TIMEOUT, ATTEMPTS, Aws, Source, SourceSpec};
 
-/// The SDK's between three attempts are shorter.
+/// Longer than the pauses of the SDK between three attempts.
 const PAUSES: Duration = Duration::from_secs(3);
 
 const REGION: &str = "eu-west-1";
 const ROLE: &str = "arn:aws:iam::222222222222:role/discovery/reader";
 
 /// A cluster `prod` with a Fargate task, a bridge task on an EC2 host, and one on a host of ECS Anywhere.
-pub(super) fn world() -> World {
+pub(in crate::aws) fn world() -> World {
     let mut world = World::new(1);
     let region = world.own(REGION);
     let app = || {
@@ -40,11 +40,11 @@ pub(super) fn world() -> World {
     world
 }
 
-pub(super) fn over(simulated: &SimulatedAws) -> Aws {
+pub(in crate::aws) fn over(simulated: &SimulatedAws) -> Aws {
     Aws::isolated(simulated.connector(), REGION, OWN_ACCESS_KEY, OWN_SECRET_KEY)
 }
 
-pub(super) async fn own(simulated: &SimulatedAws) -> Source {
+pub(in crate::aws) async fn own(simulated: &SimulatedAws) -> Source {
     over(simulated).source(SourceSpec {
         role: None,
         external_id: None,
@@ -53,7 +53,7 @@ pub(super) async fn own(simulated: &SimulatedAws) -> Source {
     })
 }
 
-pub(super) async fn assumed(simulated: &SimulatedAws, external_id: Option<&str>) -> Source {
+pub(in crate::aws) async fn assumed(simulated: &SimulatedAws, external_id: Option<&str>) -> Source {
     let role = Some(RoleArn::parse(ROLE).expect("a role"));
     let external_id = external_id.map(str::to_owned);
     over(simulated).source(SourceSpec { role, external_id, session_name: None, region: REGION.to_owned() })
@@ -63,15 +63,15 @@ fn prod() -> ClusterArn {
     ClusterArn::parse(&format!("arn:aws:ecs:{REGION}:{OWN_ACCOUNT}:cluster/prod")).expect("a cluster")
 }
 
-pub(super) fn listing() -> Question {
+pub(in crate::aws) fn listing() -> Question {
     Question::Tasks { cluster: prod(), page: None }
 }
 
-pub(super) fn ec2_hosts() -> Question {
+pub(in crate::aws) fn ec2_hosts() -> Question {
     Question::Ec2Instances { instances: vec![InstanceId::new("i-0123456789abcdef0")] }
 }
 
-pub(super) fn ssm_hosts() -> Question {
+pub(in crate::aws) fn ssm_hosts() -> Question {
     Question::ExternalInstances { instances: vec![InstanceId::new("mi-0123456789abcdef0")] }
 }
 
@@ -82,7 +82,7 @@ async fn listed(source: &Source) -> Vec<TaskArn> {
     tasks
 }
 
-/// The question for all tasks there are.
+/// The question for all tasks.
 async fn details(source: &Source) -> Question {
     Question::TaskDetails { cluster: prod(), tasks: listed(source).await }
 }
@@ -262,7 +262,7 @@ async fn a_role_that_may_not_be_assumed_is_named() {
     }
 }
 
-/// What each question ends in when every call is answered like this, and how often it was asked.
+/// The result of each question, and its number of requests, if every call is answered like this.
 async fn failures(answer: fn(&ecs_simulator::Call) -> Response) -> Vec<(Failure, u64)> {
     let simulated = SimulatedAws::new(world());
     simulated.on_call(move |call| Some(answer(call)));
@@ -333,8 +333,8 @@ async fn task_details_that_are_cut_or_say_nothing_are_a_failure() {
         (r#"{"tasks":[{"taskArn":"arn:aws:ecs"#, "it ends too early"),
         (r#"{"tasks":[],"failures":[]"#, "it ends too early"),
         ("<html><body>Please log in</body></html>", "it is not JSON"),
-        ("{}", "it lacks what was asked for"),
-        (r#"{"tasks":null,"failures":[]}"#, "it lacks what was asked for"),
+        ("{}", "it lacks the requested content"),
+        (r#"{"tasks":null,"failures":[]}"#, "it lacks the requested content"),
     ] {
         simulated.take_ledger();
         simulated.on_call(move |_| Some(Response::json(200, body)));
@@ -388,11 +388,11 @@ async fn a_question_that_is_not_answered_ends_after_its_attempts() {
 #[tokio::test(start_paused = true)]
 async fn an_account_in_trouble_takes_no_retries_from_another() {
     /// More failing questions than the quota of one source has retries for.
-    const TROUBLE: usize = 80;
+    const FAILING: usize = 80;
     let simulated = SimulatedAws::new(world());
     simulated.on_call(|call| Some(Response::server_error(call)));
     let exhausted = own(&simulated).await;
-    for _ in 0..TROUBLE {
+    for _ in 0..FAILING {
         exhausted.ask(&listing()).await.expect_err("a failure");
     }
     simulated.take_ledger();
@@ -405,13 +405,13 @@ async fn an_account_in_trouble_takes_no_retries_from_another() {
 #[tokio::test(start_paused = true)]
 async fn a_role_in_trouble_takes_no_retries_from_another() {
     /// More failing questions than the quota of one source has retries for.
-    const TROUBLE: usize = 80;
+    const FAILING: usize = 80;
     let simulated = SimulatedAws::new(world());
     simulated.on_call(|call| (call.operation == "AssumeRole").then(|| Response::server_error(call)));
     let exhausted = assumed(&simulated, None).await;
-    for _ in 0..TROUBLE {
+    for _ in 0..FAILING {
         exhausted.ask(&listing()).await.expect_err("a failure");
-        // A role that could not be assumed is not tried again at once.
+        // A role that could not be assumed is not tried again immediately.
         advance(PAUSES).await;
     }
     simulated.take_ledger();
@@ -421,7 +421,7 @@ async fn a_role_in_trouble_takes_no_retries_from_another() {
     assert_eq!(simulated.take_ledger().total(), 3);
 }
 
-/// A page of DescribeInstances with one instance, and the token of the next if there is one.
+/// A page of DescribeInstances with one instance, and the token of the next page, if any.
 fn page(id: &str, next: &str) -> Response {
     let instance =
         format!("<item><instancesSet><item><instanceId>{id}</instanceId></item></instancesSet></item>");

@@ -1,4 +1,4 @@
-//! The machine's clock set wrong while the program runs: what AWS makes of it, and what becomes of the files.
+//! Sets the machine's clock wrong while the program runs, and checks requests and target files.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use ecs_simulator::{Aws as SimulatedAws, HostKind, Placement, Region, TaskDefini
 use tokio::time::sleep;
 
 use super::simulated::{ec2_hosts, listing, over, ssm_hosts, world};
-use super::{Aws, Source, SourceSpec};
+use crate::aws::{Aws, Source, SourceSpec};
 use crate::config::{Config, Directories, RunArgs};
 use crate::directories::prepare;
 use crate::discovery::Discovery;
@@ -23,7 +23,7 @@ const REGION: &str = "eu-west-1";
 const ROLE: &str = "arn:aws:iam::222222222222:role/discovery/reader";
 const HOUR: i64 = 3600;
 
-/// The machine's clock, so many seconds ahead; negative is behind.
+/// The machine's clock, this many seconds ahead; behind if negative.
 #[derive(Clone, Debug, Default)]
 struct Clock(Arc<AtomicI64>);
 
