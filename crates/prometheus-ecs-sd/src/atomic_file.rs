@@ -1,7 +1,7 @@
-//! Files that are replaced whole or not at all, whatever ends the process or fills the disk.
+//! Replaces files atomically, even if the process is killed or the disk is full.
 //!
-//! The new file is made beside others of its kind, under a name that begins with their prefix, and renamed into
-//! place. What a killed process has left there is removed by the next one.
+//! The new file is written in the work directory, under a name with the prefix of unfinished files, and renamed into
+//! place. The next process removes unfinished files of a killed one.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -13,14 +13,14 @@ use tracing::{debug, error, info, warn};
 
 use crate::telemetry::metrics::{Writes, Written};
 
-/// Where and how new files are made before they take the place of old ones.
+/// Writes new files before they replace old ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AtomicWriter<'a> {
-    /// A directory of the same file system as what is replaced.
+    /// A directory in the file system of the replaced files.
     pub(crate) directory: &'a Path,
-    /// What the names of unfinished files begin with, and of no others.
+    /// The prefix of the names of unfinished files, which no other file has.
     pub(crate) prefix: &'a str,
-    /// Permissions of the file, whatever the umask.
+    /// Permissions of the file, independent of the umask.
     pub(crate) mode: u32,
 }
 
@@ -29,8 +29,8 @@ pub(crate) struct AtomicWriter<'a> {
 const DIRECTORY_MODE: u32 = 0o755;
 
 impl AtomicWriter<'_> {
-    /// Makes `path` a new file with what `write` writes. If anything fails, what was there stays. The identity is that of
-    /// the file before it had this name, so that a write of someone else is noticed later.
+    /// Replaces `path` by a new file with the output of `write`. If anything fails, the old file stays. The identity is
+    /// that of the file before the renaming, so that a later write of another program is detected.
     pub(crate) fn replace(
         &self,
         path: &Path,
@@ -44,8 +44,8 @@ impl AtomicWriter<'_> {
         new.as_file().sync_all()?;
         let identity = FileIdentity::of(&new.as_file().metadata()?);
         let file = new.persist(path).map_err(|error| not_replaced(error.error))?;
-        // Makes the renaming itself survive a power cut. Not every file system can do that, nor can it be done in a
-        // directory that only lets files be made; the file is in its place all the same.
+        // Makes the renaming survive a power cut. Some file systems do not support it, and it fails in a directory without
+        // read permission; the file is still in place.
         let _ = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
         Ok((file, identity))
     }
@@ -77,13 +77,13 @@ impl AtomicWriter<'_> {
     }
 }
 
-/// Gives a file of this user these permissions, which the umask can have prevented when it was made.
+/// Sets these permissions on a file of this user, since the umask may have removed some when it was created.
 pub(crate) fn set_mode(file: &File, mode: u32) {
     // A file system that stores no permissions, such as FAT or some network mounts, refuses: its mount options decide.
     let _ = file.set_permissions(Permissions::from_mode(mode));
 }
 
-/// Makes a directory for the program's own files, unless it exists.
+/// Creates a directory for the program's own files, unless it exists.
 pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -91,7 +91,7 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The system refuses to replace a mount point, and calls it busy: a single file was mounted into a container.
+/// The system refuses to replace a mount point, with the error "busy": a single file was mounted into a container.
 fn not_replaced(error: io::Error) -> io::Error {
     if error.kind() != io::ErrorKind::ResourceBusy {
         return error;
@@ -104,11 +104,11 @@ fn not_replaced(error: io::Error) -> io::Error {
 /// The directory that a file is in.
 pub(crate) fn directory_of(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    // A mere name has the empty path as its parent.
+    // The parent of a plain name is the empty path.
     parent.unwrap_or(Path::new("."))
 }
 
-/// Tells whether a file is still the one that was left.
+/// Identifies a version of a file, to detect changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileIdentity {
     inode: (u64, u64),
@@ -125,24 +125,24 @@ impl FileIdentity {
         }
     }
 
-    /// Whether the file of that name is the very one, untouched.
+    /// Whether the file of that name is the same one, unchanged.
     pub(crate) fn is_still_of(&self, path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|metadata| Self::of(&metadata) == *self)
     }
 }
 
-/// Counts the writes of a file, and tells of lasting trouble with it when that begins and when it ends.
+/// Counts the writes of a file, and logs the begin and the end of failures.
 #[derive(Debug, Default)]
 pub(crate) struct WriteHealth {
     pub(crate) writes: Writes,
-    lasts: bool,
+    is_failing: bool,
 }
 
 impl WriteHealth {
     pub(crate) fn report(&mut self, file: &Path, result: &io::Result<Written>) {
         let file = file.display();
         self.writes.count(result);
-        let before = std::mem::replace(&mut self.lasts, result.is_err());
+        let before = std::mem::replace(&mut self.is_failing, result.is_err());
         match result {
             Ok(_) if before => info!(%file, "file can be written again"),
             Ok(_) => {}
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_a_mount_point_is_told_with_what_to_mount() {
+    fn the_error_for_a_mount_point_says_what_to_mount() {
         const BUSY: i32 = 16;
         const READ_ONLY: i32 = 30;
         let told = |code| not_replaced(io::Error::from_raw_os_error(code)).to_string();

@@ -518,7 +518,7 @@ mod tests {
         });
         assert_snapshot!(errors.unwrap_err(), @r#"
         --directory: /nonexistent does not exist; create it, for example with mkdir -p /nonexistent
-        --state-file: /nonexistent/directory/state cannot be written: No such file or directory (os error 2); name another, or none
+        --state-file: /nonexistent/directory/state cannot be written: No such file or directory (os error 2); set another, or none
         --max-staleness: "always" is not a duration; use such as 2h or 1d, or never
         --interval: "often" is not a duration; use seconds such as 60, or 90s, 2m
         --region: "Frankfurt" is not a region; it looks like eu-west-1

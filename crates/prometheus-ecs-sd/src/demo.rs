@@ -1,6 +1,6 @@
-//! A simulated fleet to try the program on: AWS's side of it, and containers that answer real scrapes.
+//! A simulated fleet for the demo: the simulated AWS, and containers that answer real scrapes.
 //!
-//! The program itself runs as it always does; only the connector below its AWS client is another one.
+//! The program itself runs unchanged; only the connector below its AWS client differs.
 
 pub mod containers;
 pub mod fleet;

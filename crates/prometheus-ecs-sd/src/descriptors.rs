@@ -5,8 +5,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// For files, for listening and for what the runtime needs: three runtimes take a dozen, a program that provides
-/// credentials three, and no more than two files are written at a time. The rest is for looking up names.
+/// Reserved for files, listeners and runtimes: three runtimes take a dozen, a credential program three, and no more than
+/// two files are written at a time. The rest is for name lookups.
 const RESERVED: usize = 64;
 
 /// If the system's limit is low, no more than this share is reserved.

@@ -1,4 +1,4 @@
-//! Makes the target directory and the state file ready, before anything else is tried.
+//! Prepares the target directory and the state file before discovery starts.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::state::StateFile;
 /// The name of the lock file, in the work directory.
 const LOCK: &str = "lock";
 
-/// Makes them ready, and reports problems by option. The state file comes with whether it is named by the user.
+/// Prepares both, and reports problems by option. The flag says whether the user names the state file.
 pub(crate) fn prepare(
     directory: Option<&Path>,
     state_file: Option<(&Path, bool)>,
@@ -33,8 +33,8 @@ pub(crate) fn prepare(
     locks
 }
 
-/// Checks that the directory exists, that no other process uses it and that files can be made in it; says in words what
-/// to do if not.
+/// Checks that the directory exists, that no other process uses it and that files can be created in it. An error says
+/// what to do.
 pub(crate) fn usable(directory: &Path, locks: &mut Locks) -> Result<(), String> {
     let shown = directory.display();
     match directory.metadata() {

@@ -1,7 +1,7 @@
 //! Locks, so that two processes do not write the same files.
 //!
-//! The system releases a lock when its process ends, however it ends. A lock file is empty, is made once and is never
-//! removed: if it were removed, two processes could lock two files of the same name.
+//! The system releases a lock when its process ends for any reason. A lock file is empty, is created once and is never
+//! removed: otherwise two processes could lock two files of the same name.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,15 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tracing::warn;
 
-/// The locks of this process. A second descriptor of a file would not get the lock that the first one has, but a
-/// configuration that is loaded again has the same files.
+/// The locks of this process. A second descriptor of a file cannot get the lock of the first one, but a reloaded
+/// configuration has the same files.
 static OWN: Mutex<Vec<Weak<Lock>>> = Mutex::new(Vec::new());
 
-/// Locks that are held until the last clone is dropped.
+/// Locks that are released when the last clone is dropped.
 #[derive(Clone, Debug, Default)]
 pub struct Locks(Vec<Arc<Lock>>);
 
-/// A configuration is not another one because of its locks: these follow from its paths.
+/// Locks do not affect the equality of configurations: they follow from the paths.
 impl PartialEq for Locks {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -38,9 +38,9 @@ struct Lock {
 }
 
 impl Locks {
-    /// Locks `place` by a lock file, and then prepares it, which may remove files that a process is about to use: so not
-    /// if this process has the lock already. If another process has it, says so and what to `resort` to. Where nothing
-    /// can be locked, there is a warning.
+    /// Locks `place` by a lock file, and then prepares it. Preparing may remove files in use, so it is skipped if this
+    /// process has the lock already. If another process has it, the error ends in `resort`, the advice. If the system
+    /// cannot lock files, logs a warning.
     pub(crate) fn take(
         &mut self,
         (place, lock_file): (&Path, &Path),
@@ -84,7 +84,7 @@ fn lock(path: &Path) -> io::Result<(Arc<Lock>, bool)> {
     Ok((lock, false))
 }
 
-/// For writing, since NFS locks no other file. Another user's file can only be read.
+/// Opens for writing, since NFS locks only such files. Another user's file can only be opened for reading.
 fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     match file {

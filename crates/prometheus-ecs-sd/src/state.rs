@@ -1,9 +1,9 @@
-//! What outlasts the process: facts that were costly to ask AWS for, in one file.
+//! The state file: keeps the facts from AWS across restarts, in one file.
 //!
-//! A publication appends the facts that changed. The file is written again as a whole when a process begins, and when
-//! half of it may be out of use. It is a cache and nothing more. A file that cannot be used is reported and ignored, one that cannot be written
-//! is reported and tried again, and discovery goes on. It holds no environment value but the convention's own,
-//! and is readable for its owner only all the same.
+//! A publication appends the facts that changed. The file is rewritten as a whole when a process begins, and when half
+//! of it may be outdated. It is only a cache: an unusable file is reported and ignored, a failed write is reported and
+//! tried again, and discovery continues. Of environments it contains only the convention's variables; still, only its
+//! owner can read it.
 
 mod changes;
 mod file;
@@ -34,29 +34,29 @@ use record::Publication;
 
 pub use revision::Revision;
 
-/// What stands between the name of the state file and what else unfinished ones are called.
+/// The part of the name of unfinished files after that of the state file.
 const UNFINISHED: &str = ".new-";
 
-/// What the name of the lock file ends in, after that of the state file.
+/// The end of the name of the lock file, after that of the state file.
 const LOCK_SUFFIX: &str = ".lock";
 
-/// For nobody but the owner: it tells what runs where.
+/// Readable only for the owner: the file describes the fleet.
 const MODE: u32 = 0o600;
 
-/// The file is written again as a whole when it has grown to so many times the length that it had then. What was
-/// appended since bounds what is out of use in it, so that at most half of it is, and a byte is on average written twice.
+/// The file is rewritten as a whole when it has grown to this many times the length after the last rewrite. The appended
+/// bytes bound the outdated ones, so that at most half of the file is outdated, and a byte is written twice on average.
 const GROWTH: u64 = 2;
 
-/// As long as so much was appended at most, it is not: a small file would be written as a whole again and again. It takes
-/// less than a millisecond to read.
+/// Up to this many appended bytes, the file is not rewritten: a small file would be rewritten again and again. Reading
+/// them takes less than a millisecond.
 const ALWAYS_APPENDED: u64 = 0x1_0000;
 
-/// The facts of all sources, by the name of the source, as a process before this one left them.
+/// The facts of all sources, as saved by an earlier process.
 #[derive(Debug, Default)]
 pub struct State {
     /// By the name of the source.
     pub sources: BTreeMap<String, Saved>,
-    /// When they last held, since the Unix epoch.
+    /// The time of the last save, since the Unix epoch.
     pub(crate) as_of: Duration,
     /// The revision of the facts; version 1 of the file has none.
     pub revision: Option<Revision>,
@@ -64,33 +64,33 @@ pub struct State {
     pub is_newest: bool,
 }
 
-/// Why a state file is of no use.
+/// Why a state file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// The system does not let it be read.
+    /// The system refuses to read it.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// Something else has this name.
-    #[error("it is no state file")]
+    /// Another file has this name.
+    #[error("it is not a state file")]
     Foreign,
     /// Another version of the program has written it.
     #[error("it is of version {0}, which this program does not read")]
     OtherVersion(String),
-    /// It is not what was written.
+    /// The content is not as it was written.
     #[error("it is damaged: {0}")]
     Damaged(String),
 }
 
-/// The state file and what it holds.
+/// The state file and its content.
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
-    /// What this process has put there, if nothing failed since.
+    /// The content that this process wrote, if no write has failed since.
     left: Option<Box<Left>>,
-    trouble: WriteHealth,
+    health: WriteHealth,
 }
 
-/// What the file holds, and what it looked like when it was left.
+/// The content of the file, and its identity after the last write.
 #[derive(Debug)]
 struct Left {
     facts: Facts,
@@ -109,29 +109,29 @@ struct Left {
 pub type Facts = Vec<(Arc<str>, Arc<Saved>)>;
 
 impl StateFile {
-    /// Prepares to write it; nothing is written yet.
+    /// A state file at this path; writes nothing yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), left: None, trouble: WriteHealth::default() }
+        Self { path: path.to_owned(), left: None, health: WriteHealth::default() }
     }
 
-    /// Has its writes counted there.
+    /// Counts the writes in `metrics`.
     pub fn counted(mut self, metrics: &Metrics) -> Self {
-        self.trouble.writes = metrics.writes("state");
+        self.health.writes = metrics.writes("state");
         self
     }
 
-    /// Makes the place where it is written, and removes what a killed process has left there.
+    /// Creates the directory, and removes unfinished files of a killed process.
     pub fn prepare(&self) -> io::Result<()> {
         self.in_place(|writer| writer.prepare())
     }
 
-    /// Locks it, and prepares to write it; says in words what to do if that is not possible.
+    /// Locks the file and prepares it for writing. An error says what to do.
     pub(crate) fn lock(&self, locks: &mut Locks) -> Result<(), String> {
         let mut lock_file = self.path.clone().into_os_string();
         lock_file.push(LOCK_SUFFIX);
         // If that fails, preparing it fails too.
         let _ = make_directory(directory_of(&self.path));
-        let resort = "name another, or none";
+        let resort = "set another, or none";
         let prepare = || {
             let failed = |error| format!("{} cannot be written: {error}; {resort}", self.path.display());
             self.prepare().map_err(failed)
@@ -139,13 +139,13 @@ impl StateFile {
         locks.take((&self.path, lock_file.as_ref()), &format!("end it, {resort}"), prepare)
     }
 
-    /// What a process before this one has left; one that cannot be used is reported, and counts as none.
+    /// The facts of an earlier process. An unusable file is reported, and counts as missing.
     pub fn read(&self) -> Option<State> {
         let file = self.path.display();
         match file::read(&self.path) {
             Ok(state) => {
                 if state.is_some() {
-                    info!(%file, "targets of the run before are published until AWS answers");
+                    info!(%file, "targets of the previous run are published until AWS answers");
                 }
                 state
             }
@@ -156,24 +156,25 @@ impl StateFile {
         }
     }
 
-    /// Counts its writes.
+    /// The counters of its writes.
     pub(crate) fn writes(&self) -> Writes {
-        self.trouble.writes.clone()
+        self.health.writes.clone()
     }
 
-    /// Saves the facts of that revision: appends what changed, or only sets the file's time if that is nothing. Returns
-    /// whether the file has them now.
+    /// Saves the facts of that revision: appends the changes, or only sets the file's time if nothing changed. Returns
+    /// whether the file contains them now.
     ///
-    /// Unless it `is_all` that was published, a restart is told that there may be more.
+    /// `is_all`: whether the file then has all published facts; otherwise the next process knows that some may be
+    /// missing.
     pub fn write(&mut self, facts: &Facts, revision: Revision, clock: Reading, is_all: bool) -> bool {
         let result = self.save(facts, Publication { revision, at: clock.now(), is_all }, clock);
-        self.trouble.report(&self.path, &result);
+        self.health.report(&self.path, &result);
         result.is_ok()
     }
 
     fn save(&mut self, facts: &Facts, publication: Publication, clock: Reading) -> io::Result<Written> {
         let time = UNIX_EPOCH + clock.now();
-        // Without it, after a panic too, the file is written as a whole.
+        // Taken, so that the file is rewritten as a whole after a failure or a panic.
         let left = self.left.take().filter(|left| left.clock.is_in_step_with(&clock));
         let Some((mut left, file)) = left.and_then(|left| left.open(&self.path)) else {
             self.leave();
@@ -182,7 +183,7 @@ impl StateFile {
         };
         if left.is_outgrown() {
             mark_as_outdated(Ok(&file));
-            // Where no other file can be written, this one may still grow.
+            // If no other file can be written, this one may still grow.
             if let Ok(whole) = self.replace(facts, publication, clock, time) {
                 self.left = Some(Box::new(whole));
                 return Ok(Written::Replaced);
@@ -196,22 +197,22 @@ impl StateFile {
         }
         file.set_modified(left.time)?;
         if saved.is_err() {
-            // Otherwise a power cut could take the mark back.
+            // Otherwise a power cut could undo the mark.
             let _ = file.sync_all();
         }
         let metadata = file.metadata()?;
         left.identity = FileIdentity::of(&metadata);
-        // If an incomplete publication could not be removed, the file is written as a whole.
+        // If an incomplete publication could not be removed, the file is rewritten as a whole.
         self.left = (metadata.len() == left.end.length).then_some(left);
         if let Err(error) = saved {
-            // Another file may be written where this one cannot grow.
+            // A new file may be written even if this one cannot grow.
             let whole = self.replace(facts, publication, clock, time);
             self.left = Some(Box::new(whole.map_err(|_| error)?));
         }
         Ok(if is_unchanged { Written::Unchanged } else { Written::Replaced })
     }
 
-    /// Marks the file as outdated, if there is one: what is published from now on is not saved in it.
+    /// Marks the file as outdated, if there is one: later publications are not saved in it.
     pub(crate) fn leave(&self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
             mark_as_outdated(File::open(&self.path));
@@ -238,12 +239,13 @@ impl StateFile {
         Ok(Left { facts, publication, time, clock, begun: end.length, end, identity })
     }
 
-    /// Whether so much of it may be out of use that it should be written as a whole.
+    /// Whether so much of it may be outdated that it should be rewritten as a whole.
     pub(crate) fn is_outgrown(&self) -> bool {
         self.left.as_ref().is_some_and(|left| left.is_outgrown())
     }
 
-    /// Writes it as a whole, as it is. If that fails, it stays as it was, and that is tried again later.
+    /// Rewrites it as a whole, with the same facts. If that fails, the file is unchanged, and compaction is tried again
+    /// later.
     pub(crate) fn compact(&mut self, clock: Reading) {
         let left = self.left.take().and_then(|left| left.open(&self.path));
         let Some((mut left, file)) = left else { return };
@@ -278,9 +280,9 @@ impl Left {
         self.end.length > (self.begun * GROWTH).max(self.begun + ALWAYS_APPENDED)
     }
 
-    /// Opens the file, if it is still the one that was left.
+    /// Opens the file, if it has not been changed.
     fn open(self: Box<Self>, path: &Path) -> Option<(Box<Self>, File)> {
-        // Opening a pipe would wait for someone to read from it.
+        // Opening a pipe would wait for a reader.
         if !self.identity.is_still_of(path) {
             return None;
         }
@@ -288,10 +290,10 @@ impl Left {
         Some((self, file))
     }
 
-    /// Appends a publication. If that fails, the file stays as it was, and is marked as outdated.
+    /// Appends a publication. If that fails, the facts in the file are unchanged, and it is marked as outdated.
     ///
-    /// It is so from before the first byte is written, since the publication may be shown before it is saved if that
-    /// takes long. After that byte, the incomplete publication at the end tells the same.
+    /// It is marked before the first byte is written, since a publication may be shown before a slow save has ended.
+    /// After that byte, the incomplete publication at the end has the same meaning.
     fn append(
         &mut self,
         file: &File,
@@ -303,7 +305,7 @@ impl Left {
         let mut out = BufWriter::new(file);
         let appended = file::append(&mut out, self.end.clone(), (&self.facts, facts), publication, clock)
             .and_then(|end| out.flush().map(|()| end));
-        // Dropping the writer would try to write once more what could not be written.
+        // Dropping the writer would try to write the rest once more.
         drop(out.into_parts());
         match appended.and_then(|end| file.sync_all().map(|()| end)) {
             Ok(end) => {

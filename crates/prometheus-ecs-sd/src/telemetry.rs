@@ -49,10 +49,10 @@ pub fn init(arguments: LogArgs) -> io::Result<LastMessages> {
     Ok(LastMessages(queue))
 }
 
-/// The time now, as log messages have it.
+/// The current time, in the format of log messages.
 pub(crate) fn timestamp() -> String {
     let mut text = String::new();
-    SystemTime.format_time(&mut Writer::new(&mut text)).expect("a text takes everything");
+    SystemTime.format_time(&mut Writer::new(&mut text)).expect("writing to a string cannot fail");
     text
 }
 

@@ -1,7 +1,7 @@
-//! The fleet's containers, as far as Prometheus sees them: something that answers at each address and port
-//! where a container runtime would have made it reachable.
+//! The fleet's containers for Prometheus: a server at each address and port where a container runtime would make a
+//! container reachable.
 //!
-//! It looks at the simulated world as Docker would, not at what discovery makes of it: a wrong target is down.
+//! It reads the simulated world as Docker would, not the discovered targets: a wrong target is down.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -23,21 +23,21 @@ use tracing::warn;
 use super::fleet::{Fleet, REGION};
 use super::ports::Reserved;
 
-/// How soon a container that starts answers.
+/// The time until a starting container answers.
 const LOOKED_AFTER_EVERY: Duration = Duration::from_millis(200);
 
-/// The containers of a fleet that listen now.
+/// The containers of a fleet that currently listen.
 #[derive(Debug)]
 pub struct Containers {
     aws: Aws,
     reserved: Reserved,
     listening: BTreeMap<SocketAddr, oneshot::Sender<()>>,
-    /// Where it cannot listen, as long as a task should be there.
+    /// Sockets at which a container should listen and cannot.
     failed: BTreeSet<SocketAddr>,
 }
 
 impl Containers {
-    /// Listens wherever a container of the fleet does. Fails where an address cannot be listened at.
+    /// Listens at the sockets of the fleet's containers. Fails if one cannot be used.
     pub fn listen(fleet: &Fleet) -> io::Result<Self> {
         let (aws, reserved) = (fleet.aws().clone(), fleet.reserved().clone());
         let mut containers = Self { aws, reserved, listening: BTreeMap::new(), failed: BTreeSet::new() };
@@ -45,16 +45,16 @@ impl Containers {
             None => Ok(containers),
             Some((socket, error)) => {
                 let advice = match error.kind() {
-                    io::ErrorKind::AddrInUse => "something has begun to listen there; start the demo again",
-                    _ => "the demo needs the addresses 127.0.0.0/8, as Linux has them",
+                    io::ErrorKind::AddrInUse => "another program now listens there; start the demo again",
+                    _ => "the demo requires the addresses 127.0.0.0/8, which Linux provides",
                 };
                 Err(io::Error::other(format!("cannot listen at {socket}: {error}; {advice}")))
             }
         }
     }
 
-    /// Listens where containers start and no longer where they stop, for ever. If another program listens there, the target
-    /// is not the demo's, and the demo goes on.
+    /// Follows the starts and stops of containers until the program ends. If another program listens at a socket, the
+    /// target is that program's, and the demo continues.
     pub async fn run(mut self) {
         loop {
             sleep(LOOKED_AFTER_EVERY).await;
@@ -64,7 +64,7 @@ impl Containers {
         }
     }
 
-    /// Returns where it cannot listen, once for each container.
+    /// Returns the sockets at which it cannot listen, once for each container.
     fn follow(&mut self) -> Vec<(SocketAddr, io::Error)> {
         let wanted = self.aws.change(|world| sockets(world.own(REGION)));
         // Dropping the sender ends the server.

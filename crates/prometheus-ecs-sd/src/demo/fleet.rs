@@ -1,5 +1,5 @@
-//! The fleet: services in every network mode and on every launch type, some of whose tasks are replaced now
-//! and then. Hosts and network interfaces have addresses of 127.0.0.0/8, so that each can be listened at.
+//! The fleet: services in every network mode and on every launch type. Some tasks are replaced periodically. Hosts and
+//! network interfaces have addresses of 127.0.0.0/8, so that the demo can listen at them.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::containers::address_of;
 use super::ports::{Ports, Reserved};
 
-/// Where the fleet runs.
+/// The region of the fleet.
 pub const REGION: &str = "eu-central-1";
 
 /// The name of the queue of events.
@@ -28,13 +28,13 @@ pub fn event_queue() -> String {
 const PRODUCTION: &str = "production";
 const EDGE: &str = "edge";
 
-/// The ports that the fleet's containers listen at, unless something else on this machine does.
+/// The ports of the fleet's containers, unless another program on this machine uses them.
 pub const PORTS: [u16; 5] = [6379, 8080, 9100, 9102, 9115];
 
-/// How many dynamic ports of a host are reserved before a task starts there: more than any task takes.
+/// The number of dynamic ports of a host that are reserved before a task starts there: more than any task uses.
 const RESERVED_PORTS: usize = 8;
 
-/// How long a task stays at each status of its start.
+/// The time that a task stays in each status of its start.
 const STEP: Duration = Duration::from_secs(1);
 
 /// A service whose tasks are replaced.
@@ -46,7 +46,7 @@ struct Service {
     tasks: Vec<String>,
 }
 
-/// The fleet, and what it takes to change it.
+/// The fleet, with the parts that change it.
 #[derive(Debug)]
 pub struct Fleet {
     aws: Aws,
@@ -56,7 +56,7 @@ pub struct Fleet {
     turn: usize,
 }
 
-/// Gives out addresses of network interfaces, each once.
+/// Assigns addresses of network interfaces, each once.
 #[derive(Debug)]
 struct Addresses(u16);
 
@@ -69,7 +69,7 @@ impl Addresses {
 }
 
 impl Fleet {
-    /// Starts it: every task is RUNNING, with these ports for [the usual ones](PORTS).
+    /// Starts the fleet: every task is RUNNING, with these ports for [the default ones](PORTS).
     pub fn start(ports: &Ports) -> Self {
         let mut world = World::new(1);
         let (mut addresses, reserved) = (Addresses(0), Reserved::default());
@@ -79,17 +79,18 @@ impl Fleet {
         Self { aws: Aws::new(world), services, addresses, reserved, turn: 0 }
     }
 
-    /// The AWS that it runs on.
+    /// The simulated AWS of the fleet.
     pub fn aws(&self) -> &Aws {
         &self.aws
     }
 
-    /// The sockets that its next tasks listen at.
+    /// The sockets of its next tasks.
     pub fn reserved(&self) -> &Reserved {
         &self.reserved
     }
 
-    /// Replaces one task every `period`, for ever. An old task still answers for `grace` after it was told to stop.
+    /// Replaces one task every `period`, until the program ends. An old task still answers for `grace` after its stop
+    /// was requested.
     pub async fn churn(mut self, period: Duration, grace: Duration) {
         loop {
             sleep(period).await;
@@ -126,7 +127,7 @@ fn task_of(service: &str, definition: &str, placement: Placement, addresses: &mu
     Run::new(PRODUCTION, definition, placement).service(service).ipv4(&addresses.next()).tag("team", service)
 }
 
-/// Makes the hosts give their next tasks dynamic ports that are free on this machine, and keeps these free of others.
+/// Sets the next dynamic ports of the hosts to ports that are free on this machine, and reserves them.
 fn reserve_ports(region: &mut Region, reserved: &Reserved) {
     let instances = region.clusters.values().flat_map(|cluster| cluster.container_instances.values());
     let addresses: BTreeMap<_, _> = instances
@@ -149,7 +150,7 @@ fn reserve_ports(region: &mut Region, reserved: &Reserved) {
     }
 }
 
-/// Builds everything; returns the services whose tasks are replaced.
+/// Builds the fleet; returns the services whose tasks are replaced.
 fn populate(
     region: &mut Region,
     addresses: &mut Addresses,
@@ -232,7 +233,7 @@ fn node_exporter(ports: &Ports) -> TaskDefinition {
         .container(app("node-exporter", "30s:/metrics").port(ports.of(9100)))
 }
 
-/// One that publishes no labels of ECS.
+/// A target without labels of ECS.
 fn blackbox_exporter(ports: &Ports) -> TaskDefinition {
     let app = app("blackbox-exporter", "5m:/probe?module=http_2xx&target=example.test")
         .env("PROMETHEUS_NOLABELS", "true");
@@ -241,7 +242,7 @@ fn blackbox_exporter(ports: &Ports) -> TaskDefinition {
         .container(app.mapping(PortMapping::tcp(9115).on_host(ports.of(9115))))
 }
 
-/// Opted in, but nothing can reach it.
+/// Opted in, but unreachable.
 fn report() -> TaskDefinition {
     TaskDefinition::new("report").network_mode("none").container(app("report", "5m:/metrics"))
 }
@@ -252,7 +253,7 @@ fn legacy() -> TaskDefinition {
     TaskDefinition::new("legacy").network_mode("bridge").container(app)
 }
 
-/// `bridge` on a machine of one's own, by ECS Anywhere.
+/// `bridge` on an external machine, by ECS Anywhere.
 fn sensor() -> TaskDefinition {
     TaskDefinition::new("sensor").network_mode("bridge").container(app("sensor", "5m:/metrics").port(8080))
 }

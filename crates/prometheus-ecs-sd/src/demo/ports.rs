@@ -1,17 +1,17 @@
-//! Ports of this machine that nothing listens at. Programs often listen at all addresses, those of the demo included: a
-//! node_exporter at port 9100, a web server at 8080.
+//! Finds free ports on this machine. Programs often listen at all addresses, those of the demo included: a node_exporter
+//! at port 9100, a web server at 8080.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The ports that stand for the usual ones.
+/// The ports that replace the default ones.
 #[derive(Debug, Default)]
 pub struct Ports(BTreeMap<u16, u16>);
 
 impl Ports {
-    /// Takes each usual port, or the next higher one that is free. Nothing keeps it free until the demo listens there.
+    /// Selects each default port, or the next higher one that is free. It is not reserved until the demo listens there.
     pub fn choose(usual: &[u16]) -> io::Result<Self> {
         let mut chosen = BTreeMap::new();
         for usual in usual {
@@ -20,14 +20,16 @@ impl Ports {
                 is_another && is_free(Ipv4Addr::UNSPECIFIED.into(), *port)
             };
             let port = (*usual..=u16::MAX).find(is_free).ok_or_else(|| {
-                io::Error::other(format!("no port from {usual} up is free; end what listens there"))
+                io::Error::other(format!(
+                    "no port from {usual} up is free; end the programs that listen there"
+                ))
             })?;
             chosen.insert(*usual, port);
         }
         Ok(Self(chosen))
     }
 
-    /// The port that stands for a usual one.
+    /// The port that replaces a default one.
     pub fn of(&self, usual: u16) -> u16 {
         self.0.get(&usual).copied().unwrap_or(usual)
     }
@@ -39,7 +41,7 @@ impl Ports {
 pub struct Reserved(Arc<Mutex<BTreeMap<SocketAddr, TcpListener>>>);
 
 impl Reserved {
-    /// Binds a socket, unless that was done; whether that is possible.
+    /// Binds a socket, unless it is bound already; returns whether it is bound.
     pub fn bind(&self, socket: SocketAddr) -> bool {
         match self.sockets().entry(socket) {
             Entry::Occupied(_) => true,
@@ -62,7 +64,7 @@ impl Reserved {
     }
 }
 
-/// Whether nothing listens at this port of the address; of the unspecified one: of any address.
+/// Whether this port of the address is free; for the unspecified address: of all addresses.
 fn is_free(address: IpAddr, port: u16) -> bool {
     TcpListener::bind((address, port)).is_ok()
 }

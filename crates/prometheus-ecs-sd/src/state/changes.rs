@@ -1,4 +1,4 @@
-//! What changed from one publication to the next, as records of the state file.
+//! The changes from one publication to the next, as records of the state file.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::Facts;
 use super::record::{Cluster, Definition, Host, Kind, Record, Task};
 use crate::clock::Reading;
 
-/// Writes the records that make `after` out of `before`. Unchanged facts that both share cost a comparison of pointers.
+/// Writes the records that turn `before` into `after`. For unchanged facts that both share, only pointers are compared.
 pub(super) fn changes(
     before: &Facts,
     after: &Facts,
@@ -42,12 +42,12 @@ fn by_name(facts: &Facts) -> BTreeMap<&str, &Arc<Saved>> {
     facts.iter().map(|(name, saved)| (&**name, saved)).collect()
 }
 
-/// Writes records. Before the first record of a source or cluster it writes which one that is.
+/// Writes records, each source or cluster with its header before its first record.
 struct Out<'a, W> {
     write: W,
-    /// The current source, unless it is written.
+    /// The current source, if its header is not written yet.
     source: Option<&'a str>,
-    /// The current cluster, unless it is written.
+    /// The current cluster, if its header is not written yet.
     cluster: Option<&'a str>,
     clock: Reading,
 }
@@ -133,11 +133,11 @@ impl<'a, W: FnMut(Record<'_>) -> io::Result<()>> Out<'a, W> {
 
 enum Change<'a, T> {
     Gone(&'a T),
-    /// What it was, if it is not new, and what it is.
+    /// The old value, unless the fact is new, and the new one.
     Now(Option<&'a T>, &'a T),
 }
 
-/// The differences of two lists, each in the order of its keys and with no key twice.
+/// The differences of two lists, each sorted by key and without repeated keys.
 fn differences<'a, T, K: Ord + 'a>(
     before: &'a [T],
     after: &'a [T],

@@ -1,4 +1,4 @@
-//! The state file's form: a first line that says what it is, and then one publication after the other.
+//! The format of the state file: a title line, and then one publication after the other.
 //!
 //! A publication is a record a line, the first of which is its revision, and a last line with the checksum of everything
 //! before it, from the beginning of the file on. The first publication has all facts, and each later one those that
@@ -20,7 +20,7 @@ use crate::clock::Reading;
 
 /// The first line, followed by the version.
 const TITLE: &str = "prometheus-ecs-sd state ";
-/// Counts the changes of the records' form that a program would misread which does not know them.
+/// The version; increased when an older program would misread the records.
 const VERSION: u32 = 3;
 /// Since this version there may be several publications. Files of the versions from 1 on are read.
 const SEVERAL_PUBLICATIONS: u32 = 3;
@@ -30,7 +30,7 @@ const END: &str = "end ";
 /// The modification time of a file that is, or may be, older than the newest publication.
 pub(super) const OUTDATED: SystemTime = UNIX_EPOCH;
 
-/// Longer than any record: a task definition has at most 64 KiB, and a task no more than its containers and tags.
+/// The length limit of a line, longer than any record: a task definition has at most 64 KiB, and a task less.
 const LONGEST_LINE: u64 = 0x10_0000;
 
 /// The end of a file, where the next publication is appended.
@@ -69,7 +69,7 @@ pub(super) fn read(path: &Path) -> Result<Option<State>, Unusable> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         metadata => metadata?,
     };
-    // Opening a pipe would wait for someone to write into it.
+    // Opening a pipe would wait for a writer.
     if !metadata.is_file() {
         return Err(Unusable::Foreign);
     }
@@ -83,16 +83,16 @@ pub(super) fn read(path: &Path) -> Result<Option<State>, Unusable> {
         Some(Publication { revision, at, is_all }) => (Some(revision), at, is_all),
         None => (None, Duration::ZERO, true),
     };
-    // What is ignored may have been published before it was saved, if the disk was slow.
+    // The ignored publication may have been shown before it was saved, if the disk was slow.
     let is_newest = modified > OUTDATED && is_all && ignored == 0;
     let as_of = modified.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).max(saved_at);
     Ok(Some(State { sources: reader.sources(), as_of, revision, is_newest }))
 }
 
-/// Reads what [`begin`] and [`append`] wrote, and nothing else. Returns how many bytes at the end are no whole
-/// publication, too.
+/// Reads the output of [`begin`] and [`append`], and nothing else. Also returns the number of bytes at the end that are
+/// not a whole publication.
 pub(super) fn parse(mut file: impl BufRead + Seek) -> Result<(Reader, u64), Unusable> {
-    // Nothing of a publication counts before its end was read; hence twice, and not all of it in memory.
+    // A publication is valid only with its end. So the file is read twice, instead of keeping it in memory.
     let whole = whole_publications(&mut file)?;
     let length = file.seek(SeekFrom::End(0))?;
     file.rewind()?;
@@ -118,19 +118,19 @@ fn whole_publications(file: impl BufRead) -> Result<u64, Unusable> {
             (Ok(Line::Record), _) => {}
             (Ok(Line::End), _) if lines.is_last().unwrap_or_default() => return Ok(lines.length),
             (Ok(Line::End), _) if has_several => whole = Some(lines.length),
-            (Ok(Line::End), _) => return Err(damaged("it goes on after its end")),
+            (Ok(Line::End), _) => return Err(damaged("it continues after its end")),
             (Err(Unusable::Damaged(_) | Unusable::Unreadable(_)), Some(whole)) => return Ok(whole),
             (Err(error), _) => return Err(error),
         }
     }
 }
 
-/// Reads a file line by line, and checks its sums.
+/// Reads a file line by line, and checks the checksums.
 struct Lines<R> {
     file: R,
     line: Vec<u8>,
     sum: Hasher,
-    /// Of what was read.
+    /// The checksum of the bytes read so far.
     length: u64,
 }
 
@@ -188,7 +188,7 @@ fn damaged(how: &str) -> Unusable {
     Unusable::Damaged(how.to_owned())
 }
 
-/// Sums up what is written through it.
+/// Computes the checksum of the bytes written through it.
 struct Summing<W> {
     out: W,
     end: End,

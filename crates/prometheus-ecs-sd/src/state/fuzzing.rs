@@ -1,4 +1,4 @@
-//! The state file without a file: for the fuzz targets, and in no other build.
+//! The format of the state file without a file, for the fuzz targets only.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -29,7 +29,7 @@ pub fn write(publications: &[Facts]) -> (Vec<u8>, Vec<usize>) {
             None => file::begin(&mut bytes, facts, publication, clock),
             Some((before, end)) => file::append(&mut bytes, end, (before, facts), publication, clock),
         };
-        last = Some((facts, end.expect("memory takes everything")));
+        last = Some((facts, end.expect("writing to memory cannot fail")));
         ends.push(bytes.len());
     }
     (bytes, ends)

@@ -1,4 +1,4 @@
-//! Facts put together again from the records of the state file.
+//! Restores facts from the records of the state file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use ecs_discovery::model::{ContainerInstance, Host, InstanceId, TaskDefinition};
 
 use super::record::{Kind, Publication, Record, parsed};
 
-/// Takes one record after the other.
+/// Collects records one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// The newest publication.
@@ -20,7 +20,7 @@ pub(super) struct Reader {
     source: Option<String>,
     /// The cluster of the tasks that follow.
     cluster: Option<ClusterArn>,
-    /// Without it, 100,000 tasks would take twice the memory until they are restored.
+    /// Shares equal texts: otherwise 100,000 tasks would take twice the memory until they are restored.
     texts: Interner,
 }
 
@@ -33,11 +33,11 @@ struct Source {
     clusters: BTreeMap<ClusterArn, Tasks>,
 }
 
-/// A cluster, without its tasks, and these.
+/// A cluster without its tasks, and the tasks.
 type Tasks = (SavedScope, BTreeMap<TaskArn, SavedTask>);
 
 impl Reader {
-    /// Takes the next record, or says why it cannot be one.
+    /// Takes the next record; an error says why it is invalid.
     pub(super) fn take(&mut self, record: Record<'_>) -> Result<(), String> {
         match record {
             Record::Revision(publication) => {
@@ -51,7 +51,7 @@ impl Reader {
             Record::Gone(Kind::Source, name) => drop(self.sources.remove(&*name)),
             record => {
                 let source = self.source.as_ref().and_then(|name| self.sources.get_mut(name));
-                let source = source.ok_or("a record is of no source")?;
+                let source = source.ok_or("a record has no source")?;
                 source.take(record, &mut self.cluster, &mut self.texts)?;
             }
         }
@@ -128,7 +128,7 @@ impl Source {
 
     fn tasks(&mut self, cluster: Option<&ClusterArn>) -> Result<&mut BTreeMap<TaskArn, SavedTask>, String> {
         let found = cluster.and_then(|arn| self.clusters.get_mut(arn));
-        Ok(&mut found.ok_or("a task is of no cluster")?.1)
+        Ok(&mut found.ok_or("a task has no cluster")?.1)
     }
 
     fn saved(self) -> Saved {

@@ -1,4 +1,4 @@
-//! The records of the state file, one fact each, and the facts they are made of.
+//! The records of the state file, one fact each, and their conversion from and to facts.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,8 +17,8 @@ use crate::clock::Reading;
 type Text<'a> = Cow<'a, str>;
 type Texts<'a> = Vec<(Text<'a>, Text<'a>)>;
 
-/// One line. What follows a source is of that source, and tasks are of the cluster before them. A fact takes the place
-/// of an earlier one of the same id.
+/// One line. Records belong to the source before them, and tasks to the cluster before them. A fact replaces an earlier
+/// one with the same id.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Record<'a> {
     /// The first record of a publication. Version 1 has none.
@@ -31,22 +31,22 @@ pub(super) enum Record<'a> {
     },
     Host(Host<'a>),
     Cluster(Cluster<'a>),
-    /// The cluster of the tasks that follow, which is as it was.
+    /// The unchanged cluster of the tasks that follow.
     In(Text<'a>),
     Task(Box<Task<'a>>),
-    /// There is no such fact any more, nor any that belongs to it.
+    /// The fact is gone, with all facts that belong to it.
     Gone(Kind, Text<'a>),
 }
 
-/// Which publication it is whose facts follow.
+/// The publication whose facts follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Publication {
     #[serde(flatten)]
     pub(super) revision: Revision,
     /// When it was saved, since the Unix epoch.
     pub(super) at: Duration,
-    /// Whether lists were served from it: it lacks nothing that was published before. Versions 1 and 2 have a time of
-    /// the file instead.
+    /// Whether lists were served from it: it contains everything that was published before. Versions 1 and 2 have a time
+    /// of the file instead.
     #[serde(default = "yes")]
     pub(super) is_all: bool,
 }
@@ -55,7 +55,7 @@ fn yes() -> bool {
     true
 }
 
-/// What can be gone.
+/// The facts that can be gone.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Kind {
     Source,
@@ -82,7 +82,7 @@ pub(super) struct Cluster<'a> {
 pub(super) struct Definition<'a> {
     arn: Text<'a>,
     network_mode: Text<'a>,
-    /// The number of the convention's variables that were known when it was read: the values of others are dropped.
+    /// The number of variables in the convention when it was read: values of other variables are dropped.
     #[serde(default)]
     variables: usize,
     containers: Vec<ContainerDefinition<'a>>,
@@ -385,8 +385,8 @@ fn shared(texts: Texts<'_>) -> model::Tags {
     exact(texts.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
 }
 
-/// Without spare room, since it is kept: reading a list of unknown length leaves room for four items, and a kilobyte a
-/// task was that.
+/// Without spare capacity: reading a list of unknown length reserves four items, which would take a kilobyte for each
+/// task.
 fn exact<T>(mut list: Vec<T>) -> Vec<T> {
     list.shrink_to_fit();
     list
@@ -406,7 +406,9 @@ fn ends(range: model::PortRange) -> Ports {
 
 fn range((first, last): Ports) -> Result<model::PortRange, String> {
     let valid = 1 <= first && first <= last;
-    valid.then_some(model::PortRange { first, last }).ok_or_else(|| format!("{first} to {last} are no ports"))
+    valid
+        .then_some(model::PortRange { first, last })
+        .ok_or_else(|| format!("{first} to {last} are not ports"))
 }
 
 fn is_udp(protocol: model::Protocol) -> bool {

@@ -1,8 +1,7 @@
-//! What the program counts.
+//! The counters of the program.
 //!
-//! One [`Metrics`] is cloned to wherever something happens. What follows from the current snapshot, from how the sources
-//! stand or from how full the buckets are is not counted here: the page of metrics computes it when it is requested, so
-//! that it cannot drift.
+//! Clones of one [`Metrics`] are used where events occur. Values of the current snapshot, of the status of sources and of
+//! the rate limits are not counted here: `/metrics` computes them on each request, so that they cannot drift.
 
 mod events;
 mod family;
@@ -29,16 +28,16 @@ use requests::Requests;
 pub(crate) use events::MessageResult;
 pub(crate) use requests::{Outcome, Request};
 
-/// The account of the credentials, of which no more need be known to draw on its budget.
+/// The label of the account of the credentials, whose id may be unknown.
 pub(crate) const OWN: &str = "own";
 
-/// What the names of all metrics begin with but those of the process.
+/// The prefix of all metric names except those of the process.
 pub(crate) const PREFIX: &str = "ecs_sd";
 
-/// In seconds; the last is what a first discovery of tens of thousands of tasks may take.
+/// In seconds; the last is the time of a first discovery of tens of thousands of tasks.
 const REFRESH_BUCKETS: [f64; 11] = [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 1200.0];
 
-/// Counts what happens. A clone counts into the same.
+/// Counts events. Clones share the counters.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Counted>);
 
@@ -64,14 +63,14 @@ struct Counted {
     panics: Family<1, Counter>,
 }
 
-/// How a source's turn ended.
+/// The result of a refresh of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefreshResult {
-    /// All of it was heard.
+    /// All its clusters were read.
     Complete,
-    /// Something could not be heard.
+    /// Some of it could not be read.
     Incomplete,
-    /// The one before it was not done.
+    /// The previous refresh had not ended.
     Skipped,
 }
 
@@ -116,12 +115,12 @@ impl Part {
     }
 }
 
-/// What became of a file that was to be made to hold something.
+/// The result of a write of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// It was replaced.
+    /// The file was replaced.
     Replaced,
-    /// It held that already.
+    /// The file had the same content already.
     Unchanged,
 }
 
@@ -145,7 +144,7 @@ impl Writes {
 }
 
 impl Metrics {
-    /// Counts from nothing; the configuration that the program starts with counts as loaded now.
+    /// All counters at zero; the configuration of the start counts as loaded now.
     pub fn new(clock: Clock) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let requests = Requests::new(&mut registry);
@@ -153,7 +152,7 @@ impl Metrics {
         let help = "Loads of AWS credentials that failed";
         registry.register("aws_credential_failures", help, credential_failures.clone());
         let refreshes = Family::new(Counter::default);
-        registry.register("refreshes", "Turns of a source by how they ended", refreshes.clone());
+        registry.register("refreshes", "Refreshes of a source by result", refreshes.clone());
         let refresh_duration = Family::new(|| Histogram::new(REFRESH_BUCKETS));
         let (name, help) = ("refresh_duration", "Time that the refreshes of a source took");
         registry.register_with_unit(name, help, Unit::Seconds, refresh_duration.clone());
@@ -206,7 +205,7 @@ impl Metrics {
         Self(Arc::new(counted))
     }
 
-    /// What was counted.
+    /// The registry of all counters.
     pub(crate) fn registry(&self) -> &Registry {
         &self.0.registry
     }
@@ -222,17 +221,17 @@ impl Metrics {
         self.0.reload_timestamp.set(clock.time_of_day(reloaded_at).as_secs_f64());
     }
 
-    /// Prepares to count the requests that this operation makes.
+    /// The counters for requests of this operation.
     pub(crate) fn request(&self, service: &'static str, operation: &'static str) -> Request {
         self.0.requests.of(service, operation)
     }
 
-    /// Prepares to count failures to load the credentials of this account; `None` for those that belong to no role.
+    /// The counter for failures to load the credentials of this role; `None` for the base credentials.
     pub(crate) fn credential_failures(&self, account: Option<&str>) -> Counter {
         self.0.credential_failures.of([("account", account.unwrap_or(OWN))])
     }
 
-    /// Counts the turns of these sources, and shows no others' any more.
+    /// Counts the refreshes of these sources, and drops the series of others.
     pub(crate) fn sources(&self, sources: BTreeSet<&str>) {
         self.0.refreshes.retain(|[(_, source), _]| sources.contains(&**source));
         self.0.refresh_duration.retain(|[(_, source)]| sources.contains(&**source));
@@ -246,7 +245,7 @@ impl Metrics {
         self.0.refreshes.of([("source", source), ("result", result.as_str())])
     }
 
-    /// A source's turn was skipped.
+    /// A refresh of a source was skipped.
     pub(crate) fn turn_skipped(&self, source: &str) {
         self.refreshes(source, RefreshResult::Skipped).inc();
     }
@@ -304,18 +303,18 @@ impl Metrics {
         self.0.events.written(took);
     }
 
-    /// Shows the writes of no other files any more.
+    /// Drops the series of other files.
     pub(crate) fn files(&self, files: &BTreeSet<String>) {
         self.0.writes.retain(|[(_, file), _]| files.contains(file));
     }
 
-    /// Prepares to count the writes of a file.
+    /// The counters for writes of a file.
     pub(crate) fn writes(&self, file: &str) -> Writes {
         let of = |result| self.0.writes.of([("file", file), ("result", result)]);
         Writes { written: of("written"), unchanged: of("unchanged"), failed: of("failed") }
     }
 
-    /// The configuration was loaded again, or was not.
+    /// A reload of the configuration has succeeded or failed.
     pub fn reloaded<T, E>(&self, result: &Result<T, E>) {
         self.0.reloaded.set(result.is_ok().into());
         if result.is_ok() {
@@ -337,7 +336,7 @@ impl Metrics {
         self.0.panics.of([("part", part)]).inc();
     }
 
-    /// A request was answered. `handler` is the path as it was declared: there is no end of others.
+    /// A request was answered. `handler` is the declared path, since the number of requested paths is unbounded.
     pub(crate) fn answered(&self, handler: &str, status: u16) {
         self.0.answers.of([("handler", handler), ("code", &status.to_string())]).inc();
     }

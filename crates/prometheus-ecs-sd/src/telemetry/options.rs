@@ -2,14 +2,14 @@
 
 use clap::{Args, ValueEnum};
 
-/// How to log, on standard error.
+/// The options of logging.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct LogArgs {
-    /// The least important messages to log
+    /// Level of the least important messages to log
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info", help_heading = "Logs")]
     pub log_level: LogLevel,
 
-    /// The form of log messages on standard error, and of changes on standard output
+    /// Format of log messages on standard error, and of changes on standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", help_heading = "Logs")]
     pub log_format: LogFormat,
 }
@@ -19,7 +19,7 @@ pub struct LogArgs {
 pub enum LogLevel {
     /// What stops the program.
     Error,
-    /// Where an operator should act.
+    /// Problems that need attention.
     Warn,
     /// Each change.
     #[default]
@@ -30,7 +30,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// The form of log messages and changes.
+/// The format of log messages and changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::metrics::{Metrics, Part};
 
-/// Time between a panic and the next try of work that has no interval. A choice: short for people, long for a log.
+/// Time between a panic and the next try of work that has no interval: short for people, long for a log.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Logs all panics instead of printing them on standard error.
@@ -73,7 +73,7 @@ mod tests {
     use crate::sinks::http::metrics::{Format, page};
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_to_go_on_for_ever_begins_again_and_each_panic_is_counted() {
+    async fn endless_work_starts_again_after_a_panic_and_each_is_counted() {
         let (begun, store) = (AtomicUsize::new(0), SnapshotStore::default());
         let work = async || assert!(begun.fetch_add(1, Ordering::Relaxed) > 1, "an assertion of a library");
         again(store.metrics(), Part::Http, work).await;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_line_that_does_nothing_to_a_terminal() {
+    fn a_message_is_one_line_without_control_characters() {
         let message = |work: fn()| caught(work).err().map(|panicked| panicked.to_string());
         assert_eq!(message(|| panic!("a\n\u{1b}[2J")), Some(r"a\n\u{1b}[2J".to_owned()));
         assert_eq!(message(|| panic!("{}", "x".repeat(5000))).map(|text| text.chars().count()), Some(301));

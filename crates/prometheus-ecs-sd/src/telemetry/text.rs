@@ -1,5 +1,4 @@
-//! The fields of a log message as text: `name=value`, with quotes around values that would not be read as one value
-//! otherwise, as in logfmt.
+//! The fields of a log message as text: `name=value`, with quotes around ambiguous values, as in logfmt.
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
@@ -10,7 +9,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-/// Another program may have written a value: it stays on its line and cannot control a terminal.
+/// A value may come from another program: it stays on its line and cannot control a terminal.
 pub(super) struct Fields;
 
 impl<'writer> FormatFields<'writer> for Fields {
@@ -52,7 +51,7 @@ impl Visit for Line<'_> {
     }
 }
 
-/// The value as it is if it is one word, and in quotes otherwise, with a backslash before what would end it.
+/// The value unchanged if it is one word, else in quotes, with quotes and backslashes escaped.
 fn value(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=');
     if !text.is_empty() && text.chars().all(is_plain) && matches!(printable(text), Cow::Borrowed(_)) {

@@ -1,4 +1,4 @@
-//! Standard error behind a queue, so that a log which nobody takes away holds up neither discovery nor the exit.
+//! Writes to standard error through a queue, so that a log that is not read blocks neither discovery nor the exit.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use ecs_discovery::text::printable_json;
 use tracing::error;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Messages that wait to be written. What comes when so many wait is dropped and counted.
+/// The number of messages that may wait to be written. Further ones are dropped and counted.
 const WAITING: usize = 10_000;
 
-/// How long the end of the program waits for the last messages to be written.
+/// The time that the end of the program waits for the last messages to be written.
 const LAST_MESSAGES: Duration = Duration::from_millis(200);
 
-/// Messages that were ever dropped; there is one log.
+/// The number of dropped messages; there is one log.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// How many messages were ever dropped.
+/// The number of dropped messages.
 pub(crate) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
 enum Message {
     Text(Vec<u8>),
-    /// Answered once all before it is written.
+    /// Answered when all messages before it are written.
     Flush(SyncSender<()>),
 }
 
-/// Takes messages in without ever waiting.
+/// Accepts messages without waiting.
 #[derive(Clone)]
 pub(super) struct Queue {
     messages: SyncSender<Message>,
@@ -50,7 +50,7 @@ impl Queue {
     }
 }
 
-/// That a message cannot be written is not said anywhere: there is nowhere left to say it.
+/// A failed write is not reported: there is no other output.
 fn write_all(waiting: &Receiver<Message>, mut out: impl Write, dropped: &AtomicU64) {
     for message in waiting {
         match message {
@@ -58,11 +58,8 @@ fn write_all(waiting: &Receiver<Message>, mut out: impl Write, dropped: &AtomicU
                 let _ = out.write_all(&text);
                 let lost = dropped.swap(0, Ordering::Relaxed);
                 if lost > 0 {
-                    // In the format of all others, at every level, and counted as they are if there is no room for it.
-                    error!(
-                        dropped = lost,
-                        "log messages were dropped: they came faster than they were taken away"
-                    );
+                    // In the format of all messages, at every level, and counted as dropped too if the queue is full.
+                    error!(dropped = lost, "log messages were dropped: the log is read too slowly");
                 }
             }
             Message::Flush(written) => {
@@ -95,7 +92,7 @@ impl<'a> MakeWriter<'a> for Queue {
     }
 }
 
-/// Writes messages in JSON, with escapes for everything that could control a terminal.
+/// Writes messages in JSON, with escapes for all characters that could control a terminal.
 pub(super) struct PrintableJson(pub(super) Queue);
 
 impl Write for &PrintableJson {
@@ -117,7 +114,7 @@ impl<'a> MakeWriter<'a> for PrintableJson {
     }
 }
 
-/// Waits at its end, but not for long, until all messages are written.
+/// When dropped, waits for a limited time until all messages are written.
 #[must_use = "messages are lost unless it lives as long as the program"]
 pub struct LastMessages(pub(super) Queue);
 
@@ -137,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lost_messages_are_told_even_if_only_errors_are_logged() {
+    fn dropped_messages_are_reported_even_if_only_errors_are_logged() {
         let (messages, waiting) = sync_channel(1);
         messages.send(Message::Text(b"a message\n".to_vec())).unwrap();
         drop(messages);

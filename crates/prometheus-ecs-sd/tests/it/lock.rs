@@ -65,7 +65,7 @@ fn a_second_process_at_the_same_directory_or_state_file_says_so_and_ends() {
     let (code, said) = once(&aws, &[("--directory", other.path()), ("--state-file", &state)]);
     let expected = format!(
         "--state-file: {shown}/.prometheus-ecs-sd/state is used by another process, which has locked \
-         {shown}/.prometheus-ecs-sd/state.lock; end it, name another, or none"
+         {shown}/.prometheus-ecs-sd/state.lock; end it, set another, or none"
     );
     assert!(code == Some(2) && said.contains(&expected), "{code:?} {said}");
 

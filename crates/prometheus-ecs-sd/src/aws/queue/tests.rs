@@ -1,7 +1,7 @@
-use crate::aws::tests::simulated::{assumed, over, own, world};
 use super::super::trust::Trusting;
 use super::super::{ATTEMPTS, Aws};
 use super::*;
+use crate::aws::tests::simulated::{assumed, over, own, world};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ecs_simulator::{Aws as SimulatedAws, Call, OWN_ACCESS_KEY, OWN_ACCOUNT, OWN_SECRET_KEY, Response};
 use serde_json::{Value, json};

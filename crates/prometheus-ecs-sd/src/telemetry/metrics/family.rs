@@ -1,4 +1,4 @@
-//! Series of one name. Those of `prometheus_client` are a hash map's, and come in another order each time.
+//! Series of one name, sorted. `prometheus_client` keeps them in a hash map, whose order differs each time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// Metrics by the values of these labels, in their order. A clone is the same family.
+/// Metrics sorted by the values of these labels. Clones share them.
 pub(super) struct Family<const N: usize, M> {
     series: Arc<RwLock<BTreeMap<Labels<N>, M>>>,
     new: fn() -> M,
@@ -16,12 +16,12 @@ pub(super) struct Family<const N: usize, M> {
 pub(super) type Labels<const N: usize> = [(&'static str, String); N];
 
 impl<const N: usize, M: Clone> Family<N, M> {
-    /// An empty one, whose metrics begin like this.
+    /// An empty family; `new` creates its metrics.
     pub(super) fn new(new: fn() -> M) -> Self {
         Self { series: Arc::default(), new }
     }
 
-    /// The metric of these labels, which shows from now on.
+    /// The metric of these labels, created if it does not exist.
     pub(super) fn of(&self, labels: [(&'static str, &str); N]) -> M {
         let labels = labels.map(|(name, value)| (name, value.to_owned()));
         let known = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&labels).cloned();
@@ -33,7 +33,7 @@ impl<const N: usize, M: Clone> Family<N, M> {
 }
 
 impl<const N: usize, M> Family<N, M> {
-    /// Forgets the others.
+    /// Drops all other metrics.
     pub(super) fn retain(&self, keep: impl Fn(&Labels<N>) -> bool) {
         self.series.write().unwrap_or_else(PoisonError::into_inner).retain(|labels, _| keep(labels));
     }

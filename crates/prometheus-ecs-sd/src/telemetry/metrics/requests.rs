@@ -1,4 +1,4 @@
-//! Requests to AWS: each attempt, how it ended and how long that took, and how long it waited for its turn before.
+//! Requests to AWS: each attempt with its result, its duration, and the time that it waited for a token.
 
 use std::time::Duration;
 
@@ -14,28 +14,28 @@ const DURATION_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5
 /// In seconds, up to the time limit of a whole operation.
 const WAIT_BUCKETS: [f64; 9] = [0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 240.0];
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// AWS answered.
     Ok,
-    /// AWS said that this is too often.
+    /// AWS throttled the request.
     Throttled,
-    /// AWS said that this is not allowed.
+    /// AWS denied access.
     Denied,
     /// AWS did not accept the credentials or the signature.
     Credentials,
-    /// AWS refused it for another reason: what was asked for does not exist.
+    /// AWS refused it for another reason, for example because the requested item does not exist.
     ClientError,
-    /// AWS failed.
+    /// AWS had an internal error.
     ServerError,
-    /// No whole answer came in time.
+    /// No whole answer arrived in time.
     Timeout,
-    /// There was no connection, or it broke.
+    /// The connection failed or broke.
     Connection,
-    /// The answer was of no use.
+    /// The answer could not be used.
     Unusable,
-    /// The time limit for the operation was over first.
+    /// The time limit of the operation ended first.
     Abandoned,
 }
 
@@ -72,7 +72,7 @@ impl Requests {
         let help = "Time that requests to AWS took, without waiting for a token";
         registry.register_with_unit("aws_request_duration", help, Unit::Seconds, durations.clone());
         let waits = Family::new(|| Histogram::new(WAIT_BUCKETS));
-        let help = "Time that requests to AWS waited for a token before they left";
+        let help = "Time that requests to AWS waited for a token before they were sent";
         registry.register_with_unit("aws_token_wait", help, Unit::Seconds, waits.clone());
         Self { requests, durations, waits }
     }
@@ -89,7 +89,7 @@ impl Requests {
     }
 }
 
-/// One request, about to wait and then to leave.
+/// One request that waits for a token and is then sent.
 #[derive(Debug)]
 pub(crate) struct Request {
     requests: Family<3, Counter>,
@@ -100,12 +100,12 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Its waiting ends when this is dropped: whoever gives up has waited, too.
+    /// The waiting ends when this is dropped: a cancelled request counts too.
     pub(crate) fn waits(&self) -> Wait {
         Wait { began: Instant::now(), waits: self.waits.of(self.labels()) }
     }
 
-    /// It leaves. If nothing is said of its end, it was abandoned.
+    /// The request is sent. If no result is recorded, it was abandoned.
     pub(crate) fn leaves(self) -> Attempt {
         Attempt { began: Instant::now(), request: self, outcome: Outcome::Abandoned }
     }
@@ -134,7 +134,7 @@ impl Drop for Wait {
     }
 }
 
-/// A request that is on its way.
+/// A request that was sent and has not ended.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     began: Instant,
