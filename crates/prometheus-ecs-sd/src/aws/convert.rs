@@ -214,7 +214,7 @@ mod tests {
 
     const PROD: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
 
-    /// What is answered with these items of a list, and `more`.
+    /// An answer with these items of a list, and `more`.
     fn body(list: &str, items: &[Value], more: &Value) -> Vec<u8> {
         let mut body = more.clone();
         body[list] = json!(items);

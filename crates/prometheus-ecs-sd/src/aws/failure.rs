@@ -325,7 +325,7 @@ mod tests {
         HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body))
     }
 
-    /// What becomes of an answer that nobody has parsed before.
+    /// The failure for an answer that was not parsed before.
     fn answered(operation: &str, response: HttpResponse) -> Failure {
         failure(operation, None, &SdkError::<Refusal, _>::response_error("expected `{`", response))
     }

@@ -162,7 +162,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// The kinds of failure that so many questions at once end in, and how long that takes.
+    /// The kinds of failure of this many concurrent questions, and the time that they take.
     async fn ask(source: &Source, question: &Question, count: usize) -> (Vec<Option<FailureKind>>, f64) {
         let began = Instant::now();
         let answers = join_all((0..count).map(|_| source.ask(question))).await;
@@ -170,7 +170,7 @@ mod tests {
         (kinds.collect(), began.elapsed().as_secs_f64())
     }
 
-    /// What so many requests of one class that AWS gives 100 at once and 20 a second, half of which may be used, take.
+    /// The time of this many requests of a class with a burst of 100 and 20 a second, half of which may be used.
     fn least(requests: u64) -> f64 {
         (requests as f64 - 45.0) / 10.0
     }
@@ -334,7 +334,7 @@ mod tests {
         let key = async || kept.provide_credentials().await.expect("credentials").access_key_id().to_owned();
         assert_eq!(key().await, "key0");
         kept.refused("key0");
-        assert_eq!(key().await, "key0", "a load is not repeated at once");
+        assert_eq!(key().await, "key0", "a load is not repeated immediately");
         advance(SECOND).await;
         kept.refused("key0");
         assert_eq!(key().await, "key1");

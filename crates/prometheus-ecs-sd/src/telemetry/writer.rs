@@ -144,7 +144,7 @@ mod tests {
         tracing::subscriber::with_default(errors.with_writer(queue).finish(), || {
             write_all(&waiting, io::sink(), &AtomicU64::new(3));
         });
-        let Ok(Message::Text(text)) = log.try_recv() else { panic!("nothing is told") };
+        let Ok(Message::Text(text)) = log.try_recv() else { panic!("nothing is reported") };
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains("log messages were dropped") && text.contains("dropped=3"), "{text}");
     }

@@ -37,7 +37,7 @@ pub(in crate::aws) struct Bucket {
     fill: Mutex<Fill>,
 }
 
-/// What is in a bucket.
+/// The state of a bucket.
 #[derive(Clone, Copy)]
 struct Fill {
     tokens: f64,
@@ -209,12 +209,12 @@ mod tests {
             waiting[number].abort();
         }
         for waiting in waiting {
-            let _ = timeout(Duration::from_secs(60), waiting).await.expect("nobody waits for ever");
+            let _ = timeout(Duration::from_secs(60), waiting).await.expect("every request gets a token");
         }
         assert_eq!(*served.lock().expect("no panic"), [(0, 0), (4, 1), (5, 2), (6, 3)]);
     }
 
-    /// How long a token takes, once the bucket is empty.
+    /// The time until the next token of an empty bucket.
     async fn pace(bucket: &Bucket) -> Duration {
         while draw(bucket, 1).await == 0.0 {}
         Duration::from_secs_f64(draw(bucket, 1).await)

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn open_metrics_is_sent_to_scrapers_that_prefer_it() {
-        // What Prometheus 2.42, 3.0 and 3.5 send, and others.
+        // The headers of Prometheus 2.42, 3.0 and 3.5, and of others.
         for accept in [
             "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
             "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",

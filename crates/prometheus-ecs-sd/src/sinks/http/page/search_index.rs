@@ -51,7 +51,7 @@ pub(super) struct Index {
     parts: Vec<Part>,
     targets: Listed<Target>,
     findings: Listed<Finding>,
-    /// How many findings say that a container is not scraped; the others are warnings.
+    /// The number of findings about containers that are not scraped; the others are warnings.
     pub(super) not_scraped: usize,
     pub(super) intervals: Vec<String>,
     pub(super) clusters: Choices,
@@ -77,7 +77,7 @@ struct Listed<T> {
 #[derive(Debug, Default)]
 pub(super) struct Choices {
     pub(super) names: Vec<String>,
-    /// How many more there are.
+    /// The number of further values.
     pub(super) more: usize,
 }
 
