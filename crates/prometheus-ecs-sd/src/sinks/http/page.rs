@@ -157,7 +157,7 @@ const SECTIONS: [(&str, &str); 6] = [
     ("skipped", "Not scraped"),
     ("targets", "Targets"),
     ("changes", "Changes"),
-    ("budget", "Budget"),
+    ("rate-limits", "Rate limits"),
     ("configuration", "Configuration"),
 ];
 

@@ -59,7 +59,7 @@ fn every_section_is_there_in_light_and_dark_on_a_desk_and_on_a_phone() {
                 ("#skipped", "network mode none"),
                 ("#skipped", "What to do: use the network mode awsvpc, bridge or host"),
                 ("#targets", "http://10.0.0.4:8080/metrics"),
-                ("#budget", "ListTasks"),
+                ("#rate-limits", "ListTasks"),
                 ("#configuration", "Configuration"),
                 ("#live", "Live"),
             ] {
@@ -191,7 +191,10 @@ fn what_is_found_comes_first_and_the_form_keeps_the_focus() {
     browser.size(1280, 800);
     browser.go(&served.url("/"));
     let order = "[...document.querySelectorAll('main > [id], main > .columns > section')].map(({ id }) => id).join(' ')";
-    assert_eq!(browser.value(order), "verdict find clusters changes skipped targets budget configuration");
+    assert_eq!(
+        browser.value(order),
+        "verdict find clusters changes skipped targets rate-limits configuration"
+    );
     browser.value("document.querySelectorAll('#targets tbody tr')[30].scrollIntoView()");
     // The driver scrolls to what it types in.
     browser.value("document.getElementById('q').focus({ preventScroll: true })");
@@ -199,7 +202,7 @@ fn what_is_found_comes_first_and_the_form_keeps_the_focus() {
         "(document.activeElement.value = 'web', document.activeElement.dispatchEvent(new Event('input')))";
     browser.value(typed);
     wait(|| match browser.value(order).as_str().unwrap() {
-        "verdict find targets skipped clusters changes budget configuration" => Ok(()),
+        "verdict find targets skipped clusters changes rate-limits configuration" => Ok(()),
         order => Err(order.to_owned()),
     });
     assert_eq!(browser.value("document.activeElement.id"), "q");
@@ -210,7 +213,7 @@ fn what_is_found_comes_first_and_the_form_keeps_the_focus() {
     assert_eq!(browser.value("location.search + location.hash"), "?q=web#targets", "the search stays");
     browser.click("#clear");
     wait(|| match browser.value(order).as_str().unwrap() {
-        "verdict find clusters changes skipped targets budget configuration" => Ok(()),
+        "verdict find clusters changes skipped targets rate-limits configuration" => Ok(()),
         order => Err(order.to_owned()),
     });
     assert_eq!(browser.complaints(), Vec::<String>::new());

@@ -82,7 +82,7 @@ fn nothing_is_wider_than_the_page_cut_off_or_squeezed_at_any_width() {
     browser.go(&served.url("/"));
     assert_eq!(browser.count("#clusters tbody tr[data-key]"), 4);
     assert_eq!(browser.count("#clusters .problem"), 3);
-    assert_eq!(browser.count("#budget .badge"), 1);
+    assert_eq!(browser.count("#rate-limits .badge"), 1);
     assert!(browser.count("#skipped .group") > 1 && browser.count("#targets tbody tr") > 40);
     let target = "[...document.querySelectorAll('#targets tbody a')].find(({ href }) => href.includes('actuator')).href";
     let target = browser.value(target).as_str().unwrap().to_owned();

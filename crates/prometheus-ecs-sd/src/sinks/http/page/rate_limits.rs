@@ -14,8 +14,8 @@ pub(super) fn section(mut bucket_statuses: Vec<BucketStatus>) -> Markup {
     bucket_statuses
         .sort_by(|one, other| rank(one).partial_cmp(&rank(other)).unwrap_or(std::cmp::Ordering::Equal));
     html! {
-        section #budget aria-labelledby="budget-heading" {
-            h2 #budget-heading { "API budget" }
+        section #rate-limits aria-labelledby="rate-limits-heading" {
+            h2 #rate-limits-heading { "Rate limits of AWS" }
             @if bucket_statuses.is_empty() {
                 p.none { "No request has been sent to AWS yet." }
             } @else {
