@@ -18,7 +18,7 @@ use tracing::warn;
 use crate::aws::Aws;
 use crate::config::{Config, ConfigErrors, Layout};
 use crate::events::Readers;
-use crate::published::{Pending, Progress, Published, SnapshotStore, SourceStatus};
+use crate::published::{EventStatus, Pending, Progress, Published, SnapshotStore, SourceStatus};
 use crate::publisher::{Past, PublishRules, Publisher, Saver};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
@@ -99,7 +99,7 @@ impl Discovery {
         let publisher = Publisher::new(
             store.clone(),
             pending.clone(),
-            statuses(&specs, config.interval),
+            statuses(&specs, &config),
             (past, publish_rules(config)),
         );
         let changes = Changes::new(out, (!config.quiet).then_some(config.log_format));
@@ -220,7 +220,7 @@ impl Discovery {
         let saved = claimed(&new, &mut facts);
         let mut new: BTreeMap<_, _> = new.iter().map(|spec| spec.id.clone()).zip(saved).collect();
         let begun: BTreeSet<_> = new.keys().cloned().collect();
-        let (statuses, mut all_continued) = (statuses(&specs, config.interval), Vec::new());
+        let (statuses, mut all_continued) = (statuses(&specs, &config), Vec::new());
         for spec in specs {
             let id = spec.id.clone();
             let continued = match new.remove(&id) {
@@ -353,8 +353,10 @@ impl Discovery {
 }
 
 /// The sources' status before they were refreshed, and their selected clusters.
-fn statuses(specs: &[Spec], interval: Duration) -> Vec<(SourceStatus, ClusterSelection)> {
-    let status = |spec: &Spec| (SourceStatus { interval, ..spec.status() }, spec.clusters.clone());
+fn statuses(specs: &[Spec], config: &Config) -> Vec<(SourceStatus, ClusterSelection)> {
+    let (interval, events) = (config.interval, config.reads_queues());
+    let events = if events { EventStatus::Waiting } else { EventStatus::Off };
+    let status = |spec: &Spec| (SourceStatus { interval, events, ..spec.status() }, spec.clusters.clone());
     specs.iter().map(status).collect()
 }
 

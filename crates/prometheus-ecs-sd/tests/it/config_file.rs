@@ -238,6 +238,8 @@ sources:
       enable_lifecycle                false
       allow_empty                     false
       interval                        2m
+      event_queue                     none
+      reconcile_interval              10m
       recheck_interval                20m
       max_staleness                   24h
       sts_region                      the default region
@@ -263,6 +265,8 @@ sources:
       enable_lifecycle                false
       allow_empty                     false
       interval                        90s
+      event_queue                     none
+      reconcile_interval              10m
       recheck_interval                30m
       max_staleness                   24h
       sts_region                      the default region

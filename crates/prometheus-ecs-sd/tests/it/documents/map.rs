@@ -150,6 +150,11 @@ fn sdk_types_stop_in_aws_and_serde_at_the_edges() {
         }
     }
     for (path, text) in sources("crates/ecs-discovery/src") {
-        assert!(!text.contains("serde") || path.starts_with("crates/ecs-discovery/src/render"), "{path}");
+        assert!(
+            !text.contains("serde")
+                || path.starts_with("crates/ecs-discovery/src/render")
+                || path == "crates/ecs-discovery/src/groups.rs",
+            "{path}"
+        );
     }
 }

@@ -10,11 +10,18 @@ use crate::cli::Program;
 use crate::simulated::fleet;
 use crate::tools::{Running, free_address, get, repository, tool, wait};
 
+/// It need not exist.
+const QUEUE: &str = "arn:aws:sqs:eu-central-1:111111111111:events";
+
 /// The page of a program at work, which has been looked at before.
 fn page() -> String {
     let address = free_address().to_string();
-    let mut program =
-        Program::on(&Aws::new(fleet(&[("production", 1)]))).args(&["--listen-address", &address]);
+    let mut program = Program::on(&Aws::new(fleet(&[("production", 1)]))).args(&[
+        "--listen-address",
+        &address,
+        "--event-queue",
+        QUEUE,
+    ]);
     let _running = Running::start(program.command.stdout(Stdio::null()).stderr(Stdio::null()));
     let get = |path: &str| get(address.parse().unwrap(), path).map_err(|error| error.to_string());
     wait(|| get("/-/ready"));

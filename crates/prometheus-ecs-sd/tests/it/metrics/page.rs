@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use insta::assert_snapshot;
+use prometheus_ecs_sd::config::QueueAddress;
 use prometheus_ecs_sd::sinks::http::metrics::Format;
 
 use crate::simulated::{Running, Stage, every_case};
@@ -12,7 +13,9 @@ use crate::tools::tool;
 
 /// The page after a first refresh of every case there is, with an AWS that takes 40 ms.
 async fn refreshed() -> (Stage, Running) {
-    let stage = every_case();
+    let mut stage = every_case();
+    let queue = stage.change(|region| region.create_queue("events"));
+    stage.config.event_queues = vec![QueueAddress::parse(&queue).unwrap()];
     stage.simulator.set_latency(Duration::from_millis(40));
     let mut running = stage.run().await;
     running.round().await;
