@@ -99,7 +99,7 @@ impl Discovery {
         let publisher = Publisher::new(
             store.clone(),
             pending.clone(),
-            statuses(&specs, &config),
+            statuses(&specs, config),
             (past, publish_rules(config)),
         );
         let changes = Changes::new(out, (!config.quiet).then_some(config.log_format));

@@ -122,7 +122,7 @@ impl Liveness {
         if self.missed(missed).is_some() {
             return Some(Change::Doubted);
         }
-        if !is_complete || !self.since.is_some_and(|since| began >= since) {
+        if !is_complete || self.since.is_none_or(|since| began < since) {
             return None;
         }
         match self.status {
