@@ -1,10 +1,13 @@
 //! Events from the queue to the target files.
 
+mod deployments;
 mod failures;
+mod networks;
+mod tasks;
 
 use std::time::Duration;
 
-use ecs_simulator::{Placement, Run, World};
+use ecs_simulator::{Placement, Region, Run, World};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::config::QueueAddress;
 use prometheus_ecs_sd::published::EventStatus;
@@ -13,6 +16,8 @@ use super::{REGION, Running, Stage, fleet, opted_in};
 
 /// Shorter than any refresh is away.
 const SOON: Duration = Duration::from_secs(4);
+
+const INTERVALS: [&str; 4] = ["15s", "30s", "1m", "5m"];
 
 /// A stage whose events are delivered to a queue that it reads.
 fn told(mut world: World) -> Stage {
@@ -49,12 +54,35 @@ fn asked(stage: &Stage) -> String {
     asked.lines().filter(|line| !line.contains("sqs ")).collect::<Vec<_>>().join("\n")
 }
 
+/// Makes a change while events are live. Returns the calls of ECS, EC2 and SSM that it leads to.
+async fn check(world: World, change: impl FnOnce(&mut Region)) -> String {
+    let stage = told(world);
+    let _running = live(&stage).await;
+    calls_after(&stage, change).await
+}
+
+/// Makes a change. Soon after, the files are those of a fresh program that polls. Returns the calls in between.
+async fn calls_after(stage: &Stage, change: impl FnOnce(&mut Region)) -> String {
+    stage.change(change);
+    tokio::time::sleep(SOON).await;
+    let polled = stage.fresh().await;
+    for interval in INTERVALS {
+        assert_eq!(stage.file(interval), polled.file(interval), "the file of {interval}");
+    }
+    assert_eq!(depth(stage), 0);
+    asked(stage)
+}
+
 fn depth(stage: &Stage) -> usize {
     stage.change(|region| region.queue("events").depth() + region.queue("events").in_flight())
 }
 
 fn some_task(stage: &Stage) -> String {
-    stage.change(|region| region.clusters["prod"].tasks.values().next().unwrap().task_arn.clone())
+    stage.change(|region| first_task(region))
+}
+
+fn first_task(region: &Region) -> String {
+    region.clusters["prod"].tasks.values().next().unwrap().task_arn.clone()
 }
 
 #[tokio::test(start_paused = true)]
