@@ -193,13 +193,14 @@ impl Actor {
                     None => return,
                 },
                 () = sleep_until(self.schedule.next), if !self.is_done => self.tick(),
-                Some(delivery) = self.deliveries.recv() => self.take_deliveries(delivery),
                 () = until(release) => self.release(),
                 () = until(publish) => self.publish_changes(),
                 () = until(errand) => self.begin_errand(),
                 () = until(silence), if !self.is_done => self.note_silence(),
                 answered = errand::next(&mut self.errand) => self.take_errand_answer(answered),
                 step = run::next(&mut self.run) => self.take(step),
+                // Last, so that a storm of events delays nothing else.
+                Some(delivery) = self.deliveries.recv() => self.take_deliveries(delivery),
             }
         }
     }

@@ -236,17 +236,14 @@ impl Actor {
             }
         }
         let received = self.unpublished.received.take();
-        let saved = self.known.held_facts();
-        if *self.known.saved != saved {
-            self.known.saved = Arc::new(saved);
-            if self.run.is_none() {
-                self.known.concluded = self.known.saved.clone();
-            }
-        }
         let has_cluster = std::mem::take(&mut self.unpublished.has_cluster);
         if changed.is_empty() && !has_cluster {
-            // A task that starts is saved, and there is nothing to publish.
-            return self.report(Report::Learned(self.known.saved.clone()));
+            // The facts are saved with the next publication: the copy of all of them costs more than an event.
+            return;
+        }
+        self.known.saved = Arc::new(self.known.held_facts());
+        if self.run.is_none() {
+            self.known.concluded = self.known.saved.clone();
         }
         self.unpublished.last = Some(Instant::now());
         let scopes = self.settings.published(&self.known.scopes);
