@@ -1,5 +1,7 @@
 //! How a change is made to the simulated world. One that nothing is there for changes nothing.
 
+use std::collections::BTreeSet;
+
 use ecs_simulator::{ArnForm, Host, OWN_ACCOUNT, Placement, Region, Run, Task, World};
 
 use super::recipes::Recipe;
@@ -104,8 +106,13 @@ impl Change {
                 }
             }),
             Self::StopContainer(pick) => with_task(world, *pick, runs, |region, task| {
-                if let [_, .., last] = &mut region.task_mut(&task.task_arn).containers[..] {
-                    last.last_status = Some("STOPPED".to_owned());
+                if let [_, .., last] = &task.containers[..] {
+                    region.stop_container(&task.task_arn, &last.name);
+                }
+            }),
+            Self::RestartContainer(pick) => with_task(world, *pick, runs, |region, task| {
+                if let Some(last) = task.containers.last() {
+                    region.restart_container(&task.task_arn, &last.name);
                 }
             }),
         }
@@ -113,7 +120,10 @@ impl Change {
 
     /// Whether it changes a known fact, and so shows only when that is requested again.
     pub(super) fn is_of_known_facts(&self) -> bool {
-        let of_tasks = matches!(self, Self::Sicken(_) | Self::Retag(_) | Self::StopContainer(_));
+        let of_tasks = matches!(
+            self,
+            Self::Sicken(_) | Self::Retag(_) | Self::StopContainer(_) | Self::RestartContainer(_)
+        );
         let of_hosts = matches!(self, Self::MoveHost(_) | Self::RetagHost(_));
         of_tasks || of_hosts || matches!(self, Self::RetagCluster(_) | Self::RetagDefinition(_))
     }
@@ -224,6 +234,39 @@ fn with_host(world: &mut World, pick: Pick, change: impl FnOnce(&mut Region, &st
     let instance = &region.clusters[cluster.name()].container_instances[&id];
     let machine = instance.ec2_instance_id.clone().unwrap();
     change(region, &machine);
+}
+
+/// The address that a machine has. It may move, and until it is requested again its new tasks are found there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Address {
+    account: &'static str,
+    machine: String,
+    ip: Option<String>,
+}
+
+impl Address {
+    /// The addresses of all machines.
+    pub(super) fn all(world: &mut World) -> BTreeSet<Self> {
+        let mut all = BTreeSet::new();
+        for account in [OWN_ACCOUNT, PARTNER] {
+            let region = world.region(account, REGION);
+            let instances = region.instances.iter().map(|(id, machine)| (id, &machine.private_ip_address));
+            let nodes = region.managed_nodes.iter().map(|(id, machine)| (id, &machine.ip_address));
+            let addresses = instances.chain(nodes);
+            all.extend(addresses.map(|(id, ip)| Self { account, machine: id.clone(), ip: ip.clone() }));
+        }
+        all
+    }
+
+    /// Moves the machine there.
+    pub(super) fn restore(&self, world: &mut World) {
+        let region = world.region(self.account, REGION);
+        if let Some(instance) = region.instances.get_mut(&self.machine) {
+            instance.private_ip_address.clone_from(&self.ip);
+        } else if let Some(node) = region.managed_nodes.get_mut(&self.machine) {
+            node.ip_address.clone_from(&self.ip);
+        }
+    }
 }
 
 /// The cluster and the id of a container instance.

@@ -8,9 +8,11 @@ use std::time::Duration;
 use ecs_simulator::World;
 use prometheus_ecs_sd::published::Published;
 use prometheus_ecs_sd::sinks::file_sd;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::changes::PARTNER;
+use super::changes::{Address, PARTNER};
+use super::events::{Events, Fate};
 use super::faults::Trouble;
 use super::reference::{self, Group, Target};
 use super::steps::{Case, Change, Cluster, Step};
@@ -23,6 +25,8 @@ const INTERVALS: [&str; 4] = ["15s", "30s", "1m", "5m"];
 const LONG: Duration = Duration::from_secs(300);
 /// Until the last call that is on its way has given up, and AWS is asked as fast as before.
 const RECOVERY: Duration = Duration::from_secs(240);
+/// Until events that came late are applied, and the requests that they lead to were answered.
+const LATE_EVENTS: Duration = Duration::from_secs(10);
 const RECHECK: Duration = Duration::from_secs(600);
 /// How long AWS is taken at its word that it knows no such definition.
 const DEFINITION_REFUSED: Duration = Duration::from_secs(120);
@@ -55,6 +59,11 @@ struct Play<'a> {
     trouble: Arc<Trouble>,
     running: Option<Running>,
     watch: Watch,
+    /// The longest time from one refresh to the next.
+    period: Duration,
+    /// Where machines were before they moved.
+    former: BTreeSet<Address>,
+    _heartbeats: JoinSet<()>,
     /// What must pass until the program can know of all that happened.
     patience: Duration,
 }
@@ -69,10 +78,25 @@ impl<'a> Play<'a> {
         if case.named {
             stage = stage.clusters(&Cluster::ALL.map(Cluster::name));
         }
+        let heartbeats = case.events.as_ref().map(|events| events.begin(&mut stage)).unwrap_or_default();
+        let rare = case.events.as_ref().map(|_| stage.config.reconcile_interval);
+        // A tick later than that, jitter included.
+        let period = rare.map_or(PERIOD, |between| between + PERIOD);
         let trouble = Trouble::with(&stage.simulator, case.page, case.lie);
         stage.simulator.set_latency(Duration::from_millis(case.latency));
         let running = Some(stage.run().await);
-        Self { case, stage, trouble, running, watch: Watch::new(), patience: Duration::ZERO }
+        let (watch, patience) = (Watch::new(period), Duration::ZERO);
+        Self {
+            case,
+            stage,
+            trouble,
+            running,
+            watch,
+            period,
+            former: BTreeSet::new(),
+            _heartbeats: heartbeats,
+            patience,
+        }
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -92,6 +116,9 @@ impl<'a> Play<'a> {
                     self.patience = self.patience.max(DENIED);
                 }
             }
+            Step::Events(fate) if self.case.events.is_some() => fate.begin(&self.stage.simulator),
+            Step::Events(_) => {}
+            Step::Release => drop(self.stage.simulator.release_events()),
             Step::Heal => self.heal().await?,
             Step::Restart => self.restart().await,
         }
@@ -99,10 +126,22 @@ impl<'a> Play<'a> {
     }
 
     fn change(&mut self, change: &Change) {
+        if self.case.events.is_some() && matches!(change, Change::Expire) {
+            // No event is delivered that is an hour old.
+            Events::purge(&self.stage.simulator);
+        }
+        if matches!(change, Change::MoveHost(_)) {
+            self.former.extend(self.stage.simulator.change(Address::all));
+        }
         self.stage.simulator.change(|world| change.make(world));
         self.watch.changed(self.targets());
+        for address in &self.former {
+            let mut world = self.stage.simulator.change(|world| world.clone());
+            address.restore(&mut world);
+            self.watch.was_possible(reference::targets(&world));
+        }
         if self.case.rare_rechecks && change.is_of_known_facts() {
-            self.patience = RECHECK + PERIOD;
+            self.patience = RECHECK + self.period;
         }
     }
 
@@ -121,6 +160,7 @@ impl<'a> Play<'a> {
     async fn heal(&mut self) -> Result<(), String> {
         self.watch.note(&self.trouble);
         self.trouble.end();
+        Fate::DELIVERED.begin(&self.stage.simulator);
         self.stage.simulator.set_latency(Duration::ZERO);
         // All that a refresh needs that begins then can be known.
         let begin = Instant::now() + self.patience;
@@ -129,7 +169,7 @@ impl<'a> Play<'a> {
             if published.complete && self.watch.is_past(begin) {
                 break published;
             }
-            if Instant::now() > begin + RECOVERY + self.watch.slowest_since(begin) {
+            if Instant::now() > begin + RECOVERY + self.period + self.watch.slowest_since(begin) {
                 return Err("no refresh after the trouble is complete".to_owned());
             }
         };
@@ -137,6 +177,11 @@ impl<'a> Play<'a> {
         self.compare()?;
         self.account_for(&settled)?;
         let before = self.look();
+        // Events that come after a refresh say nothing new.
+        if self.case.events.is_some() {
+            self.stage.simulator.release_events();
+            self.pass(LATE_EVENTS).await?;
+        }
         let again = self.next(LONG).await?.ok_or("nothing is published again")?;
         let changes = again.snapshot.since(&settled.snapshot);
         let differs = changes.any_target() || !changes.findings.is_empty();

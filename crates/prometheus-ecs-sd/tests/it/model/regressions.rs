@@ -10,8 +10,15 @@ use super::steps::Change::{BeginStop, RetagCluster, Start};
 use super::steps::Cluster::{Alpha, Beta, Partner};
 use super::steps::Step::{Heal, Pass, Refresh, Restart, Trouble, World};
 
-const SIMPLE: Case =
-    Case { page: 99, latency: 0, named: false, rare_rechecks: false, lie: Omits, steps: Vec::new() };
+const SIMPLE: Case = Case {
+    page: 99,
+    latency: 0,
+    named: false,
+    rare_rechecks: false,
+    lie: Omits,
+    events: None,
+    steps: Vec::new(),
+};
 
 fn check(case: Case) {
     if let Err(problem) = play(&case) {

@@ -1,10 +1,11 @@
-//! What can happen, step by step: to the world, to AWS's answers, and to the program.
+//! What can happen, step by step: to the world, to AWS's answers and events, and to the program.
 
 use std::fmt;
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{collection, option, sample};
 
+use super::events::{Events, Fate};
 use super::faults::{Fault, Lie};
 use super::recipes::Recipe;
 
@@ -21,6 +22,8 @@ pub(super) struct Case {
     pub(super) rare_rechecks: bool,
     /// How AWS is wrong, when it is. Being wrong in two ways at once, it could not be seen through.
     pub(super) lie: Lie,
+    /// How events reach the program, if it reads any.
+    pub(super) events: Option<Events>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -34,6 +37,10 @@ pub(super) enum Step {
     Pass(u16),
     /// Something goes wrong from now on.
     Trouble(Fault),
+    /// This becomes of events from now on.
+    Events(Fate),
+    /// Events that were held back are delivered.
+    Release,
     /// Nothing goes wrong any more. Now all must be right.
     Heal,
     /// The program ends and another begins.
@@ -79,6 +86,8 @@ pub(super) enum Change {
     RetagDefinition(Pick),
     /// A task's last container ends while the others go on.
     StopContainer(Pick),
+    /// A task's last container ends and starts again, in bridge mode at other ports.
+    RestartContainer(Pick),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,17 +107,30 @@ impl Cluster {
 }
 
 impl Case {
-    pub(super) fn any() -> impl Strategy<Value = Self> {
+    /// The program reads no queue.
+    pub(super) fn polled() -> impl Strategy<Value = Self> {
+        Self::any(Just(None))
+    }
+
+    /// The program reads queues.
+    pub(super) fn told() -> impl Strategy<Value = Self> {
+        Self::any(Events::any().prop_map(Some))
+    }
+
+    fn any(events: impl Strategy<Value = Option<Events>>) -> impl Strategy<Value = Self> {
         let page = prop_oneof![Just(99), 2..8usize];
         let latency = sample::select(&[0, 0, 300, 2_000][..]);
         let lie = sample::select(&[Lie::Omits, Lie::CallsMissing][..]);
-        let settings = (page, latency, any::<bool>(), any::<bool>(), lie);
+        let settings = (page, latency, any::<bool>(), any::<bool>(), lie, events);
         let begin = collection::vec(Change::start().prop_map(Step::World), 0..4);
         let rest = collection::vec(phrase(), 1..12);
-        (settings, begin, rest).prop_map(|((page, latency, named, rare_rechecks, lie), begin, rest)| {
-            let steps = begin.into_iter().chain([Step::Refresh]).chain(rest.into_iter().flatten()).collect();
-            Self { page, latency, named, rare_rechecks, lie, steps }
-        })
+        (settings, begin, rest).prop_map(
+            |((page, latency, named, rare_rechecks, lie, events), begin, rest)| {
+                let steps =
+                    begin.into_iter().chain([Step::Refresh]).chain(rest.into_iter().flatten()).collect();
+                Self { page, latency, named, rare_rechecks, lie, events, steps }
+            },
+        )
     }
 }
 
@@ -118,13 +140,15 @@ fn phrase() -> impl Strategy<Value = Vec<Step>> {
     let pass = prop_oneof![50 => 1..90u16, 30 => Just(200), 1 => Just(4_000)].prop_map(Step::Pass);
     let steps = (
         option::weighted(0.4, Fault::any().prop_map(Step::Trouble)),
+        option::weighted(0.3, Fate::any().prop_map(Step::Events)),
         option::weighted(0.6, Change::any().prop_map(Step::World)),
         option::weighted(0.1, Just(Step::Restart)),
         option::weighted(0.7, prop_oneof![Just(Step::Refresh), pass]),
+        option::weighted(0.2, Just(Step::Release)),
         option::weighted(0.1, Just(Step::Heal)),
     );
-    steps.prop_map(|(trouble, change, restart, wait, heal)| {
-        [trouble, change, restart, wait, heal].into_iter().flatten().collect()
+    steps.prop_map(|(trouble, events, change, restart, wait, release, heal)| {
+        [trouble, events, change, restart, wait, release, heal].into_iter().flatten().collect()
     })
 }
 
@@ -152,6 +176,7 @@ impl Change {
             1 => pick().prop_map(Self::Sicken),
             1 => pick().prop_map(Self::Retag),
             1 => pick().prop_map(Self::StopContainer),
+            1 => pick().prop_map(Self::RestartContainer),
             1 => pick().prop_map(Self::MoveHost),
             1 => pick().prop_map(Self::RetagHost),
             1 => Cluster::any().prop_map(Self::RetagCluster),
@@ -163,12 +188,13 @@ impl Change {
 /// A step a line.
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { page, latency, named, rare_rechecks, lie, steps } = self;
+        let Self { page, latency, named, rare_rechecks, lie, events, steps } = self;
         writeln!(f, "Case {{")?;
         writeln!(
             f,
             "    page: {page}, latency: {latency}, named: {named}, rare_rechecks: {rare_rechecks}, lie: {lie:?},"
         )?;
+        writeln!(f, "    events: {events:?},")?;
         writeln!(f, "    steps: vec![")?;
         for step in steps {
             writeln!(f, "        {step:?},")?;

@@ -17,7 +17,8 @@ pub(super) const PERIOD: Duration = Duration::from_secs(64);
 /// The results of one source wait so long for those of the other, and a little.
 const OTHERS: Duration = Duration::from_secs(3);
 
-/// A source that nothing is wrong with is refreshed within this time, whatever its calls take.
+/// A source that nothing is wrong with is refreshed within this time, whatever its calls take, and the time between
+/// refreshes while events are live.
 const REFRESHED: Duration = Duration::from_secs(600);
 
 type Labels = BTreeMap<String, String>;
@@ -38,10 +39,13 @@ pub(super) struct Watch {
     publications: Vec<(Instant, Duration)>,
     /// When the last refresh of each source began, and its end as the source tells it.
     refreshes: BTreeMap<String, (Instant, Option<Duration>)>,
+    /// The longest time from one refresh to the next.
+    period: Duration,
 }
 
 impl Watch {
-    pub(super) fn new() -> Self {
+    /// With the longest time from one refresh to the next.
+    pub(super) fn new(period: Duration) -> Self {
         let now = Instant::now();
         Self {
             possible: BTreeMap::new(),
@@ -51,11 +55,17 @@ impl Watch {
             deceived: now,
             publications: Vec::new(),
             refreshes: BTreeMap::new(),
+            period,
         }
     }
 
     pub(super) fn changed(&mut self, targets: Vec<Target>) {
         self.changed = Instant::now();
+        self.was_possible(targets);
+    }
+
+    /// These may be published, though the world has others now.
+    pub(super) fn was_possible(&mut self, targets: Vec<Target>) {
         for Target { cluster, task, group } in targets {
             self.possible.entry(group.identity()).or_default().insert((cluster, task));
         }
@@ -122,7 +132,8 @@ impl Watch {
     /// being refreshed, the result of its previous refresh is published.
     pub(super) fn is_past(&self, moment: Instant) -> bool {
         let elapsed = moment.elapsed();
-        let is_refreshed = elapsed > REFRESHED || self.refreshes.values().all(|(began, _)| *began > moment);
+        let is_refreshed =
+            elapsed > REFRESHED + self.period || self.refreshes.values().all(|(began, _)| *began > moment);
         is_refreshed && elapsed > PERIOD + OTHERS + self.slowest_since(moment)
     }
 
