@@ -19,6 +19,8 @@ const RETENTION: u32 = 3600;
 /// Far more than reading a message takes.
 const VISIBILITY: u32 = 60;
 const WAIT: u32 = 20;
+/// The default of EventBridge. Terraform would say none if it were left out.
+const RETRIES: u32 = 185;
 /// What could not be delivered is kept for people, as long as SQS keeps anything.
 const DEAD_LETTER_RETENTION: u32 = 14 * 24 * 3600;
 /// How often a message is received before it is set aside.
@@ -107,22 +109,21 @@ fn numbers(readers: u8) -> impl Iterator<Item = String> {
     (1..=readers).map(|number| if number == 1 { String::new() } else { number.to_string() })
 }
 
-fn suffix(number: &str) -> String {
-    if number.is_empty() { String::new() } else { format!("-{number}") }
-}
-
 fn cloudformation(note: &[String], pattern: &Value, readers: u8) -> String {
     let mut resources = String::new();
     let mut targets = String::new();
     let mut statements = String::new();
     let mut outputs = String::new();
     for number in numbers(readers) {
-        let suffix = suffix(&number);
+        let name = match &*number {
+            "" => "!Ref Name".to_owned(),
+            _ => format!("!Sub \"${{Name}}-{number}\""),
+        };
         resources += &format!(
             "  Queue{number}:
     Type: AWS::SQS::Queue
     Properties:
-      QueueName: !Sub \"${{Name}}{suffix}\"
+      QueueName: {name}
       MessageRetentionPeriod: {RETENTION}
       VisibilityTimeout: {VISIBILITY}
       ReceiveMessageWaitTimeSeconds: {WAIT}
@@ -136,7 +137,7 @@ fn cloudformation(note: &[String], pattern: &Value, readers: u8) -> String {
         targets += &format!(
             "        - Id: Queue{number}
           Arn: !GetAtt Queue{number}.Arn
-          RetryPolicy: {{MaximumEventAgeInSeconds: {RETENTION}}}
+          RetryPolicy: {{MaximumEventAgeInSeconds: {RETENTION}, MaximumRetryAttempts: {RETRIES}}}
           DeadLetterConfig: {{Arn: !GetAtt DeadLetters.Arn}}
 "
         );
@@ -207,10 +208,14 @@ fn cloudformation_policy(queue: &str) -> String {
 fn terraform(note: &[String], pattern: &Value, readers: u8) -> String {
     let mut parts = String::new();
     for number in numbers(readers) {
-        let suffix = suffix(&number);
+        // `terraform fmt` objects to a text with nothing but a variable.
+        let name = match &*number {
+            "" => "var.name".to_owned(),
+            _ => format!("\"${{var.name}}-{number}\""),
+        };
         parts += &format!(
             "resource \"aws_sqs_queue\" \"events{number}\" {{
-  name                       = \"${{var.name}}{suffix}\"
+  name                       = {name}
   message_retention_seconds  = {RETENTION}
   visibility_timeout_seconds = {VISIBILITY}
   receive_wait_time_seconds  = {WAIT}
@@ -228,7 +233,7 @@ resource \"aws_cloudwatch_event_target\" \"events{number}\" {{
 
   retry_policy {{
     maximum_event_age_in_seconds = {RETENTION}
-    maximum_retry_attempts       = 185
+    maximum_retry_attempts       = {RETRIES}
   }}
 
   dead_letter_config {{
@@ -254,7 +259,8 @@ output \"queue{number}_url\" {{
     let dead_letters = terraform_policy("dead_letters");
     let (comments, pattern) = (comments(note), Value::from(pattern.to_string()));
     format!(
-        "{comments}variable \"name\" {{
+        "{comments}# It needs release 3.72 of the AWS provider, or a later one.
+variable \"name\" {{
   description = \"The name of the rule and the queue, and the beginning of the other names\"
   type        = string
   default     = \"prometheus-ecs-sd\"
