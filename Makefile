@@ -45,7 +45,7 @@ fuzz-%:
 format: ## Format the code
 	cargo fmt
 
-setup: ## Install what the tests need: cargo-nextest, Chromium, zsh and fish; Prometheus and moto into .tools
+setup: ## Install what the tests need: cargo-nextest, Chromium, zsh and fish; Prometheus, moto and Terraform into .tools
 	scripts/setup
 
 dev-start: ## Discover the account of AWS_PROFILE, with the target files in .dev

@@ -1,5 +1,12 @@
 //! Against moto, an AWS that others wrote: it reads the wire formats in its own way, checks the signatures of our
-//! requests, and allows what the example policy does. `moto_world.py` beside this file says what runs there.
+//! requests, and allows what the example policy does. `moto/world.py` says what runs there.
+
+mod events;
+mod stack;
+mod templates;
+// PyPI has the AWS provider of Terraform for this platform alone.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod terraform;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -27,7 +34,7 @@ struct Moto {
 impl Moto {
     fn start() -> Self {
         let mut python = python_with_moto();
-        python.arg(repository("crates/prometheus-ecs-sd/tests/it/moto_world.py"));
+        python.arg(repository("crates/prometheus-ecs-sd/tests/it/moto/world.py"));
         python.arg(repository("examples/iam-policy.json")).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut server = Running::start(&mut python);
         let mut line = String::new();

@@ -47,9 +47,17 @@ pub(crate) fn tool(name: &str) -> Command {
     installed(name, directories.map(|directory| directory.join(name)))
 }
 
-/// Python with the release of moto that `make setup` provides, and no other.
+/// Python with the releases of moto and Terraform that `make setup` provides, and no other.
 pub(crate) fn python_with_moto() -> Command {
-    isolated(installed("moto", [repository(".tools/venv/bin/python")]))
+    let mut python = isolated(installed("moto", [repository(".tools/venv/bin/python")]));
+    // Scripts of this repository use each other.
+    python.env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+/// The linter of CloudFormation that `make setup` provides.
+pub(crate) fn cfn_lint() -> Command {
+    isolated(installed("cfn-lint", [repository(".tools/venv/bin/cfn-lint")]))
 }
 
 fn installed(name: &str, places: impl IntoIterator<Item = PathBuf>) -> Command {

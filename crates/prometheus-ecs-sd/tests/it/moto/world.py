@@ -7,40 +7,16 @@ server outlives the test that started it.
 """
 
 import json
-import os
 import sys
 
-# Any image will do, and there are hundreds.
-os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+from server import REGION, allow, create_user, endpoint, policy, require_permissions
 
 import boto3
-from moto import settings
-from moto.core.authorization import ActionAuthenticatorMixin
-from moto.ecs import models
-from moto.moto_api import state_manager
-from moto.server import ThreadedMotoServer
 
-REGION = "eu-west-1"
 OWN, OTHER = "123456789012", "222222222222"
 READER = f"arn:aws:iam::{OTHER}:role/discovery/reader"
 MIDDLE = f"arn:aws:iam::{OWN}:role/middle"
 
-# moto never moves a container from PENDING, which on AWS no container of a RUNNING task stays in.
-made = models.Container.__init__
-
-
-def make_running(container, definition):
-    made(container, definition)
-    container.last_status = "RUNNING"
-
-
-models.Container.__init__ = make_running
-# moto moves a task one step towards STOPPED whenever it is described.
-state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**9})
-
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-endpoint = "http://{}:{}".format(*server.get_host_and_port())
 world = {"endpoint": endpoint}
 
 
@@ -52,14 +28,6 @@ def session_of(account):
     assumed = own.client("sts", endpoint_url=endpoint).assume_role(RoleArn=role, RoleSessionName="setup")
     keys = assumed["Credentials"]
     return boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=REGION)
-
-
-def allow(actions, resources):
-    return {"Effect": "Allow", "Action": actions, "Resource": resources}
-
-
-def policy(statements):
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def tags(**pairs):
@@ -114,9 +82,7 @@ class Account:
         self.iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policy(statements))
 
     def user(self, name, statements):
-        self.iam.create_user(UserName=name)
-        self.iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=policy(statements))
-        key = self.iam.create_access_key(UserName=name)["AccessKey"]
+        key = create_user(self.iam, name, policy(statements))
         world["access_key"], world["secret_key"] = key["AccessKeyId"], key["SecretAccessKey"]
 
 
@@ -147,6 +113,6 @@ other.role("reader", discovery, path="/discovery/")
 own.role("middle", [allow("sts:AssumeRole", READER)])
 own.user("discovery", [*discovery, allow("sts:AssumeRole", [READER, MIDDLE])])
 
-ActionAuthenticatorMixin.request_count = settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
+require_permissions()
 print(json.dumps(world), flush=True)
 sys.stdin.read()
