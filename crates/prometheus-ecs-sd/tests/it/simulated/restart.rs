@@ -94,7 +94,7 @@ async fn a_source_that_hangs_gets_no_newer_by_the_results_of_others() {
     });
     let is_fresh = |region: &str| {
         let clusters = facts(&stage).into_iter().filter(|line| line.starts_with("{\"Cluster\""));
-        clusters.filter(|line| line.contains(region)).all(|line| line.contains("\"stale_since\":null"))
+        clusters.filter(|line| line.contains(region)).all(|line| line.contains("\"held_since\":null"))
     };
     assert!(is_fresh(REGION) && is_fresh("us-east-1"));
     for _ in 0..3 {
