@@ -43,6 +43,8 @@ pub struct Refresh {
     recheck: Recheck,
     /// Whether the facts outside of clusters were checked for due ones.
     rechecked: bool,
+    /// Whether it lists no tasks of known clusters, so that a missing task was not listed for that reason.
+    is_errand: bool,
     selection: ClusterSelection,
     ready: Vec<Question>,
     /// Questions taken and not yet answered, but those for hosts.
@@ -135,6 +137,7 @@ impl Refresh {
             now,
             recheck,
             rechecked: false,
+            is_errand: false,
             selection,
             ready: Vec::new(),
             open: 0,

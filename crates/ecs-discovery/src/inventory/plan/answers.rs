@@ -41,6 +41,15 @@ impl Refresh {
                 let spoken: BTreeSet<_> = described.chain(&missing).cloned().collect();
                 for task in &missing {
                     let was_known = index.is_task_known(&cluster, task);
+                    if self.is_errand && was_known {
+                        // Without a listing that lacks the task as well, this does not prove that it is gone.
+                        index.doubt(
+                            &cluster,
+                            task,
+                            "an event tells of the task, but DescribeTasks calls it missing",
+                        );
+                        continue;
+                    }
                     let is_contradiction = index.forget(&cluster, task, Gone::Missing, self.now);
                     if let Some(scope) = self.scopes.get_mut(&cluster) {
                         scope.contradicted |= is_contradiction;

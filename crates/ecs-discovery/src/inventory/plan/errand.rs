@@ -48,6 +48,7 @@ impl Errand {
         let recheck = Recheck { interval: Duration::MAX, definition_tags: false };
         let mut refresh = Refresh::new(selection, now, recheck);
         refresh.rechecked = true;
+        refresh.is_errand = true;
         refresh.leave_splits(SPLITS);
         let Wishes { tasks, clusters } = wishes;
         for (cluster, tasks) in tasks {

@@ -1,11 +1,14 @@
 //! Events that do not come, or tell nothing: the program does what it does without them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ecs_simulator::{Placement, Response};
 use prometheus_ecs_sd::published::EventStatus;
 
 use super::super::{Stage, fleet};
-use super::{SOON, depth, live, some_task, told};
+use super::{SOON, depth, live, some_task, targets, told};
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_noticed_after_three_minutes_and_refreshes_go_on() {
@@ -81,4 +84,36 @@ async fn a_queue_without_messages_is_no_failure() {
     let ledger = stage.asked();
     let receives = ledger.lines().find(|line| line.starts_with("sqs ReceiveMessage")).unwrap();
     assert_eq!(receives, "sqs ReceiveMessage 8");
+}
+
+/// The API is eventually consistent, and events may be faster.
+#[tokio::test(start_paused = true)]
+async fn a_target_stays_though_describe_tasks_does_not_know_its_task_yet() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let mut running = live(&stage).await;
+    let fails = Arc::new(AtomicBool::new(true));
+    stage.simulator.on_call({
+        let fails = fails.clone();
+        move |call| match (&*call.operation, fails.load(Ordering::Relaxed)) {
+            ("DescribeTasks", true) => Some(Response::server_error(call)),
+            ("DescribeTasks", false) => {
+                let arn = &call.input["tasks"][0];
+                let failures = serde_json::json!([{"arn": arn, "reason": "MISSING"}]);
+                let answer = serde_json::json!({"tasks": [], "failures": failures});
+                Some(Response::json(200, answer.to_string()))
+            }
+            _ => None,
+        }
+    });
+    stage.change(|region| {
+        let definition = region.task_definitions.keys().next().unwrap().clone();
+        region.run("prod", &definition, Placement::Fargate)
+    });
+    targets(&mut running, 2).await;
+    fails.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(stage.targets("1m").len(), 2);
+    stage.simulator.heal();
+    running.round().await;
+    assert_eq!(stage.file("1m"), stage.fresh().await.file("1m"));
 }
