@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ecs_simulator::{Placement, Response};
+use ecs_simulator::{EventFate, HostKind, Placement, Response, Run};
 use prometheus_ecs_sd::published::EventStatus;
 
-use super::super::{Stage, fleet};
+use super::super::{Stage, fleet, opted_in};
 use super::{SOON, depth, live, some_task, targets, told};
 
 #[tokio::test(start_paused = true)]
@@ -116,4 +116,27 @@ async fn a_target_stays_though_describe_tasks_does_not_know_its_task_yet() {
     stage.simulator.heal();
     running.round().await;
     assert_eq!(stage.file("1m"), stage.fresh().await.file("1m"));
+}
+
+/// DescribeTasks may tell that a task runs before its event does.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_described_as_running_does_not_wait_long_for_facts_that_are_denied() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let mut running = live(&stage).await;
+    stage
+        .simulator
+        .on_call(|call| (call.operation == "DescribeContainerInstances").then(|| Response::denied(call)));
+    stage.simulator.on_event(|event| match &*event.last_status {
+        "PROVISIONING" => EventFate::Deliver,
+        _ => EventFate::Hold,
+    });
+    stage.change(|region| {
+        let definition = region.register(opted_in("api"));
+        let host = region.launch_host("prod", HostKind::Ec2);
+        region.run_with(Run::new("prod", &definition, Placement::On(host)))
+    });
+    targets(&mut running, 2).await;
+    // The events are duplicates of what is known.
+    stage.simulator.release_events();
+    assert!(running.next_within(SOON).await.is_none());
 }
