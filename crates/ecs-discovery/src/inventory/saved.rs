@@ -154,6 +154,7 @@ impl Inventory {
         as_of: Duration,
         now: Duration,
     ) -> BTreeMap<ClusterArn, Scope> {
+        self.rounds.begin(now);
         let is_unknown = |arn: &TaskDefinitionArn| self.definitions.value(arn).is_none();
         self.outdated.extend(saved.outdated.into_iter().filter(is_unknown));
         for definition in saved.definitions {

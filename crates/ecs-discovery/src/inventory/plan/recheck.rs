@@ -87,6 +87,15 @@ pub(in crate::inventory) struct Rounds {
     external: Round,
 }
 
+impl Rounds {
+    /// Starts the schedules that have not started: facts are known from now on.
+    pub(in crate::inventory) fn begin(&mut self, now: Duration) {
+        for round in [&mut self.clusters, &mut self.definitions, &mut self.ec2, &mut self.external] {
+            round.reckoned.get_or_insert(now);
+        }
+    }
+}
+
 impl Refresh {
     /// Which settled tasks of a cluster that is listed in full to describe again.
     pub(super) fn tasks_due(&mut self, index: &mut Inventory, cluster: &ClusterArn) -> Vec<TaskArn> {

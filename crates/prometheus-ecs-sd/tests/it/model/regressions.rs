@@ -1,12 +1,13 @@
 //! Cases that once failed.
 
 use super::faults::Fault;
-use super::faults::Kind::{ServerError, Stalled, Throttled};
+use super::faults::Kind::{Expired, ServerError, Stalled, Throttled};
 use super::faults::Lie::Omits;
 use super::play::play;
+use super::recipes::Place::Ec2Awsvpc;
 use super::recipes::Recipe;
 use super::steps::Case;
-use super::steps::Change::{BeginStop, RetagCluster, Start};
+use super::steps::Change::{BeginStop, RetagCluster, RetagHost, Start};
 use super::steps::Cluster::{Alpha, Beta, Partner};
 use super::steps::Step::{Heal, Pass, Refresh, Restart, Trouble, World};
 
@@ -81,4 +82,23 @@ fn a_task_that_begins_has_the_tags_its_cluster_has_now() {
     let start = |tasks| World(Start { cluster: Alpha, recipe: Recipe::plain(), tasks, running: true });
     let steps = vec![Refresh, Refresh, start(0), World(RetagCluster(Alpha)), Heal, start(1), Pass(4)];
     check(Case { rare_rechecks: true, steps, ..SIMPLE });
+}
+
+/// The first complete refresh after a start is not the first one.
+#[test]
+fn a_host_that_changed_is_found_by_the_first_complete_refresh_after_a_restart() {
+    let recipe = Recipe { place: Ec2Awsvpc, ..Recipe::plain() };
+    let expired = Fault { operation: "", cluster: None, kind: Expired, share: 4, seed: 0 };
+    let steps = vec![
+        World(Start { cluster: Partner, recipe, tasks: 1, running: true }),
+        Refresh,
+        Trouble(expired),
+        Refresh,
+        World(RetagHost(0)),
+        Restart,
+        Pass(7),
+        Refresh,
+        Refresh,
+    ];
+    check(Case { steps, ..SIMPLE });
 }
