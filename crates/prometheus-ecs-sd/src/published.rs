@@ -233,6 +233,9 @@ impl SourceStatus {
     pub(crate) fn follow(&mut self, earlier: &Self, is_same_selection: bool) {
         let Self { account, problem, took, refreshed, completed, .. } = earlier.clone();
         *self = Self { account, problem, took, refreshed, completed, ..self.clone() };
+        if self.events != EventStatus::Off && earlier.events != EventStatus::Off {
+            (self.events, self.interval) = (earlier.events, earlier.interval);
+        }
         if is_same_selection {
             (self.complete, self.published) = (earlier.complete, earlier.published);
         }

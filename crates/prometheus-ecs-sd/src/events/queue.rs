@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ecs_discovery::failure::{Failure, FailureKind};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::Dispatch;
@@ -16,6 +16,9 @@ use crate::published::SnapshotStore;
 
 /// The longest wait that SQS allows.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// An answer without messages that comes sooner was not waited for.
+const SOONEST_EMPTY: Duration = Duration::from_secs(1);
 
 /// The messages of a full answer.
 const FULL: usize = 10;
@@ -49,7 +52,13 @@ impl Reader {
         let mut others = JoinSet::new();
         loop {
             while others.try_join_next().is_some() {}
+            let began = Instant::now();
             match self.queue.receive(WAIT).await {
+                // It does not wait for messages, as stand-ins of SQS may not.
+                Ok(messages) if messages.is_empty() && began.elapsed() < SOONEST_EMPTY => {
+                    self.note(&mut problem, None);
+                    sleep(SOONEST_EMPTY).await;
+                }
                 Ok(messages) => {
                     backoff = Backoff::new();
                     self.note(&mut problem, None);

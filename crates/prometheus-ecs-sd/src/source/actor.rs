@@ -248,6 +248,8 @@ impl Actor {
         if settings.has_queues != self.settings.has_queues {
             self.liveness = Liveness::new(settings.has_queues);
         }
+        // Events prove nothing about another selection or other credentials: a refresh follows.
+        self.refreshed = None;
         (self.spec, self.settings) = (spec, settings);
         if let Some(errand) = self.errand.take() {
             self.wishes.put_back(errand.into_taken());
@@ -289,8 +291,13 @@ impl Actor {
     /// The panic may have destroyed facts. Those of the last refresh that ended replace them and keep the targets.
     fn recover(&mut self, panicked: &Panicked) {
         self.run = None;
-        self.errand = None;
+        if let Some(errand) = self.errand.take() {
+            self.wishes.put_back(errand.into_taken());
+        }
         self.dirty.clear();
+        // The facts of events may be lost.
+        self.refreshed = None;
+        self.liveness = Liveness::new(self.settings.has_queues);
         self.again = false;
         let failure = Failure {
             kind: FailureKind::Unavailable,

@@ -3,6 +3,7 @@
 use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::plan::Errand;
 use ecs_discovery::inventory::question::{Answer, Question};
+use ecs_discovery::snapshot::Scope;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -95,15 +96,18 @@ impl Actor {
         let Some(ErrandRun { errand, taken, failed, .. }) = self.errand.take() else { return };
         let found = errand.finish(&mut self.known.inventory, &self.settings.rules);
         for (cluster, scope) in found {
-            self.dirty.insert(cluster.clone());
-            self.unpublished.has_cluster = true;
-            self.known.scopes.entry(cluster).or_insert(scope);
+            let is_published = self.known.scopes.get(&cluster).is_some_and(Scope::is_known);
+            if !is_published && scope.is_known() {
+                self.dirty.insert(cluster.clone());
+                self.unpublished.has_cluster = true;
+                self.known.scopes.insert(cluster, scope);
+            }
         }
         let (now, known) = (self.settings.clock.now(), &mut self.known);
         let (inventory, scopes) = (std::cell::RefCell::new(&mut known.inventory), &known.scopes);
         self.wishes.retry(taken, |cluster, task| match task {
             Some(task) => failed || inventory.borrow_mut().lacks(cluster, task, now),
-            None => !scopes.contains_key(cluster),
+            None => !scopes.get(cluster).is_some_and(Scope::is_known),
         });
     }
 }

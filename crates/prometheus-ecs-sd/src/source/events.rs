@@ -191,6 +191,9 @@ impl Actor {
     /// The own account is only known by its clusters.
     fn is_of_another_account(&self, account: Option<&str>) -> bool {
         let Some(account) = account else { return false };
+        if let Some(own) = &self.known.account {
+            return own != account;
+        }
         let mut clusters = self.known.inventory.clusters().peekable();
         clusters.peek().is_some() && clusters.all(|known| known.account() != account)
     }
@@ -242,9 +245,7 @@ impl Actor {
             return;
         }
         self.known.saved = Arc::new(self.known.held_facts());
-        if self.run.is_none() {
-            self.known.concluded = self.known.saved.clone();
-        }
+        self.known.concluded = self.known.saved.clone();
         self.unpublished.last = Some(Instant::now());
         let scopes = self.settings.published(&self.known.scopes);
         self.report(Report::Patch(Patch { scopes, facts: self.known.saved.clone(), received }));

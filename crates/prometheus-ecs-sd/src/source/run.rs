@@ -367,7 +367,8 @@ impl Actor {
 
     /// Whether events told all that the refresh found is known in a minute.
     fn prove_events(&mut self, began: Instant, is_complete: bool) {
-        self.refreshed = Some(began);
+        // One that failed is repeated after the usual interval.
+        self.refreshed = is_complete.then_some(began);
         if !self.liveness.is_on() {
             return self.known.inventory.expect_no_events();
         }

@@ -52,7 +52,8 @@ impl Errand {
         refresh.leave_splits(SPLITS);
         let Wishes { tasks, clusters } = wishes;
         for (cluster, tasks) in tasks {
-            if !index.scopes.contains_key(&cluster) {
+            // All tasks of a cluster that is looked at are listed.
+            if !index.scopes.contains_key(&cluster) || clusters.contains(&cluster) {
                 continue;
             }
             let scope = ScopeRefresh { listed: true, is_first: true, ..ScopeRefresh::default() };

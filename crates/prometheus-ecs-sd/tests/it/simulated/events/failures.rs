@@ -140,3 +140,32 @@ async fn a_task_that_is_described_as_running_does_not_wait_long_for_facts_that_a
     stage.simulator.release_events();
     assert!(running.next_within(SOON).await.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_reads_another_selection_at_the_next_refresh_though_events_are_live() {
+    let stage = told(fleet(&[("prod", 2), ("test", 3)])).clusters(&["prod"]);
+    let mut running = live(&stage).await;
+    assert_eq!(running.published().snapshot.target_count(), 2);
+    let config = stage.clusters(&["prod", "test"]).config.clone();
+    running.replace(&config).await.unwrap();
+    while running.published().snapshot.target_count() != 5 {
+        running.next_within(SOON).await.expect("the new cluster is read");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_refresh_is_repeated_after_the_interval_though_events_are_live() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let mut running = live(&stage).await;
+    for _ in 0..9 {
+        stage.change(|region| region.heartbeat());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    stage
+        .simulator
+        .on_call(|call| (call.operation == "ListTasks").then(|| ecs_simulator::Response::unavailable(call)));
+    while running.next_within(Duration::from_secs(130)).await.unwrap().complete {}
+    stage.simulator.heal();
+    stage.change(|region| region.heartbeat());
+    assert!(running.next_within(Duration::from_secs(70)).await.unwrap().complete);
+}
