@@ -1,6 +1,6 @@
-//! The one current result: what every scope last came to, how it stands, and what changed since the one before.
+//! The current result: the targets and findings of every scope, its status, and the difference to the previous snapshot.
 //!
-//! A snapshot never changes. A scope that could not be heard keeps what it last came to and says so.
+//! A snapshot never changes. A scope that could not be read keeps its last result, and its status says so.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -14,7 +14,7 @@ use crate::derive::Derived;
 use crate::finding::{Finding, Verdict};
 use crate::target::{Target, in_order};
 
-/// What all scopes came to.
+/// The results of all scopes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// By cluster.
@@ -24,11 +24,11 @@ pub struct Snapshot {
 /// One cluster's part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// What it came to when it was last heard; empty if it never was.
+    /// Its targets and findings when it was last read; empty if it never was.
     pub derived: Arc<Derived>,
-    /// How far that can be trusted.
+    /// Whether they are up to date.
     pub status: ScopeStatus,
-    /// When it was last heard, as a duration since the moment that all times here count from; zero if it never was.
+    /// When it was last read, as a duration since the moment that all times here count from; zero if it never was.
     pub last_read: Duration,
     /// Whether it could not be read at the last refresh because AWS denies access; this lasts until the policy changes.
     pub denied: bool,
@@ -36,18 +36,18 @@ pub struct Scope {
     pub failing: Option<Duration>,
 }
 
-/// Whether a scope could be heard at the last refresh, or why not.
+/// Whether a scope could be read at the last refresh, or why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeStatus {
     /// In full.
     Fresh,
-    /// No; it keeps what it came to before.
+    /// No. Its targets are kept.
     Stale(String),
-    /// No, and for so long that what it came to before is not believed any more: it has been emptied.
+    /// No, and for so long that its targets were removed.
     Retired(String),
     /// No, and never before.
     NeverRead(String),
-    /// It has not been asked for yet: what it came to was saved by a process before this one.
+    /// It was not read yet. Its targets were saved by a previous process.
     Restored,
 }
 
@@ -65,12 +65,12 @@ impl ScopeStatus {
 }
 
 impl Scope {
-    /// The scope as it was heard just now.
+    /// The scope when it was just read.
     pub fn fresh(derived: Arc<Derived>, now: Duration) -> Self {
         Self { derived, status: ScopeStatus::Fresh, last_read: now, failing: None, denied: false }
     }
 
-    /// The scope when it cannot be last_read: what it came to stays.
+    /// The scope when it cannot be read. Its targets are kept.
     pub fn stale(&self, why: String, now: Duration) -> Self {
         let status = match self.status {
             ScopeStatus::NeverRead(_) => ScopeStatus::NeverRead(why),
@@ -97,13 +97,13 @@ impl Scope {
         Self { derived: Arc::default(), status: ScopeStatus::Retired(why), ..*self }
     }
 
-    /// A scope that could not be heard the first time.
+    /// A scope that could not be read the first time.
     pub fn never_read(why: String) -> Self {
         let (derived, status) = (Arc::default(), ScopeStatus::NeverRead(why));
         Self { derived, status, last_read: Duration::ZERO, failing: None, denied: false }
     }
 
-    /// Why it was not heard at its last refresh, if so.
+    /// Why it was not read at its last refresh, if so.
     pub fn problem(&self) -> Option<&str> {
         match &self.status {
             ScopeStatus::Fresh | ScopeStatus::Restored => None,
@@ -221,11 +221,11 @@ impl Snapshot {
 /// How a scope's status became another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeChange {
-    /// It was heard, and never before by this process.
+    /// It was read, and never before by this process.
     Read,
-    /// It was heard, after it could not be.
+    /// It was read, after it could not be.
     ReadAgain,
-    /// It could not be heard, and keeps what it came to.
+    /// It could not be read. Its targets are kept.
     Stale(String),
     /// AWS denies access to it. It keeps its targets, if it was read before.
     Denied {
@@ -234,9 +234,9 @@ pub enum ScopeChange {
         /// Whether it was ever read.
         known: bool,
     },
-    /// It could not be heard for so long that it was emptied.
+    /// It could not be read for so long that its targets were removed.
     Retired(String),
-    /// It could not be heard, and never was.
+    /// It could not be read, and never was.
     NeverRead(String),
     /// It is as a process before this one saved it.
     Restored,

@@ -73,7 +73,7 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Prepares it; must be called in a runtime, where the sinks wait from now on. What it comes to is put in `store`,
+    /// Prepares it; must be called in a runtime, where the sinks wait from now on. The results are put in `store`,
     /// and what changes is told on `out`.
     pub fn new(
         config: &Config,

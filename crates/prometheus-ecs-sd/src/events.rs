@@ -48,9 +48,8 @@ impl Readers {
             |queue: &Queue| QueueStatus { name: queue.label(), is_readable: None, since: now, problem: None };
         store.queues.send_replace(queues.iter().map(status).collect());
         let names: Vec<_> = queues.iter().map(Queue::label).collect();
-        let sources_names: Vec<_> = sources.specs().map(|spec| spec.name.clone()).collect();
-        let sources_names: Vec<_> = sources_names.iter().map(|name| &**name).collect();
-        store.metrics.queues(&names, &sources_names);
+        let source_names: Vec<_> = sources.specs().map(|spec| &*spec.name).collect();
+        store.metrics.queues(&names, &source_names);
         let mut tasks = JoinSet::new();
         for (position, queue) in queues.into_iter().enumerate() {
             let delivery = Arc::new(Dispatch {

@@ -317,7 +317,7 @@ impl SnapshotReader {
 }
 
 impl SnapshotStore {
-    /// An empty board whose times come from this clock.
+    /// An empty store whose times come from this clock.
     pub fn timed_by(clock: Clock) -> Self {
         let (published, sources, queues, configuration, intervals, publishers, aws) = Default::default();
         let metrics = Metrics::new(clock.clone());

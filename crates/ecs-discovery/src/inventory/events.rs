@@ -154,7 +154,7 @@ impl Inventory {
 
     /// The result of a task waits for the facts that its event leads to a request for.
     fn await_event(&mut self, cluster: &ClusterArn, task: &TaskArn, now: Duration) {
-        let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+        let known = self.known_task(cluster, task);
         let is_running = known.is_some_and(|known| known.task.last_status == Status::Running);
         self.await_facts(
             cluster,
@@ -177,20 +177,24 @@ impl Inventory {
         }
     }
 
+    pub(super) fn known_task(&self, cluster: &ClusterArn, task: &TaskArn) -> Option<&KnownTask> {
+        self.scopes.get(cluster)?.tasks.get(task)
+    }
+
     /// Whether a task is known.
     pub(super) fn is_task_known(&self, cluster: &ClusterArn, task: &TaskArn) -> bool {
-        self.scopes.get(cluster).is_some_and(|scope| scope.tasks.contains_key(task))
+        self.known_task(cluster, task).is_some()
     }
 
     /// Whether a task is known that DescribeTasks has described in full.
     pub(super) fn is_described(&self, cluster: &ClusterArn, task: &TaskArn) -> bool {
-        let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+        let known = self.known_task(cluster, task);
         known.is_some_and(|known| known.described)
     }
 
     /// Whether a known task lacks a fact that a request can still bring.
     pub fn lacks(&mut self, cluster: &ClusterArn, task: &TaskArn, now: Duration) -> bool {
-        let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+        let known = self.known_task(cluster, task);
         let Some((task, described)) = known.map(|known| (known.task.clone(), known.described)) else {
             return false;
         };
@@ -199,7 +203,7 @@ impl Inventory {
 
     /// Whether a known task lacks a fact whose request has not failed lately.
     fn can_learn(&mut self, cluster: &ClusterArn, task: &TaskArn, now: Duration) -> bool {
-        let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+        let known = self.known_task(cluster, task);
         let Some(task) = known.map(|known| known.task.clone()) else { return false };
         self.missing_facts(&task, now).iter().any(|missing| match missing {
             Missing::Definition(arn) => !self.definitions.has_failed(arn, now),
@@ -254,7 +258,7 @@ impl Inventory {
 
     /// Whether the result of a task that runs waits for facts.
     pub(super) fn runs_awaited(&self, cluster: &ClusterArn, task: &TaskArn) -> bool {
-        let known = self.scopes.get(cluster).and_then(|scope| scope.tasks.get(task));
+        let known = self.known_task(cluster, task);
         known.is_some_and(|known| known.task.last_status == Status::Running)
             && self.awaited.contains(cluster, task)
     }

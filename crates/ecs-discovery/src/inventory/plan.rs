@@ -36,6 +36,9 @@ use pages::Pages;
 pub use recheck::Recheck;
 use split::Search;
 
+/// How many denied batches of one operation are requested in halves if a person or a target waits for the answer.
+const SPLITS: usize = 4;
+
 /// One refresh in progress.
 #[derive(Debug)]
 pub struct Refresh {
@@ -129,6 +132,14 @@ impl Refresh {
             refresh.begin_known_scopes(index);
             refresh.ask_named_clusters(index);
         }
+        refresh
+    }
+
+    /// Without listings and rechecks.
+    fn of_given_tasks(selection: ClusterSelection, now: Duration) -> Self {
+        let recheck = Recheck { interval: Duration::MAX, definition_tags: false };
+        let mut refresh = Self { rechecked: true, ..Self::new(selection, now, recheck) };
+        refresh.leave_splits(SPLITS);
         refresh
     }
 

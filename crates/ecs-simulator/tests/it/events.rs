@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{REGION, ecs, fargate, register};
 
-/// A world whose events come to one queue, with a clock that makes them equal in each run.
+/// A world whose events are delivered to one queue, with a clock that makes them equal in each run.
 fn routed() -> (World, String) {
     let mut world = World::new(1);
     world.clock = Clock::Fixed(1_800_000_000); // 2027-01-15T08:00:00Z
@@ -24,7 +24,7 @@ fn change<R>(aws: &Aws, change: impl FnOnce(&mut Region) -> R) -> R {
     aws.change(|world| change(world.own(REGION)))
 }
 
-/// What came to the queue since the last time.
+/// The messages of the queue since the last time.
 fn arrived(aws: &Aws) -> Vec<Value> {
     change(aws, |region| {
         let queue = region.queue("events");

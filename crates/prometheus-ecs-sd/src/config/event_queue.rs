@@ -112,7 +112,7 @@ fn of_url(text: &str) -> Option<QueueAddress> {
     is_name(name).then(|| QueueAddress { region: None, account, name: name.to_string(), url })
 }
 
-/// The region of the host `sqs.REGION.SUFFIX`. (Each partition has suffixes of its own.)
+/// The region of the host `sqs.REGION.SUFFIX`. (Each partition has different suffixes.)
 fn region_of(host: &str) -> Option<&str> {
     let (region, suffix) = host.strip_prefix("sqs.")?.split_once('.')?;
     (region.contains('-') && suffix.contains('.')).then_some(region)

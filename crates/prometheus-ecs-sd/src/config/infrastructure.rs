@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Config;
 
-/// A rule has at most so many targets, and each reader needs a queue of its own.
+/// A rule has at most this number of targets, and each reader needs a separate queue.
 pub(crate) const MAX_READERS: u8 = 5;
 
 /// The longest event pattern that EventBridge accepts.

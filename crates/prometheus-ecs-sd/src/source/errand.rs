@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::actor::Actor;
+use super::actor::{Actor, Known};
 use super::waiting::Waiting;
 use super::wishes::Taken;
 
@@ -103,10 +103,10 @@ impl Actor {
                 self.known.scopes.insert(cluster, scope);
             }
         }
-        let (now, known) = (self.settings.clock.now(), &mut self.known);
-        let (inventory, scopes) = (std::cell::RefCell::new(&mut known.inventory), &known.scopes);
+        let now = self.settings.clock.now();
+        let Known { inventory, scopes, .. } = &mut self.known;
         self.wishes.retry(taken, |cluster, task| match task {
-            Some(task) => failed || inventory.borrow_mut().lacks(cluster, task, now),
+            Some(task) => failed || inventory.lacks(cluster, task, now),
             None => !scopes.get(cluster).is_some_and(Scope::is_known),
         });
     }

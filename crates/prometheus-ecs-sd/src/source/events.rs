@@ -30,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The pause for each target: Prometheus takes 0.8 s of a processor to read a file of 5,000 targets.
 const PAUSE_PER_TARGET: Duration = Duration::from_micros(500);
 
-/// How long a publication of so many targets takes precedence over the next one.
+/// The least time between a publication of so many targets and the next one.
 pub(crate) fn pause(targets: usize) -> Duration {
     let pause = PAUSE_PER_TARGET.saturating_mul(u32::try_from(targets).unwrap_or(u32::MAX));
     pause.clamp(LEAST_PAUSE, LONGEST_PAUSE)
@@ -175,7 +175,7 @@ impl Actor {
         let (cluster, now) = (event.cluster.clone(), self.settings.clock.now());
         self.settings.metrics.event_delayed(&self.spec.name, now.saturating_sub(event.updated));
         let (result, wish) = self.known.inventory.apply_event(event, now);
-        self.wishes_of(wish);
+        wish.into_iter().for_each(|wish| self.wishes.add(wish));
         if result == EventResult::Applied {
             self.dirty.insert(cluster);
             self.unpublished.received.get_or_insert(received);
@@ -188,7 +188,7 @@ impl Actor {
         self.settings.metrics.event_heard(&self.spec.name);
     }
 
-    /// The own account is only known by its clusters.
+    /// If STS was not asked for the own account, the clusters show it.
     fn is_of_another_account(&self, account: Option<&str>) -> bool {
         let Some(account) = account else { return false };
         if let Some(own) = &self.known.account {
@@ -196,12 +196,6 @@ impl Actor {
         }
         let mut clusters = self.known.inventory.clusters().peekable();
         clusters.peek().is_some() && clusters.all(|known| known.account() != account)
-    }
-
-    fn wishes_of(&mut self, wish: Option<Wish>) {
-        if let Some(wish) = wish {
-            self.wishes.add(wish);
-        }
     }
 
     /// When changes are published, if there are any.

@@ -74,7 +74,11 @@ impl Wishes {
     }
 
     /// Tries again what was not brought.
-    pub(super) fn retry(&mut self, taken: Taken, is_missing: impl Fn(&ClusterArn, Option<&TaskArn>) -> bool) {
+    pub(super) fn retry(
+        &mut self,
+        taken: Taken,
+        mut is_missing: impl FnMut(&ClusterArn, Option<&TaskArn>) -> bool,
+    ) {
         for (subject, tried) in taken.0 {
             if is_missing(&subject.0, subject.1.as_ref())
                 && let Some(pause) = RETRIED_AFTER.get(tried)

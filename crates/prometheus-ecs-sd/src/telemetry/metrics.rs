@@ -284,7 +284,7 @@ impl Metrics {
 
     /// An event or a heartbeat of a source came now.
     pub(crate) fn event_heard(&self, source: &str) {
-        self.0.events.heard(source, self.0.clock.read().now());
+        self.0.events.received(source, self.0.clock.read().now());
     }
 
     /// The age of the last event or heartbeat of a source, if there was one.

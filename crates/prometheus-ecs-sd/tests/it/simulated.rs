@@ -198,7 +198,7 @@ impl SystemClock {
         self.0.store(ahead, Ordering::Relaxed);
     }
 
-    /// An store whose times come from this clock.
+    /// A store whose times come from this clock.
     pub(crate) fn store(&self) -> SnapshotStore {
         let (ahead, begun, start) = (self.0.clone(), tokio::time::Instant::now(), SystemTime::now());
         SnapshotStore::timed_by(ProgramClock::following(move || {

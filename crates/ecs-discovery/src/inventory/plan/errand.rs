@@ -13,10 +13,7 @@ use crate::inventory::question::{Answer, Question};
 use crate::inventory::selection::ClusterSelection;
 use crate::snapshot::Scope;
 
-use super::{Recheck, Refresh, ScopeRefresh};
-
-/// How many denied batches of one operation are requested in halves: a target waits for the answer.
-const SPLITS: usize = 4;
+use super::{Refresh, ScopeRefresh};
 
 /// What an errand asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,13 +22,6 @@ pub struct Wishes {
     pub tasks: BTreeMap<ClusterArn, BTreeSet<TaskArn>>,
     /// Clusters that are not known.
     pub clusters: BTreeSet<ClusterArn>,
-}
-
-impl Wishes {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.clusters.is_empty()
-    }
 }
 
 /// One errand in progress. It borrows the [`Inventory`] at each step.
@@ -45,11 +35,8 @@ impl Errand {
     /// Begins an errand. Tasks that were described are not described again. `now` is a duration since any fixed moment and
     /// never goes back.
     pub fn begin(index: &mut Inventory, selection: ClusterSelection, wishes: Wishes, now: Duration) -> Self {
-        let recheck = Recheck { interval: Duration::MAX, definition_tags: false };
-        let mut refresh = Refresh::new(selection, now, recheck);
-        refresh.rechecked = true;
+        let mut refresh = Refresh::of_given_tasks(selection, now);
         refresh.is_errand = true;
-        refresh.leave_splits(SPLITS);
         let Wishes { tasks, clusters } = wishes;
         for (cluster, tasks) in tasks {
             // All tasks of a cluster that is looked at are listed.
@@ -65,7 +52,7 @@ impl Errand {
                 if !index.is_described(&cluster, task) {
                     refresh.scopes.entry(cluster.clone()).or_default().describe(task);
                 }
-                let known = index.scopes.get(&cluster).and_then(|scope| scope.tasks.get(task));
+                let known = index.known_task(&cluster, task);
                 if let Some(task) = known.map(|known| known.task.clone()) {
                     let missing = index.missing_facts(&task, now);
                     refresh.ask_for(index, &cluster, missing);

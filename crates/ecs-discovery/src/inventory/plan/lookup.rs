@@ -11,10 +11,7 @@ use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{Cluster, Task};
 
-use super::{Recheck, Refresh, ScopeRefresh};
-
-/// How many denied batches of one operation are requested in halves: someone waits for the answer.
-const SPLITS: usize = 4;
+use super::{Refresh, ScopeRefresh};
 
 /// One look-up in progress. It borrows the [`Inventory`] at each step.
 #[derive(Debug)]
@@ -27,10 +24,7 @@ pub struct Lookup {
 impl Lookup {
     /// Begins to look up tasks of a cluster. `now` is a duration since any fixed moment and never goes back.
     pub fn begin(index: &mut Inventory, cluster: Cluster, tasks: &[TaskArn], now: Duration) -> Self {
-        let recheck = Recheck { interval: Duration::MAX, definition_tags: false };
-        let mut refresh = Refresh::new(ClusterSelection::All, now, recheck);
-        refresh.rechecked = true;
-        refresh.leave_splits(SPLITS);
+        let mut refresh = Refresh::of_given_tasks(ClusterSelection::All, now);
         let arn = cluster.arn.clone();
         // The tags of a known cluster are requested again on schedule: this answer may lack them.
         if !index.scopes.contains_key(&arn) {

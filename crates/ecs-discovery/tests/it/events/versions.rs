@@ -73,7 +73,7 @@ fn an_answer_with_a_lower_version_than_an_event_changes_nothing_that_events_tell
         describe(&restarted("v8"), Some(8), source.now, &mut source);
         assert_eq!(runtime(&source).as_deref(), Some("v9"));
     }
-    // No answer confirms the event. Whoever sent it may have been wrong.
+    // No answer confirms the event. Its sender may have been wrong.
     source.now += 60 * SECOND;
     describe(&restarted("v8"), Some(8), source.now, &mut source);
     assert_eq!(runtime(&source).as_deref(), Some("v8"));

@@ -69,7 +69,7 @@ struct Story {
     polling: Source,
     /// Every place there ever was.
     ever: BTreeSet<Place>,
-    /// When the source heard that a task stopped.
+    /// When an event told the source that a task stopped.
     ended: BTreeMap<TaskArn, Duration>,
     next: u16,
 }
@@ -281,14 +281,14 @@ impl Story {
 
     fn check(&mut self) {
         self.source.wait(Duration::from_secs(2));
-        let (heard, polled, now) = (places(&self.source), places(&self.polling), self.true_places());
-        let is_missing = |place: &&Place| polled.contains(*place) && !heard.contains(*place);
+        let (told, polled, now) = (places(&self.source), places(&self.polling), self.true_places());
+        let is_missing = |place: &&Place| polled.contains(*place) && !told.contains(*place);
         assert_eq!(now.iter().find(is_missing), None, "a target is missing that runs and that polling has");
-        assert_eq!(heard.iter().find(|place| !self.ever.contains(*place)), None, "a target never was");
+        assert_eq!(told.iter().find(|place| !self.ever.contains(*place)), None, "a target never was");
         let is_remembered = |(task, _): &&Place| {
             self.ended.get(task).is_some_and(|ended| self.source.now.saturating_sub(*ended) < REMEMBERED)
         };
-        assert_eq!(heard.iter().find(is_remembered), None, "a task came back");
+        assert_eq!(told.iter().find(is_remembered), None, "a task came back");
     }
 
     fn go_on(&mut self, steps: usize) {

@@ -141,7 +141,7 @@ impl Events {
         }
     }
 
-    pub(super) fn heard(&self, source: &str, time_of_day: Duration) {
+    pub(super) fn received(&self, source: &str, time_of_day: Duration) {
         self.last_heard.of([("source", source)]).set(time_of_day.as_secs_f64());
     }
 

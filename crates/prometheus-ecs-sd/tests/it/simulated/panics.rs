@@ -77,12 +77,12 @@ async fn the_refresh_after_a_panic_asks_for_no_more_than_usual() {
 async fn what_is_saved_after_a_panic_says_since_when_it_is_held() {
     let stage = Stage::new(fleet(&[("prod", 2)]));
     let mut running = stage.run().await;
-    let heard = running.next().await.snapshot.scopes.values().next().unwrap().last_read;
+    let last_read = running.next().await.snapshot.scopes.values().next().unwrap().last_read;
     panic_at(&stage, "ListTasks");
     for _ in 0..2 {
         let facts = running.next().await.facts;
         let held: Vec<_> = facts[0].1.scopes.iter().map(|scope| scope.stale_since).collect();
-        assert_eq!(held, [Some(heard)]);
+        assert_eq!(held, [Some(last_read)]);
     }
 }
 

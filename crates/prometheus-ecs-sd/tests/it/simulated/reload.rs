@@ -283,14 +283,14 @@ async fn a_reload_makes_nothing_newer_than_it_is() {
     stage.config.interval = Duration::from_secs(3600);
     stage.config.max_staleness = Duration::from_secs(1800);
     let mut running = stage.run().await;
-    let heard = running.next().await.snapshot.scopes.values().next().unwrap().last_read;
+    let last_read = running.next().await.snapshot.scopes.values().next().unwrap().last_read;
     for minutes in [11, 22] {
         tokio::time::sleep(Duration::from_secs(600)).await;
         stall(&stage, "111111111111", REGION);
         let other = Config { recheck_interval: Duration::from_secs(60 * minutes), ..stage.config.clone() };
         running.replace(&other).await.unwrap();
         let scope = running.next().await.snapshot.scopes.values().next().unwrap().clone();
-        assert_eq!((scope.last_read, scope.derived.targets.len()), (heard, 1));
+        assert_eq!((scope.last_read, scope.derived.targets.len()), (last_read, 1));
     }
     // The start of failing refreshes counts across reloads.
     for (minutes, seconds, targets) in [(33, 1000, 1), (44, 900, 0)] {
