@@ -57,7 +57,10 @@ pub(crate) fn python_with_moto() -> Command {
 
 /// The linter of CloudFormation that `make setup` provides.
 pub(crate) fn cfn_lint() -> Command {
-    isolated(installed("cfn-lint", [repository(".tools/venv/bin/cfn-lint")]))
+    // The script's first line names the checkout that installed it, which may be another one.
+    let mut python = python_with_moto();
+    python.arg(repository(".tools/venv/bin/cfn-lint"));
+    python
 }
 
 fn installed(name: &str, places: impl IntoIterator<Item = PathBuf>) -> Command {
