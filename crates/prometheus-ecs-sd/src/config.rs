@@ -199,13 +199,19 @@ impl Config {
         !self.once && !self.event_queues.is_empty()
     }
 
+    /// The role whose credentials a queue is read with: that of its account, discovered in its region. `None` for the
+    /// program's own credentials.
+    pub(crate) fn queue_role(&self, queue: &QueueAddress) -> Option<&RoleArn> {
+        let (account, region) = (queue.account.as_deref()?, queue.region.as_ref()?);
+        // Without regions it is that of the AWS configuration, which may be the queue's.
+        let is_discovered = |one: &&Account| one.regions.is_empty() || one.regions.contains(region);
+        let mut roles = self.accounts.iter().filter(is_discovered).filter_map(|one| one.role.as_ref());
+        roles.find(|role| role.account() == account)
+    }
+
     /// The ARNs of the queues that are read with a role, or of the others, as far as they are known.
     pub(crate) fn queue_arns(&self, with_role: bool) -> Vec<String> {
-        let has_role = |account: &str| {
-            let mut roles = self.accounts.iter().filter_map(|one| one.role.as_ref());
-            roles.any(|role| role.account() == account)
-        };
-        let is_read = |queue: &&QueueAddress| queue.account.as_deref().is_some_and(has_role) == with_role;
+        let is_read = |queue: &&QueueAddress| self.queue_role(queue).is_some() == with_role;
         self.event_queues.iter().filter(is_read).filter_map(QueueAddress::arn).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecs_discovery::inventory::selection::ClusterPattern;
 use ecs_discovery::labels::TagSelection;
 
-use super::{Account, Config};
+use super::{Account, Config, QueueAddress};
 
 impl Config {
     /// Names, as the configuration file has them, and values.
@@ -27,7 +27,7 @@ impl Config {
         };
         let event_queues = match &self.event_queues[..] {
             [] => "none".to_owned(),
-            queues => queues.iter().map(|queue| queue.label()).collect::<Vec<_>>().join(", "),
+            queues => queues.iter().map(|queue| self.shown_queue(queue)).collect::<Vec<_>>().join(", "),
         };
         let mut shown: Vec<(String, String)> = vec![
             ("directory".to_owned(), path(&self.directory)),
@@ -55,6 +55,14 @@ impl Config {
         let sources = self.accounts.iter().enumerate();
         shown.extend(sources.map(|(index, account)| (format!("sources[{index}]"), account.shown())));
         shown
+    }
+
+    /// A queue, and the credentials that it is read with.
+    fn shown_queue(&self, queue: &QueueAddress) -> String {
+        match self.queue_role(queue) {
+            Some(role) => format!("{} (role of {})", queue.label(), role.account()),
+            None => format!("{} (own credentials)", queue.label()),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The configuration file, what is checked of it, and what is made of it.
 
+mod events;
+
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
