@@ -13,8 +13,8 @@ use arbitrary::Unstructured;
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskDefinitionArn};
 use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
 use ecs_discovery::model::{
-    Cluster, ContainerDefinition, ContainerInstance, Host, InstanceId, NetworkMode, PortMapping, PortRange,
-    Protocol, Settings, Tags, TaskDefinition,
+    Cluster, ContainerDefinition, ContainerInstance, Host, InstanceId, Names, NetworkMode, PortMapping,
+    PortRange, Protocol, Settings, Tags, TaskDefinition,
 };
 use ecs_discovery::variable::Variable;
 
@@ -125,7 +125,7 @@ impl<'a> Facts<'a> {
     fn settings(&mut self) -> Settings {
         let opt_in = self.maybe(|_| (Variable::Prometheus.name(), "true".to_owned()));
         let pairs = [opt_in.into_iter().collect(), self.list(4, Self::setting)].concat();
-        Settings::from_pairs(pairs.iter().map(|(name, value)| (*name, &**value)))
+        Settings::from_pairs(pairs.iter().map(|(name, value)| (*name, &**value)), &Names::default())
     }
 
     /// One of the convention's variables and its value, often a usual one.
@@ -230,6 +230,7 @@ impl<'a> Facts<'a> {
             network_mode: NetworkMode::from(self.one_of(&MODES)),
             containers,
             tags: self.tags(),
+            names: ecs_discovery::model::Names::default(),
         }
     }
 
@@ -237,7 +238,7 @@ impl<'a> Facts<'a> {
         ContainerDefinition {
             name: self.one_of(&NAMES).into(),
             environment: self.settings(),
-            secrets: self.list(1, |facts| facts.one_of(&Variable::ALL)),
+            secrets: self.list(1, |facts| facts.one_of(&Variable::ALL).name().into()),
             docker_labels: self.docker_labels(),
             port_mappings: self
                 .list(3, |facts| PortMapping { container_ports: facts.ports(), protocol: facts.protocol() }),
@@ -247,7 +248,7 @@ impl<'a> Facts<'a> {
     /// Some of which are variables.
     fn docker_labels(&mut self) -> Tags {
         let mut labels = self.tags();
-        labels.extend(self.settings().iter().map(|(variable, value)| (variable.name().into(), value.into())));
+        labels.extend(self.settings().iter().map(|(variable, value)| (variable.into(), value.into())));
         labels.sort();
         labels.dedup_by(|(later, _), (first, _)| later == first);
         labels

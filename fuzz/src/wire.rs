@@ -81,10 +81,9 @@ pub fn definition(definition: &TaskDefinition) -> String {
 }
 
 fn container_definition(container: &ContainerDefinition) -> Value {
-    let environment = container.environment.iter().map(|(variable, value)| pair(variable.name(), value));
+    let environment = container.environment.iter().map(|(variable, value)| pair(variable, value));
     let environment: Vec<_> = environment.chain([pair("PASSWORD", "hunter2")]).collect();
-    let secrets =
-        container.secrets.iter().map(|secret| json!({ "name": secret.name(), "valueFrom": "hunter2" }));
+    let secrets = container.secrets.iter().map(|secret| json!({ "name": **secret, "valueFrom": "hunter2" }));
     let labels =
         container.docker_labels.iter().map(|(name, value)| (name.to_string(), Value::from(&**value)));
     let port_mapping = |mapping: &ecs_discovery::model::PortMapping| {
@@ -137,7 +136,7 @@ fn pair(name: &str, value: &str) -> Value {
 }
 
 fn container_override(name: &str, settings: &Settings) -> Value {
-    let settings = settings.iter().map(|(variable, value)| pair(variable.name(), value));
+    let settings = settings.iter().map(|(variable, value)| pair(variable, value));
     let environment: Vec<_> = settings.chain([pair("PASSWORD", "hunter2")]).collect();
     json!({ "name": name, "environment": environment })
 }

@@ -52,12 +52,14 @@ fn container(layers: &Layers<'_>) {
     let layer = |name: &str| layers.get(name).into_iter().flatten().map(|(name, value)| (&**name, &**value));
     let container = ContainerDefinition {
         name: "app".into(),
-        environment: Settings::from_pairs(layer("environment")),
-        secrets: layer("secret").filter_map(|(name, _)| Variable::named(name)).collect(),
+        environment: Settings::from_pairs(layer("environment"), &ecs_discovery::model::Names::default()),
+        secrets: layer("secret")
+            .filter_map(|(name, _)| ecs_discovery::model::Names::default().kept(name))
+            .collect(),
         docker_labels: layer("label").map(|(key, value)| (key.into(), value.into())).collect(),
         port_mappings: Vec::new(),
     };
-    let overrides = Settings::from_pairs(layer("override"));
+    let overrides = Settings::from_pairs(layer("override"), &ecs_discovery::model::Names::default());
     let request = read(&container, Some(&overrides), &Intervals::default());
 
     let all = ["label", "environment", "override"].into_iter().flat_map(layer);
@@ -106,7 +108,10 @@ fn endpoints(set: &Set<'_>, endpoint: &str) -> Scrape {
     let set = set.iter().map(|(name, value)| (*name, *value));
     let container = ContainerDefinition {
         name: "app".into(),
-        environment: Settings::from_pairs(set.chain([(variable.name(), endpoint)])),
+        environment: Settings::from_pairs(
+            set.chain([(variable.name(), endpoint)]),
+            &ecs_discovery::model::Names::default(),
+        ),
         secrets: Vec::new(),
         docker_labels: Vec::new(),
         port_mappings: Vec::new(),

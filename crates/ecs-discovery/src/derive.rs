@@ -203,7 +203,7 @@ pub(crate) fn examine(
         let (mut written, mut warnings) = (Vec::new(), Vec::new());
         let outcome = match read(container, overrides, &rules.intervals) {
             Request::None => {
-                if container.secrets.contains(&Variable::Prometheus) {
+                if container.has_secret(Variable::Prometheus) {
                     let warning =
                         "PROMETHEUS comes from secrets, which cannot be read; set it in environment";
                     warnings.push(warning.to_owned());

@@ -1,12 +1,13 @@
 //! What AWS said, as plain data: one type a thing, optional fields settled where the answer was read.
 //!
 //! Every value here is immutable once made. Texts that many tasks have in common are `Arc`s, to be shared.
-//! Environment values are limited to the convention's [variables](crate::variable::Variable): [`Settings`]
-//! cannot hold another, since task definitions keep secrets in their environment.
+//! Environment values are limited to the [names](Names) that the conventions read, since task definitions contain secrets
+//! in their environment.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::variable::Variable;
@@ -60,6 +61,8 @@ pub struct Task {
     pub overrides: Vec<(Box<str>, Settings)>,
     /// The task's tags.
     pub tags: Tags,
+    /// The environment variables of overrides that were kept when it was read.
+    pub names: Names,
 }
 
 /// The `ElasticNetworkInterface` attachment of a task.
@@ -154,6 +157,8 @@ pub struct TaskDefinition {
     pub containers: Vec<ContainerDefinition>,
     /// The definition's tags.
     pub tags: Tags,
+    /// The environment variables that were kept when it was read.
+    pub names: Names,
 }
 
 /// One container of a task definition.
@@ -161,14 +166,21 @@ pub struct TaskDefinition {
 pub struct ContainerDefinition {
     /// Its name, unique in the definition.
     pub name: Box<str>,
-    /// The convention's variables from `environment`.
+    /// Variables from `environment`, as far as [`TaskDefinition::names`] keeps them.
     pub environment: Settings,
-    /// The convention's variables that come from `secrets`: their values cannot be read.
-    pub secrets: Vec<Variable>,
+    /// The names among them that come from `secrets`: their values cannot be read.
+    pub secrets: Vec<Arc<str>>,
     /// `dockerLabels`.
     pub docker_labels: Tags,
     /// `portMappings` in their order.
     pub port_mappings: Vec<PortMapping>,
+}
+
+impl ContainerDefinition {
+    /// Whether the variable comes from `secrets`.
+    pub fn has_secret(&self, name: impl AsRef<str>) -> bool {
+        self.secrets.iter().any(|secret| **secret == *name.as_ref())
+    }
 }
 
 /// One entry of `portMappings`; which host port serves it is the running container's to say.
@@ -392,30 +404,31 @@ pub struct Host {
     pub tags: Tags,
 }
 
-/// Values of the convention's variables, and of no others.
+/// Values of some environment variables, by name; which names are kept is decided where they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings(Vec<(Variable, Box<str>)>);
+pub struct Settings(Vec<(Arc<str>, Box<str>)>);
 
 impl Settings {
-    /// Keeps the pairs whose name is one of the convention's variables; of two with one name, the later.
-    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Keeps the pairs whose name is among `names`; of two with one name, the later.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, names: &Names) -> Self {
         let mut settings = Self::default();
         for (name, value) in pairs {
-            if let Some(variable) = Variable::named(name) {
-                settings.set(variable, value);
+            if let Some(name) = names.kept(name) {
+                settings.set(name, value);
             }
         }
         settings
     }
 
     /// The value of a variable, if it is set; it may be empty.
-    pub fn value(&self, variable: Variable) -> Option<&str> {
-        self.0.iter().find(|(name, _)| *name == variable).map(|(_, value)| &**value)
+    pub fn value(&self, name: impl AsRef<str>) -> Option<&str> {
+        let name = name.as_ref();
+        self.0.iter().find(|(own, _)| **own == *name).map(|(_, value)| &**value)
     }
 
     /// The variables that are set, with their values.
-    pub fn iter(&self) -> impl Iterator<Item = (Variable, &str)> {
-        self.0.iter().map(|(variable, value)| (*variable, &**value))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Whether no variable is set.
@@ -425,15 +438,61 @@ impl Settings {
 
     /// Lays `over` on top of this, name by name.
     pub fn overlay(&mut self, over: &Self) {
-        for (variable, value) in &over.0 {
-            self.set(*variable, value);
+        for (name, value) in &over.0 {
+            self.set(name.clone(), value);
         }
     }
 
-    fn set(&mut self, variable: Variable, value: &str) {
-        match self.0.iter_mut().find(|(name, _)| *name == variable) {
+    fn set(&mut self, name: Arc<str>, value: &str) {
+        match self.0.iter_mut().find(|(own, _)| *own == name) {
             Some((_, old)) => *old = value.into(),
-            None => self.0.push((variable, value.into())),
+            None => self.0.push((name, value.into())),
         }
+    }
+}
+
+/// Names of environment variables whose values are kept. All other values are dropped where an answer is read, since
+/// task definitions contain secrets in their environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names(Arc<BTreeSet<Arc<str>>>);
+
+impl Names {
+    /// These names. A name that ends with `*` keeps all names that begin with the text before it.
+    pub fn new<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Self {
+        Self(Arc::new(names.into_iter().map(|name| name.as_ref().into()).collect()))
+    }
+
+    /// In byte order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
+    /// Whether everything that `other` keeps is kept.
+    pub fn include(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || other.0.is_subset(&self.0)
+    }
+
+    /// Whether a value of this name is kept.
+    pub fn contain(&self, name: &str) -> bool {
+        self.kept(name).is_some()
+    }
+
+    /// The name, if values of it are kept.
+    pub fn kept(&self, name: &str) -> Option<Arc<str>> {
+        let is_prefix = |pattern: &Arc<str>| {
+            pattern
+                .strip_suffix('*')
+                .is_some_and(|prefix| name.len() > prefix.len() && name.starts_with(prefix))
+        };
+        let exact = self.0.get(name).filter(|name| !name.ends_with('*')).cloned();
+        exact.or_else(|| self.0.iter().any(is_prefix).then(|| name.into()))
+    }
+}
+
+/// The variables of `discoverecs.py`'s convention.
+impl Default for Names {
+    fn default() -> Self {
+        static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(Variable::ALL));
+        NAMES.clone()
     }
 }

@@ -53,3 +53,9 @@ impl Variable {
         Self::ALL.into_iter().find(|variable| variable.name() == name)
     }
 }
+
+impl AsRef<str> for Variable {
+    fn as_ref(&self) -> &str {
+        self.name()
+    }
+}

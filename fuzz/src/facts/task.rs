@@ -38,6 +38,7 @@ impl Facts<'_> {
             containers: self.list(4, Self::container),
             overrides: self.overrides(),
             tags: self.tags(),
+            names: ecs_discovery::model::Names::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::conventions::Scheme;
 use crate::finding::Problem;
 use crate::interval::{Interval, Intervals};
-use crate::model::{ContainerDefinition, Settings};
+use crate::model::{ContainerDefinition, Names, Settings};
 use crate::variable::Variable;
 
 /// What a container asks for.
@@ -89,7 +89,7 @@ fn places<'a>(
 ) -> [(SettingSource, Cow<'a, Settings>); 3] {
     let labels = definition.docker_labels.iter().map(|(name, value)| (&**name, &**value));
     [
-        (SettingSource::DockerLabels, Cow::Owned(Settings::from_pairs(labels))),
+        (SettingSource::DockerLabels, Cow::Owned(Settings::from_pairs(labels, &Names::default()))),
         (SettingSource::Environment, Cow::Borrowed(&definition.environment)),
         (SettingSource::Overrides, overrides.map_or_else(Cow::default, Cow::Borrowed)),
     ]
@@ -163,9 +163,7 @@ fn unreadable(definition: &ContainerDefinition, settings: &Settings) -> Vec<Stri
     // A definition can name a secret any number of times.
     Variable::ALL
         .into_iter()
-        .filter(|variable| {
-            definition.secrets.contains(variable) && is_unset(variable) && !is_unused(variable)
-        })
+        .filter(|variable| definition.has_secret(variable) && is_unset(variable) && !is_unused(variable))
         .map(|variable| {
             let (name, remedy) = (variable.name(), remedy(variable));
             format!("{name} comes from secrets, which cannot be read; {remedy}")

@@ -188,6 +188,7 @@ impl UndeployedTask {
             containers,
             overrides: Vec::new(),
             tags: Vec::new(),
+            names: crate::model::Names::default(),
         };
         Ok((task, stand_ins))
     }

@@ -6,7 +6,6 @@ use ecs_discovery::explain::Explanation;
 use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::explain::undeployed_task::{NetworkModeSource, UndeployedTask};
 use ecs_discovery::render::explanation::{Colours, Text, json};
-use ecs_discovery::variable::Variable;
 use insta::assert_snapshot;
 
 use crate::fixture::{PREFIX, TaskFixture, World, app, container, ec2, external, fargate};
@@ -117,9 +116,9 @@ fn every_place_that_sets_a_variable_is_told_and_which_wins() {
 #[test]
 fn secrets_are_seen_and_not_read() {
     let mut fixture = app();
-    fixture.definition.secrets = vec![Variable::Prometheus, Variable::Port];
+    fixture.definition.secrets = ["PROMETHEUS", "PROMETHEUS_PORT"].map(Into::into).into();
     let mut only_secret = container("only");
-    only_secret.definition.secrets = vec![Variable::Prometheus];
+    only_secret.definition.secrets = vec!["PROMETHEUS".into()];
     assert_snapshot!(task(fargate().with(fixture).with(only_secret)), @r"
     Task 0f1e of web:7 in cluster prod, network mode awsvpc, FARGATE
 
@@ -181,7 +180,7 @@ fn an_interval_has_a_reason() {
 fn an_endpoint_that_is_written_oddly_is_told_as_it_is_taken() {
     let mut container =
         app().label("PROMETHEUS_SD_ENDPOINT", "30S:/a,60:/b,9102:/c,:80").env("PROMETHEUS_PORT", "1");
-    container.definition.secrets = vec![Variable::Endpoint];
+    container.definition.secrets = vec!["PROMETHEUS_ENDPOINT".into()];
     let said = task(fargate().with(container));
     for words in [
         "PROMETHEUS_SD_ENDPOINT=30S:/a,60:/b,9102:/c,:80  dockerLabels  4 endpoints",

@@ -8,9 +8,9 @@ use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::doors::DescribedTask;
 use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::model::{
-    Cluster, Container, ContainerDefinition, ContainerInstance, Host, InstanceId, LaunchType, NetworkBinding,
-    NetworkInterface, NetworkMode, PortMapping, PortRange, Protocol, Settings, Status, Tags, Task,
-    TaskDefinition,
+    Cluster, Container, ContainerDefinition, ContainerInstance, Host, InstanceId, LaunchType, Names,
+    NetworkBinding, NetworkInterface, NetworkMode, PortMapping, PortRange, Protocol, Settings, Status, Tags,
+    Task, TaskDefinition,
 };
 
 pub(crate) const PREFIX: &str = "arn:aws:ecs:eu-west-1:123456789012:";
@@ -136,7 +136,7 @@ impl ContainerFixture {
     }
 
     fn settings(pairs: &[(String, String)]) -> Settings {
-        Settings::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)))
+        Settings::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)), &Names::default())
     }
 }
 
@@ -176,12 +176,14 @@ fn task(mode: &str, launch_type: LaunchType) -> TaskFixture {
             containers: Vec::new(),
             overrides: Vec::new(),
             tags: Vec::new(),
+            names: Names::default(),
         },
         definition: Some(TaskDefinition {
             arn: definition,
             network_mode: NetworkMode::from(mode),
             containers: Vec::new(),
             tags: Vec::new(),
+            names: Names::default(),
         }),
         instance: None,
         host: None,

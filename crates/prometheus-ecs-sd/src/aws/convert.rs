@@ -12,7 +12,9 @@ use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, InvalidArn, TaskArn, 
 use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::doors::DescribedTask;
 use ecs_discovery::inventory::question::Answer;
-use ecs_discovery::model::{Cluster, ContainerInstance, InstanceId, PortRange, Protocol, Settings, Tags};
+use ecs_discovery::model::{
+    Cluster, ContainerInstance, InstanceId, Names, PortRange, Protocol, Settings, Tags,
+};
 
 use super::call::{
     DESCRIBE_CLUSTERS, DESCRIBE_CONTAINER_INSTANCES, DESCRIBE_TASK_DEFINITION, DESCRIBE_TASKS, LIST_CLUSTERS,
@@ -103,7 +105,9 @@ pub(super) fn task_details(body: &[u8], asked: &[TaskArn]) -> Result<Answer, Fai
 pub(super) fn definition(body: &[u8], asked: &TaskDefinitionArn) -> Result<Answer, Failure> {
     let answer: wire::DescribedDefinition<'_> = one(&DESCRIBE_TASK_DEFINITION, body)?;
     let tags = tags(answer.tags);
-    let definition = answer.task_definition.and_then(|found| definition::definition(found, tags, asked));
+    let definition = answer
+        .task_definition
+        .and_then(|found| definition::definition(found, tags, asked, &Names::default()));
     definition.map(Answer::TaskDefinition).ok_or_else(|| lacking(&DESCRIBE_TASK_DEFINITION))
 }
 
@@ -185,9 +189,15 @@ fn are_tags(listed: &List<wire::Tag<'_>>) -> bool {
     listed.as_ref().is_some_and(|tags| tags.iter().flatten().all(has_key))
 }
 
-/// The convention's variables of an environment; all others are dropped.
-fn settings<'a>(environment: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>) -> Settings {
-    Settings::from_pairs(environment.filter_map(|(name, value)| Some((name?, value.unwrap_or_default()))))
+/// The variables of an environment that are kept; all others are dropped.
+fn settings<'a>(
+    environment: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>,
+    names: &Names,
+) -> Settings {
+    Settings::from_pairs(
+        environment.filter_map(|(name, value)| Some((name?, value.unwrap_or_default()))),
+        names,
+    )
 }
 
 /// The range, if there is one, else the single port.

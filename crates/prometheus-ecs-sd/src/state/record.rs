@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::saved::{SavedScope, SavedTask};
-use ecs_discovery::model;
+use ecs_discovery::model::{self, Names};
 use ecs_discovery::variable::Variable;
 use serde::{Deserialize, Serialize};
 
@@ -203,6 +203,7 @@ impl<'a> Definition<'a> {
                 .map(ContainerDefinition::fact)
                 .collect::<Result<_, _>>()?,
             tags: shared(self.tags),
+            names: Names::default(),
         })
     }
 }
@@ -213,7 +214,7 @@ impl<'a> ContainerDefinition<'a> {
         Self {
             name: (&*container.name).into(),
             environment: settings(&container.environment),
-            secrets: container.secrets.iter().map(|variable| variable.name().into()).collect(),
+            secrets: container.secrets.iter().map(|name| (&**name).into()).collect(),
             docker_labels: texts(&container.docker_labels),
             ports: ports.map(|mapping| (ends(mapping.container_ports), is_udp(mapping.protocol))).collect(),
         }
@@ -226,7 +227,7 @@ impl<'a> ContainerDefinition<'a> {
         Ok(model::ContainerDefinition {
             name: self.name.into(),
             environment: from_settings(&self.environment),
-            secrets: self.secrets.iter().filter_map(|name| Variable::named(name)).collect(),
+            secrets: self.secrets.iter().filter_map(|name| Names::default().kept(name)).collect(),
             docker_labels: shared(self.docker_labels),
             port_mappings: self.ports.into_iter().map(mapping).collect::<Result<_, _>>()?,
         })
@@ -322,6 +323,7 @@ impl<'a> Task<'a> {
             containers: exact(self.containers.into_iter().map(Container::fact).collect::<Result<_, _>>()?),
             overrides: exact(overrides.map(|(name, over)| (name.into(), from_settings(&over))).collect()),
             tags: shared(self.tags),
+            names: ecs_discovery::model::Names::default(),
         })
     }
 }
@@ -393,11 +395,11 @@ fn exact<T>(mut list: Vec<T>) -> Vec<T> {
 }
 
 fn settings(settings: &model::Settings) -> Texts<'_> {
-    settings.iter().map(|(variable, value)| (variable.name().into(), value.into())).collect()
+    settings.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 fn from_settings(texts: &Texts<'_>) -> model::Settings {
-    model::Settings::from_pairs(texts.iter().map(|(name, value)| (&**name, &**value)))
+    model::Settings::from_pairs(texts.iter().map(|(name, value)| (&**name, &**value)), &Names::default())
 }
 
 fn ends(range: model::PortRange) -> Ports {

@@ -51,7 +51,7 @@ pub fn readings(definition: &ContainerDefinition, overrides: Option<&Settings>) 
             winner.get_or_insert(place);
             readings.push(VariableReading { variable, place, value: Some(value.into()), counts, meaning });
         }
-        if definition.secrets.contains(&variable) {
+        if definition.has_secret(variable) {
             let is_unused =
                 variable == Variable::Endpoint && endpoint_variable(&settings) == Variable::SdEndpoint;
             let meaning = match winner {

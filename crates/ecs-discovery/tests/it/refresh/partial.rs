@@ -109,7 +109,8 @@ fn a_described_task_that_lost_something_without_ending_stays_as_it_was() {
         ("no overrides", |task| task.overrides.clear()),
         ("no variables", |task| task.overrides[0].1 = Settings::default()),
         ("an empty value", |task| {
-            task.overrides[0].1 = Settings::from_pairs([("PROMETHEUS_ENDPOINT", "")]);
+            task.overrides[0].1 =
+                Settings::from_pairs([("PROMETHEUS_ENDPOINT", "")], &ecs_discovery::model::Names::default());
         }),
     ];
     of_overrides.iter().for_each(|(what, change)| check_kept(what, &on_a_host(), *change));

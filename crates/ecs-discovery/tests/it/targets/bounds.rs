@@ -190,7 +190,7 @@ fn warnings_of_a_container_are_few() {
 #[test]
 fn a_secret_that_is_named_often_is_warned_of_once() {
     let mut app = app();
-    app.definition.secrets = vec![ecs_discovery::variable::Variable::Tags; 1000];
+    app.definition.secrets = vec!["PROMETHEUS_TAGS".into(); 1000];
     assert_snapshot!(
         findings(fargate().with(app)),
         @"app: PROMETHEUS_TAGS comes from secrets, which cannot be read; set it in environment"

@@ -2,7 +2,6 @@
 
 use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::Intervals;
-use ecs_discovery::variable::Variable;
 use insta::assert_snapshot;
 
 use crate::fixture::{ContainerFixture, World, app, container, ec2, fargate};
@@ -320,10 +319,10 @@ fn where_the_image_owns_the_name_another_one_goes_before_it() {
     app: invalid port: the port in PROMETHEUS_SD_ENDPOINT is "70000"; a port is a number from 1 to 65535
     "#);
     let mut secret = app().env("PROMETHEUS_SD_ENDPOINT", "/a");
-    secret.definition.secrets = vec![Variable::Endpoint];
+    secret.definition.secrets = vec!["PROMETHEUS_ENDPOINT".into()];
     assert_snapshot!(check(secret), @"app 10.0.0.1:8080/a 1m");
     let mut secret = app();
-    secret.definition.secrets = vec![Variable::Endpoint];
+    secret.definition.secrets = vec!["PROMETHEUS_ENDPOINT".into()];
     assert_snapshot!(check(secret), @"
     app 10.0.0.1:8080/metrics 1m
     app: warning

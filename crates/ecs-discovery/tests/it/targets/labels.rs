@@ -48,7 +48,8 @@ fn no_labels(fixture: TaskFixture) -> TaskFixture {
     fixture.definition(|definition| {
         let settings =
             [("PROMETHEUS", "true"), ("PROMETHEUS_NOLABELS", "true"), ("PROMETHEUS_TAGS", ",a=b,")];
-        let settings = ecs_discovery::model::Settings::from_pairs(settings);
+        let settings =
+            ecs_discovery::model::Settings::from_pairs(settings, &ecs_discovery::model::Names::default());
         definition.containers[0].environment = settings;
     })
 }

@@ -1,8 +1,7 @@
 //! Task definitions in answers of DescribeTaskDefinition.
 
 use ecs_discovery::arn::TaskDefinitionArn;
-use ecs_discovery::model::{ContainerDefinition, NetworkMode, PortMapping, Tags, TaskDefinition};
-use ecs_discovery::variable::Variable;
+use ecs_discovery::model::{ContainerDefinition, Names, NetworkMode, PortMapping, Tags, TaskDefinition};
 
 use super::{exact, ports, present, protocol, settings, sorted_tags};
 use crate::aws::json::{items, text};
@@ -14,17 +13,19 @@ pub(super) fn definition(
     definition: wire::TaskDefinition<'_>,
     tags: Tags,
     asked: &TaskDefinitionArn,
+    names: &Names,
 ) -> Option<TaskDefinition> {
     let containers = definition.container_definitions?.into_iter().flatten();
     Some(TaskDefinition {
         arn: asked.clone(),
         network_mode: text(&definition.network_mode).map_or(NetworkMode::Bridge, NetworkMode::from),
-        containers: exact(containers.filter_map(container)),
+        containers: exact(containers.filter_map(|one| container(one, names))),
         tags,
+        names: names.clone(),
     })
 }
 
-fn container(container: wire::ContainerDefinition<'_>) -> Option<ContainerDefinition> {
+fn container(container: wire::ContainerDefinition<'_>, names: &Names) -> Option<ContainerDefinition> {
     let environment = container.environment.unwrap_or_default();
     let environment = environment.iter().flatten().map(|pair| (text(&pair.name), text(&pair.value)));
     let secrets = items(container.secrets);
@@ -32,8 +33,8 @@ fn container(container: wire::ContainerDefinition<'_>) -> Option<ContainerDefini
     let labels = labels.into_iter().filter(|(_, value)| value.is_some());
     Some(ContainerDefinition {
         name: present(text(&container.name))?,
-        environment: settings(environment),
-        secrets: exact(secrets.filter_map(|secret| Variable::named(text(&secret.name)?))),
+        environment: settings(environment, names),
+        secrets: exact(secrets.filter_map(|secret| names.kept(text(&secret.name)?))),
         docker_labels: sorted_tags(labels.map(|(name, value)| (Some(name), value))),
         port_mappings: exact(items(container.port_mappings).filter_map(port_mapping)),
     })
@@ -60,7 +61,7 @@ mod tests {
     fn read(said: &Value) -> Option<TaskDefinition> {
         let said = said.to_string();
         let said = serde_json::from_str(&said).expect("a definition of DescribeTaskDefinition");
-        definition(said, Vec::new(), &asked())
+        definition(said, Vec::new(), &asked(), &Names::default())
     }
 
     fn converted(said: Value) -> TaskDefinition {
@@ -74,6 +75,7 @@ mod tests {
             network_mode: NetworkMode::Bridge,
             containers: Vec::new(),
             tags: Vec::new(),
+            names: ecs_discovery::model::Names::default(),
         };
         assert_eq!(read(&json!({})), None);
         assert_eq!(read(&json!({"containerDefinitions": null})), None);
@@ -117,9 +119,9 @@ mod tests {
             "dockerLabels": {"b": "2", "a": "1"},
         }]}));
         let [web] = &found.containers[..] else { panic!("{found:?}") };
-        assert_eq!(web.environment.value(Variable::Prometheus), Some("true"));
-        assert_eq!(web.environment.value(Variable::Port), Some(""));
-        assert_eq!(web.secrets, [Variable::Tags]);
+        assert_eq!(web.environment.value("PROMETHEUS"), Some("true"));
+        assert_eq!(web.environment.value("PROMETHEUS_PORT"), Some(""));
+        assert!(web.has_secret("PROMETHEUS_TAGS") && web.secrets.len() == 1);
         assert_eq!(web.docker_labels, [("a".into(), "1".into()), ("b".into(), "2".into())]);
         let shown = format!("{found:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("arn:secret"), "{shown}");

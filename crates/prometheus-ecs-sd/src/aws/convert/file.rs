@@ -13,8 +13,8 @@ use ecs_discovery::arn::TaskDefinitionArn;
 use ecs_discovery::conventions::environment::SettingSource;
 use ecs_discovery::conventions::environment::near_miss::meant;
 use ecs_discovery::explain::undeployed_task::{Hints, NearMiss, NetworkModeSource, UndeployedTask};
-use ecs_discovery::model;
 use ecs_discovery::model::NetworkMode;
+use ecs_discovery::model::{self, Names};
 use ecs_discovery::text::brief;
 use ecs_discovery::variable::Variable;
 use serde::Deserialize;
@@ -328,7 +328,13 @@ fn drafted(
         containers.push(container);
         host_ports.push(ports);
     }
-    let definition = model::TaskDefinition { arn, network_mode, containers, tags };
+    let definition = model::TaskDefinition {
+        arn,
+        network_mode,
+        containers,
+        tags,
+        names: ecs_discovery::model::Names::default(),
+    };
     Ok(UndeployedTask { definition, network_mode_source, images, host_ports, hints })
 }
 
@@ -374,8 +380,12 @@ impl Container {
                 environment
                     .iter()
                     .map(|pair| (pair.name.as_deref(), pair.value.as_ref().and_then(Text::as_str))),
+                &Names::default(),
             ),
-            secrets: secrets.iter().filter_map(|secret| Variable::named(secret.name.as_deref()?)).collect(),
+            secrets: secrets
+                .iter()
+                .filter_map(|secret| Names::default().kept(secret.name.as_deref()?))
+                .collect(),
             docker_labels: sorted_tags(labels),
             port_mappings,
         };

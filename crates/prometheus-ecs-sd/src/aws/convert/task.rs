@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ecs_discovery::arn::{ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use ecs_discovery::model::{Container, LaunchType, NetworkBinding, NetworkInterface, Settings, Status, Task};
+use ecs_discovery::model::{
+    Container, LaunchType, Names, NetworkBinding, NetworkInterface, Settings, Status, Task,
+};
 
 use super::{exact, parsed, ports, present, protocol, said, settings, tags};
 use crate::aws::json::{List, Text, items, text};
@@ -41,6 +43,7 @@ pub(super) fn task(task: wire::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Opt
         containers: exact(items(task.containers).filter_map(container)),
         overrides: exact(items(overrides).filter_map(container_override)),
         tags: tags(task.tags),
+        names: Names::default(),
     })
 }
 
@@ -103,7 +106,10 @@ where
     N: for<'a> From<&'a str>,
 {
     let environment = over.environment.unwrap_or_default();
-    let settings = settings(environment.iter().flatten().map(|pair| (text(&pair.name), text(&pair.value))));
+    let settings = settings(
+        environment.iter().flatten().map(|pair| (text(&pair.name), text(&pair.value))),
+        &Names::default(),
+    );
     if settings.is_empty() { None } else { Some((present(text(&over.name))?, settings)) }
 }
 
@@ -167,6 +173,7 @@ mod tests {
             containers: Vec::new(),
             overrides: Vec::new(),
             tags: Vec::new(),
+            names: Names::default(),
         };
         assert_eq!(converted(json!({})), expected);
         let empty = json!({

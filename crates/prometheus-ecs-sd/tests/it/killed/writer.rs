@@ -129,7 +129,7 @@ fn definition(interval: &str) -> TaskDefinition {
     let port = PortMapping { container_ports: PortRange::one(8080), protocol: Protocol::Tcp };
     let app = ContainerDefinition {
         name: "app".into(),
-        environment: Settings::from_pairs(environment),
+        environment: Settings::from_pairs(environment, &ecs_discovery::model::Names::default()),
         secrets: vec![],
         docker_labels: vec![],
         port_mappings: vec![port],
@@ -139,6 +139,7 @@ fn definition(interval: &str) -> TaskDefinition {
         network_mode: NetworkMode::Awsvpc,
         containers: vec![app],
         tags: vec![],
+        names: ecs_discovery::model::Names::default(),
     }
 }
 
@@ -173,5 +174,6 @@ fn task(number: u32, definition: &TaskDefinition, group: Arc<str>) -> Task {
         containers: vec![app],
         overrides: vec![],
         tags: vec![],
+        names: ecs_discovery::model::Names::default(),
     }
 }

@@ -284,7 +284,7 @@ fn of_an_overridden_environment_only_the_own_variables_are_kept() {
     let overrides = json!({"containerOverrides": [{"name": "app", "environment": environment}]});
     let notice = task(&with("overrides", overrides));
     let [(name, settings)] = &notice.task.overrides[..] else { panic!("{:?}", notice.task.overrides) };
-    let settings: Vec<_> = settings.iter().map(|(variable, value)| (variable.name(), value)).collect();
+    let settings: Vec<_> = settings.iter().collect();
     assert_eq!((&**name, settings), ("app", vec![("PROMETHEUS_PORT", "9100")]));
     assert!(!format!("{notice:?}").contains("hunter2"));
     assert!(Variable::ALL.iter().any(|variable| variable.name() == "PROMETHEUS_PORT"));

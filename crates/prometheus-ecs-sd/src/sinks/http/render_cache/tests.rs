@@ -109,7 +109,7 @@ fn cluster(name: &str, size: impl Fn(usize) -> usize) -> (ClusterArn, Derived) {
         let settings = [("PROMETHEUS", "true"), ("PROMETHEUS_TAGS", &*"x".repeat(size(number)))];
         let container = ContainerDefinition {
             name: "app".into(),
-            environment: Settings::from_pairs(settings),
+            environment: Settings::from_pairs(settings, &ecs_discovery::model::Names::default()),
             secrets: Vec::new(),
             docker_labels: Vec::new(),
             port_mappings: Vec::new(),
@@ -119,6 +119,7 @@ fn cluster(name: &str, size: impl Fn(usize) -> usize) -> (ClusterArn, Derived) {
             network_mode: NetworkMode::Awsvpc,
             containers: vec![container],
             tags: Vec::new(),
+            names: ecs_discovery::model::Names::default(),
         });
         let address = Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(number).unwrap());
         let interface = NetworkInterface { private_ipv4: Some(address), ..NetworkInterface::default() };
@@ -151,6 +152,7 @@ fn cluster(name: &str, size: impl Fn(usize) -> usize) -> (ClusterArn, Derived) {
             containers: vec![container],
             overrides: Vec::new(),
             tags: Vec::new(),
+            names: ecs_discovery::model::Names::default(),
         };
         (Arc::new(task), definition)
     };
