@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ecs_discovery::conventions::environment::{Request, read};
+use ecs_discovery::conventions::list::{Conventions, Dialect};
 use ecs_discovery::derive::{Derived, Rules, derive};
 use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::finding::Verdict;
@@ -58,7 +59,11 @@ fn rules(facts: &mut Facts<'_>) -> Rules {
         _ => TagSelection::Keys(facts.list(3, Facts::text).into_iter().collect()),
     };
     let intervals = facts.maybe(|_| Intervals::new(&["45s", "1h"], "1h").expect("distinct intervals"));
-    Rules { intervals: intervals.unwrap_or_default(), tags_to_labels: tags.into() }
+    Rules {
+        intervals: intervals.unwrap_or_default(),
+        tags_to_labels: tags.into(),
+        conventions: Conventions::default(),
+    }
 }
 
 /// Each task with its definition and host, so far as they are known.
@@ -106,7 +111,8 @@ fn accounted(view: &TaskView<'_>, derived: &Derived, rules: &Rules) {
         let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
         let of_it = derived.targets.iter().filter(|target| target.container() == &*container.name).count();
         let found = (of_it, not_scraped(&container.name));
-        match read(container, overrides.map(|(_, settings)| settings), &rules.intervals) {
+        match read(Dialect::Environment, container, overrides.map(|(_, settings)| settings), &rules.intervals)
+        {
             Request::None => assert_eq!(found, (0, 0)),
             Request::OptedOut => assert_eq!(found, (0, 1)),
             Request::Scrape(scrape) => {

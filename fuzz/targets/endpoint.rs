@@ -8,7 +8,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use ecs_discovery::conventions::environment::{Endpoint, PortRequest, Request, Scrape, read};
+use ecs_discovery::conventions::environment::{Request, read};
+use ecs_discovery::conventions::list::Dialect;
+use ecs_discovery::conventions::path::Path;
+use ecs_discovery::conventions::{Endpoint, PortRequest, Scheme, Scrape, Style};
 use ecs_discovery::finding::Problem;
 use ecs_discovery::interval::Intervals;
 use ecs_discovery::labels::is_label_name;
@@ -60,7 +63,7 @@ fn container(layers: &Layers<'_>) {
         port_mappings: Vec::new(),
     };
     let overrides = Settings::from_pairs(layer("override"), &ecs_discovery::model::Names::default());
-    let request = read(&container, Some(&overrides), &Intervals::default());
+    let request = read(Dialect::Environment, &container, Some(&overrides), &Intervals::default());
 
     let all = ["label", "environment", "override"].into_iter().flat_map(layer);
     let set: Set<'_> = all.filter(|(name, _)| Variable::named(name).is_some()).collect();
@@ -116,15 +119,18 @@ fn endpoints(set: &Set<'_>, endpoint: &str) -> Scrape {
         docker_labels: Vec::new(),
         port_mappings: Vec::new(),
     };
-    match read(&container, None, &Intervals::default()) {
+    match read(Dialect::Environment, &container, None, &Intervals::default()) {
         Request::Scrape(scrape) => scrape,
         other => panic!("{other:?}"),
     }
 }
 
 fn scraped(scrape: &Scrape, set: &Set<'_>) {
-    assert_eq!(scrape.tags.as_deref(), set.get(Variable::Tags.name()).copied());
-    assert_eq!(scrape.no_labels, value(set, Variable::NoLabels).eq_ignore_ascii_case("true"));
+    let style = Style::Variables {
+        no_labels: value(set, Variable::NoLabels).eq_ignore_ascii_case("true"),
+        tags: set.get(Variable::Tags.name()).map(|tags| (*tags).into()),
+    };
+    assert_eq!(scrape.said.style, style);
     let (variable, _) = listed(set);
     // A URL may contain commas.
     if !value(set, variable).contains('@') && !value(set, variable).contains("://") {
@@ -149,7 +155,7 @@ fn one_by_one(set: &Set<'_>) -> Endpoints {
         pieces.push("/metrics");
     }
     let place = |text: &str, endpoint: &Result<Endpoint, Problem>| match endpoint {
-        Ok(endpoint) => Ok((endpoint.path.clone(), endpoint.parameters.clone(), endpoint.port)),
+        Ok(endpoint) => Ok((endpoint.path.clone(), endpoint.port)),
         Err(_) => Err(text.to_owned()),
     };
     let mut all = Vec::new();
@@ -168,13 +174,14 @@ fn one_by_one(set: &Set<'_>) -> Endpoints {
 }
 
 fn sound(endpoint: &Endpoint, set: &Set<'_>) {
-    assert!(endpoint.path.starts_with('/') && !endpoint.path.contains(['?', ',']));
-    assert!(Intervals::OFFERED.contains(&endpoint.interval.name()));
+    let Path { path, parameters } = endpoint.path.as_ref().expect("the variables always have a path");
+    assert!(path.starts_with('/') && !path.contains(['?', ',']));
+    assert!(endpoint.interval.as_ref().is_some_and(|own| Intervals::OFFERED.contains(&own.name())));
     assert_eq!(
-        endpoint.scheme.as_str() == "https",
+        endpoint.scheme == Some(Scheme::Https),
         value(set, Variable::Scheme).eq_ignore_ascii_case("https")
     );
-    for (name, value) in &endpoint.parameters {
+    for (name, value) in parameters {
         assert!(!value.is_empty() && !name.is_empty() && is_label_name(&format!("__param_{name}")));
     }
     let [port, container_port] =
@@ -182,7 +189,7 @@ fn sound(endpoint: &Endpoint, set: &Set<'_>) {
     match endpoint.port {
         PortRequest::Verbatim(number) => assert!(is(port, number)),
         PortRequest::First => assert_eq!((port, container_port), ("", "")),
-        PortRequest::Container(number) => {
+        PortRequest::Container(number) | PortRequest::ContainerOrHost(number) => {
             let written = listed(set).1.iter().any(|piece| piece.contains(&number.to_string()));
             assert!(written || (port.is_empty() && is(container_port, number)));
         }
@@ -194,9 +201,11 @@ fn is(text: &str, port: u16) -> bool {
     port > 0 && text.trim_start_matches('0') == port.to_string()
 }
 
-fn written(Endpoint { interval, port, path, parameters, .. }: &Endpoint) -> String {
+fn written(Endpoint { interval, port, path, .. }: &Endpoint) -> String {
+    let interval = interval.as_ref().expect("the variables always have an interval");
+    let Path { path, parameters } = path.as_ref().expect("the variables always have a path");
     let port = match port {
-        PortRequest::Container(port) => port.to_string(),
+        PortRequest::Container(port) | PortRequest::ContainerOrHost(port) => port.to_string(),
         // Only a variable can say so.
         PortRequest::Verbatim(_) | PortRequest::First => String::new(),
     };

@@ -10,7 +10,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::conventions::environment::PortRequest;
+use crate::conventions::PortRequest;
 use crate::failure::FailureKind;
 use crate::finding::{Problem, Reason};
 use crate::model::{
@@ -52,6 +52,8 @@ pub(crate) enum PortSource {
     Verbatim,
     /// The endpoint, or `PROMETHEUS_CONTAINER_PORT`.
     Asked,
+    /// The same, but it is the host port.
+    AskedAsHostPort,
     /// The first TCP port mapping.
     FirstMapping,
     /// Nothing does.
@@ -104,7 +106,15 @@ impl<'a> Reachable<'a> {
             PortRequest::Container(port) if published => {
                 (self.host_port(port)?, Some(port), PortSource::Asked)
             }
-            PortRequest::Container(port) => (port, Some(port), PortSource::Asked),
+            PortRequest::ContainerOrHost(port) if published => match self.host_port(port) {
+                Ok(host_port) => (host_port, Some(port), PortSource::Asked),
+                Err(problem) => {
+                    (port, Some(self.bound_to(port).ok_or(problem)?), PortSource::AskedAsHostPort)
+                }
+            },
+            PortRequest::Container(port) | PortRequest::ContainerOrHost(port) => {
+                (port, Some(port), PortSource::Asked)
+            }
             PortRequest::First => match self.first_port() {
                 Some(port) if published => (self.host_port(port)?, Some(port), PortSource::FirstMapping),
                 Some(port) => (port, Some(port), PortSource::FirstMapping),
@@ -163,6 +173,19 @@ impl<'a> Reachable<'a> {
         mappings
             .find(|mapping| mapping.protocol == Protocol::Tcp)
             .map(|mapping| mapping.container_ports.first)
+    }
+
+    /// The container port that Docker published at a host port, over TCP.
+    fn bound_to(&self, host_port: u16) -> Option<u16> {
+        self.container().network_bindings.iter().filter(|binding| binding.protocol == Protocol::Tcp).find_map(
+            |binding| {
+                let offset = host_port.checked_sub(binding.host_ports.first)?;
+                binding
+                    .host_ports
+                    .contains(host_port)
+                    .then(|| binding.container_ports.first.checked_add(offset))?
+            },
+        )
     }
 
     /// The host port at which Docker published a container port: TCP before UDP, IPv4 before IPv6.

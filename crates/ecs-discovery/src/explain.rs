@@ -11,7 +11,10 @@ use std::sync::Arc;
 use crate::address::{AddressSource, PortSource, Reached};
 use crate::conventions::environment::endpoints::{Parts, interval_length};
 use crate::conventions::environment::readings::{VariableReading, readings};
-use crate::derive::{Examined, Outcome, Rules, examine};
+use crate::derive::Rules;
+use crate::derive::examine::{Examined, Outcome, examine};
+use crate::derive::prepared::Prepared;
+use crate::derive::taken::Made;
 use crate::finding::{Problem, Reason};
 use crate::labels;
 use crate::model::{Cluster, InstanceId, NetworkMode, Task};
@@ -69,6 +72,8 @@ pub enum ContainerVerdict {
 /// What one endpoint comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplainedEndpoint {
+    /// The convention that asks for it.
+    pub convention: Box<str>,
     /// As `PROMETHEUS_ENDPOINT` writes it, or the path that counts where it writes none.
     pub written: Box<str>,
     /// The target, or why there is none.
@@ -95,7 +100,7 @@ pub fn explain(view: &TaskView<'_>, rules: &Rules) -> Explanation {
         Definition::Unavailable(_) => None,
     };
     let mut containers = Vec::new();
-    let examined = examine(view, rules, |examined| {
+    let examined = examine(view, &mut Prepared::new(rules), |examined| {
         containers.push(container(view, network_mode.as_ref(), examined, rules));
     });
     Explanation {
@@ -112,22 +117,46 @@ pub fn explain(view: &TaskView<'_>, rules: &Rules) -> Explanation {
 fn container(
     view: &TaskView<'_>,
     mode: Option<&NetworkMode>,
-    examined: Examined<'_>,
+    examined: Examined<'_, '_>,
     rules: &Rules,
 ) -> ExplainedContainer {
-    let Examined { definition, overrides, written, warnings, outcome } = examined;
+    let Examined { definition, overrides, parts } = examined;
     let variables = readings(definition, overrides);
     let words = Words { view, mode, rules };
-    let verdict = match outcome {
-        Outcome::NotAsked => ContainerVerdict::NotAsked(why_not_asked(&variables)),
-        Outcome::NotScraped(problem) => ContainerVerdict::NotScraped(problem),
-        Outcome::Endpoints(endpoints) => {
-            let explained = written.into_iter().zip(endpoints).map(|(written, outcome)| ExplainedEndpoint {
-                outcome: outcome.map(|(target, reached)| words.target(target, reached, &written)),
-                written,
-            });
-            ContainerVerdict::Endpoints(explained.collect())
+    let (mut warnings, mut endpoints, mut problem, mut is_given_up) = (Vec::new(), Vec::new(), None, false);
+    for part in parts {
+        let name = part.convention.name();
+        let is_rule = part.rule.is_some();
+        let prefix =
+            if rules.conventions.is_environment_alone() { String::new() } else { format!("{name}: ") };
+        warnings.extend(part.warnings.into_iter().map(|warning| format!("{prefix}{warning}")));
+        match part.outcome {
+            Outcome::NotAsked => {}
+            Outcome::NotScraped(first) => drop(problem.get_or_insert(first)),
+            Outcome::Endpoints(made) => {
+                for (written, made) in part.written.into_iter().zip(made) {
+                    let outcome = match made {
+                        Made::Target(target, reached) if is_rule => Ok(words.of_a_rule(*target, reached)),
+                        Made::Target(target, reached) => Ok(words.target(*target, reached, &written)),
+                        Made::Problem(problem) => Err(problem),
+                        Made::GivenUp(_) => {
+                            is_given_up = true;
+                            continue;
+                        }
+                    };
+                    endpoints.push(ExplainedEndpoint { convention: name.into(), written, outcome });
+                }
+            }
         }
+    }
+    let verdict = match (endpoints.is_empty(), problem) {
+        (false, _) => ContainerVerdict::Endpoints(endpoints),
+        (true, Some(problem)) => ContainerVerdict::NotScraped(problem),
+        (true, None) if is_given_up => ContainerVerdict::NotAsked("its endpoints belong to other containers"),
+        (true, None) if rules.conventions.is_environment_alone() => {
+            ContainerVerdict::NotAsked(why_not_asked(&variables))
+        }
+        (true, None) => ContainerVerdict::NotAsked("no convention asks for it"),
     };
     let (name, warnings) = (definition.name.clone(), few(warnings, "warning"));
     ExplainedContainer { name, variables, warnings, hints: Vec::new(), verdict }
@@ -157,9 +186,23 @@ impl Words<'_> {
         ExplainedTarget {
             interval: self.interval(&target, interval),
             address: self.address(reached.source),
-            port: self.port(reached, port.is_some()),
+            port: {
+                let place = if port.is_some() { "the endpoint" } else { "PROMETHEUS_CONTAINER_PORT" };
+                self.port(reached, place, "PROMETHEUS_PORT")
+            },
             target,
         }
+    }
+
+    fn of_a_rule(&self, target: Target, reached: Reached) -> ExplainedTarget {
+        let convention = target.convention();
+        let interval = match target.asked.interval {
+            true => format!("as {convention} asks"),
+            false => format!("the scrape job's own, since {convention} names none"),
+        };
+        let address = self.address(reached.source);
+        let port = self.port(reached, convention, &format!("the port of {convention}"));
+        ExplainedTarget { interval, address, port, target }
     }
 
     fn interval(&self, target: &Target, asked: Option<&str>) -> String {
@@ -197,16 +240,22 @@ impl Words<'_> {
         }
     }
 
-    fn port(&self, reached: Reached, in_endpoint: bool) -> String {
+    /// `asked` names a container port, and `verbatim` a port.
+    fn port(&self, reached: Reached, asked: &str, verbatim: &str) -> String {
         let Some(port) = reached.container_port else {
-            return "PROMETHEUS_PORT, as it is in every network mode".to_owned();
+            return format!("{verbatim}, as it is in every network mode");
         };
         let named_by = match reached.port_source {
             PortSource::Verbatim | PortSource::Default => {
                 return "the default, since neither a variable nor a TCP port mapping names one".to_owned();
             }
-            PortSource::Asked if in_endpoint => "the endpoint",
-            PortSource::Asked => "PROMETHEUS_CONTAINER_PORT",
+            PortSource::AskedAsHostPort => {
+                let host_port = reached.address.port();
+                return format!(
+                    "{host_port} is no container port, but the host port of container port {port}"
+                );
+            }
+            PortSource::Asked => asked,
             PortSource::FirstMapping => "the first TCP port mapping",
         };
         if self.mode.is_some_and(NetworkMode::publishes_ports) {

@@ -98,6 +98,9 @@ labels! {
     META_CONTAINER_RUNTIME_ID = "__meta_ecs_container_runtime_id", "the container runtime's id";
     META_CONTAINER_HEALTH_STATUS = "__meta_ecs_container_health_status", "the container's health, as the task's";
     META_CONTAINER_PORT = "__meta_ecs_container_port", "the container port, where one was looked up";
+    META_CONVENTION = "__meta_ecs_convention", "the convention that the target belongs to";
+    META_JOB = "__meta_ecs_job", "the job that a rule names, as `job`";
+    META_CUSTOM = "__meta_ecs_custom_", "one label each that the container itself names, in the conventions that allow it";
     META_CONTAINER_LABEL = "__meta_ecs_container_label_", "one docker label each, except the variables";
 }
 

@@ -65,6 +65,13 @@ pub struct Task {
     pub names: Names,
 }
 
+impl Task {
+    /// The name of its service, if it has one.
+    pub fn service(&self) -> Option<&str> {
+        self.group.as_deref()?.strip_prefix("service:")
+    }
+}
+
 /// The `ElasticNetworkInterface` attachment of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkInterface {

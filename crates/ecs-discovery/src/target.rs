@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::arn::TaskArn;
-use crate::conventions::Scheme;
+use crate::conventions::{Said, Scheme};
 use crate::interval::Interval;
 use crate::labels::TagSelection;
 use crate::model::{Cluster, Container, ContainerDefinition, Host, InstanceId, Task, TaskDefinition};
@@ -18,9 +18,22 @@ use crate::model::{Cluster, Container, ContainerDefinition, Host, InstanceId, Ta
 pub struct Target {
     /// Where and what to scrape.
     pub endpoint: ScrapeEndpoint,
-    /// How often.
+    /// How often; the default where its convention leaves it to the scrape job.
     pub interval: Interval,
+    /// What its convention says of it, and so what is published of it.
+    pub asked: Asked,
     pub(crate) origin: Origin,
+}
+
+/// Which of the scrape job's settings a target brings; the others are the job's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// `__scrape_interval__`
+    pub interval: bool,
+    /// `__metrics_path__`
+    pub path: bool,
+    /// `__scheme__`
+    pub scheme: bool,
 }
 
 /// What a target's labels are made of, shared with the inventory: a label costs nothing until it is published.
@@ -36,10 +49,8 @@ pub(crate) struct Origin {
     pub(crate) container: usize,
     /// The container's side of the port, where one was looked up.
     pub(crate) container_port: Option<u16>,
-    /// `PROMETHEUS_NOLABELS`
-    pub(crate) no_labels: bool,
-    /// `PROMETHEUS_TAGS`
-    pub(crate) tags: Option<Arc<str>>,
+    /// What its convention says of labels.
+    pub(crate) said: Arc<Said>,
     pub(crate) tags_to_labels: Arc<TagSelection>,
 }
 
@@ -67,9 +78,19 @@ impl Target {
         &self.origin.task.arn
     }
 
-    /// The task definition's family, published as `job`.
+    /// The label `job`, or the task definition's family where its convention names no job.
     pub fn job(&self) -> &str {
-        self.origin.task.definition.family()
+        self.origin.said.job.as_deref().unwrap_or_else(|| self.origin.task.definition.family())
+    }
+
+    /// The name of the convention that it belongs to.
+    pub fn convention(&self) -> &str {
+        &self.origin.said.convention
+    }
+
+    /// The interval that is shown: `-` where it is the scrape job's own.
+    pub fn shown_interval(&self) -> &str {
+        if self.asked.interval { self.interval.name() } else { "-" }
     }
 
     /// The cluster's name.
@@ -85,7 +106,9 @@ impl Target {
     /// Whether the same is published of both; their facts may differ in more than that.
     pub fn is_published_like(&self, other: &Self) -> bool {
         // Intervals of equal length may have other names.
-        self.interval.name() == other.interval.name() && (self == other || self.labels() == other.labels())
+        self.interval.name() == other.interval.name()
+            && self.asked.interval == other.asked.interval
+            && (self == other || self.labels() == other.labels())
     }
 
     /// The order of publication: address, port, path, then the task; the rest only makes it total.

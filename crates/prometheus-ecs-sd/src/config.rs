@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::RoleArn;
+use ecs_discovery::conventions::list::Conventions;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
@@ -347,7 +348,8 @@ fn sts_region(arguments: &RunArgs, errors: &mut ConfigErrors) -> Option<String> 
 
 fn rules(arguments: &RunArgs, errors: &mut ConfigErrors) -> Rules {
     let intervals = intervals(&arguments.targets, errors);
-    Rules { intervals, tags_to_labels: Arc::new(tags(values(&arguments.targets.tags_to_labels))) }
+    let tags_to_labels = Arc::new(tags(values(&arguments.targets.tags_to_labels)));
+    Rules { intervals, tags_to_labels, conventions: Conventions::default() }
 }
 
 fn intervals(arguments: &TargetArgs, errors: &mut ConfigErrors) -> Intervals {

@@ -5,68 +5,27 @@
 
 pub(crate) mod endpoints;
 pub mod near_miss;
+mod promed;
 pub mod readings;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::conventions::Scheme;
-use crate::finding::Problem;
-use crate::interval::{Interval, Intervals};
-use crate::model::{ContainerDefinition, Names, Settings};
+use crate::conventions::list::Dialect;
+use crate::conventions::{Said, Scrape, Style};
+use crate::interval::Intervals;
+use crate::model::{ContainerDefinition, Settings};
 use crate::variable::Variable;
 
 /// What a container asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Nothing: `PROMETHEUS` is unset or empty.
+    /// Nothing: the variable that opts in is unset or empty.
     None,
-    /// Not to be scraped: `PROMETHEUS` is `false`, `0`, `no` or `off`.
+    /// Not to be scraped: the variable is `false`, `0`, `no` or `off`.
     OptedOut,
     /// To be scraped.
     Scrape(Scrape),
-}
-
-/// How a container asks to be scraped. One bad endpoint stands beside the good ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scrape {
-    /// Never empty; in the order written.
-    pub endpoints: Vec<Result<Endpoint, Problem>>,
-    /// How each of them was written, in the same order.
-    pub written: Vec<Box<str>>,
-    /// `PROMETHEUS_NOLABELS`.
-    pub no_labels: bool,
-    /// `PROMETHEUS_TAGS`, verbatim.
-    pub tags: Option<Arc<str>>,
-    /// What was not followed to the letter.
-    pub warnings: Vec<String>,
-}
-
-/// One place to scrape.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// One of the offered intervals.
-    pub interval: Interval,
-    /// Where the port comes from.
-    pub port: PortRequest,
-    /// `http` or `https`.
-    pub scheme: Scheme,
-    /// With a leading `/`, without the query.
-    pub path: Box<str>,
-    /// The query's parameters, decoded.
-    pub parameters: BTreeMap<Box<str>, Box<str>>,
-}
-
-/// Which port a container asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PortRequest {
-    /// This one, whatever the network mode.
-    Verbatim(u16),
-    /// Wherever this container port is reachable.
-    Container(u16),
-    /// Wherever the first TCP port mapping is reachable.
-    First,
 }
 
 /// Where a variable can be set. Of those that are read, a later one wins.
@@ -84,12 +43,13 @@ pub enum SettingSource {
 
 /// The places that are read, each with what it sets, in their order.
 fn places<'a>(
+    dialect: Dialect,
     definition: &'a ContainerDefinition,
     overrides: Option<&'a Settings>,
 ) -> [(SettingSource, Cow<'a, Settings>); 3] {
     let labels = definition.docker_labels.iter().map(|(name, value)| (&**name, &**value));
     [
-        (SettingSource::DockerLabels, Cow::Owned(Settings::from_pairs(labels, &Names::default()))),
+        (SettingSource::DockerLabels, Cow::Owned(Settings::from_pairs(labels, &dialect.names()))),
         (SettingSource::Environment, Cow::Borrowed(&definition.environment)),
         (SettingSource::Overrides, overrides.map_or_else(Cow::default, Cow::Borrowed)),
     ]
@@ -104,26 +64,28 @@ fn settings(places: &[(SettingSource, Cow<'_, Settings>)]) -> Settings {
 
 /// Reads what a container asks for: docker labels, then environment, then the task's overrides, the later wins.
 pub fn read(
+    dialect: Dialect,
     definition: &ContainerDefinition,
     overrides: Option<&Settings>,
     intervals: &Intervals,
 ) -> Request {
-    let settings = settings(&places(definition, overrides));
-    match opt_in(&settings) {
+    let settings = settings(&places(dialect, definition, overrides));
+    match opt_in(dialect, &settings) {
         OptIn::Unset => return Request::None,
         OptIn::No => return Request::OptedOut,
         OptIn::Yes => {}
     }
-    let mut warnings = unreadable(definition, &settings);
+    let mut warnings = unreadable(dialect, definition, &settings);
     let (endpoints, written) =
-        endpoints::endpoints(&settings, intervals, &definition.port_mappings, &mut warnings);
-    Request::Scrape(Scrape {
-        endpoints,
-        written,
-        no_labels: no_labels(&settings),
-        tags: settings.value(Variable::Tags).map(Into::into),
-        warnings,
-    })
+        endpoints::endpoints(dialect, &settings, intervals, &definition.port_mappings, &mut warnings);
+    let custom = match dialect {
+        Dialect::Environment => Vec::new(),
+        Dialect::Promed => promed::custom(definition, &settings, &mut warnings),
+    };
+    let tags = settings.value(Variable::Tags).map(Into::into);
+    let style = Style::Variables { no_labels: no_labels(dialect, &settings), tags };
+    let said = Said { convention: dialect.shared_name(), style, job: None, custom };
+    Request::Scrape(Scrape { endpoints, written, said: Arc::new(said), warnings })
 }
 
 /// What `PROMETHEUS` says.
@@ -133,16 +95,23 @@ enum OptIn {
     Yes,
 }
 
-fn opt_in(settings: &Settings) -> OptIn {
-    match settings.value(Variable::Prometheus).unwrap_or_default().trim() {
+fn opt_in(dialect: Dialect, settings: &Settings) -> OptIn {
+    match settings.value(dialect.opt_in()).unwrap_or_default().trim() {
         "" => OptIn::Unset,
-        no if ["false", "0", "no", "off"].iter().any(|word| no.eq_ignore_ascii_case(word)) => OptIn::No,
+        no if is_no(no) => OptIn::No,
         _ => OptIn::Yes,
     }
 }
 
-fn no_labels(settings: &Settings) -> bool {
-    settings.value(Variable::NoLabels).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+fn is_no(text: &str) -> bool {
+    ["false", "0", "no", "off"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+fn no_labels(dialect: Dialect, settings: &Settings) -> bool {
+    settings.value(Variable::NoLabels).map(str::trim).is_some_and(|text| match dialect {
+        Dialect::Environment => text.eq_ignore_ascii_case("true"),
+        Dialect::Promed => !text.is_empty() && !is_no(text),
+    })
 }
 
 /// What to do about a variable that only `secrets` sets.
@@ -154,7 +123,7 @@ fn remedy(variable: Variable) -> &'static str {
 }
 
 /// A variable that only `secrets` sets reads as unset, which its owner would not expect.
-fn unreadable(definition: &ContainerDefinition, settings: &Settings) -> Vec<String> {
+fn unreadable(dialect: Dialect, definition: &ContainerDefinition, settings: &Settings) -> Vec<String> {
     let is_unset = |variable: &Variable| settings.value(*variable).is_none();
     // Where the image owns the name, its secret is no mistake.
     let is_unused = |variable: &Variable| {
@@ -163,6 +132,8 @@ fn unreadable(definition: &ContainerDefinition, settings: &Settings) -> Vec<Stri
     // A definition can name a secret any number of times.
     Variable::ALL
         .into_iter()
+        // PromED does not read PROMETHEUS.
+        .filter(|variable| dialect == Dialect::Environment || *variable != Variable::Prometheus)
         .filter(|variable| definition.has_secret(variable) && is_unset(variable) && !is_unused(variable))
         .map(|variable| {
             let (name, remedy) = (variable.name(), remedy(variable));

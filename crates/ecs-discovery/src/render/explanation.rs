@@ -199,7 +199,7 @@ impl Colours {
         endpoints: &[ExplainedEndpoint],
     ) -> fmt::Result {
         let mut told = BTreeMap::new();
-        for ExplainedEndpoint { written, outcome } in endpoints {
+        for ExplainedEndpoint { written, outcome, .. } in endpoints {
             match outcome {
                 Ok(explained) => self.target(f, explanation, explained, &mut told)?,
                 Err(problem) => {
@@ -232,8 +232,9 @@ impl Colours {
         told: &mut BTreeMap<String, String>,
     ) -> fmt::Result {
         let ExplainedTarget { target, interval, address, port } = explained;
-        let (url, every) = (explanation.url(target), &target.interval);
-        writeln!(f, "\n  {} every {every}", self.green(&printable(&url)))?;
+        let url = explanation.url(target);
+        let every = if target.asked.interval { format!(" every {}", target.interval) } else { String::new() };
+        writeln!(f, "\n  {}{every}", self.green(&printable(&url)))?;
         writeln!(f, "    interval  {}", printable(interval))?;
         writeln!(f, "    address   {}", printable(address))?;
         writeln!(f, "    port      {}", printable(port))?;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::conventions::Scheme;
+use crate::conventions::Style;
 use crate::labels::TagSelection;
 use crate::labels::{self, Labels, LabelsBuilder};
-use crate::model::{Host, NetworkMode, Tags};
+use crate::model::{Host, NetworkMode};
 use crate::target::{Machine, Origin, Target};
 use crate::variable::Variable;
 
@@ -30,9 +30,11 @@ impl Target {
     /// The parts of `labels_with_interval`.
     pub(crate) fn all_labels(&self) -> LabelsBuilder<'_> {
         let mut labels = self.own_labels();
-        labels.set(labels::CONTROL_INTERVAL, self.interval.name());
-        if self.interval.length() < USUAL_TIMEOUT {
-            labels.set(labels::CONTROL_TIMEOUT, self.interval.name());
+        if self.asked.interval {
+            labels.set(labels::CONTROL_INTERVAL, self.interval.name());
+            if self.interval.length() < USUAL_TIMEOUT {
+                labels.set(labels::CONTROL_TIMEOUT, self.interval.name());
+            }
         }
         labels
     }
@@ -40,18 +42,27 @@ impl Target {
     /// They are set in the order of their names, which leaves the sort in the end nearly nothing to do: every
     /// target passes here at every change.
     fn own_labels(&self) -> LabelsBuilder<'_> {
-        let Self { endpoint, origin, .. } = self;
-        let task = &origin.task;
+        let Self { endpoint, asked, origin, .. } = self;
+        let (task, said) = (&origin.task, &*origin.said);
+        let no_labels = matches!(said.style, Style::Variables { no_labels: true, .. });
         let mut labels = LabelsBuilder::default();
-        if !origin.no_labels {
+        if no_labels {
+            labels.set_each(labels::META_CUSTOM, pairs(&said.custom));
+        } else {
             origin.meta(&mut labels, endpoint.address.ip());
         }
-        labels.set(labels::CONTROL_PATH, &*endpoint.path);
+        if asked.path {
+            labels.set(labels::CONTROL_PATH, &*endpoint.path);
+        }
         labels.set_each(labels::PARAM, form_urlencoded::parse(endpoint.query.as_bytes()));
-        if endpoint.scheme == Scheme::Https {
+        if asked.scheme {
             labels.set(labels::CONTROL_SCHEME, endpoint.scheme.as_str());
         }
-        if origin.no_labels {
+        let Style::Variables { tags, .. } = &said.style else {
+            labels.set_if_some(labels::JOB, said.job.as_deref());
+            return labels;
+        };
+        if no_labels {
             labels.set(labels::INSTANCE, self.job());
         } else {
             let container_id = origin.container().arn.as_ref().map(|arn| arn.last_part());
@@ -65,7 +76,7 @@ impl Target {
         }
         labels.set(labels::JOB, self.job());
         labels.set(labels::METRICS_PATH, &*endpoint.path);
-        labels.set_if_some(labels::TAGS, origin.tags.as_deref());
+        labels.set_if_some(labels::TAGS, tags.as_deref());
         labels
     }
 }
@@ -106,6 +117,8 @@ impl Origin {
         labels.set(labels::META_CONTAINER_NAME, &*container.name);
         labels.set_if_some(labels::META_CONTAINER_PORT, self.container_port.map(|port| port.to_string()));
         labels.set_if_some(labels::META_CONTAINER_RUNTIME_ID, container.runtime_id.as_deref());
+        labels.set(labels::META_CONVENTION, &*self.said.convention);
+        labels.set_each(labels::META_CUSTOM, pairs(&self.said.custom));
         labels.set(labels::META_DESIRED_STATUS, task.desired_status.as_str());
         labels.set_if_some(labels::META_EC2_INSTANCE_ID, self.machine.id());
         if let Some(host) = host {
@@ -117,6 +130,7 @@ impl Origin {
         }
         labels.set_if_some(labels::META_HEALTH_STATUS, task.health_status.as_deref());
         labels.set(labels::META_IP_ADDRESS, address.to_string());
+        labels.set_if_some(labels::META_JOB, self.said.job.as_deref());
         labels.set(labels::META_LAST_STATUS, task.last_status.as_str());
         labels.set_if_some(labels::META_LAUNCH_TYPE, task.launch_type.as_ref().map(|kind| kind.as_str()));
         labels.set(labels::META_NETWORK_MODE, definition.network_mode.as_str());
@@ -130,11 +144,10 @@ impl Origin {
         // In awsvpc mode the public address is that of the task's own interface, which is not asked for.
         let public = host.filter(|_| definition.network_mode != NetworkMode::Awsvpc);
         let public = public.and_then(|host| host.public_ipv4).map(|ip| ip.to_string());
-        let service = task.group.as_deref().and_then(|group| group.strip_prefix("service:"));
         let subnet = task.network_interface.as_ref().and_then(|interface| interface.subnet_id.as_deref());
         labels.set_if_some(labels::META_PUBLIC_IP, public);
         labels.set(labels::META_REGION, cluster.arn.region());
-        labels.set_if_some(labels::META_SERVICE, service);
+        labels.set_if_some(labels::META_SERVICE, task.service());
         labels.set_if_some(labels::META_SUBNET_ID, subnet.or_else(|| host?.subnet_id.as_deref()));
         // The families of tags come first, so that none of their labels is replaced by a selected tag.
         labels.set_each(labels::META_TAG_CLUSTER, pairs(&cluster.tags));
@@ -172,7 +185,9 @@ impl Origin {
     }
 }
 
-fn pairs(tags: &Tags) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+fn pairs(
+    tags: &[(std::sync::Arc<str>, std::sync::Arc<str>)],
+) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     tags.iter().map(|(key, value)| borrowed((&**key, &**value)))
 }
 

@@ -64,6 +64,7 @@ fn a_target_is_told_with_all_its_labels() {
           __meta_ecs_cluster_arn="arn:aws:ecs:eu-west-1:123456789012:cluster/prod"
           __meta_ecs_container_name="app"
           __meta_ecs_container_port="8080"
+          __meta_ecs_convention="environment"
           __meta_ecs_desired_status="RUNNING"
           __meta_ecs_ip_address="10.0.0.1"
           __meta_ecs_last_status="RUNNING"
@@ -458,6 +459,7 @@ fn tools_get_the_same_as_json() {
               "endpoints": [
                 {
                   "advice": null,
+                  "convention": "environment",
                   "detail": null,
                   "reason": null,
                   "target": {
@@ -478,6 +480,7 @@ fn tools_get_the_same_as_json() {
                 },
                 {
                   "advice": "write a number from 1 to 65535",
+                  "convention": "environment",
                   "detail": "the port in PROMETHEUS_ENDPOINT is \"0\"; a port is a number from 1 to 65535",
                   "reason": "invalid port",
                   "target": null,

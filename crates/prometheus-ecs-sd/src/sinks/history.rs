@@ -151,7 +151,7 @@ impl Entry {
         let subject = |target: &Target| target.endpoint.to_string();
         let detail = |target: &Target| {
             let (job, container) = (target.job(), target.container());
-            format!("{} {} {job} {container}", target.interval, target.cluster())
+            format!("{} {} {job} {container}", target.shown_interval(), target.cluster())
         };
         self.push_some(Kind::Gone, changes.gone.iter().collect(), |target| (subject(target), detail(target)));
         self.push_some(Kind::Changed, changes.changed.iter().collect(), |(earlier, target)| {

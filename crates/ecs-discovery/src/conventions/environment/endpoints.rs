@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Endpoint, PortRequest};
-use crate::conventions::Scheme;
+use crate::conventions::list::Dialect;
+use crate::conventions::path::{Path, parameters};
+use crate::conventions::{Endpoint, PortRequest, Scheme};
 use crate::finding::{Problem, Reason};
 use crate::interval::{Interval, Intervals, parse_duration};
-use crate::labels::{VALUE_BYTES, is_label_name};
+use crate::labels::VALUE_BYTES;
 use crate::model::{PortMapping, Settings};
 use crate::text::brief;
 use crate::variable::Variable;
@@ -27,6 +28,8 @@ struct Defaults<'a> {
     /// The variable that lists the endpoints.
     variable: Variable,
     intervals: &'a Intervals,
+    /// The interval of an endpoint that asks for none that is offered.
+    default: Option<Interval>,
     port_mappings: &'a [PortMapping],
     port: Result<PortRequest, Problem>,
     scheme: Result<Scheme, Problem>,
@@ -41,6 +44,7 @@ const ENDPOINTS: usize = 64;
 const ENDPOINT_BYTES: usize = VALUE_BYTES;
 
 pub(super) fn endpoints(
+    dialect: Dialect,
     settings: &Settings,
     intervals: &Intervals,
     port_mappings: &[PortMapping],
@@ -48,7 +52,8 @@ pub(super) fn endpoints(
 ) -> (Vec<Result<Endpoint, Problem>>, Vec<Box<str>>) {
     let variable = endpoint_variable(settings);
     let (port, scheme) = (port(settings), scheme(settings));
-    let defaults = Defaults { variable, intervals, port_mappings, port, scheme };
+    let default = (dialect == Dialect::Environment).then(|| intervals.default_interval().clone());
+    let defaults = Defaults { variable, default, intervals, port_mappings, port, scheme };
     let texts = endpoint_texts(settings, variable);
     let texts = match &texts[..] {
         [] => vec![DEFAULT_PATH],
@@ -200,7 +205,7 @@ pub(crate) fn interval_length(text: &str) -> Option<Duration> {
 }
 
 /// The part of an endpoint that a sentence quotes: a URL may contain a password after its first `:`.
-fn quoted(text: &str) -> Cow<'_, str> {
+pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
     if !is_url(text) {
         return brief(text);
     }
@@ -281,7 +286,12 @@ impl Defaults<'_> {
                 ));
             }
         }
-        Ok(Endpoint { interval: self.interval(parts.interval, warnings), port, scheme, path, parameters })
+        Ok(Endpoint {
+            interval: self.interval(parts.interval, warnings),
+            port,
+            scheme: Some(scheme),
+            path: Some(Path { path, parameters }),
+        })
     }
 
     /// The parts as they are written, and what they say.
@@ -339,12 +349,12 @@ impl Defaults<'_> {
         Problem::new(Reason::InvalidEndpoint, detail)
     }
 
-    fn interval(&self, text: Option<&str>, warnings: &mut Vec<String>) -> Interval {
-        let default = self.intervals.default_interval();
-        let Some(text) = text else { return default.clone() };
+    fn interval(&self, text: Option<&str>, warnings: &mut Vec<String>) -> Option<Interval> {
+        let Some(text) = text else { return self.default.clone() };
         let length = interval_length(text);
         let offered = length.and_then(|length| self.intervals.find(length));
-        offered.cloned().unwrap_or_else(|| {
+        offered.cloned().or_else(|| {
+            let default = self.default.as_ref().map_or("none", Interval::name);
             let names: Vec<_> = self.intervals.offered().iter().map(Interval::name).collect();
             let (variable, text, names) = (self.variable.name(), brief(text), names.join(", "));
             warnings.push(match length {
@@ -355,7 +365,7 @@ impl Defaults<'_> {
                     "{variable} has {text:?} before a path, which is not an interval ({names}); it gets {default}"
                 ),
             });
-            default.clone()
+            self.default.clone()
         })
     }
 }
@@ -401,26 +411,4 @@ pub(super) fn scheme(settings: &Settings) -> Result<Scheme, Problem> {
             Err(Problem::new(Reason::InvalidEndpoint, detail))
         }
     }
-}
-
-/// Prometheus escapes a `?` in a path, so a query travels as `__param_NAME` labels, which name each parameter once
-/// and only with the characters of a label name.
-fn parameters(variable: &str, query: &str) -> Result<BTreeMap<Box<str>, Box<str>>, Problem> {
-    let mut parameters = BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        // An empty value is the same to Prometheus as no label at all.
-        if name.is_empty() || value.is_empty() || !is_label_name(&format!("__param_{name}")) {
-            // The value may be a secret.
-            let value = if value.is_empty() { "" } else { "…" };
-            let parameter = format!("{}={value}", brief(&name));
-            let detail = format!("the query of {variable} has {parameter:?}, which no label can carry");
-            return Err(Problem::new(Reason::InvalidEndpoint, detail));
-        }
-        if parameters.insert(Box::from(&*name), Box::from(&*value)).is_some() {
-            let name = brief(&name);
-            let detail = format!("the query of {variable} has the parameter {name:?} twice");
-            return Err(Problem::new(Reason::InvalidEndpoint, detail));
-        }
-    }
-    Ok(parameters)
 }

@@ -3,7 +3,9 @@
 //! The words are those of the functions that [`read`](super::read) uses; nothing is decided here.
 
 use super::endpoints::{endpoint_texts, endpoint_variable, port_in, scheme};
-use super::{OptIn, PortRequest, SettingSource, no_labels, opt_in, places, remedy, settings};
+use super::{OptIn, SettingSource, no_labels, opt_in, places, remedy, settings};
+use crate::conventions::PortRequest;
+use crate::conventions::list::Dialect;
 use crate::labels::VALUE_BYTES;
 use crate::model::{ContainerDefinition, Settings};
 use crate::variable::Variable;
@@ -37,7 +39,7 @@ pub struct VariableReading {
 
 /// Every variable in every place that sets it, in the order of the documentation, the place that counts first.
 pub fn readings(definition: &ContainerDefinition, overrides: Option<&Settings>) -> Vec<VariableReading> {
-    let places = places(definition, overrides);
+    let places = places(Dialect::Environment, definition, overrides);
     let settings = settings(&places);
     let mut readings = Vec::new();
     for variable in Variable::ALL {
@@ -73,12 +75,12 @@ pub fn readings(definition: &ContainerDefinition, overrides: Option<&Settings>) 
 
 /// What the value of a variable that is set meant.
 fn meaning(variable: Variable, settings: &Settings) -> String {
-    let is_in = matches!(opt_in(settings), OptIn::Yes);
+    let is_in = matches!(opt_in(Dialect::Environment, settings), OptIn::Yes);
     if variable != Variable::Prometheus && !is_in {
         return "not looked at: PROMETHEUS does not opt in".to_owned();
     }
     match variable {
-        Variable::Prometheus => match opt_in(settings) {
+        Variable::Prometheus => match opt_in(Dialect::Environment, settings) {
             OptIn::Unset => "empty, which does not opt in".to_owned(),
             OptIn::No => "opts out".to_owned(),
             OptIn::Yes => "opts in".to_owned(),
@@ -104,7 +106,7 @@ fn meaning(variable: Variable, settings: &Settings) -> String {
             Some(Err(_)) => "not a port".to_owned(),
             None => "empty, as if it were not set".to_owned(),
         },
-        Variable::NoLabels if no_labels(settings) => {
+        Variable::NoLabels if no_labels(Dialect::Environment, settings) => {
             "no labels of ECS and EC2, and instance is the job's name".to_owned()
         }
         Variable::NoLabels => "not true, as if it were not set".to_owned(),

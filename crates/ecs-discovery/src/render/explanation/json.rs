@@ -88,14 +88,15 @@ fn endpoint(explanation: &Explanation, endpoint: &ExplainedEndpoint) -> Value {
         json!({
             "url": explanation.url(target),
             "address": explanation.address(target),
-            "interval": target.interval.name(),
+            "interval": target.asked.interval.then(|| target.interval.name()),
             "labels": labels.collect::<Map<_, _>>(),
             "why_address": explained.address,
             "why_interval": explained.interval,
             "why_port": explained.port,
         })
     });
-    let mut object = json!({ "written": endpoint.written, "target": target });
+    let mut object =
+        json!({ "convention": endpoint.convention, "written": endpoint.written, "target": target });
     insert_problem(&mut object, explanation, endpoint.outcome.as_ref().err());
     object
 }

@@ -168,6 +168,7 @@ fn meta_labels_say_what_aws_said() {
     __meta_ecs_container_name=app
     __meta_ecs_container_port=8080
     __meta_ecs_container_runtime_id=0f1e-265927825
+    __meta_ecs_convention=environment
     __meta_ecs_desired_status=RUNNING
     __meta_ecs_ec2_instance_id=i-1
     __meta_ecs_ec2_instance_private_ip=10.0.9.9
@@ -206,6 +207,7 @@ fn a_label_without_a_value_is_left_out() {
     __meta_ecs_cluster_arn=arn:aws:ecs:eu-west-1:123456789012:cluster/prod
     __meta_ecs_container_name=app
     __meta_ecs_container_port=80
+    __meta_ecs_convention=environment
     __meta_ecs_desired_status=RUNNING
     __meta_ecs_ip_address=10.0.0.1
     __meta_ecs_last_status=RUNNING
@@ -230,7 +232,7 @@ fn no_label_has_a_name_that_the_documentation_lacks() {
         ec2_instance_type ec2_instance_private_ip ec2_instance_public_ip account_id task_id \
         task_definition_family task_definition_revision task_started_by capacity_provider container_name \
         container_arn container_image container_runtime_id container_health_status container_port \
-        tag_task_ tag_cluster_ tag_ec2_ tag_ container_label_"
+        convention job custom_ tag_task_ tag_cluster_ tag_ec2_ tag_ container_label_"
         .split_whitespace()
         .collect();
     let known = ecs_discovery::labels::ALL.iter().filter_map(|one| one.name.strip_prefix("__meta_ecs_"));

@@ -48,7 +48,7 @@ fn line(out: &mut impl Write, event: &str, mut fields: Value) -> io::Result<()> 
 fn of(target: &Target) -> Value {
     json!({
         "url": target.endpoint.to_string(),
-        "scrape_interval": target.interval.name(),
+        "scrape_interval": target.asked.interval.then(|| target.interval.name()),
         "cluster": target.cluster(),
         "job": target.job(),
         "container": target.container(),

@@ -63,7 +63,7 @@ fn row(part: &Part, target: &Target) -> Markup {
             th scope="row" data-label="endpoint" {
                 (path(&endpoint)) " " a href=(link) aria-label=(format!("labels of {endpoint}")) { "labels" }
             }
-            td data-label="interval" { (target.interval.name()) }
+            td data-label="interval" { (target.shown_interval()) }
             td data-label="job" { (clipped(target.job())) }
             td data-label="container" { (clipped(target.container())) }
             td data-label="cluster" { (clipped(part.cluster.last_part())) }
