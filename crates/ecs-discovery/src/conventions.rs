@@ -6,6 +6,7 @@
 
 pub mod builtin;
 pub mod environment;
+pub mod hint;
 pub mod list;
 pub mod path;
 pub mod rule;

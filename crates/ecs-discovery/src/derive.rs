@@ -8,10 +8,11 @@ pub(crate) mod prepared;
 pub(crate) mod taken;
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::arn::TaskArn;
+use crate::conventions::hint::Hint;
 use crate::conventions::list::Conventions;
 use crate::finding::{Finding, Problem, Verdict};
 use crate::interval::Intervals;
@@ -50,6 +51,10 @@ pub struct Derived {
     pub targets: Sorted<Target>,
     /// By task and container.
     pub findings: Sorted<Finding>,
+    /// Containers without a target that a built-in convention would scrape which is not turned on; by task.
+    pub hints: Sorted<Hint>,
+    /// How many targets each convention has.
+    pub by_convention: BTreeMap<Arc<str>, usize>,
     /// The targets by task.
     pub(crate) by_task: Sorted<Target>,
 }
@@ -59,6 +64,7 @@ pub struct Derived {
 pub(crate) struct Results {
     pub(crate) targets: Vec<Arc<Target>>,
     pub(crate) findings: Vec<Arc<Finding>>,
+    pub(crate) hints: Vec<Arc<Hint>>,
 }
 
 /// Works out the targets and findings of tasks.
@@ -74,15 +80,24 @@ pub(crate) fn results<'a>(tasks: impl IntoIterator<Item = TaskView<'a>>, rules: 
     }
     results.targets.sort_by(|one, other| one.in_order(other));
     results.findings.sort();
+    results.hints.sort();
     results
 }
 
 impl Derived {
     pub(crate) fn new(results: Results) -> Self {
-        let Results { mut targets, findings } = results;
+        let Results { mut targets, findings, hints } = results;
         let in_order = Sorted::new(&targets);
         targets.sort_by(|one, other| by_task(one, other));
-        Self { targets: in_order, findings: Sorted::new(&findings), by_task: Sorted::new(&targets) }
+        let mut by_convention = BTreeMap::new();
+        targets.iter().for_each(|target| *by_convention.entry(target.shared_convention()).or_default() += 1);
+        Self {
+            targets: in_order,
+            findings: Sorted::new(&findings),
+            hints: Sorted::new(&hints),
+            by_convention,
+            by_task: Sorted::new(&targets),
+        }
     }
 
     /// The same with other results of these tasks; `None` if they are equal. Costs what these tasks have, not what the
@@ -94,15 +109,27 @@ impl Derived {
         let (mut gone, mut new) = unequal(before, results.targets, Target::in_order);
         let found = tasks.iter().flat_map(|task| self.findings_of(task)).cloned().collect();
         let (not_found, found) = unequal(found, results.findings, Finding::cmp);
-        if [gone.len(), new.len(), not_found.len(), found.len()] == [0; 4] {
+        let hinted = tasks.iter().flat_map(|task| self.hints.range(|hint| hint.task.cmp(task)));
+        let (not_hinted, hinted) = unequal(hinted.cloned().collect(), results.hints, Hint::cmp);
+        let lengths = [gone.len(), new.len(), not_found.len(), found.len(), not_hinted.len(), hinted.len()];
+        if lengths == [0; 6] {
             return None;
         }
+        let mut by_convention = self.by_convention.clone();
+        new.iter().for_each(|target| *by_convention.entry(target.shared_convention()).or_default() += 1);
+        for target in &gone {
+            let count = by_convention.get_mut(target.convention());
+            *count.expect("each target was counted when it appeared") -= 1;
+        }
+        by_convention.retain(|_, count| *count > 0);
         let targets = self.targets.with(&gone, &new, Target::in_order);
         gone.sort_by(|one, other| by_task(one, other));
         new.sort_by(|one, other| by_task(one, other));
         Some(Self {
             targets,
             findings: self.findings.with(&not_found, &found, Finding::cmp),
+            hints: self.hints.with(&not_hinted, &hinted, Hint::cmp),
+            by_convention,
             by_task: self.by_task.with(&gone, &new, by_task),
         })
     }
@@ -131,7 +158,7 @@ impl Results {
 
     /// A container without a target has the first problem; beside a target, problems are warnings.
     fn container(&mut self, task: &Task, examined: Examined<'_, '_>, is_one_convention: bool) {
-        let name = &examined.definition.name;
+        let name = &examined.defined.container.name;
         let (mut warnings, mut problems) = (Vec::new(), Vec::new());
         let before = self.targets.len();
         for part in examined.parts {
@@ -151,6 +178,10 @@ impl Results {
                     }
                 }
             }
+        }
+        if let (true, Some(hint)) = (self.targets.len() == before, examined.would_take) {
+            let (task, container) = (task.arn.clone(), name.clone());
+            self.hints.push(Arc::new(Hint { task, container, convention: hint.convention }));
         }
         if self.targets.len() == before && !problems.is_empty() {
             let (_, problem) = problems.swap_remove(0);

@@ -2,6 +2,7 @@
 //!
 //! No rule is here: what is explained is what the same code decided that derives the targets.
 
+pub mod conventions;
 pub mod report;
 pub mod undeployed_task;
 
@@ -22,6 +23,7 @@ use crate::target::Target;
 use crate::task_view::{Definition, Placement, TaskView};
 use crate::text::{brief, few};
 use crate::variable::Variable;
+use conventions::ExplainedConvention;
 use undeployed_task::Placeholders;
 
 /// What one task comes to, and why.
@@ -48,7 +50,9 @@ pub struct Explanation {
 pub struct ExplainedContainer {
     /// Its name.
     pub name: Box<str>,
-    /// Every variable that was reading.
+    /// What each convention says of it; empty if only the variables are read.
+    pub conventions: Vec<ExplainedConvention>,
+    /// Every variable that was read.
     pub variables: Vec<VariableReading>,
     /// What was not followed to the letter.
     pub warnings: Vec<String>,
@@ -95,13 +99,20 @@ pub struct ExplainedTarget {
 
 /// Explains a task.
 pub fn explain(view: &TaskView<'_>, rules: &Rules) -> Explanation {
+    explain_as(view, rules, false)
+}
+
+/// The same; conditions on the task of a draft count as met.
+fn explain_as(view: &TaskView<'_>, rules: &Rules, is_draft: bool) -> Explanation {
     let network_mode = match view.definition {
         Definition::Known(definition) => Some(definition.network_mode.clone()),
         Definition::Unavailable(_) => None,
     };
     let mut containers = Vec::new();
-    let examined = examine(view, &mut Prepared::new(rules), |examined| {
-        containers.push(container(view, network_mode.as_ref(), examined, rules));
+    let mut prepared = Prepared::new(rules);
+    prepared.assumes = is_draft;
+    let examined = examine(view, &mut prepared, |examined| {
+        containers.push(container(view, network_mode.as_ref(), examined, rules, is_draft));
     });
     Explanation {
         cluster: view.cluster.clone(),
@@ -119,12 +130,16 @@ fn container(
     mode: Option<&NetworkMode>,
     examined: Examined<'_, '_>,
     rules: &Rules,
+    is_draft: bool,
 ) -> ExplainedContainer {
-    let Examined { definition, overrides, parts } = examined;
-    let variables = readings(definition, overrides);
+    let definition = examined.defined.container;
+    let variables = readings(definition, examined.defined.overrides.map(|(settings, _)| settings));
+    let not_asked = why_not_asked(&variables);
+    let conventions = conventions::explained(&examined, rules, is_draft, not_asked);
     let words = Words { view, mode, rules };
     let (mut warnings, mut endpoints, mut problem, mut is_given_up) = (Vec::new(), Vec::new(), None, false);
-    for part in parts {
+    let would_take = examined.would_take;
+    for part in examined.parts {
         let name = part.convention.name();
         let is_rule = part.rule.is_some();
         let prefix =
@@ -153,13 +168,16 @@ fn container(
         (false, _) => ContainerVerdict::Endpoints(endpoints),
         (true, Some(problem)) => ContainerVerdict::NotScraped(problem),
         (true, None) if is_given_up => ContainerVerdict::NotAsked("its endpoints belong to other containers"),
-        (true, None) if rules.conventions.is_environment_alone() => {
-            ContainerVerdict::NotAsked(why_not_asked(&variables))
-        }
+        (true, None) if rules.conventions.is_environment_alone() => ContainerVerdict::NotAsked(not_asked),
         (true, None) => ContainerVerdict::NotAsked("no convention asks for it"),
     };
     let (name, warnings) = (definition.name.clone(), few(warnings, "warning"));
-    ExplainedContainer { name, variables, warnings, hints: Vec::new(), verdict }
+    let mut container =
+        ExplainedContainer { name, conventions, variables, warnings, hints: Vec::new(), verdict };
+    if container.targets().next().is_none() {
+        container.hints.extend(would_take.map(|hint| hint.words()));
+    }
+    container
 }
 
 fn why_not_asked(variables: &[VariableReading]) -> &'static str {

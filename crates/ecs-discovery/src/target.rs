@@ -88,6 +88,10 @@ impl Target {
         &self.origin.said.convention
     }
 
+    pub(crate) fn shared_convention(&self) -> Arc<str> {
+        self.origin.said.convention.clone()
+    }
+
     /// The interval that is shown: `-` where it is the scrape job's own.
     pub fn shown_interval(&self) -> &str {
         if self.asked.interval { self.interval.name() } else { "-" }

@@ -88,7 +88,16 @@ pub fn read(
     Request::Scrape(Scrape { endpoints, written, said: Arc::new(said), warnings })
 }
 
-/// What `PROMETHEUS` says.
+/// Whether a container asks to be scraped.
+pub(crate) fn asks_to_be_scraped(
+    dialect: Dialect,
+    definition: &ContainerDefinition,
+    overrides: Option<&Settings>,
+) -> bool {
+    matches!(opt_in(dialect, &settings(&places(dialect, definition, overrides))), OptIn::Yes)
+}
+
+/// What the variable that opts in says.
 enum OptIn {
     Unset,
     No,

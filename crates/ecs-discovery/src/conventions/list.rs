@@ -90,7 +90,7 @@ pub enum Entry {
     /// A dialect of the variables.
     Variables(Dialect),
     /// A rule.
-    Rule(Rule),
+    Rule(Box<Rule>),
 }
 
 impl Conventions {
@@ -106,8 +106,8 @@ impl Conventions {
                         _ => None,
                     });
                     match same {
-                        Some(rules) => rules.push(rule),
-                        None => list.push(Convention::Rules(rule.name.clone(), vec![rule])),
+                        Some(rules) => rules.push(*rule),
+                        None => list.push(Convention::Rules(rule.name.clone(), vec![*rule])),
                     }
                 }
             }

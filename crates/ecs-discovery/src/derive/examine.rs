@@ -10,18 +10,21 @@ use super::Rules;
 use super::prepared::{Asks, Candidate, Prepared, Wishes, tags_hold, wishes};
 use super::taken::{Made, Taken};
 use crate::address::Reachable;
+use crate::conventions::hint::WouldTake;
 use crate::conventions::list::Convention;
 use crate::conventions::rule::Rule;
 use crate::conventions::rule::reading::{Defined, Placed, scrape};
 use crate::finding::{Problem, Reason};
-use crate::model::{ContainerDefinition, Settings, Status, Task, TaskDefinition};
+use crate::model::{Status, Task, TaskDefinition};
 use crate::task_view::{Definition, TaskView};
 use crate::text::brief;
 
 /// One container of a task's definition, and its result.
 pub(crate) struct Examined<'a, 'r> {
-    pub(crate) definition: &'a ContainerDefinition,
-    pub(crate) overrides: Option<&'a Settings>,
+    pub(crate) defined: Defined<'a>,
+    pub(crate) placed: Placed<'a>,
+    /// A convention that is not turned on and would scrape it.
+    pub(crate) would_take: Option<WouldTake>,
     /// What conventions make of it, in their order; those that do not ask for it are absent.
     pub(crate) parts: Vec<Part<'r>>,
 }
@@ -71,13 +74,20 @@ pub(crate) fn examine<'a, 'r>(
         for container in &mut containers {
             let own = container.own.clone();
             let wishes = own.as_deref().unwrap_or(&plain[container.position]);
-            let asked = Asking { view, definition, placed: &placed, services: &services, rules };
+            let asked = Asking {
+                view,
+                definition,
+                placed: &placed,
+                services: &services,
+                rules,
+                assumes: prepared.assumes,
+            };
             container.ask(&asked, wishes, (number, convention), &mut taken);
         }
     }
-    for Container { defined, parts, .. } in containers {
-        let overrides = defined.overrides.map(|(settings, _)| settings);
-        each(Examined { definition: defined.container, overrides, parts });
+    for Container { position, defined, own, parts } in containers {
+        let would_take = own.as_deref().unwrap_or(&plain[position]).would_take.clone();
+        each(Examined { defined, placed, would_take, parts });
     }
     Ok(())
 }
@@ -97,6 +107,8 @@ struct Asking<'a, 'b, 'r> {
     placed: &'b Placed<'a>,
     services: &'b [bool],
     rules: &'r Rules,
+    /// Whether conditions on the task count as met.
+    assumes: bool,
 }
 
 impl<'a, 'r> Container<'a, 'r> {
@@ -130,7 +142,8 @@ impl<'a, 'r> Container<'a, 'r> {
         let rule = match (convention, candidate.rule) {
             (Convention::Rules(_, rules), Some((position, number))) => {
                 let rule = &rules[position];
-                if !asking.services[number] || !tags_hold(rule, &self.defined, asking.placed) {
+                let holds = asking.services[number] && tags_hold(rule, &self.defined, asking.placed);
+                if !holds && !asking.assumes {
                     return None;
                 }
                 Some(rule)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Rules;
 use crate::conventions::Scrape;
 use crate::conventions::environment::{Request, read};
+use crate::conventions::hint::{WouldTake, would_take};
 use crate::conventions::list::{Convention, Dialect};
 use crate::conventions::rule::reading::{Defined, NotMeant, Placed, is_of_the_task, scrape, secret};
 use crate::conventions::rule::{Condition, Rule, Source, Subject};
@@ -18,17 +19,24 @@ use crate::model::{Cluster, TaskDefinition};
 /// What was worked out already for the tasks of one derivation.
 pub(crate) struct Prepared<'a> {
     pub(crate) rules: &'a Rules,
+    /// Whether conditions on the task count as met: of a definition without a task.
+    pub(crate) assumes: bool,
     /// By the address of the definition, which its tasks share.
     definitions: HashMap<*const TaskDefinition, Rc<[Wishes]>>,
     /// For each rule of the configuration, whether its conditions on cluster and service hold.
-    services: HashMap<(*const Cluster, Option<Box<str>>), Rc<[bool]>>,
+    services: HashMap<Service, Rc<[bool]>>,
 }
+
+/// A service, or the tasks of a cluster without one.
+type Service = (*const Cluster, Option<Box<str>>);
 
 /// What the conventions say of a container, as far as its definition decides.
 #[derive(Default)]
 pub(super) struct Wishes {
     /// The dialect of the variables that says no: then no convention scrapes the container.
     pub(super) opted_out: Option<Dialect>,
+    /// A convention that is not turned on and would scrape it.
+    pub(super) would_take: Option<WouldTake>,
     /// In the order of the conventions; those that say nothing of it are absent.
     pub(super) candidates: Vec<Candidate>,
 }
@@ -53,7 +61,7 @@ pub(super) enum Asks {
 
 impl<'a> Prepared<'a> {
     pub(crate) fn new(rules: &'a Rules) -> Self {
-        Self { rules, definitions: HashMap::new(), services: HashMap::new() }
+        Self { rules, assumes: false, definitions: HashMap::new(), services: HashMap::new() }
     }
 
     /// What the conventions say of each container of the definition, without overrides.
@@ -83,7 +91,8 @@ impl<'a> Prepared<'a> {
 
 /// What the conventions say of a container.
 pub(super) fn wishes(defined: &Defined<'_>, rules: &Rules) -> Wishes {
-    let mut wishes = Wishes::default();
+    let would_take = would_take(defined, &rules.conventions);
+    let mut wishes = Wishes { would_take, ..Wishes::default() };
     let mut number = 0;
     for (convention, one) in rules.conventions.iter().enumerate() {
         match one {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Explanation, explain};
+use super::{Explanation, explain_as};
 use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn};
 use crate::conventions::environment::SettingSource;
 use crate::derive::Rules;
@@ -157,10 +157,10 @@ impl UndeployedTask {
         let mut explanation = Explanation {
             stand_ins: Some(stand_ins),
             network_mode_is_assumed: self.network_mode_source == NetworkModeSource::Assumption,
-            ..explain(&view, rules)
+            ..explain_as(&view, rules, true)
         };
         for (container, hints) in explanation.containers.iter_mut().flatten().zip(&self.hints) {
-            container.hints = hints.words(container.opted_in());
+            container.hints.extend(hints.words(container.opted_in()));
         }
         Ok(explanation)
     }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use crate::conventions::environment::readings::VariableReading;
+use crate::conventions::list::Dialect;
+use crate::explain::conventions::{ExplainedConvention, SourceReading};
 use crate::explain::report::{Group, Report, Subject};
 use crate::explain::{ContainerVerdict, ExplainedContainer, ExplainedEndpoint, ExplainedTarget, Explanation};
 use crate::finding::Problem;
@@ -155,7 +157,12 @@ impl Colours {
             (_, None) => self.green(&count(container.targets().count(), "target")),
         };
         writeln!(f, "{}: {verdict}", self.bold(&name))?;
-        self.variables(f, &container.variables)?;
+        if container.conventions.is_empty() {
+            self.rows(f, "  ", container.variables.iter().map(Row::of_a_variable).collect())?;
+        }
+        for convention in &container.conventions {
+            self.convention(f, container, convention)?;
+        }
         for warning in &container.warnings {
             writeln!(f, "  {} {}", self.yellow("warning:"), printable(warning))?;
         }
@@ -169,25 +176,42 @@ impl Colours {
                 [ExplainedEndpoint { outcome: Err(problem), .. }] => {
                     self.problem(f, explanation, problem, "  ")?;
                 }
-                endpoints => self.endpoints(f, explanation, endpoints)?,
+                endpoints => {
+                    self.endpoints(f, explanation, endpoints, container.conventions.is_empty())?;
+                }
             },
         }
         writeln!(f)
     }
 
-    fn variables(self, f: &mut Formatter<'_>, variables: &[VariableReading]) -> fmt::Result {
-        let written = |seen: &VariableReading| {
-            let value = seen.value.as_deref().map(printable);
-            format!("{}={}", seen.variable.name(), value.as_deref().unwrap_or("<secret>"))
+    fn convention(
+        self,
+        f: &mut Formatter<'_>,
+        container: &ExplainedContainer,
+        convention: &ExplainedConvention,
+    ) -> fmt::Result {
+        let ExplainedConvention { name, place, asked, why, seen } = convention;
+        let place = place.as_deref().map(|place| format!(" ({place})")).unwrap_or_default();
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        let line = format!("  {name}{}{}", printable(&place), printable(&why));
+        writeln!(f, "{}", if *asked { line } else { self.dim(&line) })?;
+        if !asked {
+            return Ok(());
+        }
+        let rows = match &**name == Dialect::Environment.name() {
+            true => container.variables.iter().map(Row::of_a_variable).collect(),
+            false => seen.iter().map(Row::of_a_source).collect(),
         };
-        let lines: Vec<_> = variables.iter().map(|seen| (written(seen), seen)).collect();
-        let widths = lines.iter().map(|(text, _)| text.chars().count()).filter(|width| *width <= WIDEST);
+        self.rows(f, "    ", rows)
+    }
+
+    fn rows(self, f: &mut Formatter<'_>, indent: &str, rows: Vec<Row<'_>>) -> fmt::Result {
+        let widths = rows.iter().map(|row| row.text.chars().count()).filter(|width| *width <= WIDEST);
         let widest = widths.max().unwrap_or_default();
-        let places = variables.iter().map(|seen| seen.place.as_str().len()).max().unwrap_or_default();
-        for (text, seen) in lines {
-            let meaning = printable(&seen.meaning);
-            let line = format!("  {text:widest$}  {:places$}  {meaning}", seen.place.as_str());
-            writeln!(f, "{}", if seen.counts { line } else { self.dim(&line) })?;
+        let places = rows.iter().map(|row| row.place.len()).max().unwrap_or_default();
+        for Row { text, place, meaning, counts } in rows {
+            let line = format!("{indent}{text:widest$}  {place:places$}  {}", printable(meaning));
+            writeln!(f, "{}", if counts { line } else { self.dim(&line) })?;
         }
         Ok(())
     }
@@ -197,14 +221,16 @@ impl Colours {
         f: &mut Formatter<'_>,
         explanation: &Explanation,
         endpoints: &[ExplainedEndpoint],
+        is_alone: bool,
     ) -> fmt::Result {
         let mut told = BTreeMap::new();
-        for ExplainedEndpoint { written, outcome, .. } in endpoints {
+        for ExplainedEndpoint { convention, written, outcome } in endpoints {
             match outcome {
-                Ok(explained) => self.target(f, explanation, explained, &mut told)?,
+                Ok(explained) => self.target(f, explanation, explained, is_alone, &mut told)?,
                 Err(problem) => {
                     let reason = self.red(&format!("not scraped, {}", problem.reason));
-                    writeln!(f, "\n  endpoint {}: {reason}", printable(written))?;
+                    let of = if is_alone { String::new() } else { format!(" of {convention}") };
+                    writeln!(f, "\n  endpoint {}{of}: {reason}", printable(written))?;
                     self.problem(f, explanation, problem, "    ")?;
                 }
             }
@@ -229,15 +255,22 @@ impl Colours {
         f: &mut Formatter<'_>,
         explanation: &Explanation,
         explained: &ExplainedTarget,
+        is_alone: bool,
         told: &mut BTreeMap<String, String>,
     ) -> fmt::Result {
         let ExplainedTarget { target, interval, address, port } = explained;
         let url = explanation.url(target);
         let every = if target.asked.interval { format!(" every {}", target.interval) } else { String::new() };
         writeln!(f, "\n  {}{every}", self.green(&printable(&url)))?;
-        writeln!(f, "    interval  {}", printable(interval))?;
-        writeln!(f, "    address   {}", printable(address))?;
-        writeln!(f, "    port      {}", printable(port))?;
+        let width = match is_alone {
+            true => "interval".len(),
+            false => "convention".len(),
+        };
+        let convention = (!is_alone).then_some(("convention", target.convention()));
+        let facts = [("interval", interval.as_str()), ("address", address), ("port", port)];
+        for (name, text) in convention.into_iter().chain(facts) {
+            writeln!(f, "    {name:width$}  {}", printable(text))?;
+        }
         let labels = explanation.labels(target);
         let (passing, kept): (BTreeMap<_, _>, BTreeMap<_, _>) =
             labels.into_iter().partition(|(name, _)| name.starts_with("__"));
@@ -284,6 +317,27 @@ impl Colours {
             Self::On => format!("\x1b[{code}m{text}\x1b[0m"),
             Self::Off => text.to_owned(),
         }
+    }
+}
+
+/// A line about a text that was read.
+struct Row<'a> {
+    text: String,
+    place: &'static str,
+    meaning: &'a str,
+    counts: bool,
+}
+
+impl<'a> Row<'a> {
+    fn of_a_variable(seen: &'a VariableReading) -> Self {
+        let value = seen.value.as_deref().map(printable);
+        let text = format!("{}={}", seen.variable.name(), value.as_deref().unwrap_or("<secret>"));
+        Self { text, place: seen.place.as_str(), meaning: &seen.meaning, counts: seen.counts }
+    }
+
+    fn of_a_source(seen: &'a SourceReading) -> Self {
+        let text = format!("{}={}", printable(&seen.name), printable(&seen.value));
+        Self { text, place: seen.place, meaning: &seen.meaning, counts: true }
     }
 }
 

@@ -455,6 +455,7 @@ fn tools_get_the_same_as_json() {
           "containers": [
             {
               "advice": null,
+              "conventions": [],
               "detail": null,
               "endpoints": [
                 {
@@ -519,6 +520,7 @@ fn tools_get_the_same_as_json() {
             },
             {
               "advice": null,
+              "conventions": [],
               "detail": "PROMETHEUS is not set",
               "endpoints": [],
               "hints": [],

@@ -48,13 +48,11 @@ pub(crate) enum NotMeant {
     NoTcpPort,
     /// The variable was not kept when the definition or task was read.
     NotReadYet(Arc<str>),
-    /// The container opted out of all conventions.
-    OptedOut,
 }
 
 impl<'a> Defined<'a> {
     /// The text of a docker label or variable; empty if it is absent.
-    fn text(&self, source: &Source) -> &'a str {
+    pub(crate) fn text(&self, source: &Source) -> &'a str {
         match source {
             Source::DockerLabel(name) => tag(&self.container.docker_labels, name).unwrap_or_default().trim(),
             Source::Environment(name) => {
@@ -131,6 +129,14 @@ impl<'a> Placed<'a> {
         let own = tag(&self.task.tags, name);
         let text = own.or_else(|| tag(self.service_tags?, name));
         text.or_else(|| tag(&defined.definition.tags, name)).unwrap_or_default().trim()
+    }
+
+    /// The text of a place; empty if it is absent.
+    pub(crate) fn text(&self, defined: &Defined<'a>, source: &Source) -> &'a str {
+        match source {
+            Source::Tag(name) => self.tag(defined, name),
+            _ => defined.text(source),
+        }
     }
 
     /// Whether the conditions on the task hold.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::conventions::environment::readings::VariableReading;
+use crate::explain::conventions::{ExplainedConvention, SourceReading};
 use crate::explain::report::{Report, Subject};
 use crate::explain::{ContainerVerdict, ExplainedContainer, ExplainedEndpoint, Explanation};
 use crate::finding::Problem;
@@ -59,6 +60,7 @@ fn container(explanation: &Explanation, container: &ExplainedContainer) -> Value
         "name": container.name,
         "opted_in": container.opted_in(),
         "scraped": container.targets().next().is_some(),
+        "conventions": container.conventions.iter().map(convention).collect::<Vec<_>>(),
         "variables": container.variables.iter().map(variable).collect::<Vec<_>>(),
         "warnings": container.warnings,
         "hints": container.hints,
@@ -69,6 +71,20 @@ fn container(explanation: &Explanation, container: &ExplainedContainer) -> Value
         object["detail"] = json!(why);
     }
     object
+}
+
+fn convention(convention: &ExplainedConvention) -> Value {
+    let seen = convention.seen.iter().map(|seen| {
+        let SourceReading { name, place, value, meaning } = seen;
+        json!({ "name": &**name, "place": place, "value": value, "counts": true, "meaning": meaning })
+    });
+    json!({
+        "name": convention.name,
+        "place": convention.place.as_deref(),
+        "asked": convention.asked,
+        "why": convention.why,
+        "seen": seen.collect::<Vec<_>>(),
+    })
 }
 
 fn variable(seen: &VariableReading) -> Value {
