@@ -78,7 +78,7 @@ impl Reason {
     /// What the container's owner, or the operator, is to do about it; one sentence.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::OptedOut => "nothing, or set PROMETHEUS to true",
+            Self::OptedOut => "nothing, or set the variable to true",
             Self::TaskNotRunning => "wait, or find out from ECS why the task does not start",
             Self::ContainerNotRunning => "wait, or find out from ECS why the container does not start",
             Self::NoAddress => {
@@ -96,11 +96,10 @@ impl Reason {
             Self::DefinitionUnavailable => "allow ecs:DescribeTaskDefinition, if AWS denied it",
             Self::ManagedDaemon => "nothing: it cannot be scraped from outside",
             Self::PortNotPublished => {
-                "add a port mapping for the container port, or correct PROMETHEUS_CONTAINER_PORT; \
-                 a fixed port can be given with PROMETHEUS_PORT"
+                "add a port mapping for the container port, or correct the port that the container asks for"
             }
             Self::InvalidPort => "write a number from 1 to 65535",
-            Self::InvalidEndpoint => "correct the path, the query or PROMETHEUS_SCHEME",
+            Self::InvalidEndpoint => "correct the path, the query or the scheme",
             Self::DuplicateEndpoint => {
                 "give it another port or path: another container of the task is scraped there already"
             }

@@ -316,7 +316,7 @@ fn what_is_not_scraped_has_a_reason_and_an_advice() {
 
       endpoint 9102/b: not scraped, port not published
         why         its container port 9102 is not published on the host; map it
-        what to do  add a port mapping for the container port, or correct PROMETHEUS_CONTAINER_PORT; a fixed port can be given with PROMETHEUS_PORT
+        what to do  add a port mapping for the container port, or correct the port that the container asks for
 
     plain: not opted in, PROMETHEUS is not set
 
@@ -327,12 +327,12 @@ fn what_is_not_scraped_has_a_reason_and_an_advice() {
       PROMETHEUS=off      environment  opts out
       PROMETHEUS_PORT=80  environment  not looked at: PROMETHEUS does not opt in
       why         PROMETHEUS says no
-      what to do  nothing, or set PROMETHEUS to true
+      what to do  nothing, or set the variable to true
 
     udp: not scraped, port not published
       PROMETHEUS=true  environment  opts in
       why         its definition maps no TCP port; add a port mapping, or set PROMETHEUS_PORT
-      what to do  add a port mapping for the container port, or correct PROMETHEUS_CONTAINER_PORT; a fixed port can be given with PROMETHEUS_PORT
+      what to do  add a port mapping for the container port, or correct the port that the container asks for
 
     late: not scraped, container not running
       PROMETHEUS=true  environment  opts in
@@ -350,7 +350,7 @@ fn what_is_not_scraped_has_a_reason_and_an_advice() {
       PROMETHEUS=true           environment  opts in
       PROMETHEUS_SCHEME=gopher  environment  neither http nor https
       why         PROMETHEUS_SCHEME is "gopher"; it can be http or https
-      what to do  correct the path, the query or PROMETHEUS_SCHEME
+      what to do  correct the path, the query or the scheme
 
     1 target, 5 containers not scraped, 2 containers not opted in
     "#);

@@ -165,7 +165,7 @@ fn a_services_tasks_are_explained_each_revision_once() {
       PROMETHEUS=true                 environment  opts in
       PROMETHEUS_CONTAINER_PORT=9102  environment  the container port of endpoints that name none
       why         its container port 9102 is not published on the host; map it
-      what to do  add a port mapping for the container port, or correct PROMETHEUS_CONTAINER_PORT; a fixed port can be given with PROMETHEUS_PORT
+      what to do  add a port mapping for the container port, or correct the port that the container asks for
 
     Task 656a2dd6fc794c1546ca31247755d136 of web:1 in cluster prod, network mode bridge, EC2 on i-098c0a74ee104f0ea
 
@@ -450,7 +450,7 @@ fn a_definition_that_is_not_scraped_ends_with_a_code_of_its_own() {
     app: not scraped, port not published
       PROMETHEUS=true  environment  opts in
       why         its definition maps no TCP port; add a port mapping, or set PROMETHEUS_PORT
-      what to do  add a port mapping for the container port, or correct PROMETHEUS_CONTAINER_PORT; a fixed port can be given with PROMETHEUS_PORT
+      what to do  add a port mapping for the container port, or correct the port that the container asks for
 
     side: not opted in, PROMETHEUS is not set
 
