@@ -148,6 +148,24 @@ impl Snapshot {
         self.scopes.values().flat_map(|scope| scope.derived.findings.iter().map(|finding| &**finding))
     }
 
+    /// How many containers without a target a built-in convention would scrape which is not turned on, by convention.
+    pub fn hints(&self) -> BTreeMap<&'static str, usize> {
+        let mut hints = BTreeMap::new();
+        for hint in self.scopes.values().flat_map(|scope| scope.derived.hints.iter()) {
+            *hints.entry(hint.convention).or_default() += 1;
+        }
+        hints
+    }
+
+    /// How many targets each convention has; those without targets are absent.
+    pub fn by_convention(&self) -> BTreeMap<&str, usize> {
+        let mut targets = BTreeMap::new();
+        for (convention, count) in self.scopes.values().flat_map(|scope| &scope.derived.by_convention) {
+            *targets.entry(&**convention).or_default() += count;
+        }
+        targets
+    }
+
     /// How many targets there are.
     pub fn target_count(&self) -> usize {
         self.scopes.values().map(|scope| scope.derived.targets.len()).sum()

@@ -87,7 +87,7 @@ impl Discovery {
         let aws = aws.clone().with_metrics(metrics.clone());
         let mut sources = Sources::new(config, progress, store.clock(), metrics.clone());
         let specs = sources.plan(config, &aws)?;
-        store.show(config.shown(), config.rules.intervals.clone());
+        store.show(config.shown(), config.rules.clone());
         let before = config.state_file.as_deref().and_then(|path| StateFile::new(path).read());
         let pending = watch::Sender::default();
         let known = before.as_ref().and_then(|before| before.revision);
@@ -246,7 +246,7 @@ impl Discovery {
             }
         }
         self.publisher.reconfigure(statuses, |id| !begun.contains(id), publish_rules(&config));
-        self.store.show(config.shown(), config.rules.intervals.clone());
+        self.store.show(config.shown(), config.rules.clone());
         for (id, continued) in all_continued {
             self.publisher.restore(&id, continued.scopes, continued.facts);
             self.depart(deselected(&id), continued.departing, as_of);

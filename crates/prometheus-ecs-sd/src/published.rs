@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ecs_discovery::arn::{ClusterArn, RoleArn};
+use ecs_discovery::derive::Rules;
 use ecs_discovery::failure::Failure;
-use ecs_discovery::interval::Intervals;
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::snapshot::{Changes, Scope, Snapshot};
 use tokio::sync::watch;
@@ -273,7 +273,7 @@ pub struct SnapshotStore {
     /// The queues of events.
     pub(crate) queues: watch::Sender<Vec<QueueStatus>>,
     configuration: watch::Sender<Vec<(String, String)>>,
-    intervals: watch::Sender<Intervals>,
+    rules: watch::Sender<Rules>,
     /// The number of publishers so far; the sources of the last one are shown.
     publishers: Arc<AtomicU64>,
     aws: SharedAws,
@@ -298,8 +298,8 @@ pub struct SnapshotReader {
     pub queues: watch::Receiver<Vec<QueueStatus>>,
     /// The configuration in effect: names and values, none of them secret.
     pub configuration: watch::Receiver<Vec<(String, String)>>,
-    /// The scrape intervals that it offers.
-    pub intervals: watch::Receiver<Intervals>,
+    /// Its rules: scrape intervals and conventions.
+    pub rules: watch::Receiver<Rules>,
     /// What the times above are read from.
     pub clock: Clock,
     aws: SharedAws,
@@ -319,9 +319,9 @@ impl SnapshotReader {
 impl SnapshotStore {
     /// An empty store whose times come from this clock.
     pub fn timed_by(clock: Clock) -> Self {
-        let (published, sources, queues, configuration, intervals, publishers, aws) = Default::default();
+        let (published, sources, queues, configuration, rules, publishers, aws) = Default::default();
         let metrics = Metrics::new(clock.clone());
-        Self { published, sources, queues, configuration, intervals, publishers, aws, clock, metrics }
+        Self { published, sources, queues, configuration, rules, publishers, aws, clock, metrics }
     }
 
     /// What a reader looks at.
@@ -331,7 +331,7 @@ impl SnapshotStore {
             sources: self.sources.subscribe(),
             queues: self.queues.subscribe(),
             configuration: self.configuration.subscribe(),
-            intervals: self.intervals.subscribe(),
+            rules: self.rules.subscribe(),
             clock: self.clock.clone(),
             aws: self.aws.clone(),
         }
@@ -342,10 +342,10 @@ impl SnapshotStore {
         *self.aws.write().unwrap_or_else(PoisonError::into_inner) = Some(aws.clone());
     }
 
-    /// Shows the configuration that is in effect from now on, and which scrape intervals it offers.
-    pub fn show(&self, configuration: Vec<(String, String)>, intervals: Intervals) {
+    /// Shows the configuration that is in effect from now on, and its rules.
+    pub fn show(&self, configuration: Vec<(String, String)>, rules: Rules) {
         self.configuration.send_replace(configuration);
-        self.intervals.send_replace(intervals);
+        self.rules.send_replace(rules);
     }
 
     /// Replaces the sources, at the start and at a reload. Returns the number of these sources, which a publication of

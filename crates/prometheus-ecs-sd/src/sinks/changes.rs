@@ -2,7 +2,7 @@
 
 mod json;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -30,12 +30,14 @@ pub struct Changes<W> {
     before: Earlier,
     /// Whether some clusters were still restored in the last report.
     restored: bool,
+    /// The conventions that the log has named as not turned on.
+    hinted: BTreeSet<&'static str>,
 }
 
 impl<W: Write> Changes<W> {
     /// Writes to `out` from the first snapshot on; with no format, only to the log.
     pub fn new(out: W, format: Option<LogFormat>) -> Self {
-        Self { out, format, before: Earlier::default(), restored: false }
+        Self { out, format, before: Earlier::default(), restored: false, hinted: BTreeSet::new() }
     }
 
     /// Reports the changes since the previous snapshot. A failed write to the output does not stop discovery.
@@ -45,8 +47,22 @@ impl<W: Write> Changes<W> {
         // The log first: a write to the output may block.
         log_scopes(&changes.scopes, &published.reading);
         log_findings(&changes.findings);
+        self.log_hints(published);
         if let Err(error) = self.print(&changes, published) {
             debug!(%error, "changes could not be written to standard output");
+        }
+    }
+
+    /// Once for each convention: the labels of another tool may be there for that tool alone.
+    fn log_hints(&mut self, published: &Published) {
+        for (convention, containers) in published.snapshot.hints() {
+            if self.hinted.insert(convention) {
+                info!(
+                    convention,
+                    containers,
+                    "containers have the labels of a convention that is not turned on; --convention turns it on"
+                );
+            }
         }
     }
 
@@ -99,7 +115,7 @@ struct Line<'a>(&'a Target);
 
 impl std::fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Target { endpoint, interval, .. } = self.0;
+        let (endpoint, interval) = (&self.0.endpoint, self.0.shown_interval());
         let (cluster, job, container) = (self.0.cluster(), self.0.job(), self.0.container());
         let line = format!("{endpoint} {interval} {cluster} {job} {container} {}", self.0.task().last_part());
         f.write_str(&printable(&line))
@@ -117,8 +133,8 @@ impl std::fmt::Display for Difference<'_> {
         let (before, now) = (self.0.labels(), self.1.labels());
         let value = |value: Option<&str>| value.map_or("-".to_owned(), clipped);
         let differing = differing(&before, &now);
-        if self.0.interval != self.1.interval {
-            write!(f, "({} → {}) ", self.0.interval, self.1.interval)?;
+        if (&self.0.interval, self.0.asked.interval) != (&self.1.interval, self.1.asked.interval) {
+            write!(f, "({} → {}) ", self.0.shown_interval(), self.1.shown_interval())?;
         }
         for (name, [before, now]) in differing.iter().take(SHOWN_LABELS) {
             write!(f, "{name}: {} → {} ", value(*before), value(*now))?;

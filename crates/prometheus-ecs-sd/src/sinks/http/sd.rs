@@ -42,7 +42,7 @@ impl Sd {
     }
 
     async fn answer(&self, query: &str, encoding: Encoding, connection: Hangup) -> Result<Response, Refusal> {
-        let filter = Filter::parse(query, &self.reader.intervals.borrow());
+        let filter = Filter::parse(query, &self.reader.rules.borrow().intervals);
         let filter = filter.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
         let published = self.answerable(&filter)?;
         let Some(list) = self.lists.list(&published, &filter, encoding).await else {

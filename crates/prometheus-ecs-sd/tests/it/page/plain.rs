@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use ecs_discovery::derive::Rules;
 use ecs_discovery::finding::Verdict;
-use ecs_discovery::interval::Intervals;
 use ecs_simulator::{Aws, ContainerDefinition, Placement, Region, Response, TaskDefinition, worlds};
 use prometheus_ecs_sd::config::Listen;
 use prometheus_ecs_sd::published::SnapshotStore;
@@ -234,7 +234,7 @@ async fn a_page_that_has_not_changed_is_not_sent_again() {
         let (same, _) = ask(path, &version);
         assert!(same.starts_with("HTTP/1.0 304 ") && same.ends_with("\r\n\r\n"), "{same}");
         assert!(same.contains("date: "), "the script counts ages on: {same}");
-        store.show(vec![("option".to_owned(), path.to_owned())], Intervals::default());
+        store.show(vec![("option".to_owned(), path.to_owned())], Rules::default());
         let (page, version) = ask(path, &version);
         assert!(page.starts_with("HTTP/1.0 200 "), "{page}");
         let other = if path == "/" { "/?q=x" } else { "/changes?q=x" };

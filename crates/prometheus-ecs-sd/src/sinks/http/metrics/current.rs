@@ -8,6 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::conventions::builtin::NAMES;
+use ecs_discovery::conventions::list::Conventions;
 use ecs_discovery::finding::{Reason, Verdict};
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::snapshot::{Scope, ScopeStatus, Snapshot};
@@ -32,6 +34,8 @@ const STATUSES: [&str; 5] = ["fresh", "stale", "restored", "retired", "never_rea
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) published: Published,
+    /// The conventions that are turned on.
+    pub(super) conventions: Conventions,
     pub(super) sources: Vec<SourceStatus>,
     pub(super) bucket_statuses: Vec<BucketStatus>,
     /// When the program started.
@@ -43,6 +47,7 @@ impl Collector for Current {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Families(&mut encoder);
         self.clusters(&mut page, &self.published.snapshot)?;
+        self.conventions(&mut page, &self.published.snapshot)?;
         findings(&mut page, &self.published.snapshot)?;
         self.sources(&mut page)?;
         self.facts(&mut page)?;
@@ -165,6 +170,21 @@ impl Current {
         }
         let clusters = clusters.into_iter().map(|(status, count)| ([("standing", status)], count));
         page.gauges("clusters", "Clusters by status", None, clusters)
+    }
+
+    /// Conventions that are turned on are there without targets, so that the end of a migration is visible.
+    fn conventions(&self, page: &mut Families<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+        let mut targets: BTreeMap<_, _> = self.conventions.iter().map(|one| (one.name(), 0)).collect();
+        targets.extend(snapshot.by_convention());
+        let targets = targets.into_iter().map(|(name, count)| ([("convention", name)], count as u64));
+        page.gauges("convention_targets", "Targets by convention", None, targets)?;
+        let is_turned_on = |name: &&str| self.conventions.iter().any(|one| one.name() == *name);
+        let others = NAMES.into_iter().filter(|name| !is_turned_on(name));
+        let mut hints: BTreeMap<_, _> = others.map(|name| (name, 0)).collect();
+        hints.extend(snapshot.hints());
+        let hints = hints.into_iter().map(|(name, count)| ([("convention", name)], count as u64));
+        let help = "Containers without a target that a convention would scrape which is not turned on";
+        page.gauges("hinted_containers", help, None, hints)
     }
 
     /// How long the cluster's targets are kept. A cluster that was never read counts from the start of the program.

@@ -23,6 +23,7 @@ pub fn page(metrics: &Metrics, reader: &SnapshotReader, format: Format) -> Strin
     metrics.show_reload_time(clock);
     let current = Current {
         published: reader.published.borrow().clone(),
+        conventions: reader.rules.borrow().conventions.clone(),
         sources: reader.sources.borrow().clone(),
         bucket_statuses: reader.bucket_statuses(),
         began: metrics.began(),

@@ -16,6 +16,9 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
                 input #q type="search" name="q" value=(search.text) maxlength="200" autocomplete="off" spellcheck="false";
             }
             (choice("interval", "any", &search.interval, &index.intervals, 0))
+            @if index.shows_conventions() {
+                (choice("convention", "any", &search.convention, &index.conventions, 0))
+            }
             (choice("cluster", "all", &search.cluster, &index.clusters.names, index.clusters.more))
             (choice("job", "all", &search.job, &index.jobs.names, index.jobs.more))
             (choice("state", "any", &search.state, &index.states().into_iter().collect::<Vec<_>>(), 0))

@@ -11,6 +11,7 @@ pub(super) struct Search {
     /// The text as typed.
     pub(super) text: String,
     pub(super) interval: String,
+    pub(super) convention: String,
     /// A cluster's name.
     pub(super) cluster: String,
     pub(super) job: String,
@@ -30,6 +31,7 @@ impl Search {
             match &*name {
                 "q" => search.text = value.trim().chars().take(LONGEST).collect(),
                 "interval" => search.interval = value.into_owned(),
+                "convention" => search.convention = value.into_owned(),
                 "cluster" => search.cluster = value.into_owned(),
                 "job" => search.job = value.into_owned(),
                 "state" => search.state = value.into_owned(),
@@ -52,7 +54,8 @@ impl Search {
 
     /// Whether anything is filtered out.
     pub(super) fn is_narrow(&self) -> bool {
-        ![&self.text, &self.interval, &self.cluster, &self.job, &self.state].into_iter().all(String::is_empty)
+        let filters = [&self.interval, &self.convention, &self.cluster, &self.job, &self.state];
+        !self.text.is_empty() || filters.into_iter().any(|filter| !filter.is_empty())
     }
 
     /// The link to another page of the same search.
@@ -61,6 +64,7 @@ impl Search {
         let texts = [
             ("q", &self.text),
             ("interval", &self.interval),
+            ("convention", &self.convention),
             ("cluster", &self.cluster),
             ("job", &self.job),
             ("state", &self.state),

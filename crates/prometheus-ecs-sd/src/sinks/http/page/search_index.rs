@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecs_discovery::arn::ClusterArn;
+use ecs_discovery::conventions::list::Dialect;
 use ecs_discovery::finding::{Finding, Reason, Verdict};
 use ecs_discovery::snapshot::Scope;
 use ecs_discovery::target::Target;
@@ -54,6 +55,10 @@ pub(super) struct Index {
     /// The number of findings about containers that are not scraped; the others are warnings.
     pub(super) not_scraped: usize,
     pub(super) intervals: Vec<String>,
+    /// Containers that a convention would scrape which is not turned on, by convention.
+    pub(super) hints: BTreeMap<&'static str, usize>,
+    /// The conventions that have targets.
+    pub(super) conventions: Vec<String>,
     pub(super) clusters: Choices,
     pub(super) jobs: Choices,
 }
@@ -154,14 +159,21 @@ impl Index {
         }
         let clusters = parts.iter().map(|part| part.cluster.last_part()).collect();
         let intervals = intervals.into_values().map(str::to_owned).collect();
+        let hints = published.snapshot.hints();
+        let conventions = published.snapshot.by_convention().into_keys().map(str::to_owned).collect();
         let (clusters, jobs) = (Choices::new(&clusters), Choices::new(&jobs));
         let (targets, findings, number) = (listed_targets, listed_findings, published.number);
         let not_scraped = published.snapshot.not_scraped();
-        Self { number, targets, findings, not_scraped, intervals, clusters, jobs, parts }
+        Self { number, targets, findings, not_scraped, intervals, conventions, hints, clusters, jobs, parts }
     }
 
     pub(super) fn targets(&self) -> usize {
         self.targets.values.len()
+    }
+
+    /// Whether the convention of a target is worth a column: not if `environment` has all of them.
+    pub(super) fn shows_conventions(&self) -> bool {
+        self.conventions.iter().any(|name| name != Dialect::Environment.name())
     }
 
     pub(super) fn findings(&self) -> usize {
@@ -181,7 +193,7 @@ impl Index {
         self.parts.iter().map(|part| part.state).collect()
     }
 
-    /// Everything that matches. The interval does not filter containers that are not scraped, since they have none.
+    /// Everything that matches. Interval and convention do not filter containers that are not scraped.
     pub(super) fn find(&self, search: &Search) -> Found {
         let is = |filter: &str, value: &str| filter.is_empty() || filter == value;
         let part =
@@ -192,7 +204,9 @@ impl Index {
             |part: usize, text: &str| parts[part] && words.iter().all(|word| text.contains(word.as_str()));
         let target = |position: &usize| {
             let (_, target) = self.target(*position);
-            is(&search.interval, target.interval.name()) && is(&search.job, target.job())
+            is(&search.interval, target.interval.name())
+                && is(&search.convention, target.convention())
+                && is(&search.job, target.job())
         };
         let finding = |position: &usize| is(&search.job, self.finding(*position).1.job());
         let targets =

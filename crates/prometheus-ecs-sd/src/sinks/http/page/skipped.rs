@@ -29,6 +29,13 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
             @if found.findings.is_empty() {
                 p.none { @if search.is_narrow() { "None match." } @else { "There are none." } }
             }
+            @for (convention, containers) in &index.hints {
+                p.hint {
+                    "Hint: " (count(*containers, "container")) " without a target " (if *containers == 1 { "has" } else { "have" })
+                    " the labels of the convention " code { (convention) } ", which is not turned on: "
+                    code { "--convention " (convention) }
+                }
+            }
             @for group in groups {
                 @let which = group[0].group;
                 div.group {

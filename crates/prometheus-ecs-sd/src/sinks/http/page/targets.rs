@@ -30,9 +30,10 @@ pub(super) fn section(index: &Index, search: &Search, found: &Found) -> Markup {
                     thead { tr {
                         th scope="col" { "endpoint" } th scope="col" { "interval" } th scope="col" { "job" }
                         th scope="col" { "container" } th scope="col" { "cluster" } th scope="col" { "task" }
+                        @if index.shows_conventions() { th scope="col" { "convention" } }
                         th scope="col" { "state" }
                     } }
-                    tbody { @for (part, target) in shown { (row(part, target)) } }
+                    tbody { @for (part, target) in shown { (row(part, target, index.shows_conventions())) } }
                 }
             }
             (page.links("Pages of targets", |page| search.link(page, search.skipped, "targets")))
@@ -55,7 +56,7 @@ fn intervals(index: &Index, search: &Search, found: &Found) -> Markup {
     }
 }
 
-fn row(part: &Part, target: &Target) -> Markup {
+fn row(part: &Part, target: &Target, shows_convention: bool) -> Markup {
     let link = link(target);
     let endpoint = clipped(&target.endpoint.to_string());
     html! {
@@ -68,6 +69,7 @@ fn row(part: &Part, target: &Target) -> Markup {
             td data-label="container" { (clipped(target.container())) }
             td data-label="cluster" { (clipped(part.cluster.last_part())) }
             td data-label="task" { (task_id(target.task().last_part())) }
+            @if shows_convention { td data-label="convention" { (clipped(target.convention())) } }
             td data-label="state" { (badge(part.state)) }
         }
     }
