@@ -13,6 +13,7 @@ use ecs_discovery::finding::Verdict;
 use ecs_discovery::interval::Intervals;
 use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::labels::TagSelection;
+use ecs_discovery::labels::meta::{MetaLabels, MetaPattern};
 use ecs_discovery::model::Task;
 use ecs_discovery::task_view::{Definition, Placement, TaskView};
 use fuzz::facts::Facts;
@@ -58,13 +59,21 @@ fn rules(facts: &mut Facts<'_>) -> Rules {
         1 => TagSelection::None,
         _ => TagSelection::Keys(facts.list(3, Facts::text).into_iter().collect()),
     };
+    let meta_labels = facts.maybe(|facts| {
+        let pattern = |facts: &mut Facts<'_>| MetaPattern::parse(facts.one_of(&PATTERNS)).expect("a pattern");
+        MetaLabels::new(facts.list(3, pattern))
+    });
     let intervals = facts.maybe(|_| Intervals::new(&["45s", "1h"], "1h").expect("distinct intervals"));
     Rules {
         intervals: intervals.unwrap_or_default(),
         tags_to_labels: tags.into(),
+        meta_labels: meta_labels.unwrap_or_default().into(),
         conventions: Conventions::default(),
     }
 }
+
+/// Globs of single labels, of whole families and of a part of one.
+const PATTERNS: [&str; 5] = ["cluster", "task_*", "container_label_*", "container_label_?", "tag_*a*"];
 
 /// Each task with its definition and host, so far as they are known.
 fn views<'a>(saved: &'a Saved, failure: Option<&'a Failure>) -> BTreeMap<&'a str, TaskView<'a>> {

@@ -16,7 +16,9 @@ use crate::conventions::hint::Hint;
 use crate::conventions::list::Conventions;
 use crate::finding::{Finding, Problem, Verdict};
 use crate::interval::Intervals;
+use crate::labels::META_TAG;
 use crate::labels::TagSelection;
+use crate::labels::meta::MetaLabels;
 use crate::model::Task;
 use crate::sorted::{Sorted, unequal};
 use crate::target::Target;
@@ -33,6 +35,8 @@ pub struct Rules {
     pub intervals: Intervals,
     /// Which tags become `__meta_ecs_tag_…`.
     pub tags_to_labels: Arc<TagSelection>,
+    /// Which `__meta_ecs_…` labels are published.
+    pub meta_labels: Arc<MetaLabels>,
     /// The conventions that are turned on.
     pub conventions: Conventions,
 }
@@ -40,7 +44,8 @@ pub struct Rules {
 impl Rules {
     /// Whether tags of definitions are published or read at all.
     pub fn need_definition_tags(&self) -> bool {
-        *self.tags_to_labels != TagSelection::None || self.conventions.read_tags()
+        let are_published = *self.tags_to_labels != TagSelection::None && self.meta_labels.includes(META_TAG);
+        are_published || self.conventions.read_tags()
     }
 }
 

@@ -4,9 +4,13 @@
 //! `__address__`; so a name that comes from a tag, a docker label or a query always begins with one of
 //! the prefixes here, and its other characters are those that every Prometheus accepts.
 
+pub mod meta;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+
+use meta::MetaLabels;
 
 /// Which tags of definitions and tasks become labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,14 +35,20 @@ pub struct Label {
     pub name: &'static str,
     /// What its value is; the documentation's table is checked against it.
     pub meaning: &'static str,
+    /// Its position in [`ALL`].
+    position: usize,
 }
 
 macro_rules! labels {
     ($($(#[$doc:meta])* $constant:ident = $name:literal, $meaning:literal;)*) => {
         $(
             #[doc = concat!("`", $name, "`: ", $meaning, ".")]
-            pub const $constant: Label = Label { name: $name, meaning: $meaning };
+            pub const $constant: Label =
+                Label { name: $name, meaning: $meaning, position: Position::$constant as usize };
         )*
+        /// In the order of [`ALL`].
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Position { $($constant),* }
         /// All of them, in the documentation's order.
         pub const ALL: &[Label] = &[$($constant),*];
     };
@@ -138,23 +148,24 @@ impl fmt::Debug for Labels<'_> {
     }
 }
 
-/// Collects labels; of two with the same name, the first is kept. Values are cut at [`VALUE_BYTES`], and a label with a
-/// longer key is left out.
+/// Collects the labels that are published; of two with the same name, the first is kept. Values are cut at
+/// [`VALUE_BYTES`], and a label with a longer key is left out.
 pub(crate) struct LabelsBuilder<'a> {
+    published: &'a MetaLabels,
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     too_long: Vec<Cow<'a, str>>,
 }
 
-impl Default for LabelsBuilder<'_> {
-    /// With room for what a target usually has.
-    fn default() -> Self {
-        Self { pairs: Vec::with_capacity(64), too_long: Vec::new() }
-    }
-}
-
 impl<'a> LabelsBuilder<'a> {
+    /// With room for what a target usually has.
+    pub(crate) fn new(published: &'a MetaLabels) -> Self {
+        Self { published, pairs: Vec::with_capacity(64), too_long: Vec::new() }
+    }
+
     pub(crate) fn set(&mut self, label: Label, value: impl Into<Cow<'a, str>>) {
-        self.push(label.name.into(), value.into());
+        if self.published.includes(label) {
+            self.push(label.name.into(), value.into());
+        }
     }
 
     pub(crate) fn set_if_some(&mut self, label: Label, value: Option<impl Into<Cow<'a, str>>>) {
@@ -169,11 +180,15 @@ impl<'a> LabelsBuilder<'a> {
         prefix: Label,
         pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
     ) {
+        if !self.published.includes(prefix) {
+            return;
+        }
         for (key, value) in pairs {
+            let Some(name) = self.published.named(prefix, &key) else { continue };
             if key.len() > VALUE_BYTES {
                 self.too_long.push(key);
             } else {
-                self.push([prefix.name, &sanitized(&key)].concat().into(), value);
+                self.push(name.into(), value);
             }
         }
     }
@@ -214,7 +229,8 @@ mod tests {
     use super::*;
 
     fn built(pairs: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
-        let mut builder = LabelsBuilder::default();
+        let all = MetaLabels::default();
+        let mut builder = LabelsBuilder::new(&all);
         builder.set_each(META_TAG_TASK, pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())));
         builder.build().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }

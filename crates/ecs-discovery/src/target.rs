@@ -11,6 +11,7 @@ use crate::arn::TaskArn;
 use crate::conventions::{Said, Scheme};
 use crate::interval::Interval;
 use crate::labels::TagSelection;
+use crate::labels::meta::MetaLabels;
 use crate::model::{Cluster, Container, ContainerDefinition, Host, InstanceId, Task, TaskDefinition};
 
 /// One endpoint of one container, ready to be published.
@@ -52,6 +53,7 @@ pub(crate) struct Origin {
     /// What its convention says of labels.
     pub(crate) said: Arc<Said>,
     pub(crate) tags_to_labels: Arc<TagSelection>,
+    pub(crate) meta_labels: Arc<MetaLabels>,
 }
 
 /// The machine that a task runs on, as far as it is known and is one's own.

@@ -217,6 +217,7 @@ fn command() -> clap::Command {
         Some(
             "config-file"
             | "default-scrape-interval-prefix"
+            | "meta-labels"
             | "quiet"
             | "scrape-intervals"
             | "tags-to-labels",

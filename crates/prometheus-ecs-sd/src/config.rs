@@ -26,6 +26,7 @@ use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::labels::TagSelection;
+use ecs_discovery::labels::meta::{MetaLabels, MetaPattern};
 
 use crate::lock::Locks;
 use crate::telemetry::LogFormat;
@@ -349,7 +350,28 @@ fn sts_region(arguments: &RunArgs, errors: &mut ConfigErrors) -> Option<String> 
 fn rules(arguments: &RunArgs, errors: &mut ConfigErrors) -> Rules {
     let intervals = intervals(&arguments.targets, errors);
     let tags_to_labels = Arc::new(tags(values(&arguments.targets.tags_to_labels)));
-    Rules { intervals, tags_to_labels, conventions: Conventions::default() }
+    let meta_labels = Arc::new(meta_labels(&arguments.targets.meta_labels, errors));
+    Rules { intervals, tags_to_labels, meta_labels, conventions: Conventions::default() }
+}
+
+/// The value of `--meta-labels` that publishes none.
+const NO_META_LABELS: &str = "none";
+
+fn meta_labels(given: &[String], errors: &mut ConfigErrors) -> MetaLabels {
+    let option = "meta-labels";
+    match values(given).collect::<Vec<_>>()[..] {
+        [] => errors.option(option, "this is empty; write none to publish no meta labels"),
+        [NO_META_LABELS] => return MetaLabels::new([]),
+        ref values if values.contains(&NO_META_LABELS) => {
+            errors.value(option, NO_META_LABELS, "none cannot be combined with names of labels");
+        }
+        ref values if values.len() > MetaLabels::PATTERNS => {
+            let most = MetaLabels::PATTERNS;
+            errors.option(option, format!("there are more than {most} patterns; combine some to globs"));
+        }
+        _ => return MetaLabels::new(each(option, given, MetaPattern::parse, errors)),
+    }
+    MetaLabels::default()
 }
 
 fn intervals(arguments: &TargetArgs, errors: &mut ConfigErrors) -> Intervals {
@@ -450,6 +472,7 @@ mod tests {
         TargetArgs {
             scrape_intervals: Intervals::OFFERED.map(str::to_owned).to_vec(),
             default_scrape_interval_prefix: default_interval.to_owned(),
+            meta_labels: vec!["*".to_owned()],
             ..TargetArgs::default()
         }
     }
@@ -580,6 +603,7 @@ mod tests {
                 scrape_intervals: list("15s, 1m,"),
                 default_scrape_interval_prefix: " 1m ".to_owned(),
                 tags_to_labels: list("team, stage ,"),
+                meta_labels: list(" cluster, task_* ,"),
             },
             ..arguments()
         };
@@ -592,6 +616,7 @@ mod tests {
                 scrape_intervals: list("15s,1m"),
                 default_scrape_interval_prefix: "1m".to_owned(),
                 tags_to_labels: list("team,stage"),
+                meta_labels: list("task_*,cluster"),
             },
             ..arguments()
         };

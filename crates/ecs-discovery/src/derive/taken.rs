@@ -176,5 +176,6 @@ fn origin(at: &Reachable<'_>, reached: Reached, said: &Arc<Said>, rules: &Rules)
         container_port: reached.container_port,
         said: said.clone(),
         tags_to_labels: rules.tags_to_labels.clone(),
+        meta_labels: rules.meta_labels.clone(),
     }
 }

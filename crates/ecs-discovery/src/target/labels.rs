@@ -45,10 +45,10 @@ impl Target {
         let Self { endpoint, asked, origin, .. } = self;
         let (task, said) = (&origin.task, &*origin.said);
         let no_labels = matches!(said.style, Style::Variables { no_labels: true, .. });
-        let mut labels = LabelsBuilder::default();
+        let mut labels = LabelsBuilder::new(&origin.meta_labels);
         if no_labels {
             labels.set_each(labels::META_CUSTOM, pairs(&said.custom));
-        } else {
+        } else if !origin.meta_labels.is_none() {
             origin.meta(&mut labels, endpoint.address.ip());
         }
         if asked.path {

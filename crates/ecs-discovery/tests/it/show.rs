@@ -69,6 +69,11 @@ pub(crate) fn labels(fixture: TaskFixture, prefix: &str) -> String {
 
 pub(crate) fn labels_with(fixture: TaskFixture, prefix: &str, tags_to_labels: TagSelection) -> String {
     let target = only_target(fixture, Rules { tags_to_labels: tags_to_labels.into(), ..Rules::default() });
+    lines(&target, prefix)
+}
+
+/// The labels of a target that begin with `prefix`, a line each.
+pub(crate) fn lines(target: &Target, prefix: &str) -> String {
     let labels = target.labels();
     let chosen = labels.iter().filter(|(name, _)| name.starts_with(prefix));
     chosen.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")

@@ -6,5 +6,6 @@ mod endpoints;
 mod files;
 mod filter;
 mod labels;
+mod meta_labels;
 mod opting_in;
 mod when;

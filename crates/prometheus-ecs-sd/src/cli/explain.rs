@@ -80,7 +80,7 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "ID", requires = "role", help_heading = "Where to look")]
     pub(super) external_id: Option<String>,
 
-    /// Configuration file of the discovery: its scrape intervals and tags are used
+    /// Configuration file of the discovery: its scrape intervals, tags and meta labels are used
     #[arg(long, value_name = "FILE", help_heading = "Targets")]
     pub(super) config_file: Option<PathBuf>,
 
@@ -94,8 +94,14 @@ pub(super) struct ExplainArgs {
 }
 
 /// The options that are read from the configuration file. Only the command line sets the account.
-pub(super) const FILE_OPTIONS: [&str; 5] =
-    ["scrape-intervals", "default-scrape-interval-prefix", "tags-to-labels", "log-level", "log-format"];
+pub(super) const FILE_OPTIONS: [&str; 6] = [
+    "scrape-intervals",
+    "default-scrape-interval-prefix",
+    "tags-to-labels",
+    "meta-labels",
+    "log-level",
+    "log-format",
+];
 
 pub(super) fn run(arguments: &ExplainArgs, file: Option<FileLayer>) -> ExitCode {
     let (account, sts_region, rules) = match settings(arguments, file) {

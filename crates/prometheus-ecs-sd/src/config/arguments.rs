@@ -183,4 +183,15 @@ pub struct TargetArgs {
         help_heading = "Targets"
     )]
     pub tags_to_labels: Vec<String>,
+
+    /// Publish only these __meta_ecs_… labels: names without __meta_ecs_, or globs such as 'task_*'; or none
+    #[arg(
+        long,
+        value_name = "GLOB",
+        num_args = 1..,
+        value_delimiter = ',',
+        default_value = "*",
+        help_heading = "Targets"
+    )]
+    pub meta_labels: Vec<String>,
 }

@@ -137,6 +137,64 @@ sources:
 }
 
 #[test]
+fn a_selection_of_meta_labels_that_selects_nothing_is_told_with_its_place() {
+    let check = |text: &str| configured(text).runs(&["check-config"]);
+    let text = "\
+meta_labels:
+  - cluster
+  - __meta_ecs_service
+  - servce
+  - tag_task_cost-center
+  - container_label_
+";
+    assert_snapshot!(check(text), @r#"
+    exit 2
+    error: config.yml:3: meta_labels[1]: "__meta_ecs_service" begins with __meta_ecs_; leave the prefix out, and write service
+    error: config.yml:4: meta_labels[2]: "servce" matches no meta label; did you mean service?
+    error: config.yml:5: meta_labels[3]: "tag_task_cost-center" has '-', which no label's name has; write tag_task_cost_center
+    error: config.yml:6: meta_labels[4]: "container_label_" is only the beginning of names; write container_label_*
+    "#);
+    assert_snapshot!(check("meta_labels: [none, cluster]\n"), @r"
+    exit 2
+    error: config.yml:1: meta_labels[0]: none cannot be combined with names of labels
+    ");
+    assert_snapshot!(check("meta_labels: ''\n"), @r"
+    exit 2
+    error: config.yml:1: meta_labels: this is empty; remove it
+    ");
+    assert_snapshot!(check("meta_labels: []\n"), @r"
+    exit 2
+    error: config.yml:1: meta_labels: this list is empty; remove the key for the default
+    ");
+    let many = (0..101).map(|n| format!("tag_{n}")).collect::<Vec<_>>().join(", ");
+    assert_snapshot!(check(&format!("meta_labels: [{many}]\n")), @r"
+    exit 2
+    error: config.yml:1: meta_labels[0]: there are more than 100 patterns; combine some to globs
+    ");
+    let of_command_line = configured("{}").runs(&["check-config", "--meta-labels", ""]);
+    assert_snapshot!(of_command_line, @r"
+    exit 2
+    error: --meta-labels: this is empty; write none to publish no meta labels
+
+    For more information, try '--help'.
+    ");
+    let of_variable = configured("{}").env("PROMETHEUS_ECS_SD_META_LABELS", "none,cluster");
+    assert_snapshot!(of_variable.runs(&["check-config"]), @r"
+    exit 2
+    error: --meta-labels: none cannot be combined with names of labels
+
+    For more information, try '--help'.
+    ");
+    let shown = |values: &str| {
+        let said = configured("meta_labels: cluster\n").runs(&["check-config", "--meta-labels", values]);
+        said.lines().find_map(|line| line.trim().strip_prefix("meta_labels")).unwrap().trim().to_owned()
+    };
+    assert_eq!(["none", "*", "task_*, cluster,cluster,"].map(shown), ["none", "*", "cluster, task_*"]);
+    let blank = configured("meta_labels: cluster\n").env("PROMETHEUS_ECS_SD_META_LABELS", " ");
+    assert!(blank.runs(&["check-config"]).contains("  meta_labels                     cluster\n"));
+}
+
+#[test]
 fn an_external_id_without_a_role_is_a_mistake_wherever_it_stands() {
     assert_snapshot!(configured("external_id: x1\n").runs(&["check-config"]), @r"
     exit 2
@@ -249,6 +307,7 @@ sources:
       scrape_intervals                10s, 1m
       default_scrape_interval_prefix  1m
       tags_to_labels                  stage, team
+      meta_labels                     *
       sources[0]                      own account; eu-west-1, eu-central-1; prod-*
       sources[1]                      arn:aws:iam::222222222222:role/reader; the default region; all clusters; with an external id; session scraper
     ");
@@ -276,6 +335,7 @@ sources:
       scrape_intervals                10s, 1m
       default_scrape_interval_prefix  1m
       tags_to_labels                  stage, team
+      meta_labels                     *
       sources[0]                      own account; us-east-1; one
       sources[1]                      arn:aws:iam::222222222222:role/reader; us-east-1; one; with an external id; session scraper
     ");

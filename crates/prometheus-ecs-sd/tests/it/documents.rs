@@ -5,6 +5,7 @@ mod dashboard;
 mod examples;
 mod map;
 mod metrics;
+mod sizes;
 mod tables;
 
 use std::collections::BTreeMap;

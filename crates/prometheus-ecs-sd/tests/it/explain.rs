@@ -63,6 +63,28 @@ fn the_configuration_file_of_the_discovery_counts_here_too() {
     assert!(said.starts_with("exit 0") && said.contains("every 10s"), "{said}");
 }
 
+#[test]
+fn only_selected_meta_labels_are_explained() {
+    let meta = |options: &[&str]| {
+        let program = Program::new().env("PROMETHEUS_ECS_SD_META_LABELS", "task_*family");
+        let config = program.path().join("config.yml");
+        std::fs::write(&config, "meta_labels: none\n").unwrap();
+        let example = repository("examples/task-definition.json");
+        let options = options.iter().map(|option| option.replace("CONFIG", config.to_str().unwrap()));
+        let options: Vec<_> = options.collect();
+        let mut arguments = vec!["--task-definition", example.to_str().unwrap()];
+        arguments.extend(options.iter().map(String::as_str));
+        let said = json(program, &arguments);
+        let labels = &said["tasks"][0]["containers"][0]["endpoints"][0]["target"]["labels"];
+        let names = labels.as_object().unwrap().keys().filter_map(|name| name.strip_prefix("__meta_ecs_"));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(meta(&[]), "task_definition_family");
+    assert_eq!(meta(&["--config-file", "CONFIG"]), "task_definition_family");
+    assert_eq!(meta(&["--meta-labels", "cluster", "region"]), "cluster region");
+    assert_eq!(meta(&["--meta-labels", "none"]), "");
+}
+
 fn containers(containers: Value) -> String {
     json!({"family": "web", "containerDefinitions": containers}).to_string()
 }

@@ -88,6 +88,31 @@ fn a_hangup_makes_the_file_be_read_again() {
 }
 
 #[test]
+fn other_meta_labels_are_in_the_file_the_list_and_the_page() {
+    let configured = start(&["--enable-lifecycle"]);
+    let meta = |text: &str| text.matches("__meta_ecs_").count();
+    let file = || fs::read_to_string(configured.program.path().join("1m-tasks.json")).unwrap();
+    let page = |path: &str| get(configured.address, path).unwrap();
+    let link = page("/").split("href=\"target?").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let target = format!("/target?{}", link.replace("&amp;", "&"));
+    let all = [meta(&file()), meta(&page("/sd")), meta(&page(&target))];
+    assert!(all[0] > 15 && all == [all[0]; 3], "{all:?}");
+    for (selected, left) in [("[cluster, task_id]", 2), ("none", 0), ("'*'", all[0])] {
+        configured.says(&format!("{PROD}meta_labels: {selected}\n"));
+        assert_eq!(configured.post("/-/reload"), (200, String::new()));
+        wait(|| match [meta(&file()), meta(&page("/sd")), meta(&page(&target))] {
+            found if found == [left; 3] => Ok(()),
+            found => Err(format!("{found:?} instead of {left} for {selected}")),
+        });
+    }
+    configured.says(&format!("{PROD}meta_labels: [cluster, servce]\n"));
+    let (status, said) = configured.post("/-/reload");
+    let told = "config.yml:4: meta_labels[1]: \"servce\" matches no meta label; did you mean service?";
+    assert!(status == 500 && said.contains(told), "{status} {said}");
+    assert_eq!([meta(&file()), meta(&page("/sd")), meta(&page(&target))], all);
+}
+
+#[test]
 fn a_web_page_of_another_host_cannot_reload() {
     let configured = start(&["--enable-lifecycle"]);
     for foreign in ["Origin: http://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"] {

@@ -13,7 +13,7 @@ use crate::fixture::{
 use crate::show::{labels, labels_with, visible_labels};
 
 /// A task of which AWS says everything it can say.
-fn complete() -> TaskFixture {
+pub(super) fn complete() -> TaskFixture {
     let container = app().maps("8080").label("com.example/team", "payments").running(|container| {
         container.arn = Some(container_arn("prod/0f1e/c0ff"));
         container.image = Some("example/web:1.2".into());
@@ -44,7 +44,7 @@ fn complete() -> TaskFixture {
     })
 }
 
-fn no_labels(fixture: TaskFixture) -> TaskFixture {
+pub(super) fn no_labels(fixture: TaskFixture) -> TaskFixture {
     fixture.definition(|definition| {
         let settings =
             [("PROMETHEUS", "true"), ("PROMETHEUS_NOLABELS", "true"), ("PROMETHEUS_TAGS", ",a=b,")];

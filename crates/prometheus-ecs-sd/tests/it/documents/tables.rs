@@ -113,6 +113,7 @@ fn every_option_is_listed_with_its_variable_and_default() {
             "--scrape-intervals",
             "--default-scrape-interval-prefix",
             "--tags-to-labels",
+            "--meta-labels",
         ];
         shared.iter().any(|beginning| option.starts_with(beginning))
     });

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ecs_discovery::inventory::selection::ClusterSelection;
+use ecs_discovery::labels::meta::{MetaLabels, MetaPattern};
 use ecs_simulator::{Delivery, Placement, Response};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::config::{Account, Config};
+use prometheus_ecs_sd::discovery::Outcome;
 use prometheus_ecs_sd::sinks::http::metrics::Format;
 use prometheus_ecs_sd::state::StateFile;
 
@@ -35,6 +37,38 @@ async fn sources_that_stay_keep_their_facts() {
     ecs ListClusters 1
     ecs ListTasks 2
     ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_meta_labels_are_published_immediately_from_known_facts() {
+    let stage = stage();
+    let mut running = stage.run().await;
+    running.next().await;
+    let (before, other) = (stage.file("1m"), meta_labels(&stage.config, &["cluster", "task_id"]));
+    stage.asked();
+    stage.printed();
+    stage.simulator.set_latency(Duration::from_secs(1));
+    running.replace(&other).await.unwrap();
+    let published = running.next().await;
+    assert_eq!((published.snapshot.target_count(), stage.asked().as_str()), (5, ""));
+    assert_eq!(stage.printed().lines().filter(|line| line.starts_with("~ ")).count(), 5);
+    let mut fresh = stage.fresh().await;
+    fresh.config.rules = other.rules.clone();
+    assert_eq!(fresh.once().await, Outcome::Complete);
+    let now = stage.file("1m");
+    assert_eq!(now, fresh.file("1m"));
+    assert_eq!((before.matches("__meta_ecs_region").count(), now.matches("__meta_ecs_").count()), (5, 10));
+    running.replace(&stage.config).await.unwrap();
+    running.next().await;
+    assert_eq!(stage.file("1m"), before);
+}
+
+/// The same configuration with another selection of meta labels.
+fn meta_labels(config: &Config, patterns: &[&str]) -> Config {
+    let patterns = patterns.iter().map(|text| MetaPattern::parse(text).unwrap());
+    let mut config = config.clone();
+    config.rules.meta_labels = MetaLabels::new(patterns).into();
+    config
 }
 
 #[tokio::test(start_paused = true)]
