@@ -3,6 +3,7 @@
 //! A request passes three checks: `connections` limits each connection, `auth` authenticates the client, and the router
 //! serves a fixed set of paths and no files from disk.
 
+mod accepted;
 mod auth;
 mod connection_limit;
 mod connections;

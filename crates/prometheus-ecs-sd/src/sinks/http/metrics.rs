@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Site;
+use super::accepted::{self, Accepted};
 use crate::telemetry::metrics::Metrics;
 
 pub use page::{Format, page};
@@ -22,8 +23,7 @@ pub(super) fn routes() -> Router<Site> {
 }
 
 async fn metrics(State(site): State<Site>, headers: HeaderMap) -> impl IntoResponse {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-    let format = preferred(&accepted.collect::<Vec<_>>().join(","));
+    let format = preferred(&accepted::header(&headers, ACCEPT));
     let kind = match format {
         Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         Format::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -34,28 +34,17 @@ async fn metrics(State(site): State<Site>, headers: HeaderMap) -> impl IntoRespo
 /// OpenMetrics if the scraper accepts version 1.0.0 and does not prefer text.
 fn preferred(accept: &str) -> Format {
     let weight = |kind: &str| {
-        let weights = accept.split(',').filter_map(|range| weight(range, kind));
-        weights.fold(0.0, f32::max)
+        let ranges = accepted::list(accept).filter(|range| range.name.eq_ignore_ascii_case(kind));
+        ranges.filter(is_supported).map(|range| range.quality).fold(0.0, f32::max)
     };
     let open = weight("application/openmetrics-text");
     if open > 0.0 && open >= weight("text/plain") { Format::OpenMetrics } else { Format::Text }
 }
 
-/// The quality of a media range, if it is of this kind and of a supported version.
-fn weight(range: &str, kind: &str) -> Option<f32> {
-    let mut parts = range.split(';').map(str::trim);
-    if !parts.next()?.eq_ignore_ascii_case(kind) {
-        return None;
-    }
-    let mut weight = 1.0;
-    for parameter in parts {
-        match parameter.split_once('=')? {
-            ("q", text) => weight = text.parse().ok()?,
-            ("version", version) if !["1.0.0", "0.0.4"].contains(&version) => return None,
-            _ => {}
-        }
-    }
-    Some(weight)
+/// Whether a media range has no version, or one that is served.
+fn is_supported(range: &Accepted<'_>) -> bool {
+    let mut parameters = range.parameters.iter();
+    parameters.all(|(name, version)| *name != "version" || ["1.0.0", "0.0.4"].contains(version))
 }
 
 /// The handler of paths that are not served.
@@ -95,6 +84,7 @@ mod tests {
             "application/openmetrics-text;version=0.0.1,text/plain;q=0.5",
             "application/openmetrics-text;version=1.0.0;q=0.1,text/plain;version=0.0.4;q=0.9",
             "application/openmetrics-text;q=often",
+            "application/openmetrics-text;q=2",
             ";;,=,",
         ] {
             assert_eq!(preferred(accept), Format::Text, "{accept}");

@@ -13,6 +13,7 @@ use ecs_discovery::filter::Filter;
 use ecs_discovery::snapshot::Scope;
 
 use super::Site;
+use super::accepted;
 use super::connection_limit::Hangup;
 use super::render_cache::{Encoding, RenderCache};
 use crate::published::{Published, SnapshotReader, SourceStatus};
@@ -82,7 +83,8 @@ async fn sd(
     headers: HeaderMap,
     Extension(connection): Extension<Hangup>,
 ) -> Response {
-    let encoding = if accepts_gzip(&headers) { Encoding::Gzip } else { Encoding::Identity };
+    let accept = accepted::header(&headers, header::ACCEPT_ENCODING);
+    let encoding = if accepts_gzip(&accept) { Encoding::Gzip } else { Encoding::Identity };
     match site.sd.answer(query.as_deref().unwrap_or_default(), encoding, connection).await {
         Ok(response) => response,
         Err((status, problem)) => (status, problem + "\n").into_response(),
@@ -128,14 +130,8 @@ fn answerable(filter: &Filter, published: &Published, sources: &[SourceStatus]) 
 }
 
 /// Whether the client accepts gzip, with a quality above zero.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let mut codings = values.flat_map(|value| value.split(',')).map(|coding| {
-        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
-        let quality = parameters.trim().strip_prefix("q=").and_then(|text| text.trim().parse::<f32>().ok());
-        (name.trim(), quality.unwrap_or(1.0))
-    });
-    codings.any(|(name, quality)| name.eq_ignore_ascii_case("gzip") && quality > 0.0)
+fn accepts_gzip(accept: &str) -> bool {
+    accepted::list(accept).any(|coding| coding.name.eq_ignore_ascii_case("gzip") && coding.quality > 0.0)
 }
 
 #[cfg(test)]
@@ -196,6 +192,19 @@ mod tests {
     fn failed() -> SourceResult {
         let failure = Failure { kind: FailureKind::Unavailable, message: "no answer".to_owned() };
         SourceResult { failure: Some(failure), ..SourceResult::default() }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_clients_that_accept_it() {
+        for accept in ["gzip", "deflate, GZIP;q=0.5", "br;q=1.0, gzip ; q=0.001", "gzip;", "gzip;level=9;q=1"]
+        {
+            assert!(accepts_gzip(accept), "{accept}");
+        }
+        for accept in
+            ["", "identity", "*", "gzip;q=0", "gzip; Q=0.000", "gzip;level=9;q=0", "gzip;q=often", "gzip;q=2"]
+        {
+            assert!(!accepts_gzip(accept), "{accept}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -280,6 +280,27 @@ fn a_target_has_a_page_with_its_labels_until_it_is_gone() {
 }
 
 #[test]
+fn the_page_of_a_target_has_the_labels_of_the_list() {
+    let intervals = ["--scrape-intervals", "5s,1m", "--default-scrape-interval-prefix", "5s"];
+    let served = Served::with(&Aws::new(fleet(&[("production", 1)])), &intervals);
+    let page = served.page("/");
+    let link = unescaped(page.split("href=\"target?").nth(1).unwrap().split('"').next().unwrap());
+    let page = served.page(&format!("/target?{link}"));
+    let rows = page.split("<tr><th scope=\"row\"><code>").skip(1);
+    let row = |row: &str| {
+        let (name, value) = row.split_once("</code></th><td>").unwrap();
+        (name.to_owned(), unescaped(value.split("</td>").next().unwrap()))
+    };
+    let shown: Vec<_> = rows.map(row).collect();
+    let list: serde_json::Value = serde_json::from_str(&served.page("/sd")).unwrap();
+    let labels = list[0]["labels"].as_object().unwrap();
+    assert_eq!((&labels["__scrape_interval__"], &labels["__scrape_timeout__"]), (&"5s".into(), &"5s".into()));
+    let address = ("__address__".to_owned(), list[0]["targets"][0].as_str().unwrap().to_owned());
+    let listed = labels.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+    assert_eq!(shown, [address].into_iter().chain(listed).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_browser_is_told_to_run_nothing_but_the_pages_own_files() {
     let served = Served::ready(&Aws::new(fleet(&[("production", 1)])));
     let head = |path: &str| {

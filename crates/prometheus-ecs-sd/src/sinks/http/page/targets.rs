@@ -105,8 +105,7 @@ pub(super) fn detail(snapshot: &Snapshot, query: &str) -> Option<Markup> {
 fn labels(scope: &Scope, target: &Target) -> Markup {
     let endpoint = target.endpoint.to_string();
     let address = target.endpoint.address.to_string();
-    let labels = target.labels();
-    let own = [("__address__", &*address), ("__scrape_interval__", target.interval.name())];
+    let labels = target.labels_with_interval();
     html! {
         section #target aria-labelledby="target-heading" {
             p { a href="./#targets" { "All targets" } }
@@ -119,7 +118,7 @@ fn labels(scope: &Scope, target: &Target) -> Markup {
                 caption { "Published labels" }
                 thead { tr { th scope="col" { "label" } th scope="col" { "value" } } }
                 tbody {
-                    @for (name, value) in own.into_iter().chain(labels.iter()) {
+                    @for (name, value) in [("__address__", &*address)].into_iter().chain(labels.iter()) {
                         tr { th scope="row" { code { (name) } } td { (printable(value)) } }
                     }
                 }
