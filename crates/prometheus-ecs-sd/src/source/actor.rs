@@ -181,7 +181,7 @@ impl Actor {
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) {
         loop {
             let (release, publish, errand) = (self.release_at(), self.publish_at(), self.errand_due());
-            let silence = self.liveness.silent_at();
+            let (refresh, silence) = (self.refresh_at(), self.liveness.silent_at());
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -192,7 +192,7 @@ impl Actor {
                     Some(Command::End(reply)) => return drop(reply.send(self.known.held_facts())),
                     None => return,
                 },
-                () = sleep_until(self.schedule.next), if !self.is_done => self.tick(),
+                () = sleep_until(refresh), if !self.is_done => self.tick(),
                 () = until(release) => self.release(),
                 () = until(publish) => self.publish_changes(),
                 () = until(errand) => self.begin_errand(),
@@ -202,6 +202,17 @@ impl Actor {
                 // Last, so that a storm of events delays nothing else.
                 Some(delivery) = self.deliveries.recv() => self.take_deliveries(delivery),
             }
+        }
+    }
+
+    /// When the next refresh is due, unless events make it unnecessary. It is due immediately for wishes that are left to
+    /// it, but not sooner than an interval after the last one.
+    fn refresh_at(&self) -> Instant {
+        let is_wanted =
+            |began: Instant| self.wishes.are_left_since(began) && began.elapsed() >= self.settings.interval;
+        match self.refreshed.is_some_and(is_wanted) && self.run.is_none() {
+            true => Instant::now(),
+            false => self.schedule.next,
         }
     }
 
@@ -232,11 +243,13 @@ impl Actor {
         }
     }
 
-    /// Whether events are live, and the last refresh is not older than the time between refreshes then.
+    /// Whether events are live, and the last refresh is not older than the time between refreshes then. What errands could
+    /// not read since is not proven.
     fn is_proven(&self) -> bool {
         // The ticks are an interval apart, and a little late.
         let within = self.settings.reconcile_interval.saturating_sub(self.settings.interval / 2);
-        self.liveness.is_live() && self.refreshed.is_some_and(|began| began.elapsed() < within)
+        let is_proof = |began: Instant| began.elapsed() < within && !self.wishes.are_left_since(began);
+        self.liveness.is_live() && self.refreshed.is_some_and(is_proof)
     }
 
     fn configure(&mut self, configuration: Configuration) -> Continued {

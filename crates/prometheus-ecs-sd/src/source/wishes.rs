@@ -1,7 +1,7 @@
 //! The requests that events lead to, until an errand has brought what they ask for.
 //!
 //! A wish waits a little for company, so that one call serves many tasks. One that fails is tried again twice and then
-//! left to the next refresh.
+//! left to the next refresh, which is due then: while events are live, it would be minutes away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const CLUSTER_WAITS: Duration = Duration::from_secs(1);
 /// The pauses before a failed wish is tried again.
 const RETRIED_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 
-/// The most wishes that wait: ten storms of a thousand tasks. The next refresh finds what is left out.
+/// The most wishes that wait: ten storms of a thousand tasks. Further ones are left to the next refresh.
 const MAX_WISHES: usize = 10_000;
 
 /// What is wished for: the facts of a task, or a cluster.
@@ -32,7 +32,11 @@ type Due = (Instant, usize);
 
 /// All wishes of a source that wait.
 #[derive(Debug, Default)]
-pub(super) struct Wishes(BTreeMap<Subject, Due>);
+pub(super) struct Wishes {
+    waiting: BTreeMap<Subject, Due>,
+    /// When a wish was last left to the next refresh.
+    left: Option<Instant>,
+}
 
 /// The wishes that one errand serves.
 #[derive(Debug, Default)]
@@ -49,18 +53,28 @@ impl Wishes {
     }
 
     fn wait(&mut self, subject: Subject, due: Due) {
-        if self.0.len() >= MAX_WISHES && !self.0.contains_key(&subject) {
-            return;
+        if self.waiting.len() >= MAX_WISHES && !self.waiting.contains_key(&subject) {
+            return self.leave();
         }
-        let known = self.0.entry(subject).or_insert(due);
+        let known = self.waiting.entry(subject).or_insert(due);
         if due.0 < known.0 {
             *known = due;
         }
     }
 
+    /// Leaves a wish to the next refresh.
+    fn leave(&mut self) {
+        self.left = Some(Instant::now());
+    }
+
+    /// Whether a wish was left to the next refresh after that moment.
+    pub(super) fn are_left_since(&self, moment: Instant) -> bool {
+        self.left.is_some_and(|left| left > moment)
+    }
+
     /// When the first one is due. Clusters wait until they `can_be_listed`.
     pub(super) fn due(&self, can_be_listed: bool) -> Option<Instant> {
-        let can_be_served = self.0.iter().filter(|((_, task), _)| can_be_listed || task.is_some());
+        let can_be_served = self.waiting.iter().filter(|((_, task), _)| can_be_listed || task.is_some());
         can_be_served.map(|(_, (at, _))| *at).min()
     }
 
@@ -70,7 +84,7 @@ impl Wishes {
         let is_served = |(_, task): &Subject, (at, tried): &mut Due| {
             (can_be_listed || task.is_some()) && (*at <= now || *tried == 0)
         };
-        Taken(self.0.extract_if(.., is_served).map(|(subject, (_, tried))| (subject, tried)).collect())
+        Taken(self.waiting.extract_if(.., is_served).map(|(subject, (_, tried))| (subject, tried)).collect())
     }
 
     /// Tries again what was not brought.
@@ -80,10 +94,12 @@ impl Wishes {
         mut is_missing: impl FnMut(&ClusterArn, Option<&TaskArn>) -> bool,
     ) {
         for (subject, tried) in taken.0 {
-            if is_missing(&subject.0, subject.1.as_ref())
-                && let Some(pause) = RETRIED_AFTER.get(tried)
-            {
-                self.wait(subject, (Instant::now() + *pause, tried + 1));
+            if !is_missing(&subject.0, subject.1.as_ref()) {
+                continue;
+            }
+            match RETRIED_AFTER.get(tried) {
+                Some(pause) => self.wait(subject, (Instant::now() + *pause, tried + 1)),
+                None => self.leave(),
             }
         }
     }
@@ -97,7 +113,7 @@ impl Wishes {
 
     /// Forgets wishes for other clusters.
     pub(super) fn retain(&mut self, is_selected: impl Fn(&ClusterArn) -> bool) {
-        self.0.retain(|(cluster, _), _| is_selected(cluster));
+        self.waiting.retain(|(cluster, _), _| is_selected(cluster));
     }
 }
 
@@ -152,13 +168,15 @@ mod tests {
     async fn a_failed_wish_is_tried_again_after_5_and_30_seconds_and_then_left_to_the_refresh() {
         let mut wishes = Wishes::default();
         wishes.add(Wish::Running(cluster(), task(1)));
-        let mut pauses = Vec::new();
+        let (mut pauses, began) = (Vec::new(), Instant::now());
         while let Some(due) = wishes.due(true) {
             pauses.push(due - Instant::now());
             advance(due - Instant::now()).await;
+            assert!(!wishes.are_left_since(began));
             let taken = wishes.take(true);
             wishes.retry(taken, |_, _| true);
         }
+        assert!(wishes.are_left_since(began) && !wishes.are_left_since(Instant::now()));
         assert_eq!(pauses, [RUNNING_WAITS, RETRIED_AFTER[0], RETRIED_AFTER[1]]);
     }
 
@@ -170,12 +188,14 @@ mod tests {
         assert_eq!(wishes.take(true).wishes().clusters, BTreeSet::from([cluster()]));
     }
 
-    #[test]
-    fn there_is_a_limit() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let _guard = runtime.enter();
+    #[tokio::test(start_paused = true)]
+    async fn there_is_a_limit_and_what_is_beyond_it_is_left_to_the_refresh() {
         let mut wishes = Wishes::default();
+        let began = Instant::now();
+        advance(Duration::from_secs(1)).await;
+        (0..10_000).for_each(|id| wishes.add(Wish::Running(cluster(), task(id))));
+        assert!(!wishes.are_left_since(began));
         (0..20_000).for_each(|id| wishes.add(Wish::Running(cluster(), task(id))));
-        assert_eq!(wishes.0.len(), MAX_WISHES);
+        assert_eq!((wishes.waiting.len(), wishes.are_left_since(began)), (MAX_WISHES, true));
     }
 }

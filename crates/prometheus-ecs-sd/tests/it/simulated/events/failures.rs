@@ -169,3 +169,30 @@ async fn a_failed_refresh_is_repeated_after_the_interval_though_events_are_live(
     stage.change(|region| region.heartbeat());
     assert!(running.next_within(Duration::from_secs(70)).await.unwrap().complete);
 }
+
+/// While events are live, the next refresh may be ten minutes away.
+#[tokio::test(start_paused = true)]
+async fn facts_that_errands_could_not_read_are_read_by_a_refresh_soon_after() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let mut running = live(&stage).await;
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert!(!stage.asked().contains("ecs ListTasks"));
+    stage
+        .simulator
+        .on_call(|call| (call.operation == "DescribeTaskDefinition").then(|| Response::unavailable(call)));
+    stage.change(|region| {
+        region.heartbeat();
+        let definition = region.register(opted_in("api"));
+        region.run("prod", &definition, Placement::Fargate)
+    });
+    // The first errand, and those 5 and 30 seconds after a failed one; each request is repeated by the client.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(stage.asked().contains("ecs ListTasks"));
+    assert_eq!(running.published().snapshot.target_count(), 1);
+    stage.change(|region| region.heartbeat());
+    stage.simulator.heal();
+    while running.published().snapshot.target_count() == 1 {
+        running.next_within(Duration::from_secs(65)).await.expect("a refresh reads the definition");
+    }
+    assert_eq!(running.sources()[0].events, EventStatus::Live);
+}
