@@ -49,8 +49,8 @@ pub enum Wish {
     Starting(ClusterArn, TaskArn),
     /// For the facts of a task that runs, or may run.
     Running(ClusterArn, TaskArn),
-    /// For the tasks of a cluster that is not known.
-    Cluster(ClusterArn),
+    /// For the tasks of a cluster that is not known, and this one if the cluster was read by then.
+    Cluster(ClusterArn, TaskArn),
 }
 
 impl Inventory {
@@ -63,11 +63,11 @@ impl Inventory {
             return (EventResult::Duplicate, None);
         }
         let Some(scope) = self.scopes.get(&cluster) else {
-            let wish = (!is_over(&task)).then_some(Wish::Cluster(cluster));
+            let wish = (!is_over(&task)).then_some(Wish::Cluster(cluster, arn));
             return (EventResult::Stale, wish);
         };
         if scope.unread && !is_over(&task) {
-            return (EventResult::Stale, Some(Wish::Cluster(cluster)));
+            return (EventResult::Stale, Some(Wish::Cluster(cluster, arn)));
         }
         let known = scope.tasks.get(&arn);
         if known.is_some_and(|known| known.version >= Some(version)) {
@@ -236,9 +236,16 @@ impl Inventory {
         }
     }
 
-    /// An errand could not read the tasks of this cluster: the next event of one of them leads to another.
+    /// Whether the tasks of a cluster were listed in full and read.
+    pub fn is_listed(&self, cluster: &ClusterArn) -> bool {
+        let scope = self.scopes.get(cluster);
+        scope.is_some_and(|scope| scope.listing_begun.is_some() && !scope.unread)
+    }
+
+    /// An errand could not read the tasks of this cluster: the next event of one of them leads to another. A cluster with a
+    /// result was read by a refresh meanwhile.
     pub(super) fn note_unread(&mut self, cluster: &ClusterArn) {
-        self.scopes.entry(cluster.clone()).and_modify(|scope| scope.unread = true);
+        self.scopes.entry(cluster.clone()).and_modify(|scope| scope.unread |= scope.derived.is_none());
     }
 
     /// A listing of a cluster's tasks that began then is complete.

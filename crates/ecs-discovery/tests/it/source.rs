@@ -208,8 +208,9 @@ pub(crate) fn wishes(wish: impl IntoIterator<Item = Wish>) -> Wishes {
                 let tasks: &mut BTreeSet<TaskArn> = wishes.tasks.entry(cluster).or_default();
                 tasks.insert(task);
             }
-            Wish::Cluster(cluster) => {
-                wishes.clusters.insert(cluster);
+            Wish::Cluster(cluster, task) => {
+                wishes.clusters.insert(cluster.clone());
+                wishes.tasks.entry(cluster).or_default().insert(task);
             }
         }
     }

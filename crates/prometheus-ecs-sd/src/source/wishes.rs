@@ -47,7 +47,11 @@ impl Wishes {
         let (subject, waits) = match wish {
             Wish::Starting(cluster, task) => ((cluster, Some(task)), STARTING_WAITS),
             Wish::Running(cluster, task) => ((cluster, Some(task)), RUNNING_WAITS),
-            Wish::Cluster(cluster) => ((cluster, None), CLUSTER_WAITS),
+            Wish::Cluster(cluster, task) => {
+                // If a refresh reads the cluster before, its listing may lack the task.
+                self.wait((cluster.clone(), Some(task)), (Instant::now() + CLUSTER_WAITS, 0));
+                ((cluster, None), CLUSTER_WAITS)
+            }
         };
         self.wait(subject, (Instant::now() + waits, 0));
     }
@@ -72,17 +76,23 @@ impl Wishes {
         self.left.is_some_and(|left| left > moment)
     }
 
-    /// When the first one is due. Clusters wait until they `can_be_listed`.
+    /// When the first one is due. Clusters, and tasks of clusters that are wished for, wait until they `can_be_listed`.
     pub(super) fn due(&self, can_be_listed: bool) -> Option<Instant> {
-        let can_be_served = self.waiting.iter().filter(|((_, task), _)| can_be_listed || task.is_some());
+        let mut unlisted = None;
+        let can_be_served = self.waiting.iter().filter(|((cluster, task), _)| {
+            // A cluster comes before its tasks.
+            unlisted = if task.is_none() { Some(cluster) } else { unlisted };
+            can_be_listed || unlisted != Some(cluster)
+        });
         can_be_served.map(|(_, (at, _))| *at).min()
     }
 
     /// Takes all wishes that were not tried yet or are due.
     pub(super) fn take(&mut self, can_be_listed: bool) -> Taken {
-        let now = Instant::now();
-        let is_served = |(_, task): &Subject, (at, tried): &mut Due| {
-            (can_be_listed || task.is_some()) && (*at <= now || *tried == 0)
+        let (now, mut unlisted) = (Instant::now(), None);
+        let is_served = |(cluster, task): &Subject, (at, tried): &mut Due| {
+            unlisted = if task.is_none() { Some(cluster.clone()) } else { unlisted.take() };
+            (can_be_listed || unlisted.as_ref() != Some(cluster)) && (*at <= now || *tried == 0)
         };
         Taken(self.waiting.extract_if(.., is_served).map(|(subject, (_, tried))| (subject, tried)).collect())
     }
@@ -181,11 +191,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cluster_waits_until_it_can_be_listed() {
+    async fn a_cluster_and_its_tasks_wait_until_it_can_be_listed() {
         let mut wishes = Wishes::default();
-        wishes.add(Wish::Cluster(cluster()));
+        let other = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/test").unwrap();
+        wishes.add(Wish::Cluster(cluster(), task(1)));
         assert_eq!((wishes.due(false), wishes.take(false).clusters().len()), (None, 0));
-        assert_eq!(wishes.take(true).wishes().clusters, BTreeSet::from([cluster()]));
+        wishes.add(Wish::Starting(other.clone(), task(2)));
+        assert!(wishes.due(false).is_some());
+        assert_eq!(wishes.take(false).clusters(), BTreeSet::from([other]));
+        let taken = wishes.take(true).wishes();
+        assert_eq!(taken.clusters, BTreeSet::from([cluster()]));
+        assert_eq!(taken.tasks[&cluster()], BTreeSet::from([task(1)]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@ use super::{Refresh, ScopeRefresh};
 pub struct Wishes {
     /// Tasks whose facts are wanted, by cluster.
     pub tasks: BTreeMap<ClusterArn, BTreeSet<TaskArn>>,
-    /// Clusters that are not known.
+    /// Clusters that are not known. One that was read meanwhile is not read again.
     pub clusters: BTreeSet<ClusterArn>,
 }
 
@@ -37,7 +37,8 @@ impl Errand {
     pub fn begin(index: &mut Inventory, selection: ClusterSelection, wishes: Wishes, now: Duration) -> Self {
         let mut refresh = Refresh::of_given_tasks(selection, now);
         refresh.is_errand = true;
-        let Wishes { tasks, clusters } = wishes;
+        let Wishes { tasks, mut clusters } = wishes;
+        clusters.retain(|cluster| !index.is_listed(cluster));
         for (cluster, tasks) in tasks {
             // All tasks of a cluster that is looked at are listed.
             if !index.scopes.contains_key(&cluster) || clusters.contains(&cluster) {

@@ -2,6 +2,7 @@
 
 use ecs_discovery::failure::FailureKind;
 use ecs_discovery::inventory::events::{EventResult, Wish};
+use ecs_discovery::inventory::plan::Errand;
 use ecs_discovery::inventory::question::Question;
 use insta::assert_snapshot;
 
@@ -74,7 +75,8 @@ fn a_cluster_that_is_not_known_is_read_alone() {
     let new = web("bb").in_cluster("new");
     let world = World::of([web("a"), new.clone()]);
     let (result, wish) = source.event(event(&new, 3, source.now));
-    assert_eq!((result, &wish), (EventResult::Stale, &Some(Wish::Cluster(new.cluster.arn.clone()))));
+    let expected = Wish::Cluster(new.cluster.arn.clone(), new.task.arn.clone());
+    assert_eq!((result, &wish), (EventResult::Stale, &Some(expected)));
     let asked = source.errand_with(wishes(wish), at_version(&world, 3));
     assert_snapshot!(calls(&asked), @"
     1 DescribeClusters
@@ -91,6 +93,55 @@ fn a_cluster_that_is_not_known_is_read_alone() {
     assert!(asked.iter().all(named), "{asked:?}");
     assert_eq!(source.scope("new").derived.targets.len(), 1);
     assert_eq!(source.snapshot.targets().len(), 2);
+}
+
+/// Its listing may lack the task, whose event may have been faster.
+#[test]
+fn of_a_cluster_that_a_refresh_read_before_the_errand_only_an_unknown_task_is_described() {
+    let mut source = read(&World::of([web("a")]));
+    let new = [web("bb"), web("ccc")].map(|task| task.in_cluster("new"));
+    let wished: Vec<_> = new.iter().filter_map(|task| source.event(event(task, 3, source.now)).1).collect();
+    source.refresh_with(at_version(&World::of([web("a"), new[0].clone()]), 3));
+    let world = World::of([web("a"), new[0].clone(), new[1].clone()]);
+    let asked = source.errand_with(wishes(wished), at_version(&world, 3));
+    let (cluster, tasks) = (new[1].cluster.arn.clone(), vec![new[1].task.arn.clone()]);
+    assert_eq!(asked, [Question::TaskDetails { cluster, tasks }]);
+    assert_eq!(source.snapshot.targets().len(), 3);
+}
+
+#[test]
+fn a_failed_errand_does_not_make_a_cluster_unread_that_a_refresh_read_meanwhile() {
+    let mut source = read(&World::of([web("a")]));
+    let new = [web("bb"), web("ccc")].map(|task| task.in_cluster("new"));
+    let world = World::of([web("a"), new[0].clone()]);
+    let (_, wish) = source.event(event(&new[0], 3, source.now));
+    let mut errand = Errand::begin(&mut source.inventory, source.selection.clone(), wishes(wish), source.now);
+    source.refresh_with(at_version(&world, 3));
+    for question in errand.questions(&mut source.inventory) {
+        errand.failed(&mut source.inventory, question, failure(FailureKind::Throttled));
+    }
+    assert_eq!(errand.finish(&mut source.inventory, &source.rules).len(), 0);
+    assert_eq!(source.event(event(&new[1], 2, source.now)).0, EventResult::Applied);
+}
+
+/// The same after the errand has listed the cluster, too.
+#[test]
+fn an_errand_that_fails_half_way_does_not_make_a_cluster_unread_that_a_refresh_read_meanwhile() {
+    let mut source = read(&World::of([web("a")]));
+    let new = [web("bb"), web("ccc")].map(|task| task.in_cluster("new"));
+    let world = World::of([web("a"), new[0].clone()]);
+    let (_, wish) = source.event(event(&new[0], 3, source.now));
+    let mut errand = Errand::begin(&mut source.inventory, source.selection.clone(), wishes(wish), source.now);
+    for question in errand.questions(&mut source.inventory) {
+        let answer = world.answer(&question).unwrap();
+        errand.answered(&mut source.inventory, question, answer);
+    }
+    source.refresh_with(at_version(&world, 3));
+    for question in errand.questions(&mut source.inventory) {
+        errand.failed(&mut source.inventory, question, failure(FailureKind::Throttled));
+    }
+    errand.finish(&mut source.inventory, &source.rules);
+    assert_eq!(source.event(event(&new[1], 2, source.now)).0, EventResult::Applied);
 }
 
 #[test]
@@ -153,7 +204,7 @@ fn a_cluster_whose_errand_failed_half_way_is_read_after_its_next_event() {
     let world = World::of([web("a"), new.clone()]);
     for failing in ["DescribeClusters", "ListTasks", "DescribeTasks"] {
         let (_, wish) = source.event(event(&new, 3, source.now));
-        assert!(matches!(wish, Some(Wish::Cluster(_))), "{failing}");
+        assert!(matches!(wish, Some(Wish::Cluster(..))), "{failing}");
         source.errand_with(wishes(wish), |question| match question.operation() == failing {
             true => Err(failure(FailureKind::Throttled)),
             false => at_version(&world, 3)(question),
