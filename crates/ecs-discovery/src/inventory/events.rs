@@ -53,6 +53,15 @@ pub enum Wish {
     Cluster(ClusterArn, TaskArn),
 }
 
+impl Wish {
+    /// The cluster of the task.
+    pub fn cluster(&self) -> &ClusterArn {
+        match self {
+            Self::Starting(cluster, _) | Self::Running(cluster, _) | Self::Cluster(cluster, _) => cluster,
+        }
+    }
+}
+
 impl Inventory {
     /// Takes in an event that was received at `now`. Returns its effect, and the request that it leads to.
     pub fn apply_event(&mut self, event: TaskEvent, now: Duration) -> (EventResult, Option<Wish>) {
@@ -192,13 +201,13 @@ impl Inventory {
         known.is_some_and(|known| known.described)
     }
 
-    /// Whether a known task lacks a fact that a request can still bring.
-    pub fn lacks(&mut self, cluster: &ClusterArn, task: &TaskArn, now: Duration) -> bool {
-        let known = self.known_task(cluster, task);
-        let Some((task, described)) = known.map(|known| (known.task.clone(), known.described)) else {
-            return false;
+    /// Whether a task lacks a fact that a request can still bring; `None` for a task that is not known, and did not end.
+    pub fn lacks(&mut self, cluster: &ClusterArn, task: &TaskArn, now: Duration) -> Option<bool> {
+        let Some(known) = self.known_task(cluster, task) else {
+            return self.ended.contains(task).then_some(false);
         };
-        !described || !self.missing_facts(&task, now).is_empty()
+        let (task, described) = (known.task.clone(), known.described);
+        Some(!described || !self.missing_facts(&task, now).is_empty())
     }
 
     /// Whether a known task lacks a fact whose request has not failed lately.

@@ -1,6 +1,9 @@
 //! Runs an errand: the requests for what events told of, beside a refresh or without one.
 
-use ecs_discovery::failure::Failure;
+use std::collections::BTreeSet;
+
+use ecs_discovery::arn::TaskArn;
+use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::plan::Errand;
 use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::snapshot::Scope;
@@ -13,7 +16,7 @@ use tracing::debug;
 
 use super::actor::{Actor, Known};
 use super::waiting::Waiting;
-use super::wishes::Taken;
+use super::wishes::{Outcome, Taken};
 
 /// A request, its answer, and the permit for the memory that the answer takes.
 pub(super) type Answered = (Question, Result<Answer, Failure>, Option<OwnedSemaphorePermit>);
@@ -29,6 +32,8 @@ pub(super) struct ErrandRun {
     taken: Taken,
     /// Whether a request failed, so that a task may be unknown for that reason.
     failed: bool,
+    /// The ids of clusters and tasks that are denied.
+    denied: BTreeSet<Box<str>>,
 }
 
 impl ErrandRun {
@@ -61,7 +66,8 @@ impl Actor {
         let now = self.settings.clock.now();
         let errand = Errand::begin(&mut self.known.inventory, selection, taken.wishes(), now);
         let (waiting, open) = (Waiting::new(&self.known.scopes), Open::new());
-        self.errand = Some(ErrandRun { errand, waiting, open, taken, failed: false });
+        self.errand =
+            Some(ErrandRun { errand, waiting, open, taken, failed: false, denied: BTreeSet::new() });
         self.proceed_with_errand();
     }
 
@@ -74,6 +80,9 @@ impl Actor {
             Err(error) => {
                 debug!(source = %self.spec.name, operation = question.operation(), %error, "request failed");
                 run.failed = true;
+                if error.kind == FailureKind::Denied {
+                    run.denied.extend(only_id(&question).map(Box::from));
+                }
                 run.errand.failed(inventory, question, error);
             }
         }
@@ -93,7 +102,7 @@ impl Actor {
         if !run.open.is_empty() {
             return;
         }
-        let Some(ErrandRun { errand, taken, failed, .. }) = self.errand.take() else { return };
+        let Some(ErrandRun { errand, taken, failed, denied, .. }) = self.errand.take() else { return };
         let found = errand.finish(&mut self.known.inventory, &self.settings.rules);
         for (cluster, scope) in found {
             let is_published = self.known.scopes.get(&cluster).is_some_and(Scope::is_known);
@@ -105,9 +114,25 @@ impl Actor {
         }
         let now = self.settings.clock.now();
         let Known { inventory, scopes, .. } = &mut self.known;
-        self.wishes.retry(taken, |cluster, task| match task {
-            Some(task) => failed || inventory.lacks(cluster, task, now),
-            None => !scopes.get(cluster).is_some_and(Scope::is_known),
+        self.wishes.retry(taken, |cluster, task| {
+            let is_missing = match task {
+                Some(task) => inventory.lacks(cluster, task, now).unwrap_or(failed),
+                None => !scopes.get(cluster).is_some_and(Scope::is_known),
+            };
+            match is_missing {
+                false => Outcome::Fulfilled,
+                true if denied.contains(task.map_or(cluster.as_str(), TaskArn::as_str)) => Outcome::Denied,
+                true => Outcome::Failed,
+            }
         });
+    }
+}
+
+/// The cluster or the task, if a request is for a single one. Of a denied batch it is not known which ones are denied.
+fn only_id(question: &Question) -> Option<&str> {
+    match (question, &question.ids()[..]) {
+        (Question::Tasks { cluster, .. }, _) => Some(cluster.as_str()),
+        (_, [id]) => Some(id),
+        _ => None,
     }
 }

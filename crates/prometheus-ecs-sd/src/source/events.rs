@@ -162,7 +162,7 @@ impl Actor {
                 Applied::Sign
             }
             Content::Unreadable(wish) => {
-                self.wishes.add(wish);
+                self.wish(wish);
                 Applied::Sign
             }
         };
@@ -175,12 +175,19 @@ impl Actor {
         let (cluster, now) = (event.cluster.clone(), self.settings.clock.now());
         self.settings.metrics.event_delayed(&self.spec.name, now.saturating_sub(event.updated));
         let (result, wish) = self.known.inventory.apply_event(event, now);
-        wish.into_iter().for_each(|wish| self.wishes.add(wish));
+        wish.into_iter().for_each(|wish| self.wish(wish));
         if result == EventResult::Applied {
             self.dirty.insert(cluster);
             self.unpublished.received.get_or_insert(received);
         }
         result
+    }
+
+    /// A cluster that AWS denies is left to the refreshes.
+    fn wish(&mut self, wish: Wish) {
+        if !self.known.scopes.get(wish.cluster()).is_some_and(|scope| scope.denied) {
+            self.wishes.add(wish);
+        }
     }
 
     fn sign(&mut self) {

@@ -24,6 +24,13 @@ const RETRIED_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_sec
 /// The most wishes that wait: ten storms of a thousand tasks. Further ones are left to the next refresh.
 const MAX_WISHES: usize = 10_000;
 
+/// How long a denied subject is not asked for again, but by refreshes: as long as batches of which nothing is allowed are
+/// not split again.
+const DENIED_FOR: Duration = Duration::from_secs(600);
+
+/// The most denied subjects that are remembered: as many as can wait. Further ones are asked for again.
+const MAX_DENIED: usize = MAX_WISHES;
+
 /// What is wished for: the facts of a task, or a cluster.
 type Subject = (ClusterArn, Option<TaskArn>);
 
@@ -36,6 +43,16 @@ pub(super) struct Wishes {
     waiting: BTreeMap<Subject, Due>,
     /// When a wish was last left to the next refresh.
     left: Option<Instant>,
+    /// What AWS denied, and when.
+    denied: BTreeMap<Subject, Instant>,
+}
+
+/// What became of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Fulfilled,
+    Failed,
+    Denied,
 }
 
 /// The wishes that one errand serves.
@@ -57,6 +74,9 @@ impl Wishes {
     }
 
     fn wait(&mut self, subject: Subject, due: Due) {
+        if self.denied.get(&subject).is_some_and(|at| at.elapsed() < DENIED_FOR) {
+            return;
+        }
         if self.waiting.len() >= MAX_WISHES && !self.waiting.contains_key(&subject) {
             return self.leave();
         }
@@ -97,20 +117,30 @@ impl Wishes {
         Taken(self.waiting.extract_if(.., is_served).map(|(subject, (_, tried))| (subject, tried)).collect())
     }
 
-    /// Tries again what was not brought.
+    /// Tries again what was not brought, unless it was denied.
     pub(super) fn retry(
         &mut self,
         taken: Taken,
-        mut is_missing: impl FnMut(&ClusterArn, Option<&TaskArn>) -> bool,
+        mut outcome: impl FnMut(&ClusterArn, Option<&TaskArn>) -> Outcome,
     ) {
         for (subject, tried) in taken.0 {
-            if !is_missing(&subject.0, subject.1.as_ref()) {
-                continue;
+            match (outcome(&subject.0, subject.1.as_ref()), RETRIED_AFTER.get(tried)) {
+                (Outcome::Fulfilled, _) => {}
+                (Outcome::Failed, Some(pause)) => self.wait(subject, (Instant::now() + *pause, tried + 1)),
+                (Outcome::Failed, None) => self.leave(),
+                (Outcome::Denied, _) => self.deny(subject),
             }
-            match RETRIED_AFTER.get(tried) {
-                Some(pause) => self.wait(subject, (Instant::now() + *pause, tried + 1)),
-                None => self.leave(),
-            }
+        }
+    }
+
+    /// Leaves a denied subject to refreshes. The next one may read it in another way.
+    fn deny(&mut self, subject: Subject) {
+        self.leave();
+        if self.denied.len() >= MAX_DENIED {
+            self.denied.retain(|_, at| at.elapsed() < DENIED_FOR);
+        }
+        if self.denied.len() < MAX_DENIED {
+            self.denied.insert(subject, Instant::now());
         }
     }
 
@@ -121,9 +151,10 @@ impl Wishes {
         }
     }
 
-    /// Forgets wishes for other clusters.
+    /// Forgets wishes for other clusters, and what was denied: the credentials may be others now.
     pub(super) fn retain(&mut self, is_selected: impl Fn(&ClusterArn) -> bool) {
         self.waiting.retain(|(cluster, _), _| is_selected(cluster));
+        self.denied.clear();
     }
 }
 
@@ -184,10 +215,30 @@ mod tests {
             advance(due - Instant::now()).await;
             assert!(!wishes.are_left_since(began));
             let taken = wishes.take(true);
-            wishes.retry(taken, |_, _| true);
+            wishes.retry(taken, |_, _| Outcome::Failed);
         }
         assert!(wishes.are_left_since(began) && !wishes.are_left_since(Instant::now()));
         assert_eq!(pauses, [RUNNING_WAITS, RETRIED_AFTER[0], RETRIED_AFTER[1]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_denied_cluster_is_not_asked_for_with_each_event() {
+        let mut wishes = Wishes::default();
+        let wish = || Wish::Cluster(cluster(), task(1));
+        let began = Instant::now();
+        advance(Duration::from_secs(1)).await;
+        wishes.add(wish());
+        let taken = wishes.take(true);
+        wishes.retry(taken, |_, task| match task {
+            Some(_) => Outcome::Fulfilled,
+            None => Outcome::Denied,
+        });
+        assert!(wishes.are_left_since(began));
+        wishes.add(wish());
+        assert_eq!(wishes.take(true).wishes().clusters, BTreeSet::new());
+        advance(DENIED_FOR).await;
+        wishes.add(wish());
+        assert_eq!(wishes.take(true).wishes().clusters, BTreeSet::from([cluster()]));
     }
 
     #[tokio::test(start_paused = true)]

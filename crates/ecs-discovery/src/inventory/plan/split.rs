@@ -78,7 +78,9 @@ impl Refresh {
 
     /// Lets only so many batches of each operation be halved.
     pub(super) fn leave_splits(&mut self, splits: usize) {
-        for operation in [Question::DESCRIBE_TASKS, Question::DESCRIBE_CONTAINER_INSTANCES] {
+        for operation in
+            [Question::DESCRIBE_CLUSTERS, Question::DESCRIBE_TASKS, Question::DESCRIBE_CONTAINER_INSTANCES]
+        {
             self.splits.insert(operation, MAX_SPLITS.saturating_sub(splits));
         }
     }
@@ -267,7 +269,7 @@ impl Question {
     }
 
     /// The ids of a batch; none if the question is not a batch.
-    fn ids(&self) -> Vec<&str> {
+    pub fn ids(&self) -> Vec<&str> {
         match self {
             Self::ClusterDetails { clusters } => clusters.iter().map(|name| &**name).collect(),
             Self::ClusterTags { clusters } => clusters.iter().map(ClusterArn::as_str).collect(),

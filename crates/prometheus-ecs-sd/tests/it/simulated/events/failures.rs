@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ecs_simulator::{EventFate, HostKind, Placement, Response, Run};
+use ecs_simulator::{Calls, EventFate, Fault, HostKind, Placement, Response, Run};
 use prometheus_ecs_sd::published::EventStatus;
 
 use super::super::{Stage, fleet, opted_in};
@@ -195,4 +195,42 @@ async fn facts_that_errands_could_not_read_are_read_by_a_refresh_soon_after() {
         running.next_within(Duration::from_secs(65)).await.expect("a refresh reads the definition");
     }
     assert_eq!(running.sources()[0].events, EventStatus::Live);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_cluster_is_not_asked_for_with_each_event() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let mut running = live(&stage).await;
+    stage.simulator.inject(Fault::Denied, Calls::all().in_cluster("secret"));
+    for second in 0..300 {
+        stage.change(|region| {
+            if second % 60 == 0 {
+                region.heartbeat();
+            }
+            if second % 5 == 0 {
+                let definition = region.task_definitions.keys().next().unwrap().clone();
+                region.run("secret", &definition, Placement::Fargate);
+            }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(running.next().await.snapshot.target_count(), 1);
+    let calls = stage.simulator.take_ledger();
+    assert_eq!(calls.calls("ecs", "DescribeTasks"), 0, "{calls}");
+    assert!(calls.calls("ecs", "DescribeClusters") <= 4, "{calls}");
+    assert!(calls.calls("ecs", "ListClusters") <= 2, "{calls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_cluster_that_may_only_be_listed_is_read_by_a_refresh_soon_after() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let mut running = live(&stage).await;
+    stage.simulator.inject(Fault::Denied, Calls::of("DescribeClusters"));
+    stage.change(|region| {
+        let definition = region.task_definitions.keys().next().unwrap().clone();
+        region.run("new", &definition, Placement::Fargate)
+    });
+    while running.published().snapshot.target_count() == 1 {
+        running.next_within(Duration::from_secs(65)).await.expect("a refresh reads the cluster");
+    }
 }
