@@ -13,18 +13,18 @@ use ecs_discovery::text::clipped;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::aws::Aws;
 use crate::config::{Config, ConfigErrors, Layout};
 use crate::events::Readers;
-use crate::published::{EventStatus, Pending, Progress, Published, SnapshotStore, SourceStatus};
+use crate::published::{Pending, Progress, Published, SnapshotStore, SourceStatus};
 use crate::publisher::{Past, PublishRules, Publisher, Saver};
 use crate::reload::Replacement;
 use crate::sinks::changes::Changes;
 use crate::sinks::file_sd::{FileSd, Outcome as Wrote};
 use crate::source::events::pause;
-use crate::source::{self, NoSources, Report, Sources, Spec, claimed, departing, deselected};
+use crate::source::{self, Expected, NoSources, Report, Sources, Spec, claimed, departing, deselected};
 use crate::state::{Revision, State, StateFile};
 use crate::telemetry::metrics::{Metrics, Part};
 use crate::telemetry::panics::caught;
@@ -204,6 +204,9 @@ impl Discovery {
     }
 
     fn read_queues(&mut self) {
+        for spec in self.sources.specs().filter(|spec| spec.events == Expected::Perhaps) {
+            info!(source = %spec.name, "no queue serves the source; it is refreshed as without events until one comes");
+        }
         self.readers = Readers::begin(&self.config, &self.aws, &self.sources, &self.store);
     }
 
@@ -354,9 +357,10 @@ impl Discovery {
 
 /// The sources' status before they were refreshed, and their selected clusters.
 fn statuses(specs: &[Spec], config: &Config) -> Vec<(SourceStatus, ClusterSelection)> {
-    let (interval, events) = (config.interval, config.reads_queues());
-    let events = if events { EventStatus::Waiting } else { EventStatus::Off };
-    let status = |spec: &Spec| (SourceStatus { interval, events, ..spec.status() }, spec.clusters.clone());
+    let status = |spec: &Spec| {
+        let (interval, events) = (config.interval, spec.events.status());
+        (SourceStatus { interval, events, ..spec.status() }, spec.clusters.clone())
+    };
     specs.iter().map(status).collect()
 }
 

@@ -65,7 +65,7 @@ pub(crate) struct Patch {
 /// Whether events are relied on to tell every change of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EventStatus {
-    /// No queue is configured.
+    /// No queue is configured that serves the source, and no event of it came.
     #[default]
     Off,
     /// No sign of life, or no complete refresh since.

@@ -52,8 +52,6 @@ pub(crate) struct Settings {
     interval: Duration,
     /// The time between refreshes while events are live.
     reconcile_interval: Duration,
-    /// Whether events are expected.
-    has_queues: bool,
     metrics: Metrics,
     /// Whether every source is refreshed only once.
     once: bool,
@@ -100,12 +98,54 @@ pub(crate) struct Spec {
     /// Under this id its facts are saved.
     pub(crate) id: Arc<str>,
     pub(crate) clusters: ClusterSelection,
+    /// Whether events are read, and whether those of this source are expected.
+    pub(crate) events: Expected,
     source: Source,
     credentials: SourceSpec,
 }
 
+/// Whether events of a source are expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// No queue is read.
+    Never,
+    /// Queues are read, and none of them is of its account and region. There may be events of it in a central one.
+    Perhaps,
+    /// There is a queue for it.
+    Surely,
+}
+
+impl Expected {
+    /// For a source with that role in that region. A queue of no role's account is one of the own account.
+    fn of(config: &Config, default_region: Option<&str>, role: Option<&RoleArn>, region: &str) -> Self {
+        let is_in_region = |queue: &&QueueAddress| queue.region.as_deref().or(default_region) == Some(region);
+        let has_role = |account: &str| {
+            let mut roles = config.accounts.iter().filter_map(|account| account.role.as_ref());
+            roles.any(|role| role.account() == account)
+        };
+        let is_for_it = |queue: &QueueAddress| match (queue.account.as_deref(), role) {
+            (None, _) => true,
+            (Some(account), Some(role)) => role.account() == account,
+            (Some(account), None) => !has_role(account),
+        };
+        match config.reads_queues() {
+            false => Self::Never,
+            true if config.event_queues.iter().filter(is_in_region).any(is_for_it) => Self::Surely,
+            true => Self::Perhaps,
+        }
+    }
+
+    /// Before the first event.
+    pub(crate) fn status(self) -> EventStatus {
+        match self {
+            Self::Never | Self::Perhaps => EventStatus::Off,
+            Self::Surely => EventStatus::Waiting,
+        }
+    }
+}
+
 impl Spec {
-    fn new(account: &Account, region: String, aws: &Aws) -> Self {
+    fn new(account: &Account, region: String, events: Expected, aws: &Aws) -> Self {
         let role = account.role.as_ref();
         let name = role.map_or_else(
             || "own account".to_owned(),
@@ -121,6 +161,7 @@ impl Spec {
             name: format!("{name} {}", credentials.region).into(),
             id: source_id(role, &credentials.region).into(),
             clusters: account.clusters.clone(),
+            events,
             source: aws.source(credentials.clone()),
             credentials,
         }
@@ -267,7 +308,6 @@ impl Sources {
             recheck_interval: config.recheck_interval,
             interval: config.interval,
             reconcile_interval: config.reconcile_interval,
-            has_queues: config.reads_queues(),
             metrics,
             once: config.once,
             are_spread: false,
@@ -300,7 +340,8 @@ impl Sources {
         for account in &config.accounts {
             for region in regions(account, aws)? {
                 by_role.extend(account.role.as_ref().map(|role| (role.account().to_owned(), region.clone())));
-                specs.push(Spec::new(account, region, aws));
+                let events = Expected::of(config, aws.default_region(), account.role.as_ref(), &region);
+                specs.push(Spec::new(account, region, events, aws));
             }
         }
         self.settings = Settings {
@@ -309,7 +350,6 @@ impl Sources {
             recheck_interval: config.recheck_interval,
             interval: config.interval,
             reconcile_interval: config.reconcile_interval,
-            has_queues: config.reads_queues(),
             are_spread: specs.len() > 1,
             by_role,
             ..self.settings.clone()

@@ -124,7 +124,7 @@ impl Actor {
         Self {
             errand: None,
             wishes: Wishes::default(),
-            liveness: Liveness::new(settings.has_queues),
+            liveness: Liveness::new(spec.events),
             deliveries,
             dirty: BTreeSet::new(),
             unpublished: Unpublished::default(),
@@ -258,8 +258,8 @@ impl Actor {
         let has_other_rules = settings.rules != self.settings.rules;
         let differs = spec.clusters != self.spec.clusters || spec.credentials != self.spec.credentials;
         self.again |= differs && self.run.is_some();
-        if settings.has_queues != self.settings.has_queues {
-            self.liveness = Liveness::new(settings.has_queues);
+        if spec.events != self.spec.events {
+            self.liveness = Liveness::new(spec.events);
         }
         // Events prove nothing about another selection or other credentials: a refresh follows.
         self.refreshed = None;
@@ -291,6 +291,8 @@ impl Actor {
         if self.run.is_some() {
             self.schedule.advance();
         }
+        // A source without a queue may have events of a central one.
+        self.note_events(None);
         self.continued(departing)
     }
 
@@ -310,7 +312,7 @@ impl Actor {
         self.dirty.clear();
         // The facts of events may be lost.
         self.refreshed = None;
-        self.liveness = Liveness::new(self.settings.has_queues);
+        self.liveness = Liveness::new(self.spec.events);
         self.again = false;
         let failure = Failure {
             kind: FailureKind::Unavailable,
@@ -337,6 +339,7 @@ impl Actor {
         };
         self.report(Report::Panicked(panicked.clone()));
         self.report(Report::Result(Box::new(result), Saved::default()));
+        self.note_events(None);
     }
 
     /// The receiver is only gone when the program ends.

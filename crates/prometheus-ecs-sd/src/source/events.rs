@@ -148,7 +148,7 @@ impl Actor {
             }
             Content::Event(event) => Applied::Event(self.apply_event(*event, received)),
             Content::Heartbeat(_) => {
-                self.settings.metrics.event_heard(&self.spec.name);
+                self.sign();
                 if self.liveness.heartbeat() {
                     warn!(
                         source = %self.spec.name,
@@ -191,8 +191,10 @@ impl Actor {
     }
 
     fn sign(&mut self) {
-        self.liveness.sign();
         self.settings.metrics.event_heard(&self.spec.name);
+        if self.liveness.sign() {
+            self.note_events(None);
+        }
     }
 
     /// If STS was not asked for the own account, the clusters show it.

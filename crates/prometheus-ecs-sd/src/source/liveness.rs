@@ -2,13 +2,15 @@
 //!
 //! A source is live if a sign of life is not older than 180 seconds, and a complete refresh began after the signs of life
 //! did. If a refresh learns of a change that no event told, the source is doubted until two complete refreshes learn of
-//! none. A source that is not live is refreshed once an interval, as without events.
+//! none. A source that is not live is refreshed once an interval, as without events. One without a queue is not waited for
+//! before its first sign of life.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Expected;
 use crate::published::EventStatus;
 
 /// How old the last sign of life of a live source may be: three heartbeats of a minute each.
@@ -51,10 +53,9 @@ pub(super) enum Change {
 }
 
 impl Liveness {
-    pub(super) fn new(is_configured: bool) -> Self {
-        let status = if is_configured { EventStatus::Waiting } else { EventStatus::Off };
+    pub(super) fn new(expected: Expected) -> Self {
         Self {
-            status,
+            status: expected.status(),
             begun: Instant::now(),
             last: None,
             since: None,
@@ -78,18 +79,22 @@ impl Liveness {
         self.status != EventStatus::Off
     }
 
-    /// Takes in a sign of life.
-    pub(super) fn sign(&mut self) {
+    /// Takes in a sign of life. Returns whether it is the first one of a source without a queue: another one has its events.
+    pub(super) fn sign(&mut self) -> bool {
         let now = Instant::now();
+        let was_on = self.is_on();
+        if !was_on {
+            self.status = EventStatus::Waiting;
+        }
         if self.last.is_none_or(|last| now - last > SILENT_AFTER) {
             self.since = Some(now);
         }
         self.last = Some(now);
+        !was_on
     }
 
-    /// Takes in a heartbeat. Returns whether too few came in the last ten minutes, once.
+    /// Takes in that a sign of life is a heartbeat. Returns whether too few came in the last ten minutes, once.
     pub(super) fn heartbeat(&mut self) -> bool {
-        self.sign();
         let now = Instant::now();
         while self.heartbeats.front().is_some_and(|first| now - *first > HEARTBEATS_WITHIN) {
             self.heartbeats.pop_front();
@@ -167,7 +172,7 @@ mod tests {
 
     /// A live source whose last sign of life is now.
     fn live() -> Liveness {
-        let mut liveness = Liveness::new(true);
+        let mut liveness = Liveness::new(Expected::Surely);
         liveness.sign();
         assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
         liveness
@@ -175,7 +180,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_is_live_after_a_complete_refresh_that_began_after_the_first_sign_of_life() {
-        let mut liveness = Liveness::new(true);
+        let mut liveness = Liveness::new(Expected::Surely);
         let before = Instant::now();
         seconds(1).await;
         liveness.sign();
@@ -217,8 +222,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn too_few_heartbeats_are_told_once_and_a_late_one_is_not() {
-        let mut regular = Liveness::new(true);
-        let mut shared = Liveness::new(true);
+        let mut regular = Liveness::new(Expected::Surely);
+        let mut shared = Liveness::new(Expected::Surely);
         let mut told = 0;
         for minute in 0..40 {
             assert!(!regular.heartbeat());
@@ -230,9 +235,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_without_a_queue_is_never_waited_for() {
-        let mut liveness = Liveness::new(false);
-        assert_eq!(liveness.silent_at(), None);
-        assert_eq!(liveness.missed(1), None);
-        assert_eq!(liveness.refreshed(Instant::now(), true, 0), None);
+        for expected in [Expected::Never, Expected::Perhaps] {
+            let mut liveness = Liveness::new(expected);
+            assert_eq!((liveness.status(), liveness.silent_at()), (EventStatus::Off, None));
+            assert_eq!(liveness.missed(1), None);
+            assert_eq!(liveness.refreshed(Instant::now(), true, 0), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_whose_events_are_in_a_central_queue_is_live_after_its_first_sign_of_life() {
+        let mut liveness = Liveness::new(Expected::Perhaps);
+        seconds(600).await;
+        assert!(liveness.sign());
+        assert_eq!((liveness.status(), liveness.silent_at().is_some()), (EventStatus::Waiting, true));
+        assert!(!liveness.sign());
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+        seconds(181).await;
+        assert_eq!((liveness.silent(), liveness.status()), (Change::Silent, EventStatus::Waiting));
     }
 }

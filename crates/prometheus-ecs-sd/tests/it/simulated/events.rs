@@ -3,6 +3,7 @@
 mod deployments;
 mod failures;
 mod networks;
+mod served;
 mod tasks;
 
 use std::time::Duration;

@@ -85,7 +85,8 @@ fn queue(queue: &QueueStatus, metrics: &Metrics, now: Reading) -> Markup {
 
 fn source(source: &SourceStatus, metrics: &Metrics) -> Markup {
     let why = match source.events {
-        EventStatus::Off | EventStatus::Live => None,
+        EventStatus::Off => Some("no queue serves it, and no event came from another account's queue"),
+        EventStatus::Live => None,
         EventStatus::Waiting => Some("no event or heartbeat, or no complete refresh since"),
         EventStatus::Doubted => Some("a refresh found a change that no event told"),
     };
