@@ -329,6 +329,11 @@ impl Inventory {
         self.unannounced.missed(now)
     }
 
+    /// Whether an event may still tell a change that a refresh has learned of.
+    pub fn awaits_events(&self) -> bool {
+        self.unannounced.awaits_any()
+    }
+
     /// A refresh ended: the time in which events may tell what it learned begins.
     pub fn expect_events(&mut self, now: Duration) {
         self.unannounced.expect(now);

@@ -221,8 +221,10 @@ impl Actor {
         self.is_done = self.settings.once;
         if self.liveness.is_on() {
             let missed = self.count_missed();
-            if let Some(change) = self.liveness.missed(missed) {
-                self.note_events(Some(change));
+            let is_open = self.known.inventory.awaits_events();
+            let change = self.liveness.missed(missed).or_else(|| self.liveness.proved(is_open));
+            if change.is_some() {
+                self.note_events(change);
             }
         }
         if self.run.is_none() && self.is_proven() {

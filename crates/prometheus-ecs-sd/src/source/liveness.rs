@@ -122,22 +122,39 @@ impl Liveness {
         Change::Silent
     }
 
-    /// A refresh that began then has ended.
-    pub(super) fn refreshed(&mut self, began: Instant, is_complete: bool, missed: usize) -> Option<Change> {
+    /// A refresh that began then has ended. If it `is_open`, an event may still tell a change that a refresh found.
+    pub(super) fn refreshed(
+        &mut self,
+        began: Instant,
+        is_complete: bool,
+        missed: usize,
+        is_open: bool,
+    ) -> Option<Change> {
         if self.missed(missed).is_some() {
             return Some(Change::Doubted);
         }
-        if !is_complete || self.since.is_none_or(|since| began < since) {
+        if !is_complete || self.is_silent() || self.since.is_none_or(|since| began < since) {
             return None;
         }
         match self.status {
             EventStatus::Off | EventStatus::Live => None,
             EventStatus::Waiting => Some(self.live()),
             EventStatus::Doubted => {
-                self.proven += 1;
-                (self.proven >= PROVEN_BY).then(|| self.live())
+                self.proven = self.proven.saturating_add(1);
+                self.proved(is_open)
             }
         }
+    }
+
+    /// Ends doubt if enough refreshes were complete, and no change that they found is still to be told.
+    pub(super) fn proved(&mut self, is_open: bool) -> Option<Change> {
+        let is_doubted = self.status == EventStatus::Doubted;
+        let is_proven = is_doubted && self.proven >= PROVEN_BY && !is_open && !self.is_silent();
+        is_proven.then(|| self.live())
+    }
+
+    fn is_silent(&self) -> bool {
+        self.last.is_none_or(|last| last.elapsed() > SILENT_AFTER)
     }
 
     /// Takes in how many changes no event told.
@@ -174,7 +191,7 @@ mod tests {
     fn live() -> Liveness {
         let mut liveness = Liveness::new(Expected::Surely);
         liveness.sign();
-        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), Some(Change::Live));
         liveness
     }
 
@@ -184,10 +201,10 @@ mod tests {
         let before = Instant::now();
         seconds(1).await;
         liveness.sign();
-        assert_eq!(liveness.refreshed(before, true, 0), None);
-        assert_eq!(liveness.refreshed(Instant::now(), false, 0), None);
+        assert_eq!(liveness.refreshed(before, true, 0, false), None);
+        assert_eq!(liveness.refreshed(Instant::now(), false, 0, false), None);
         assert_eq!(liveness.status(), EventStatus::Waiting);
-        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), Some(Change::Live));
     }
 
     #[tokio::test(start_paused = true)]
@@ -204,8 +221,8 @@ mod tests {
         let before = Instant::now();
         seconds(1).await;
         liveness.sign();
-        assert_eq!(liveness.refreshed(before, true, 0), None);
-        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+        assert_eq!(liveness.refreshed(before, true, 0, false), None);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), Some(Change::Live));
     }
 
     #[tokio::test(start_paused = true)]
@@ -213,11 +230,38 @@ mod tests {
         let mut liveness = live();
         assert_eq!(liveness.missed(1), Some(Change::Doubted));
         assert_eq!(liveness.status(), EventStatus::Doubted);
-        assert_eq!(liveness.refreshed(Instant::now(), true, 0), None);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), None);
         assert_eq!(liveness.missed(2), None, "it is told once");
-        assert_eq!(liveness.refreshed(Instant::now(), true, 0), None);
-        assert_eq!(liveness.refreshed(Instant::now(), false, 0), None);
-        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), None);
+        assert_eq!(liveness.refreshed(Instant::now(), false, 0, false), None);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), Some(Change::Live));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn doubt_does_not_end_while_an_event_may_still_tell_a_change_that_a_refresh_found() {
+        let mut liveness = live();
+        assert_eq!(liveness.missed(1), Some(Change::Doubted));
+        for _ in 0..3 {
+            seconds(15).await;
+            assert_eq!(liveness.refreshed(Instant::now(), true, 0, true), None);
+        }
+        assert_eq!((liveness.proved(true), liveness.missed(1)), (None, None));
+        // None of those refreshes proved anything.
+        assert_eq!(liveness.proved(false), None);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), None);
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, true), None);
+        assert_eq!(liveness.proved(false), Some(Change::Live));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_long_after_the_last_sign_of_life_proves_nothing() {
+        let mut liveness = live();
+        seconds(181).await;
+        liveness.silent();
+        liveness.sign();
+        seconds(181).await;
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), None);
+        assert_eq!((liveness.status(), liveness.silent_at()), (EventStatus::Waiting, None));
     }
 
     #[tokio::test(start_paused = true)]
@@ -239,7 +283,7 @@ mod tests {
             let mut liveness = Liveness::new(expected);
             assert_eq!((liveness.status(), liveness.silent_at()), (EventStatus::Off, None));
             assert_eq!(liveness.missed(1), None);
-            assert_eq!(liveness.refreshed(Instant::now(), true, 0), None);
+            assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), None);
         }
     }
 
@@ -250,7 +294,7 @@ mod tests {
         assert!(liveness.sign());
         assert_eq!((liveness.status(), liveness.silent_at().is_some()), (EventStatus::Waiting, true));
         assert!(!liveness.sign());
-        assert_eq!(liveness.refreshed(Instant::now(), true, 0), Some(Change::Live));
+        assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), Some(Change::Live));
         seconds(181).await;
         assert_eq!((liveness.silent(), liveness.status()), (Change::Silent, EventStatus::Waiting));
     }

@@ -374,7 +374,8 @@ impl Actor {
         }
         let missed = self.count_missed();
         self.known.inventory.expect_events(self.settings.clock.now());
-        let change = self.liveness.refreshed(began, is_complete, missed);
+        let is_open = self.known.inventory.awaits_events();
+        let change = self.liveness.refreshed(began, is_complete, missed, is_open);
         self.note_events(change);
     }
 

@@ -34,6 +34,10 @@ impl Unannounced {
         self.0.values_mut().for_each(|(_, since)| *since = since.or(Some(now)));
     }
 
+    pub(super) fn awaits_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     pub(super) fn missed(&mut self, now: Duration) -> usize {
         let is_late = |since: &Option<Duration>| {
             since.is_some_and(|since| now.saturating_sub(since) >= ANNOUNCED_WITHIN)

@@ -50,6 +50,36 @@ async fn a_change_that_no_event_told_is_doubted_and_two_clean_refreshes_end_it()
     assert_eq!(running.next().await.snapshot.target_count(), 1);
 }
 
+/// A refresh that finds a change proves nothing for a minute: its event may still come.
+#[tokio::test(start_paused = true)]
+async fn frequent_refreshes_do_not_end_doubt_before_events_had_time_to_tell_what_they_found() {
+    let mut stage = told(fleet(&[("prod", 4)]));
+    stage.config.interval = Duration::from_secs(15);
+    let running = live(&stage).await;
+    stage.simulator.on_event(|event| match event.is_heartbeat() {
+        true => EventFate::Deliver,
+        false => EventFate::Drop,
+    });
+    let stop = || stage.change(|region| region.begin_stop(&super::first_task(region)));
+    let mut statuses = Vec::new();
+    stop();
+    for second in 0..1500 {
+        if second % 60 == 0 {
+            stage.change(|region| region.heartbeat());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let status = running.sources()[0].events;
+        if statuses.last() != Some(&status) {
+            statuses.push(status);
+            // Another change is missed while the source is doubted.
+            if status == EventStatus::Doubted && statuses.len() == 2 {
+                stop();
+            }
+        }
+    }
+    assert_eq!(statuses, [EventStatus::Live, EventStatus::Doubted, EventStatus::Live]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn messages_that_are_no_events_are_deleted_and_change_nothing() {
     let stage = told(fleet(&[("prod", 1)]));
