@@ -53,6 +53,20 @@ pub(super) struct Actor {
     reports: mpsc::UnboundedSender<Message>,
 }
 
+/// Waits for a command. Messages are refused meanwhile: they stay in their queue and are received again.
+pub(super) async fn next_command(
+    commands: &mut mpsc::Receiver<Command>,
+    deliveries: &mut mpsc::Receiver<Delivery>,
+) -> Option<Command> {
+    loop {
+        tokio::select! {
+            biased;
+            command = commands.recv() => return command,
+            Some(refused) = deliveries.recv() => drop(refused),
+        }
+    }
+}
+
 /// Waits for a moment, for ever without one.
 async fn until(moment: Option<Instant>) {
     match moment {
@@ -159,8 +173,8 @@ impl Actor {
         while let Err(panicked) = caught_in(self.serve(&mut commands)).await {
             // Until it succeeds, the last result stays published.
             while caught(|| self.recover(&panicked)).is_err() {
-                let command = timeout(self.settings.interval, commands.recv()).await;
-                match command {
+                let next = next_command(&mut commands, &mut self.deliveries);
+                match timeout(self.settings.interval, next).await {
                     Err(_) => {}
                     // Other rules may not panic. The sender is told nothing and keeps the last result.
                     Ok(Some(Command::Configure(configuration, _))) => {

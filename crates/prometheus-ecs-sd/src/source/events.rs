@@ -13,7 +13,7 @@ use ecs_discovery::event::TaskEvent;
 use ecs_discovery::inventory::events::{EventResult, Wish};
 use ecs_discovery::inventory::selection::ClusterSelection;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::Report;
@@ -29,6 +29,10 @@ const LEAST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The pause for each target: Prometheus takes 0.8 s of a processor to read a file of 5,000 targets.
 const PAUSE_PER_TARGET: Duration = Duration::from_micros(500);
+
+/// How long a message waits for its source: far longer than a source needs for all that can wait. A message that is not
+/// taken by then is received again, and the others of its queue do not wait for it.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// The least time between a publication of so many targets and the next one.
 pub(crate) fn pause(targets: usize) -> Duration {
@@ -82,11 +86,14 @@ impl Route {
         self.clusters.selects(cluster)
     }
 
-    /// Hands a message over. Waits while too many do; `None` if the source is gone or panicked.
+    /// Hands a message over. Waits a while if too many do; `None` if the source is gone, panicked or is too slow.
     pub(crate) async fn deliver(&self, content: Content, received: Instant) -> Option<Applied> {
         let (done, applied) = oneshot::channel();
-        self.deliveries.send(Delivery { content, received, done }).await.ok()?;
-        applied.await.ok()
+        let deliver = async {
+            self.deliveries.send(Delivery { content, received, done }).await.ok()?;
+            applied.await.ok()
+        };
+        timeout(TAKEN_WITHIN, deliver).await.ok().flatten()
     }
 }
 
@@ -296,5 +303,30 @@ impl Actor {
             true => self.settings.reconcile_interval,
             false => self.settings.interval,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::actor::next_command;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_does_not_wait_long_for_a_source_that_takes_none() {
+        let (deliveries, mut taken) = mpsc::channel(1);
+        let region = "eu-west-1".to_owned();
+        let route = Route { account: None, region, clusters: ClusterSelection::All, deliveries };
+        let deliver = || route.deliver(Content::Heartbeat(None), Instant::now());
+        let began = Instant::now();
+        assert_eq!(tokio::join!(deliver(), deliver()), (None, None));
+        assert_eq!(began.elapsed(), TAKEN_WITHIN);
+        // A source that could not recover from a panic refuses all.
+        let (_configure, mut commands) = mpsc::channel(1);
+        let refuse = next_command(&mut commands, &mut taken);
+        let refused = tokio::select! {
+            _ = refuse => panic!("there is no command"),
+            applied = deliver() => applied,
+        };
+        assert_eq!((refused, began.elapsed()), (None, TAKEN_WITHIN));
     }
 }
