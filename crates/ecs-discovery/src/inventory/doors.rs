@@ -334,7 +334,7 @@ const MAX_ENDED: usize = 100_000;
 pub(super) struct Ended(BTreeMap<TaskArn, (Option<u64>, Duration)>);
 
 impl Ended {
-    fn insert(&mut self, task: TaskArn, version: Option<u64>, observed: Duration) {
+    pub(super) fn insert(&mut self, task: TaskArn, version: Option<u64>, observed: Duration) {
         if self.0.len() >= MAX_ENDED && !self.0.contains_key(&task) {
             self.forget_oldest();
         }
@@ -342,6 +342,11 @@ impl Ended {
         // One without a version is final.
         *highest = highest.and_then(|highest| Some(highest.max(version?)));
         *last = observed.max(*last);
+    }
+
+    /// A higher version shows that a task did not end.
+    pub(super) fn remove(&mut self, task: &TaskArn) {
+        self.0.remove(task);
     }
 
     /// Forgets the older half, so that the search for the oldest ones is rare.

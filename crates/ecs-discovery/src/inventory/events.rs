@@ -71,9 +71,16 @@ impl Inventory {
         if self.ended.is_final(&arn, Some(version)) {
             return (EventResult::Duplicate, None);
         }
+        if !is_over(&task) {
+            self.ended.remove(&arn);
+        }
         let Some(scope) = self.scopes.get(&cluster) else {
-            let wish = (!is_over(&task)).then_some(Wish::Cluster(cluster, arn));
-            return (EventResult::Stale, wish);
+            if is_over(&task) {
+                // The errand that reads its cluster may get an answer that lags behind.
+                self.ended.insert(arn, Some(version), now);
+                return (EventResult::Stale, None);
+            }
+            return (EventResult::Stale, Some(Wish::Cluster(cluster, arn)));
         };
         if scope.unread && !is_over(&task) {
             return (EventResult::Stale, Some(Wish::Cluster(cluster, arn)));

@@ -47,7 +47,8 @@ impl Errand {
             let scope = ScopeRefresh { listed: true, is_first: true, ..ScopeRefresh::default() };
             refresh.scopes.insert(cluster.clone(), scope);
             for task in &tasks {
-                if index.ended.contains(task) {
+                // One that came back is known again.
+                if index.ended.contains(task) && !index.is_task_known(&cluster, task) {
                     continue;
                 }
                 if !index.is_described(&cluster, task) {

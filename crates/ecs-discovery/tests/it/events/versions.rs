@@ -170,6 +170,34 @@ fn a_stopped_task_is_remembered_before_it_is_known() {
     assert_eq!(known(&source, &web("a")), None);
 }
 
+/// Otherwise an answer that lags behind makes it a target until the next refresh.
+#[test]
+fn a_stopped_task_of_an_unknown_cluster_is_remembered() {
+    let mut source = read(&World::of([web("other")]));
+    let new = web("a").in_cluster("new");
+    let (_, wish) = source.event(event(&new, 7, source.now));
+    assert_eq!(source.event(event(&stopped(&new), 8, source.now)), (EventResult::Stale, None));
+    assert_eq!(source.event(event(&new, 7, source.now)), (EventResult::Duplicate, None));
+    source.errand_with(wishes(wish), at_version(&World::of([web("other"), new]), 7));
+    assert_eq!(source.snapshot.targets().len(), 1);
+}
+
+#[test]
+fn a_task_that_a_higher_version_brings_back_is_described_by_an_errand() {
+    for is_believed in [true, false] {
+        let mut source = read(&World::of([web("other")]));
+        source.event(event(&stopped(&web("a")), 5, source.now));
+        source.now += 600 * SECOND;
+        source.refresh_with(at_version(&World::of([web("other")]), 5));
+        let updated = if is_believed { source.now } else { Duration::ZERO };
+        let (result, wish) = source.event(event(&web("a"), 6, updated));
+        assert_eq!(result, if is_believed { EventResult::Applied } else { EventResult::Stale });
+        source.errand_with(wishes(wish), at_version(&World::of([web("a"), web("other")]), 6));
+        assert_eq!(known(&source, &web("a")), Some(web("a").task), "{is_believed}");
+        assert_eq!(source.snapshot.targets().len(), 2);
+    }
+}
+
 #[test]
 fn a_stopped_task_is_remembered_for_two_hours() {
     let world = World::of([web("other")]);
