@@ -83,9 +83,7 @@ pub(crate) fn results<'a>(tasks: impl IntoIterator<Item = TaskView<'a>>, rules: 
     for task in tasks {
         results.task(&task, &mut prepared);
     }
-    results.targets.sort_by(|one, other| one.in_order(other));
-    results.findings.sort();
-    results.hints.sort();
+    results.sort();
     results
 }
 
@@ -150,6 +148,22 @@ fn by_task(one: &Target, other: &Target) -> Ordering {
 }
 
 impl Results {
+    /// Adds what an earlier result has of these tasks, which have no other.
+    pub(crate) fn keep(&mut self, earlier: &Derived, tasks: &BTreeSet<TaskArn>) {
+        for task in tasks {
+            self.targets.extend(earlier.by_task.range(|target| target.task().cmp(task)).cloned());
+            self.findings.extend(earlier.findings_of(task).cloned());
+            self.hints.extend(earlier.hints.range(|hint| hint.task.cmp(task)).cloned());
+        }
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.targets.sort_by(|one, other| one.in_order(other));
+        self.findings.sort();
+        self.hints.sort();
+    }
+
     fn task(&mut self, view: &TaskView<'_>, prepared: &mut Prepared<'_>) {
         let is_one_convention = prepared.rules.conventions.is_environment_alone();
         let examined = examine(view, prepared, |one| self.container(view.task, one, is_one_convention));

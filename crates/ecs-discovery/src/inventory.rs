@@ -77,6 +77,8 @@ struct ScopeFacts {
     instance_round: Round,
     /// The result of its tasks; `None` before the first.
     derived: Option<Arc<Derived>>,
+    /// The result by other rules, which tasks keep that wait for facts.
+    by_other_rules: Option<Arc<Derived>>,
     /// The tasks whose result may have changed since.
     touched: BTreeSet<TaskArn>,
     /// The tasks that lacked a fact when they were derived.
@@ -122,14 +124,15 @@ impl ScopeFacts {
             task_round: Round::begun(now),
             instance_round: Round::begun(now),
             derived: None,
+            by_other_rules: None,
             touched: BTreeSet::new(),
             missing_facts: BTreeSet::new(),
         }
     }
 
-    /// All results are derived again.
+    /// All results are derived again, by other rules.
     fn forget_results(&mut self) {
-        self.derived = None;
+        self.by_other_rules = self.derived.take().or(self.by_other_rules.take());
         self.touched.clear();
         self.missing_facts.clear();
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::events::awaited::Awaited;
 use super::settled::incomplete;
 use super::{Inventory, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn};
@@ -20,8 +19,6 @@ impl Inventory {
     pub fn derive(&mut self, cluster: &ClusterArn, rules: &Rules) -> Arc<Derived> {
         if self.rules.as_ref() != Some(rules) {
             self.rules = Some(rules.clone());
-            // A result that waits is the earlier one, and there is none by these rules.
-            self.awaited = Awaited::default();
             self.scopes.values_mut().for_each(ScopeFacts::forget_results);
         }
         let mut again = self.touched(cluster);
@@ -36,18 +33,26 @@ impl Inventory {
             }
             None => self.tasks(cluster).filter(|view| !awaited.contains(&view.task.arn)).collect(),
         };
-        let results = results(views.iter().copied(), rules);
+        let mut results = results(views.iter().copied(), rules);
+        // A result that waits is the earlier one, though by other rules.
+        if let Some(earlier) = &scope.by_other_rules {
+            results.keep(earlier, &awaited);
+        }
         let incomplete = incomplete(&views, &results.findings);
         let missing_facts = views.iter().filter(|view| self.has_missing_facts(view));
         let missing_facts = missing_facts.map(|view| view.task.arn.clone()).collect();
         let derived = match &scope.derived {
             Some(derived) => derived.with(&again, results).map_or_else(|| derived.clone(), Arc::new),
-            None => Arc::new(Derived::new(results)),
+            None => {
+                let derived = Derived::new(results);
+                let equal = scope.by_other_rules.clone().filter(|earlier| **earlier == derived);
+                equal.unwrap_or_else(|| Arc::new(derived))
+            }
         };
         if let Some(scope) = self.scopes.get_mut(cluster) {
             scope.touched = awaited;
             scope.missing_facts = missing_facts;
-            scope.derived = Some(derived.clone());
+            (scope.derived, scope.by_other_rules) = (Some(derived.clone()), None);
             // They are described again at the next refresh.
             for task in incomplete {
                 scope.tasks.entry(task).and_modify(|known| known.settled = false);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ecs_discovery::failure::FailureKind;
 use ecs_discovery::inventory::question::Question;
+use ecs_discovery::model::Status;
 use insta::assert_snapshot;
 
 use super::{at_version, event, known, read, web, with_status};
@@ -144,6 +145,26 @@ fn a_task_that_an_errand_finds_running_does_not_wait_for_the_next_refresh() {
     });
     source.wait(2 * SECOND);
     assert_snapshot!(shown(&source), @"?: definition unavailable");
+}
+
+/// Two events that are published together: the container restarts, and the second event lacks its port.
+#[test]
+fn new_rules_keep_the_earlier_target_of_a_task_until_its_new_result_is_there() {
+    let mut source = read(&World::of([bridge()]));
+    let restarting = bridge().task(|task| {
+        task.containers[0].last_status = Status::Pending;
+        task.containers[0].network_bindings.clear();
+    });
+    let restarted = bridge().task(|task| task.containers[0].network_bindings.clear());
+    source.inventory.apply_event(event(&restarting, 6, source.now), source.now);
+    let (_, wish) = source.event(event(&restarted, 7, source.now));
+    assert_snapshot!(shown(&source), @"app 10.0.9.9:32768/metrics 1m");
+    source.rules.tags_to_labels = std::sync::Arc::new(ecs_discovery::labels::TagSelection::All);
+    source.publish();
+    assert_snapshot!(shown(&source), @"app 10.0.9.9:32768/metrics 1m");
+    let moved = ec2("bridge").with(app().maps("80").binds("0.0.0.0 32769 -> 80"));
+    source.errand_with(wishes(wish), at_version(&World::of([moved]), 7));
+    assert_snapshot!(shown(&source), @"app 10.0.9.9:32769/metrics 1m");
 }
 
 #[test]
