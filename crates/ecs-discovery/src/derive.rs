@@ -137,6 +137,11 @@ impl Derived {
         })
     }
 
+    /// Whether the targets are those of another result, of which only findings differ.
+    pub fn shares_targets(&self, other: &Self) -> bool {
+        self.targets.shares_all(&other.targets)
+    }
+
     /// The findings of a task.
     pub(crate) fn findings_of(&self, task: &TaskArn) -> impl Iterator<Item = &Arc<Finding>> {
         self.findings.range(|finding| finding.task.cmp(task))

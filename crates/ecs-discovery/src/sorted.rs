@@ -51,6 +51,12 @@ impl<T> Sorted<T> {
         self.len
     }
 
+    /// Whether another version has the same parts, and so the same values.
+    pub(crate) fn shares_all(&self, other: &Self) -> bool {
+        self.parts.len() == other.parts.len()
+            && self.parts.iter().zip(&other.parts).all(|(one, twin)| Arc::ptr_eq(one, twin))
+    }
+
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -174,6 +180,7 @@ mod tests {
                 prop_assert!(sorted.parts.iter().all(|part| (1..=PART).contains(&part.len())));
                 prop_assert!(number_of_parts(&sorted) <= SPARSE * (1 + list.len() / PART));
                 prop_assert!(sorted.beyond(&before).eq(&new));
+                prop_assert_eq!(sorted.shares_all(&before), gone.is_empty() && new.is_empty());
                 prop_assert!(before.beyond(&sorted).eq(&gone));
                 for number in [0, 1, 250, 499] {
                     let expected: Vec<_> = list.iter().filter(|one| one.0 == number).collect();

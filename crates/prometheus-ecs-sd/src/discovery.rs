@@ -60,8 +60,9 @@ pub struct Discovery {
     publisher: Publisher,
     /// When the results that came in are published at the latest.
     publish_at: Option<Instant>,
-    /// When changes that events told were last published.
-    patched: Option<Instant>,
+    /// When changed targets were last published, and when anything was.
+    changed: Option<Instant>,
+    told: Option<Instant>,
     /// The publication that is to be saved and then shown.
     pending: watch::Sender<Pending>,
     /// What a process before this one has saved.
@@ -112,7 +113,8 @@ impl Discovery {
             sources,
             publisher,
             publish_at: None,
-            patched: None,
+            changed: None,
+            told: None,
             readers: Readers::default(),
             config: config.clone(),
             aws,
@@ -309,19 +311,16 @@ impl Discovery {
     fn take(&mut self, source: &str, report: Report) {
         let wait = match &report {
             Report::Result(..) if !self.sources.are_refreshing() => Duration::ZERO,
-            Report::Result(..) | Report::Fresh => WAIT_FOR_OTHERS,
+            Report::Result(..) => WAIT_FOR_OTHERS,
+            Report::Fresh => WAIT_FOR_OTHERS.max(self.pause_since(self.told)),
             // Several sources together keep the pause that each of them keeps.
-            Report::Patch(..) => {
-                let targets = self.store.published.borrow().snapshot.target_count();
-                self.patched.map_or(Duration::ZERO, |at| pause(targets).saturating_sub(at.elapsed()))
+            Report::Patch(patch) => {
+                self.pause_since(if patch.has_targets { self.changed } else { self.told })
             }
             Report::Learned(_) | Report::Events(..) | Report::Overdue | Report::Panicked(_) => {
                 return self.take_in(source, report);
             }
         };
-        if matches!(report, Report::Patch(..)) && wait.is_zero() {
-            self.patched = Some(Instant::now());
-        }
         self.take_in(source, report);
         if wait.is_zero() {
             self.publish();
@@ -329,6 +328,12 @@ impl Discovery {
             let at = Instant::now() + wait;
             self.publish_at = Some(self.publish_at.map_or(at, |before| before.min(at)));
         }
+    }
+
+    /// What is left of the pause after a publication.
+    fn pause_since(&self, publication: Option<Instant>) -> Duration {
+        let targets = self.store.published.borrow().snapshot.target_count();
+        publication.map_or(Duration::ZERO, |at| pause(targets).saturating_sub(at.elapsed()))
     }
 
     fn take_in(&mut self, source: &str, report: Report) {
@@ -351,7 +356,9 @@ impl Discovery {
         if self.publisher.are_refreshed() {
             self.sources.first_is_over();
         }
-        self.publisher.publish();
+        let has_changed = self.publisher.publish();
+        self.told = Some(Instant::now());
+        self.changed = if has_changed { self.told } else { self.changed };
     }
 }
 

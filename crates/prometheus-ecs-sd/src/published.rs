@@ -58,7 +58,11 @@ pub(crate) struct Patch {
     pub(crate) scopes: BTreeMap<ClusterArn, Scope>,
     /// The facts that are known of the source.
     pub(crate) facts: Arc<Saved>,
-    /// When the oldest event of it was received.
+    /// Whether it changes targets, and not only findings.
+    pub(crate) has_targets: bool,
+    /// Clusters that an errand found and read in full.
+    pub(crate) read: BTreeSet<ClusterArn>,
+    /// When the oldest event was received of those that changed its targets.
     pub(crate) received: Option<Instant>,
 }
 

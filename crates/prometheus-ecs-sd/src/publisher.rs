@@ -307,14 +307,18 @@ impl Publisher {
         }
     }
 
-    /// Takes in the result of events and errands. It proves nothing about clusters that could not be read.
+    /// Takes in the result of events and errands. It proves nothing about clusters but those that an errand has read.
     pub(crate) fn patch(&mut self, source: &str, patch: Patch) {
         let Some(source) = self.index(source) else { return };
-        let Patch { scopes, facts, received } = patch;
+        let Patch { scopes, facts, read, received, .. } = patch;
         let part = &mut self.parts[source];
         let Some(result) = &mut part.result else { return };
         result.scopes = scopes;
         part.facts = Some(facts);
+        for cluster in read {
+            self.past.failing.remove(&cluster);
+            self.past.read.insert(cluster);
+        }
         self.received = self.received.into_iter().chain(received).min();
     }
 
@@ -357,8 +361,8 @@ impl Publisher {
     }
 
     /// Publishes the results of all sources as far as they are known, unless nothing is known at all: that must not
-    /// empty a file which an earlier run has left.
-    pub fn publish(&mut self) {
+    /// empty a file which an earlier run has left. Returns whether any target differs from the publication before.
+    pub fn publish(&mut self) -> bool {
         let mut snapshot = self.put_together();
         let reading = self.reading(&snapshot);
         self.let_go(&reading);
@@ -370,10 +374,11 @@ impl Publisher {
         let any_scope = snapshot.scopes.values().any(Scope::is_known);
         if !any_scope {
             if !self.are_refreshed() {
-                return;
+                return false;
             }
             if let Some(problem) = self.first_problem(&snapshot) {
-                return self.warn_of_nothing(&problem);
+                self.warn_of_nothing(&problem);
+                return false;
             }
         }
         self.is_nothing = false;
@@ -395,7 +400,9 @@ impl Publisher {
             received: self.received.take(),
         };
         let sources = self.parts.iter().map(|part| (part.is_complete(), part.is_known())).collect();
+        let has_changed = published.changes.any_target();
         self.pending.send_replace(Pending { published, publisher: self.number, sources });
+        has_changed
     }
 
     fn facts(&self) -> Facts {
@@ -543,6 +550,45 @@ impl Publisher {
     fn warn_of_nothing(&mut self, problem: &str) {
         if !std::mem::replace(&mut self.is_nothing, true) {
             warn!(problem, "nothing is published yet, files stay as they are");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(name: &str) -> ClusterArn {
+        ClusterArn::parse(&format!("arn:aws:ecs:eu-west-1:123456789012:cluster/{name}")).unwrap()
+    }
+
+    fn scopes(names: &[&str]) -> BTreeMap<ClusterArn, Scope> {
+        let scope = || Scope::fresh(Arc::default(), Duration::ZERO);
+        names.iter().map(|name| (cluster(name), scope())).collect()
+    }
+
+    /// Otherwise its targets would count as those of a cluster that may have others until the next refresh.
+    #[test]
+    fn a_cluster_that_an_errand_read_in_full_is_read() {
+        for (read, is_done) in [(BTreeSet::from([cluster("new")]), true), (BTreeSet::new(), false)] {
+            let status = SourceStatus::new("source".into(), None, "eu-west-1".to_owned());
+            let (id, pending) = (status.id(), watch::Sender::default());
+            let rules = PublishRules { max_staleness: Duration::MAX, allow_empty: false };
+            let sources = vec![(status, ClusterSelection::All)];
+            let past = (Past::of(false), rules);
+            let mut publisher = Publisher::new(SnapshotStore::default(), pending, sources, past);
+            let result = SourceResult {
+                scopes: scopes(&["prod"]),
+                complete: true,
+                listed: true,
+                ..SourceResult::default()
+            };
+            publisher.apply(&id, result);
+            publisher.publish();
+            let (scopes, facts) = (scopes(&["new", "prod"]), Arc::default());
+            publisher.patch(&id, Patch { scopes, facts, has_targets: true, read, received: None });
+            publisher.publish();
+            assert_eq!(publisher.pending.borrow().published.reading.is_done, is_done);
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
 use crate::model::{ContainerInstance, InstanceId};
 
-pub use errand::{Errand, Wishes};
+pub use errand::{Errand, Found, Wishes};
 pub use finish::RefreshOutcome;
 pub use lookup::Lookup;
 use pages::Pages;

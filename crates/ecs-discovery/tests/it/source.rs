@@ -149,8 +149,8 @@ impl Source {
             self.publish();
             open.extend(errand.questions(&mut self.inventory));
         }
-        for (cluster, scope) in errand.finish(&mut self.inventory, &self.rules) {
-            self.snapshot.scopes.entry(cluster).or_insert(scope);
+        for (cluster, found) in errand.finish(&mut self.inventory, &self.rules) {
+            self.snapshot.scopes.entry(cluster).or_insert(found.scope);
         }
         self.publish();
         asked

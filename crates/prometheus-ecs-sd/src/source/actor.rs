@@ -326,6 +326,7 @@ impl Actor {
             self.wishes.put_back(errand.into_taken());
         }
         self.dirty.clear();
+        self.unpublished.forget();
         // The facts of events may be lost.
         self.refreshed = None;
         self.liveness = Liveness::new(self.spec.events);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ecs_discovery::arn::TaskArn;
 use ecs_discovery::failure::{Failure, FailureKind};
-use ecs_discovery::inventory::plan::Errand;
+use ecs_discovery::inventory::plan::{Errand, Found};
 use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::snapshot::Scope;
 use futures_util::StreamExt;
@@ -104,11 +104,11 @@ impl Actor {
         }
         let Some(ErrandRun { errand, taken, failed, denied, .. }) = self.errand.take() else { return };
         let found = errand.finish(&mut self.known.inventory, &self.settings.rules);
-        for (cluster, scope) in found {
+        for (cluster, Found { scope, is_whole }) in found {
             let is_published = self.known.scopes.get(&cluster).is_some_and(Scope::is_known);
             if !is_published && scope.is_known() {
+                self.unpublished.found(&cluster, is_whole);
                 self.dirty.insert(cluster.clone());
-                self.unpublished.has_cluster = true;
                 self.known.scopes.insert(cluster, scope);
             }
         }

@@ -4,7 +4,7 @@
 //! A change after a quiet time is published immediately. Publications follow each other no faster than Prometheus can
 //! read the files again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ const LEAST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The pause for each target: Prometheus takes 0.8 s of a processor to read a file of 5,000 targets.
 const PAUSE_PER_TARGET: Duration = Duration::from_micros(500);
+
+/// The least time between two searches for changes. Many events change no result, such as those of tasks that start.
+const SEARCHES_APART: Duration = Duration::from_millis(10);
 
 /// How long a message waits for its source: far longer than a source needs for all that can wait. A message that is not
 /// taken by then is received again, and the others of its queue do not wait for it.
@@ -127,10 +130,33 @@ impl Routes {
 pub(super) struct Unpublished {
     /// When the oldest of their events was received, if any was.
     received: Option<Instant>,
-    /// When the last ones were published.
-    last: Option<Instant>,
-    /// Whether a cluster was found that is not published.
-    pub(super) has_cluster: bool,
+    /// When changed targets were last published, and when anything was.
+    changed: Option<Instant>,
+    told: Option<Instant>,
+    /// When changes were last searched for.
+    searched: Option<Instant>,
+    /// Whether findings changed.
+    pub(super) has_findings: bool,
+    /// The clusters that errands found, and whether each was read in full.
+    clusters: BTreeMap<ClusterArn, bool>,
+}
+
+impl Unpublished {
+    /// An errand found a cluster.
+    pub(super) fn found(&mut self, cluster: &ClusterArn, is_whole: bool) {
+        self.clusters.insert(cluster.clone(), is_whole);
+    }
+
+    /// The results of the last refresh replace all changes.
+    pub(super) fn forget(&mut self) {
+        (self.received, self.has_findings) = (None, false);
+        self.clusters.clear();
+    }
+
+    /// When findings may be published, after this pause.
+    fn findings_at(&self, pause: Duration) -> Instant {
+        self.told.map_or_else(Instant::now, |told| told + pause)
+    }
 }
 
 impl Actor {
@@ -214,13 +240,23 @@ impl Actor {
         clusters.peek().is_some() && clusters.all(|known| known.account() != account)
     }
 
-    /// When changes are published, if there are any.
+    /// When changes are searched for and published, if there may be any.
     pub(super) fn publish_at(&self) -> Option<Instant> {
-        if self.dirty.is_empty() {
+        let unpublished = &self.unpublished;
+        if self.dirty.is_empty() && !unpublished.has_findings {
             return None;
         }
-        let targets = self.known.scopes.values().map(|scope| scope.derived.targets.len()).sum();
-        Some(self.unpublished.last.map_or_else(Instant::now, |last| last + pause(targets)))
+        let (now, pause) = (Instant::now(), self.pause());
+        let search = (!self.dirty.is_empty()).then(|| {
+            let after_change = unpublished.changed.map_or(now, |changed| changed + pause);
+            after_change.max(unpublished.searched.map_or(now, |searched| searched + SEARCHES_APART))
+        });
+        let findings = unpublished.has_findings.then(|| unpublished.findings_at(pause));
+        search.into_iter().chain(findings).min()
+    }
+
+    fn pause(&self) -> Duration {
+        pause(self.known.scopes.values().map(|scope| scope.derived.targets.len()).sum())
     }
 
     /// When the result of a task no longer waits for facts.
@@ -234,9 +270,35 @@ impl Actor {
         self.dirty.extend(released);
     }
 
-    /// Publishes the clusters that changed.
+    /// Publishes the clusters that changed. Prometheus does not read findings: they delay no targets, and wait until their
+    /// pause is over.
     pub(super) fn publish_changes(&mut self) {
-        let mut changed = BTreeSet::new();
+        let now = Instant::now();
+        let has_targets = self.find_changes();
+        self.unpublished.searched = Some(now);
+        let received = self.unpublished.received.take().filter(|_| has_targets);
+        let has_findings = self.unpublished.has_findings && self.unpublished.findings_at(self.pause()) <= now;
+        if !has_targets && !has_findings {
+            // The facts are saved with the next publication: the copy of all of them costs more than an event.
+            return;
+        }
+        self.unpublished.has_findings = false;
+        self.unpublished.told = Some(now);
+        if has_targets {
+            self.unpublished.changed = Some(now);
+        }
+        self.known.saved = Arc::new(self.known.held_facts());
+        self.known.concluded = self.known.saved.clone();
+        let scopes = self.settings.published(&self.known.scopes);
+        let clusters = std::mem::take(&mut self.unpublished.clusters).into_iter();
+        let read = clusters.filter_map(|(cluster, is_whole)| is_whole.then_some(cluster)).collect();
+        let facts = self.known.saved.clone();
+        self.report(Report::Patch(Patch { scopes, facts, has_targets, read, received }));
+    }
+
+    /// Derives the clusters that may have changed. Returns whether any target changed, or a cluster was found.
+    fn find_changes(&mut self) -> bool {
+        let mut has_targets = !self.unpublished.clusters.is_empty();
         for cluster in std::mem::take(&mut self.dirty) {
             // A cluster that was never read has no results. The refresh publishes it.
             let Some(scope) = self.known.scopes.get_mut(&cluster).filter(|scope| scope.is_known()) else {
@@ -244,21 +306,12 @@ impl Actor {
             };
             let derived = self.known.inventory.derive(&cluster, &self.settings.rules);
             if !Arc::ptr_eq(&derived, &scope.derived) {
+                has_targets |= !derived.shares_targets(&scope.derived);
+                self.unpublished.has_findings = true;
                 scope.derived = derived;
-                changed.insert(cluster);
             }
         }
-        let received = self.unpublished.received.take();
-        let has_cluster = std::mem::take(&mut self.unpublished.has_cluster);
-        if changed.is_empty() && !has_cluster {
-            // The facts are saved with the next publication: the copy of all of them costs more than an event.
-            return;
-        }
-        self.known.saved = Arc::new(self.known.held_facts());
-        self.known.concluded = self.known.saved.clone();
-        self.unpublished.last = Some(Instant::now());
-        let scopes = self.settings.published(&self.known.scopes);
-        self.report(Report::Patch(Patch { scopes, facts: self.known.saved.clone(), received }));
+        has_targets
     }
 
     /// Logs a change of what events are relied on for, and begins a refresh if they are not any more.

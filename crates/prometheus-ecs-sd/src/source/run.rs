@@ -355,6 +355,7 @@ impl Actor {
         self.known.concluded = self.known.saved.clone();
         let complete = result.complete;
         let began = run.began;
+        self.unpublished.has_findings = false;
         drop(run);
         self.report(Report::Result(Box::new(result), departing));
         self.prove_events(began, complete);

@@ -24,6 +24,15 @@ pub struct Wishes {
     pub clusters: BTreeSet<ClusterArn>,
 }
 
+/// A cluster that was not known before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its part of the snapshot.
+    pub scope: Scope,
+    /// Whether all of its tasks, definitions and hosts were read.
+    pub is_whole: bool,
+}
+
 /// One errand in progress. It borrows the [`Inventory`] at each step.
 #[derive(Debug)]
 pub struct Errand {
@@ -87,7 +96,7 @@ impl Errand {
 
     /// Ends the errand, all its questions being answered or failed. Returns the clusters that were not known before and
     /// were read now. The results of others are touched.
-    pub fn finish(mut self, index: &mut Inventory, rules: &Rules) -> BTreeMap<ClusterArn, Scope> {
+    pub fn finish(mut self, index: &mut Inventory, rules: &Rules) -> BTreeMap<ClusterArn, Found> {
         self.refresh.finish_moves(index);
         let mut scopes = BTreeMap::new();
         for cluster in &self.clusters {
@@ -96,7 +105,8 @@ impl Errand {
             };
             if self.refresh.why_stale(&refresh).is_none() {
                 let scope = self.refresh.concluded(index, cluster, &refresh, rules, None);
-                scopes.insert(cluster.clone(), scope);
+                let is_partial = self.refresh.partial || self.refresh.incomplete.contains(cluster);
+                scopes.insert(cluster.clone(), Found { is_whole: scope.is_known() && !is_partial, scope });
             } else {
                 index.note_unread(cluster);
             }

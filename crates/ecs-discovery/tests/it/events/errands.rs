@@ -95,6 +95,34 @@ fn a_cluster_that_is_not_known_is_read_alone() {
     assert_eq!(source.snapshot.targets().len(), 2);
 }
 
+#[test]
+fn a_new_cluster_is_whole_if_everything_of_it_was_read() {
+    let new = node("a").in_cluster("new");
+    for failing in [None, Some("DescribeContainerInstances"), Some("DescribeInstances")] {
+        let mut source = read(&World::of([web("a")]));
+        let world = World::of([web("a"), web("bb").in_cluster("new"), new.clone()]);
+        let (_, wish) = source.event(event(&new, 3, source.now));
+        let mut errand =
+            Errand::begin(&mut source.inventory, source.selection.clone(), wishes(wish), source.now);
+        loop {
+            let questions = errand.questions(&mut source.inventory);
+            if questions.is_empty() {
+                break;
+            }
+            for question in questions {
+                match world.answer(&question) {
+                    Ok(answer) if failing != Some(question.operation()) => {
+                        errand.answered(&mut source.inventory, question, answer);
+                    }
+                    _ => errand.failed(&mut source.inventory, question, failure(FailureKind::Throttled)),
+                }
+            }
+        }
+        let found = errand.finish(&mut source.inventory, &source.rules);
+        assert_eq!(found[&new.cluster.arn].is_whole, failing.is_none(), "{failing:?}");
+    }
+}
+
 /// Its listing may lack the task, whose event may have been faster.
 #[test]
 fn of_a_cluster_that_a_refresh_read_before_the_errand_only_an_unknown_task_is_described() {

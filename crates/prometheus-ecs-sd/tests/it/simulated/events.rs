@@ -3,6 +3,7 @@
 mod deployments;
 mod failures;
 mod networks;
+mod pace;
 mod served;
 mod tasks;
 
