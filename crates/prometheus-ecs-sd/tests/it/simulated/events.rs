@@ -87,6 +87,13 @@ fn first_task(region: &Region) -> String {
     region.clusters["prod"].tasks.values().next().unwrap().task_arn.clone()
 }
 
+/// Begins to stop a task that runs.
+fn stop_one(region: &mut Region) {
+    let mut tasks = region.clusters["prod"].tasks.values();
+    let task = tasks.find(|task| task.desired_status == "RUNNING").unwrap().task_arn.clone();
+    region.begin_stop(&task);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_that_stops_leaves_without_a_call() {
     let stage = told(fleet(&[("prod", 2)]));

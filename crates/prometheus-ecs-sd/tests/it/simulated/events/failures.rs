@@ -7,8 +7,8 @@ use std::time::Duration;
 use ecs_simulator::{Calls, EventFate, Fault, HostKind, Placement, Response, Run};
 use prometheus_ecs_sd::published::EventStatus;
 
-use super::super::{Stage, fleet, opted_in};
-use super::{SOON, depth, live, some_task, targets, told};
+use super::super::{Running, Stage, fleet, opted_in};
+use super::{SOON, depth, live, some_task, stop_one, targets, told};
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_noticed_after_three_minutes_and_refreshes_go_on() {
@@ -60,9 +60,8 @@ async fn frequent_refreshes_do_not_end_doubt_before_events_had_time_to_tell_what
         true => EventFate::Deliver,
         false => EventFate::Drop,
     });
-    let stop = || stage.change(|region| region.begin_stop(&super::first_task(region)));
     let mut statuses = Vec::new();
-    stop();
+    stage.change(stop_one);
     for second in 0..1500 {
         if second % 60 == 0 {
             stage.change(|region| region.heartbeat());
@@ -73,7 +72,7 @@ async fn frequent_refreshes_do_not_end_doubt_before_events_had_time_to_tell_what
             statuses.push(status);
             // Another change is missed while the source is doubted.
             if status == EventStatus::Doubted && statuses.len() == 2 {
-                stop();
+                stage.change(stop_one);
             }
         }
     }
@@ -221,9 +220,7 @@ async fn facts_that_errands_could_not_read_are_read_by_a_refresh_soon_after() {
     assert_eq!(running.published().snapshot.target_count(), 1);
     stage.change(|region| region.heartbeat());
     stage.simulator.heal();
-    while running.published().snapshot.target_count() == 1 {
-        running.next_within(Duration::from_secs(65)).await.expect("a refresh reads the definition");
-    }
+    two_targets_within(&mut running, Duration::from_secs(65)).await;
     assert_eq!(running.sources()[0].events, EventStatus::Live);
 }
 
@@ -260,7 +257,14 @@ async fn a_new_cluster_that_may_only_be_listed_is_read_by_a_refresh_soon_after()
         let definition = region.task_definitions.keys().next().unwrap().clone();
         region.run("new", &definition, Placement::Fargate)
     });
-    while running.published().snapshot.target_count() == 1 {
-        running.next_within(Duration::from_secs(65)).await.expect("a refresh reads the cluster");
-    }
+    two_targets_within(&mut running, Duration::from_secs(65)).await;
+}
+
+async fn two_targets_within(running: &mut Running, limit: Duration) {
+    let published = async {
+        while running.published().snapshot.target_count() != 2 {
+            running.next().await;
+        }
+    };
+    tokio::time::timeout(limit, published).await.expect("a refresh finds the second one");
 }

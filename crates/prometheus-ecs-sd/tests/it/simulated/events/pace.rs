@@ -8,7 +8,7 @@ use prometheus_ecs_sd::published::Published;
 use tokio::time::Instant;
 
 use super::super::{REGION, Running, fleet, opted_in};
-use super::{SOON, live, told};
+use super::{SOON, live, stop_one, told};
 
 const OTHER_REGION: &str = "us-east-1";
 
@@ -35,13 +35,6 @@ async fn until(running: &mut Running, is_it: impl Fn(&Published) -> bool) -> Dur
         running.next_within(SOON).await.expect("a publication");
     }
     began.elapsed()
-}
-
-/// Begins to stop a task that runs.
-fn stop_one(region: &mut Region) {
-    let mut tasks = region.clusters["prod"].tasks.values();
-    let task = tasks.find(|task| task.desired_status == "RUNNING").unwrap().task_arn.clone();
-    region.begin_stop(&task);
 }
 
 #[tokio::test(start_paused = true)]
