@@ -144,10 +144,11 @@ fn container_override(name: &str, settings: &Settings) -> Value {
 fn attachments(interface: &NetworkInterface) -> Value {
     let subnet = interface.subnet_id.as_deref().map(|subnet| pair("subnetId", subnet));
     let address = interface.private_ipv4.map(|address| pair("privateIPv4Address", &address.to_string()));
+    let name = interface.private_dns_name.as_deref().map(|name| pair("privateDnsName", name));
     let kind = "ElasticNetworkInterface";
     json!([
         { "type": kind, "status": "DELETED", "details": [pair("privateIPv4Address", "10.9.9.9")] },
-        { "type": kind, "status": "ATTACHED", "details": [subnet, address] },
+        { "type": kind, "status": "ATTACHED", "details": [subnet, address, name] },
     ])
 }
 
@@ -208,7 +209,9 @@ fn reservation(host: &Host) -> String {
         &element("instanceId", Some(host.id.as_str())),
         &address("privateIpAddress", host.private_ipv4),
         &address("ipAddress", host.public_ipv4),
+        &element("privateDnsName", host.private_dns_name.as_deref()),
         &element("instanceType", host.instance_type.as_deref()),
+        &element("vpcId", host.vpc_id.as_deref()),
         &element("subnetId", host.subnet_id.as_deref()),
         "<placement>",
         &element("availabilityZone", host.availability_zone.as_deref()),

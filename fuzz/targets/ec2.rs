@@ -21,8 +21,9 @@ fn ec2(input: &[u8]) {
     let Ok((hosts, next)) = fuzzing::ec2(input) else { return };
     for host in &hosts {
         assert!(!host.id.as_str().is_empty());
-        let texts = [&host.instance_type, &host.subnet_id, &host.availability_zone];
-        assert!(texts.iter().all(|text| text.as_deref() != Some("")));
+        let names = [&host.private_dns_name, &host.vpc_id];
+        let texts = [&host.instance_type, &host.subnet_id, &host.availability_zone].into_iter().chain(names);
+        assert!(texts.into_iter().all(|text| text.as_deref() != Some("")));
         assert!(host.tags.is_sorted() && host.tags.iter().all(|(key, _)| !key.is_empty()));
     }
     is_read(hosts, next);
@@ -47,6 +48,8 @@ fn for_xml(host: Host) -> Host {
     Host {
         id: InstanceId::new(host.id.as_str()),
         instance_type: text(host.instance_type),
+        private_dns_name: text(host.private_dns_name),
+        vpc_id: text(host.vpc_id),
         subnet_id: text(host.subnet_id),
         availability_zone: text(host.availability_zone),
         tags,

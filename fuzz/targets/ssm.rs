@@ -40,6 +40,8 @@ fn known_to_ssm(host: Host) -> Host {
         private_ipv4: host.private_ipv4,
         public_ipv4: None,
         instance_type: None,
+        private_dns_name: None,
+        vpc_id: None,
         subnet_id: None,
         availability_zone: None,
         tags: Vec::new(),

@@ -79,6 +79,8 @@ labels! {
     META_AVAILABILITY_ZONE = "__meta_ecs_availability_zone", "the availability zone";
     META_SUBNET_ID = "__meta_ecs_subnet_id", "the subnet of the task's interface, else of its host";
     META_IP_ADDRESS = "__meta_ecs_ip_address", "the address without the port";
+    META_IPV6_ADDRESS = "__meta_ecs_ipv6_address", "the IPv6 address of the container's interface, in `awsvpc` mode";
+    META_PRIVATE_DNS_NAME = "__meta_ecs_private_dns_name", "the private DNS name of the task's interface in `awsvpc` mode, otherwise of its EC2 host";
     META_PUBLIC_IP = "__meta_ecs_public_ip", "the host's public IPv4 address, in `bridge` and `host` mode";
     META_LAUNCH_TYPE = "__meta_ecs_launch_type", "`EC2`, `FARGATE`, `EXTERNAL` or `MANAGED_INSTANCES`";
     META_DESIRED_STATUS = "__meta_ecs_desired_status", "the status ECS is working towards";
@@ -92,6 +94,8 @@ labels! {
     META_EC2_INSTANCE_TYPE = "__meta_ecs_ec2_instance_type", "the instance's type";
     META_EC2_INSTANCE_PRIVATE_IP = "__meta_ecs_ec2_instance_private_ip", "the instance's private IPv4 address";
     META_EC2_INSTANCE_PUBLIC_IP = "__meta_ecs_ec2_instance_public_ip", "the instance's public IPv4 address";
+    META_EC2_SUBNET_ID = "__meta_ecs_ec2_subnet_id", "the instance's own subnet";
+    META_EC2_VPC_ID = "__meta_ecs_ec2_vpc_id", "the instance's VPC";
     META_TAG_TASK = "__meta_ecs_tag_task_", "one tag of the task each";
     META_TAG_CLUSTER = "__meta_ecs_tag_cluster_", "one tag of the cluster each";
     META_TAG_EC2 = "__meta_ecs_tag_ec2_", "one tag of the instance each";

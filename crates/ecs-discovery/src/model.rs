@@ -79,6 +79,8 @@ pub struct NetworkInterface {
     pub subnet_id: Option<Arc<str>>,
     /// Detail `privateIPv4Address`.
     pub private_ipv4: Option<Ipv4Addr>,
+    /// Detail `privateDnsName`.
+    pub private_dns_name: Option<Box<str>>,
 }
 
 /// A running, or no longer running, container of a task.
@@ -401,8 +403,12 @@ pub struct Host {
     pub private_ipv4: Option<Ipv4Addr>,
     /// Its public IPv4 address.
     pub public_ipv4: Option<Ipv4Addr>,
+    /// Its private DNS name; EC2 only.
+    pub private_dns_name: Option<Box<str>>,
     /// `m5.large`, …; EC2 only.
     pub instance_type: Option<Box<str>>,
+    /// EC2 only.
+    pub vpc_id: Option<Box<str>>,
     /// EC2 only.
     pub subnet_id: Option<Box<str>>,
     /// EC2 only.

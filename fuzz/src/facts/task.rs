@@ -34,6 +34,7 @@ impl Facts<'_> {
             network_interface: self.maybe(|facts| NetworkInterface {
                 subnet_id: facts.said(),
                 private_ipv4: facts.maybe(Self::ipv4),
+                private_dns_name: facts.said(),
             }),
             containers: self.list(4, Self::container),
             overrides: self.overrides(),

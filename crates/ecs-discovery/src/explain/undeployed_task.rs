@@ -141,7 +141,9 @@ impl UndeployedTask {
             id: InstanceId::new("<instance id>"),
             private_ipv4: Some(HOST_ADDRESS),
             public_ipv4: None,
+            private_dns_name: None,
             instance_type: None,
+            vpc_id: None,
             subnet_id: None,
             availability_zone: None,
             tags: Vec::new(),
@@ -183,8 +185,10 @@ impl UndeployedTask {
             platform_family: None,
             platform_version: None,
             container_instance: is_at_the_host.then(|| ContainerInstanceArn::parse(&instance).expect(A_FORM)),
-            network_interface: (!is_at_the_host)
-                .then_some(NetworkInterface { subnet_id: None, private_ipv4: Some(TASK_ADDRESS) }),
+            network_interface: (!is_at_the_host).then(|| NetworkInterface {
+                private_ipv4: Some(TASK_ADDRESS),
+                ..NetworkInterface::default()
+            }),
             containers,
             overrides: Vec::new(),
             tags: Vec::new(),

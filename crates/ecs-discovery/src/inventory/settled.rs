@@ -94,6 +94,7 @@ pub(super) fn lost(known: &Task, said: &Task, untagged: bool) -> Option<String> 
         ("its network interface", is_lost(&known.network_interface, &said.network_interface)),
         ("its subnet", is_lost(&before.subnet_id, &now.subnet_id)),
         ("its address", is_lost(&before.private_ipv4, &now.private_ipv4)),
+        ("its private DNS name", is_lost(&before.private_dns_name, &now.private_dns_name)),
         ("its overrides", are_overrides_lost(known, said)),
         ("its tags", untagged && !known.tags.is_empty()),
     ];
@@ -140,7 +141,9 @@ pub(super) fn is_instance_lost(known: &ContainerInstance, said: &ContainerInstan
 /// more: its tasks leave when ECS says that they ended.
 pub(super) fn is_host_lost(known: &Host, said: &Host) -> bool {
     is_lost(&known.private_ipv4, &said.private_ipv4)
+        || is_lost(&known.private_dns_name, &said.private_dns_name)
         || is_lost(&known.instance_type, &said.instance_type)
+        || is_lost(&known.vpc_id, &said.vpc_id)
         || is_lost(&known.subnet_id, &said.subnet_id)
         || is_lost(&known.availability_zone, &said.availability_zone)
 }

@@ -127,24 +127,32 @@ impl Origin {
             labels.set_if_some(labels::META_EC2_INSTANCE_PRIVATE_IP, private);
             labels.set_if_some(labels::META_EC2_INSTANCE_PUBLIC_IP, public);
             labels.set_if_some(labels::META_EC2_INSTANCE_TYPE, host.instance_type.as_deref());
+            labels.set_if_some(labels::META_EC2_SUBNET_ID, host.subnet_id.as_deref());
+            labels.set_if_some(labels::META_EC2_VPC_ID, host.vpc_id.as_deref());
         }
         labels.set_if_some(labels::META_HEALTH_STATUS, task.health_status.as_deref());
         labels.set(labels::META_IP_ADDRESS, address.to_string());
+        labels.set_if_some(labels::META_IPV6_ADDRESS, container.ipv6.map(|ip| ip.to_string()));
         labels.set_if_some(labels::META_JOB, self.said.job.as_deref());
         labels.set(labels::META_LAST_STATUS, task.last_status.as_str());
         labels.set_if_some(labels::META_LAUNCH_TYPE, task.launch_type.as_ref().map(|kind| kind.as_str()));
         labels.set(labels::META_NETWORK_MODE, definition.network_mode.as_str());
         labels.set_if_some(labels::META_PLATFORM_FAMILY, task.platform_family.as_deref());
         labels.set_if_some(labels::META_PLATFORM_VERSION, task.platform_version.as_deref());
-        self.meta_from_public_ip_on(labels, host);
+        self.meta_from_private_dns_name_on(labels, host);
     }
 
-    fn meta_from_public_ip_on<'a>(&'a self, labels: &mut LabelsBuilder<'a>, host: Option<&'a Host>) {
+    fn meta_from_private_dns_name_on<'a>(&'a self, labels: &mut LabelsBuilder<'a>, host: Option<&'a Host>) {
         let Self { cluster, task, definition, .. } = self;
-        // In awsvpc mode the public address is that of the task's own interface, which is not asked for.
-        let public = host.filter(|_| definition.network_mode != NetworkMode::Awsvpc);
-        let public = public.and_then(|host| host.public_ipv4).map(|ip| ip.to_string());
-        let subnet = task.network_interface.as_ref().and_then(|interface| interface.subnet_id.as_deref());
+        // In awsvpc mode the public address and the name are those of the task's own interface; its public address is not
+        // asked for.
+        let at_host = host.filter(|_| definition.network_mode != NetworkMode::Awsvpc);
+        let public = at_host.and_then(|host| host.public_ipv4).map(|ip| ip.to_string());
+        let interface = task.network_interface.as_ref();
+        let subnet = interface.and_then(|interface| interface.subnet_id.as_deref());
+        let name = interface.and_then(|interface| interface.private_dns_name.as_deref());
+        let name = name.or_else(|| at_host?.private_dns_name.as_deref());
+        labels.set_if_some(labels::META_PRIVATE_DNS_NAME, name);
         labels.set_if_some(labels::META_PUBLIC_IP, public);
         labels.set(labels::META_REGION, cluster.arn.region());
         labels.set_if_some(labels::META_SERVICE, task.service());

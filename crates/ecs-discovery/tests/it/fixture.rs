@@ -231,7 +231,8 @@ impl TaskFixture {
 
     pub(crate) fn interface(self, ip: &str) -> Self {
         let private_ipv4 = Some(ip.parse().unwrap());
-        self.task(|task| task.network_interface = Some(NetworkInterface { subnet_id: None, private_ipv4 }))
+        let interface = NetworkInterface { private_ipv4, ..NetworkInterface::default() };
+        self.task(|task| task.network_interface = Some(interface))
     }
 
     pub(crate) fn on(mut self, id: &str, ip: &str) -> Self {
@@ -244,7 +245,9 @@ impl TaskFixture {
             id: InstanceId::new(id),
             private_ipv4: Some(ip.parse().unwrap()),
             public_ipv4: None,
+            private_dns_name: None,
             instance_type: None,
+            vpc_id: None,
             subnet_id: None,
             availability_zone: None,
             tags: Vec::new(),

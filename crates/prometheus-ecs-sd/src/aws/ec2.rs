@@ -1,4 +1,4 @@
-//! EC2's DescribeInstances: addresses, type and tags of the instances behind container instances.
+//! EC2's DescribeInstances: addresses, names, type and tags of the instances behind container instances.
 //!
 //! Instances are named by a filter, not by `InstanceId`: a named id that EC2 does not know fails the whole
 //! call, and the call draws on a smaller bucket. `IncludeManagedResources` shows the hosts of ECS
@@ -126,7 +126,9 @@ struct Instance {
     private_ip_address: Option<String>,
     /// The public one.
     ip_address: Option<String>,
+    private_dns_name: Option<String>,
     instance_type: Option<String>,
+    vpc_id: Option<String>,
     subnet_id: Option<String>,
     #[serde(default)]
     placement: Placement,
@@ -160,7 +162,9 @@ impl Instance {
             id: InstanceId::new(&said(self.instance_id)?),
             private_ipv4: self.private_ip_address.and_then(|address| address.parse().ok()),
             public_ipv4: self.ip_address.and_then(|address| address.parse().ok()),
+            private_dns_name: present(self.private_dns_name),
             instance_type: present(self.instance_type),
+            vpc_id: present(self.vpc_id),
             subnet_id: present(self.subnet_id),
             availability_zone: present(self.placement.availability_zone),
             tags: sorted_tags(self.tag_set.item.into_iter().map(|tag| (tag.key, tag.value))),
@@ -244,7 +248,9 @@ mod tests {
             id: InstanceId::new(id),
             private_ipv4: None,
             public_ipv4: None,
+            private_dns_name: None,
             instance_type: None,
+            vpc_id: None,
             subnet_id: None,
             availability_zone: None,
             tags: Vec::new(),
@@ -257,7 +263,9 @@ mod tests {
         let first = Host {
             private_ipv4: Some([192, 168, 1, 88].into()),
             public_ipv4: Some([54, 194, 252, 215].into()),
+            private_dns_name: Some("ip-192-168-1-88.eu-west-1.compute.internal".into()),
             instance_type: Some("t2.micro".into()),
+            vpc_id: Some("vpc-11112222".into()),
             subnet_id: Some("subnet-56f5f633".into()),
             availability_zone: Some("eu-west-1c".into()),
             tags: vec![("Empty".into(), "".into()), ("Name".into(), "R&D".into())],

@@ -103,7 +103,12 @@ pub(super) struct Host<'a> {
     id: Text<'a>,
     private_ipv4: Option<Ipv4Addr>,
     public_ipv4: Option<Ipv4Addr>,
+    /// Earlier files have neither name nor VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dns_name: Option<Text<'a>>,
     instance_type: Option<Text<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vpc: Option<Text<'a>>,
     subnet: Option<Text<'a>>,
     zone: Option<Text<'a>>,
     tags: Texts<'a>,
@@ -125,6 +130,9 @@ pub(super) struct Task<'a> {
     container_instance: Option<Text<'a>>,
     /// Its subnet and its address.
     interface: Option<(Option<Text<'a>>, Option<Ipv4Addr>)>,
+    /// The private DNS name of its interface; earlier files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dns_name: Option<Text<'a>>,
     containers: Vec<Container<'a>>,
     overrides: Vec<(Text<'a>, Texts<'a>)>,
     tags: Texts<'a>,
@@ -240,7 +248,9 @@ impl<'a> Host<'a> {
             id: host.id.as_str().into(),
             private_ipv4: host.private_ipv4,
             public_ipv4: host.public_ipv4,
+            dns_name: text(host.private_dns_name.as_ref()),
             instance_type: text(host.instance_type.as_ref()),
+            vpc: text(host.vpc_id.as_ref()),
             subnet: text(host.subnet_id.as_ref()),
             zone: text(host.availability_zone.as_ref()),
             tags: texts(&host.tags),
@@ -252,7 +262,9 @@ impl<'a> Host<'a> {
             id: model::InstanceId::new(&self.id),
             private_ipv4: self.private_ipv4,
             public_ipv4: self.public_ipv4,
+            private_dns_name: self.dns_name.map(Into::into),
             instance_type: self.instance_type.map(Into::into),
+            vpc_id: self.vpc.map(Into::into),
             subnet_id: self.subnet.map(Into::into),
             availability_zone: self.zone.map(Into::into),
             tags: shared(self.tags),
@@ -282,6 +294,7 @@ impl<'a> Task<'a> {
             container_instance: task.container_instance.as_ref().map(|arn| arn.as_str().into()),
             interface: interface
                 .map(|interface| (text(interface.subnet_id.as_ref()), interface.private_ipv4)),
+            dns_name: interface.and_then(|interface| text(interface.private_dns_name.as_ref())),
             containers: task.containers.iter().map(Container::of).collect(),
             overrides: overrides.map(|(name, over)| ((&**name).into(), settings(over))).collect(),
             tags: texts(&task.tags),
@@ -302,6 +315,7 @@ impl<'a> Task<'a> {
         let [platform_family, platform_version] = self.platform;
         let container_instance = self.container_instance.map(|arn| ContainerInstanceArn::parse(&arn));
         let overrides = self.overrides.into_iter();
+        let dns_name = self.dns_name.map(Into::into);
         Ok(model::Task {
             arn: parsed(TaskArn::parse(&self.arn))?,
             definition: parsed(TaskDefinitionArn::parse(&self.definition))?,
@@ -319,6 +333,7 @@ impl<'a> Task<'a> {
             network_interface: self.interface.map(|(subnet, private_ipv4)| model::NetworkInterface {
                 subnet_id: subnet.map(Into::into),
                 private_ipv4,
+                private_dns_name: dns_name,
             }),
             containers: exact(self.containers.into_iter().map(Container::fact).collect::<Result<_, _>>()?),
             overrides: exact(overrides.map(|(name, over)| (name.into(), from_settings(&over))).collect()),

@@ -41,6 +41,7 @@ fn merge_interface(said: &mut Option<NetworkInterface>, known: Option<&NetworkIn
     let lacks_address = said.private_ipv4.is_none() && known.private_ipv4.is_some();
     keep(&mut said.subnet_id, &known.subnet_id);
     keep(&mut said.private_ipv4, &known.private_ipv4);
+    keep(&mut said.private_dns_name, &known.private_dns_name);
     lacks_address
 }
 

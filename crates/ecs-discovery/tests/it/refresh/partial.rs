@@ -35,10 +35,12 @@ fn known_app() -> crate::fixture::ContainerFixture {
 }
 
 fn on_fargate() -> TaskFixture {
-    let subnet = |task: &mut Task| {
-        task.network_interface.as_mut().unwrap().subnet_id = Some("subnet-1".into());
+    let interface = |task: &mut Task| {
+        let interface = task.network_interface.as_mut().unwrap();
+        interface.subnet_id = Some("subnet-1".into());
+        interface.private_dns_name = Some("ip-10-0-0-1.ec2.internal".into());
     };
-    full(fargate().task(subnet).with(known_app().at("10.0.0.1").at("2001:db8::7")))
+    full(fargate().task(interface).with(known_app().at("10.0.0.1").at("2001:db8::7")))
 }
 
 fn on_a_host() -> TaskFixture {
@@ -114,10 +116,11 @@ fn a_described_task_that_lost_something_without_ending_stays_as_it_was() {
         }),
     ];
     of_overrides.iter().for_each(|(what, change)| check_kept(what, &on_a_host(), *change));
-    let of_fargate: [(&str, Change); 5] = [
+    let of_fargate: [(&str, Change); 6] = [
         ("no interface", |task| task.network_interface = None),
         ("an empty interface", |task| task.network_interface = Some(NetworkInterface::default())),
         ("no subnet", |task| task.network_interface.as_mut().unwrap().subnet_id = None),
+        ("no DNS name", |task| task.network_interface.as_mut().unwrap().private_dns_name = None),
         ("no address", |task| task.containers[0].private_ipv4 = None),
         ("no IPv6 address", |task| task.containers[0].ipv6 = None),
     ];

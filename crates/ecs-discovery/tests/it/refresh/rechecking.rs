@@ -361,13 +361,17 @@ fn named_clusters_have_their_tags_looked_at_again_and_a_failure_is_none_of_the_s
 fn a_host_that_lost_something_stays_as_it_was() {
     let details = |host: &mut Host| {
         host.public_ipv4 = Some([192, 0, 2, 7].into());
+        host.private_dns_name = Some("ip-10-0-9-9.ec2.internal".into());
         host.instance_type = Some("m7g.large".into());
+        host.vpc_id = Some("vpc-9".into());
         host.subnet_id = Some("subnet-9".into());
         host.availability_zone = Some("eu-west-1b".into());
     };
-    let bends: [fn(&mut Host, &mut ContainerInstance); 6] = [
+    let bends: [fn(&mut Host, &mut ContainerInstance); 8] = [
         |host, _| host.private_ipv4 = None,
         |host, _| (host.private_ipv4, host.public_ipv4) = (None, None),
+        |host, _| host.private_dns_name = None,
+        |host, _| host.vpc_id = None,
         |host, _| (host.instance_type, host.tags) = (None, Vec::new()),
         |host, _| (host.subnet_id, host.public_ipv4) = (None, None),
         |host, _| host.availability_zone = None,

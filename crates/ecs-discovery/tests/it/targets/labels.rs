@@ -19,6 +19,7 @@ pub(super) fn complete() -> TaskFixture {
         container.image = Some("example/web:1.2".into());
         container.runtime_id = Some("0f1e-265927825".into());
         container.health_status = Some("HEALTHY".into());
+        container.ipv6 = "2001:db8::2".parse().ok();
     });
     let mut fixture = ec2("awsvpc").with(container).task(|task| {
         task.group = Some("service:web".into());
@@ -32,12 +33,15 @@ pub(super) fn complete() -> TaskFixture {
         task.network_interface = Some(NetworkInterface {
             subnet_id: Some("subnet-a".into()),
             private_ipv4: Some([10, 0, 0, 2].into()),
+            private_dns_name: Some("ip-10-0-0-2.eu-west-1.compute.internal".into()),
         });
     });
     fixture.cluster.tags = tags(&[("stage", "prod")]);
     fixture.host(|host| {
         host.instance_type = Some("m5.large".into());
         host.public_ipv4 = Some([203, 0, 113, 9].into());
+        host.private_dns_name = Some("ip-10-0-9-9.eu-west-1.compute.internal".into());
+        host.vpc_id = Some("vpc-host".into());
         host.subnet_id = Some("subnet-host".into());
         host.availability_zone = Some("eu-west-1b".into());
         host.tags = tags(&[("Name", "node")]);
@@ -174,13 +178,17 @@ fn meta_labels_say_what_aws_said() {
     __meta_ecs_ec2_instance_private_ip=10.0.9.9
     __meta_ecs_ec2_instance_public_ip=203.0.113.9
     __meta_ecs_ec2_instance_type=m5.large
+    __meta_ecs_ec2_subnet_id=subnet-host
+    __meta_ecs_ec2_vpc_id=vpc-host
     __meta_ecs_health_status=UNHEALTHY
     __meta_ecs_ip_address=10.0.0.2
+    __meta_ecs_ipv6_address=2001:db8::2
     __meta_ecs_last_status=RUNNING
     __meta_ecs_launch_type=EC2
     __meta_ecs_network_mode=awsvpc
     __meta_ecs_platform_family=Linux
     __meta_ecs_platform_version=1.4.0
+    __meta_ecs_private_dns_name=ip-10-0-0-2.eu-west-1.compute.internal
     __meta_ecs_region=eu-west-1
     __meta_ecs_service=web
     __meta_ecs_subnet_id=subnet-a
@@ -230,6 +238,7 @@ fn no_label_has_a_name_that_the_documentation_lacks() {
         availability_zone subnet_id ip_address public_ip launch_type desired_status last_status health_status \
         platform_family platform_version network_mode container_instance_arn ec2_instance_id \
         ec2_instance_type ec2_instance_private_ip ec2_instance_public_ip account_id task_id \
+        ipv6_address private_dns_name ec2_subnet_id ec2_vpc_id \
         task_definition_family task_definition_revision task_started_by capacity_provider container_name \
         container_arn container_image container_runtime_id container_health_status container_port \
         convention job custom_ tag_task_ tag_cluster_ tag_ec2_ tag_ container_label_"
@@ -278,6 +287,19 @@ fn on_a_host_its_zone_and_subnet_and_public_address_count() {
     assert_snapshot!(labels(fixture.clone(), "__meta_ecs_public_ip"), @"__meta_ecs_public_ip=203.0.113.9");
     assert_snapshot!(labels(fixture.clone(), "__meta_ecs_subnet_id"), @"__meta_ecs_subnet_id=subnet-host");
     assert_snapshot!(labels(fixture, "__meta_ecs_availability_zone"), @"__meta_ecs_availability_zone=eu-west-1b");
+}
+
+#[test]
+fn the_private_dns_name_is_that_of_the_address() {
+    let host_name = |fixture: TaskFixture| fixture.host(|host| host.private_dns_name = Some("host".into()));
+    let check = |fixture: TaskFixture| labels(fixture.with(app()), "__meta_ecs_private_dns_name");
+    assert_snapshot!(check(host_name(ec2("host"))), @"__meta_ecs_private_dns_name=host");
+    let own = ec2("awsvpc").interface("10.0.0.1");
+    // The host's name would lead to the host.
+    assert_snapshot!(check(host_name(own.clone())), @"");
+    let own =
+        own.task(|task| task.network_interface.as_mut().unwrap().private_dns_name = Some("task".into()));
+    assert_snapshot!(check(host_name(own)), @"__meta_ecs_private_dns_name=task");
 }
 
 #[test]

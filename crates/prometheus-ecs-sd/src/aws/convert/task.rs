@@ -97,6 +97,7 @@ fn network_interface(attachments: List<wire::Attachment<'_>>) -> Option<NetworkI
     Some(NetworkInterface {
         subnet_id: detail("subnetId").map(Into::into),
         private_ipv4: detail("privateIPv4Address").and_then(|address| address.parse().ok()),
+        private_dns_name: detail("privateDnsName").map(Into::into),
     })
 }
 
@@ -281,7 +282,9 @@ mod tests {
     #[test]
     fn the_interface_that_is_not_deleted_is_taken() {
         let attachment = |kind: &str, status: &str, address: &str| {
-            let details = [pair("subnetId", "subnet-1"), pair("privateIPv4Address", address), json!({})];
+            let name = pair("privateDnsName", &format!("ip-{address}.ec2.internal"));
+            let details =
+                [pair("subnetId", "subnet-1"), pair("privateIPv4Address", address), name, json!({})];
             json!({"type": kind, "status": status, "details": details})
         };
         let read = |attachments: Vec<Value>| {
@@ -292,8 +295,8 @@ mod tests {
         let new = || attachment(NETWORK_INTERFACE[0], "ATTACHED", "10.0.0.2");
         let volume = || attachment("AmazonElasticBlockStorage", "ATTACHED", "10.0.0.3");
         for (attachments, expected) in [
-            (vec![volume(), old(), new()], Some([10, 0, 0, 2].into())),
-            (vec![old(), volume()], Some([10, 0, 0, 1].into())),
+            (vec![volume(), old(), new()], Some(Ipv4Addr::from([10, 0, 0, 2]))),
+            (vec![old(), volume()], Some(Ipv4Addr::from([10, 0, 0, 1]))),
             (vec![attachment(NETWORK_INTERFACE[0], "PRECREATED", "")], None),
         ] {
             let interface = read(attachments).expect("an interface");
@@ -301,6 +304,9 @@ mod tests {
                 (interface.private_ipv4, interface.subnet_id.as_deref()),
                 (expected, Some("subnet-1"))
             );
+            let address = expected.map_or_else(String::new, |address| address.to_string());
+            let name = format!("ip-{address}.ec2.internal");
+            assert_eq!(interface.private_dns_name.as_deref(), Some(&*name));
         }
         assert_eq!(read(vec![volume()]), None);
         assert_eq!(read(vec![json!({"type": NETWORK_INTERFACE[0]})]), Some(NetworkInterface::default()));

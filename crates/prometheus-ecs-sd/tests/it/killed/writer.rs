@@ -170,7 +170,10 @@ fn task(number: u32, definition: &TaskDefinition, group: Arc<str>) -> Task {
         platform_family: None,
         platform_version: None,
         container_instance: None,
-        network_interface: Some(NetworkInterface { subnet_id: None, private_ipv4: Some(address) }),
+        network_interface: Some(NetworkInterface {
+            private_ipv4: Some(address),
+            ..NetworkInterface::default()
+        }),
         containers: vec![app],
         overrides: vec![],
         tags: vec![],

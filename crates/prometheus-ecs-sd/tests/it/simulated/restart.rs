@@ -221,6 +221,40 @@ async fn a_state_file_of_an_earlier_version_is_read_and_becomes_one_of_this_vers
     }
 }
 
+/// An earlier program read neither the names nor the VPCs of interfaces and hosts.
+#[tokio::test(start_paused = true)]
+async fn a_state_file_without_names_of_interfaces_and_hosts_is_read() {
+    let without_names = |text: &str| {
+        let mut lines = Vec::new();
+        for line in text.split_inclusive('\n') {
+            let mut line = line.to_owned();
+            for name in ["dns_name", "vpc", "__meta_ecs_private_dns_name", "__meta_ecs_ec2_vpc_id"] {
+                while let Some((before, after)) = line.split_once(&format!(r#","{name}":""#)) {
+                    line = [before, after.split_once('"').unwrap().1].concat();
+                }
+            }
+            lines.push(line);
+        }
+        lines.concat()
+    };
+    let stage = every_case();
+    stage.once().await;
+    let before = files(&stage);
+    stage.edit_state(|text| {
+        let earlier = without_names(text);
+        assert!(text.contains(r#""dns_name":"ip-"#) && text.contains(r#""vpc":"vpc-"#));
+        assert!(!earlier.contains("dns_name") && !earlier.contains(r#""vpc""#));
+        earlier
+    });
+    assert!(StateFile::new(&stage.state_file()).read().is_some());
+    stage.asked();
+    stage.once().await;
+    assert!(!stage.asked().contains("DescribeInstances"));
+    let without_labels = before.iter().map(|text| without_names(text)).collect::<Vec<_>>();
+    assert_eq!(files(&stage).to_vec(), without_labels);
+    assert_ne!(without_labels, before.to_vec());
+}
+
 /// An earlier program dropped the values of variables that it did not know.
 #[tokio::test(start_paused = true)]
 async fn a_definition_that_was_read_when_there_were_fewer_variables_is_read_again() {

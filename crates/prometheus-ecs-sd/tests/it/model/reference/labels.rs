@@ -12,6 +12,8 @@ pub(super) struct Machine {
     id: String,
     public_ip: Option<String>,
     kind: Option<String>,
+    dns_name: Option<String>,
+    vpc: Option<String>,
     subnet: Option<String>,
     zone: Option<String>,
     tags: BTreeMap<String, String>,
@@ -53,6 +55,8 @@ impl Asking<'_> {
                 private_ip: node.ip_address.clone(),
                 public_ip: None,
                 kind: None,
+                dns_name: None,
+                vpc: None,
                 subnet: None,
                 zone: None,
                 tags: BTreeMap::new(),
@@ -64,6 +68,8 @@ impl Asking<'_> {
             private_ip: instance.private_ip_address.clone(),
             public_ip: instance.public_ip_address.clone(),
             kind: instance.instance_type.clone(),
+            dns_name: instance.private_dns_name.clone(),
+            vpc: instance.vpc_id.clone(),
             subnet: instance.subnet_id.clone(),
             zone: instance.availability_zone.clone(),
             tags: instance.tags.clone(),
@@ -152,6 +158,9 @@ impl Asking<'_> {
         labels.meta("container_image", container.image.as_deref());
         labels.meta("container_runtime_id", container.runtime_id.as_deref());
         labels.meta("container_health_status", container.health_status.as_deref());
+        let ipv6 =
+            container.network_interfaces.iter().find_map(|interface| interface.ipv6_address.as_deref());
+        labels.meta("ipv6_address", ipv6);
         let mut docker = self.definition.docker_labels.clone();
         docker.retain(|name, _| !name.starts_with("PROMETHEUS"));
         labels.tags("container_label", &docker);
@@ -160,13 +169,20 @@ impl Asking<'_> {
     fn of_host(&self, labels: &mut Labels) {
         let own = self.network_mode == "awsvpc";
         let interface = self.task.attachments.iter().find(|one| one.kind == "ElasticNetworkInterface");
-        let details = interface.into_iter().flat_map(|interface| &interface.details);
-        let subnet = details.filter(|(name, _)| name == "subnetId").map(|(_, value)| value.as_str()).next();
+        let detail = |wanted: &str| {
+            let mut details = interface.into_iter().flat_map(|interface| &interface.details);
+            details.find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+        };
+        let subnet = detail("subnetId");
         let host = self.host();
         let zone = host.as_ref().and_then(|host| host.zone.as_deref());
         labels.meta("availability_zone", self.task.availability_zone.as_deref().or(zone));
         labels.meta("subnet_id", subnet.or_else(|| host.as_ref()?.subnet.as_deref()));
+        let host_name = host.as_ref().filter(|_| !own).and_then(|host| host.dns_name.as_deref());
+        labels.meta("private_dns_name", detail("privateDnsName").or(host_name));
         let Some(host) = &host else { return };
+        labels.meta("ec2_vpc_id", host.vpc.as_deref());
+        labels.meta("ec2_subnet_id", host.subnet.as_deref());
         labels.meta("ec2_instance_id", Some(&host.id));
         labels.meta("ec2_instance_type", host.kind.as_deref());
         labels.meta("ec2_instance_private_ip", host.private_ip.as_deref());
