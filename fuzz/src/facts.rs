@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::Unstructured;
-use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskDefinitionArn};
-use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
+use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, ServiceArn, TaskDefinitionArn};
+use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedService, SavedTask};
 use ecs_discovery::model::{
     Cluster, ContainerDefinition, ContainerInstance, Host, InstanceId, Names, NetworkMode, PortMapping,
-    PortRange, Protocol, Settings, Tags, TaskDefinition,
+    PortRange, Protocol, Service, ServiceName, Settings, Tags, TaskDefinition,
 };
 use ecs_discovery::variable::Variable;
 
@@ -209,9 +209,21 @@ impl<'a> Facts<'a> {
             cluster: Cluster { arn, tags: self.tags() }.into(),
             described: self.below(2) == 1,
             stale_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
+            services: by(self.list(2, |facts| facts.saved_service(number)), |saved| saved.name.clone()),
             tasks: by(self.list(4, task), |saved| saved.task.arn.clone()),
             failing_since: self.maybe(|facts| Duration::from_secs(facts.below(600).into())),
         }
+    }
+
+    fn saved_service(&mut self, cluster: u16) -> SavedService {
+        let name = self.one_of(&NAMES);
+        let service = self.maybe(|facts| facts.service(cluster, name).into());
+        SavedService { name: ServiceName::parse(name).expect("a name"), service }
+    }
+
+    fn service(&mut self, cluster: u16, name: &str) -> Service {
+        let arn = format!("{ACCOUNT}:service/{cluster}/{name}");
+        Service { arn: ServiceArn::parse(&arn).expect("an ARN"), status: self.said(), tags: self.tags() }
     }
 
     fn definition(&mut self) -> TaskDefinition {

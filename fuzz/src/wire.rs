@@ -3,7 +3,7 @@
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::model::{
     Cluster, Container, ContainerDefinition, ContainerInstance, Host, NetworkBinding, NetworkInterface,
-    PortRange, Protocol, Settings, Tags, Task, TaskDefinition,
+    PortRange, Protocol, Service, Settings, Tags, Task, TaskDefinition,
 };
 use serde_json::{Value, json};
 
@@ -63,6 +63,17 @@ pub fn container_instances(instances: &[ContainerInstance]) -> String {
     };
     let instances: Vec<_> = instances.iter().map(instance).collect();
     json!({ "containerInstances": instances, "failures": [] }).to_string()
+}
+
+/// DescribeServices' answer.
+pub fn services(services: &[Service]) -> String {
+    let service = |service: &Service| {
+        json!({
+            "serviceArn": service.arn.as_str(), "serviceName": service.arn.last_part(), "status": service.status.as_deref(),
+            "events": [{ "message": "has reached a steady state", "createdAt": 1.8e9 }], "tags": json_tags(&service.tags),
+        })
+    };
+    json!({ "services": services.iter().map(service).collect::<Vec<_>>(), "failures": [] }).to_string()
 }
 
 /// DescribeTaskDefinition's answer.

@@ -11,11 +11,11 @@ use ecs_discovery::derive::{Derived, Rules, derive};
 use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::finding::Verdict;
 use ecs_discovery::interval::Intervals;
-use ecs_discovery::inventory::saved::Saved;
+use ecs_discovery::inventory::saved::{Saved, SavedScope};
 use ecs_discovery::labels::TagSelection;
 use ecs_discovery::labels::meta::{MetaLabels, MetaPattern};
 use ecs_discovery::model::Task;
-use ecs_discovery::task_view::{Definition, Placement, TaskView};
+use ecs_discovery::task_view::{Definition, Placement, TaskService, TaskView};
 use fuzz::facts::Facts;
 use fuzz::published;
 
@@ -64,10 +64,12 @@ fn rules(facts: &mut Facts<'_>) -> Rules {
         MetaLabels::new(facts.list(3, pattern))
     });
     let intervals = facts.maybe(|_| Intervals::new(&["45s", "1h"], "1h").expect("distinct intervals"));
+    let service_tags = facts.below(2) == 1;
     Rules {
         intervals: intervals.unwrap_or_default(),
         tags_to_labels: tags.into(),
         meta_labels: meta_labels.unwrap_or_default().into(),
+        service_tags,
         conventions: Conventions::default(),
     }
 }
@@ -88,14 +90,23 @@ fn views<'a>(saved: &'a Saved, failure: Option<&'a Failure>) -> BTreeMap<&'a str
         let host = saved.hosts.iter().find(|host| Some(&host.id) == instance);
         host.map_or(Placement::ContainerInstance { arn, instance, problem: failure }, Placement::Host)
     };
+    let service = |scope: &'a SavedScope, task: &Task| {
+        let Some(name) = task.service() else { return TaskService::None };
+        match scope.services.iter().find(|saved| saved.name == name).map(|saved| &saved.service) {
+            Some(Some(service)) => TaskService::Known(service),
+            Some(None) => TaskService::Missing,
+            None => TaskService::Unknown(failure),
+        }
+    };
     let scopes = saved.scopes.iter();
-    let tasks = scopes.flat_map(|scope| scope.tasks.iter().map(|saved| (&scope.cluster, &saved.task)));
-    let view = |(cluster, task): (_, &'a Arc<Task>)| {
+    let tasks = scopes.flat_map(|scope| scope.tasks.iter().map(move |saved| (scope, &saved.task)));
+    let view = |(scope, task): (&'a SavedScope, &'a Arc<Task>)| {
         let view = TaskView {
-            cluster,
+            cluster: &scope.cluster,
             task,
             definition: definition(task),
             placement: placement(task),
+            service: service(scope, task),
             partial: None,
         };
         (task.arn.as_str(), view)

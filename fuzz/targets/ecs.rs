@@ -7,7 +7,7 @@
 
 use ecs_discovery::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::question::{Answer, Question};
-use ecs_discovery::model::{Cluster, ContainerInstance, Tags, TaskDefinition};
+use ecs_discovery::model::{Cluster, ContainerInstance, Service, ServiceName, Tags, TaskDefinition};
 use fuzz::facts::Facts;
 use fuzz::wire;
 use prometheus_ecs_sd::aws::fuzzing;
@@ -27,6 +27,19 @@ fn ecs(input: &[u8]) {
     is_listed(tasks.collect(), next);
     saved.definitions.iter().for_each(|definition| is_defined(definition));
     are_described(saved.container_instances);
+    let services = saved.scopes.iter().flat_map(|scope| &scope.services);
+    are_services(services.filter_map(|saved| saved.service.as_deref()).cloned().collect());
+}
+
+fn are_services(services: Vec<Service>) {
+    let body = wire::services(&services);
+    let answer = fuzzing::ecs(&question_for_services(), body.as_bytes());
+    assert_eq!(answer, Ok(Answer::Services { services, missing: Vec::new() }));
+}
+
+fn question_for_services() -> Question {
+    let services = ["a", "b"].map(|name| ServiceName::parse(name).expect("a name"));
+    Question::Services { cluster: cluster(), services: services.into() }
 }
 
 fn are_read(clusters: Vec<Cluster>) {
@@ -78,6 +91,7 @@ fn answer(body: &[u8]) {
         Question::TaskDefinition { definition: definition.clone() },
         Question::DefinitionTags { definition },
         Question::ContainerInstances { cluster: cluster(), instances: Vec::new() },
+        question_for_services(),
     ] {
         let answer = match fuzzing::ecs(&question, body) {
             Ok(answer) => answer,
@@ -106,6 +120,11 @@ fn answer(body: &[u8]) {
             }
             Answer::DefinitionTags(tags) => tags.iter().for_each(are_sound),
             Answer::ContainerInstances(instances) => are_described(instances),
+            Answer::Services { services, missing } => {
+                services.iter().for_each(|service| are_sound(&service.tags));
+                assert!(missing.iter().all(|name| ["a", "b"].contains(&name.as_str())));
+                are_services(services);
+            }
             other => panic!("{other:?}"),
         }
     }

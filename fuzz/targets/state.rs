@@ -25,7 +25,8 @@ fuzz::target!(state);
 
 const AS_OF: Duration = Duration::from_secs(1_800_000_000);
 const NOW: Duration = Duration::from_secs(1_800_000_060);
-const RECHECK: Recheck = Recheck { interval: Duration::from_secs(600), definition_tags: true };
+const RECHECK: Recheck =
+    Recheck { interval: Duration::from_secs(600), definition_tags: true, services: true };
 
 type Scopes = BTreeMap<ClusterArn, Scope>;
 
@@ -77,9 +78,13 @@ fn are_read(publications: &[Sources], anywhere: usize) {
     }
 }
 
+fn rules() -> Rules {
+    Rules { service_tags: true, ..Rules::default() }
+}
+
 /// What was restored and saved again is the same in the next process.
 fn restores(saved: Saved) {
-    let (all, rules) = (ClusterSelection::All, Rules::default());
+    let (all, rules) = (ClusterSelection::All, rules());
     let (inventory, scopes) = saved.restore(&all, &rules, AS_OF, NOW);
     for scope in scopes.values() {
         assert_eq!(scope.status, ScopeStatus::Restored);
@@ -107,7 +112,7 @@ fn holds(mut inventory: Inventory, saved: &Saved, scopes: &Scopes) {
         }
         questions.append(&mut refresh.questions(&mut inventory));
     }
-    let conclusion = refresh.finish(&mut inventory, &Rules::default(), scopes);
+    let conclusion = refresh.finish(&mut inventory, &rules(), scopes);
     let targets = |scopes: &Scopes| {
         let targets = scopes.iter().map(|(arn, scope)| (arn.clone(), scope.derived.targets.clone()));
         targets.collect::<Vec<_>>()

@@ -136,6 +136,10 @@ arn!(
     TaskDefinitionArn, "task definition", "ecs", &["task-definition", "daemon-task-definition"]
 );
 arn!(
+    /// `arn:…:service/CLUSTER/NAME` or `arn:…:service/NAME`; its last part is the service's name.
+    ServiceArn, "service", "ecs", &["service"]
+);
+arn!(
     /// `arn:…:iam::ACCOUNT:role/PATH/NAME`; its last part is the role's name.
     RoleArn, "role", "iam", &["role"]
 );

@@ -39,6 +39,8 @@ pub struct Rules {
     pub meta_labels: Arc<MetaLabels>,
     /// The conventions that are turned on.
     pub conventions: Conventions,
+    /// Whether services are described.
+    pub service_tags: bool,
 }
 
 impl Rules {

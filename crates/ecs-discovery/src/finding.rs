@@ -22,6 +22,8 @@ pub enum Reason {
     NetworkModeNone,
     /// The instance behind its container instance could not be read.
     HostUnknown,
+    /// A rule needs a tag that its service may have, and the service could not be read.
+    ServiceUnknown,
     /// AWS knows no such instance, or no such container instance.
     HostGone,
     /// Its task definition could not be read.
@@ -40,13 +42,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::OptedOut,
         Self::TaskNotRunning,
         Self::ContainerNotRunning,
         Self::NoAddress,
         Self::NetworkModeNone,
         Self::HostUnknown,
+        Self::ServiceUnknown,
         Self::HostGone,
         Self::DefinitionUnavailable,
         Self::ManagedDaemon,
@@ -65,6 +68,7 @@ impl Reason {
             Self::NoAddress => "no address",
             Self::NetworkModeNone => "network mode none",
             Self::HostUnknown => "host unknown",
+            Self::ServiceUnknown => "service unknown",
             Self::HostGone => "host gone",
             Self::DefinitionUnavailable => "definition unavailable",
             Self::ManagedDaemon => "managed daemon",
@@ -90,6 +94,7 @@ impl Reason {
                 "allow ecs:DescribeContainerInstances, ec2:DescribeInstances and, for ECS Anywhere, \
                  ssm:DescribeInstanceInformation"
             }
+            Self::ServiceUnknown => "allow ecs:DescribeServices",
             Self::HostGone => {
                 "wait: ECS ends the tasks of a terminated instance; if they stay, deregister its container instance"
             }

@@ -14,6 +14,7 @@ pub mod question;
 mod results;
 pub mod saved;
 pub mod selection;
+mod services;
 mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +23,9 @@ use std::time::Duration;
 
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::derive::{Derived, Rules};
-use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Task, TaskDefinition};
+use crate::model::{
+    Cluster, ContainerInstance, Host, InstanceId, Service, ServiceName, Task, TaskDefinition,
+};
 use crate::task_view::{Definition, Placement, TaskView};
 use cache::Cache;
 use denials::Denials;
@@ -47,6 +50,8 @@ pub struct Inventory {
     unannounced: Unannounced,
     denials: Denials,
     rounds: Rounds,
+    /// Whether the services of tasks are described.
+    has_services: bool,
     /// The rules by which the results were derived.
     rules: Option<Rules>,
     /// The number of the current refresh, or of the last one.
@@ -64,6 +69,8 @@ struct ScopeFacts {
     /// Whether AWS has named it to this process, which proves that it belongs to the account of the credentials.
     confirmed: bool,
     tasks: BTreeMap<TaskArn, KnownTask>,
+    /// The services of its tasks; `None` for one that AWS does not know.
+    services: Cache<ServiceName, Option<Arc<Service>>>,
     /// When its tags were last requested.
     tags_asked: Duration,
     /// When the last complete listing of its tasks began; `None` if this process has listed none.
@@ -72,9 +79,10 @@ struct ScopeFacts {
     undescribed: BTreeSet<TaskArn>,
     /// Whether an errand for its tasks failed and nothing has read them since.
     unread: bool,
-    /// The recheck schedules of its settled tasks and of its container instances.
+    /// The recheck schedules of its settled tasks, of its container instances and of its services.
     task_round: Round,
     instance_round: Round,
+    service_round: Round,
     /// The result of its tasks; `None` before the first.
     derived: Option<Arc<Derived>>,
     /// The result by other rules, which tasks keep that wait for facts.
@@ -117,12 +125,14 @@ impl ScopeFacts {
             described: false,
             confirmed: true,
             tasks: BTreeMap::new(),
+            services: Cache::default(),
             tags_asked: now,
             listing_begun: None,
             undescribed: BTreeSet::new(),
             unread: false,
             task_round: Round::begun(now),
             instance_round: Round::begun(now),
+            service_round: Round::begun(now),
             derived: None,
             by_other_rules: None,
             touched: BTreeSet::new(),
@@ -204,7 +214,8 @@ impl Inventory {
             || Definition::Unavailable(self.definitions.failure(&task.definition)),
             Definition::Known,
         );
-        TaskView { cluster, task, definition, placement: self.placement(task), partial: None }
+        let (placement, service) = (self.placement(task), self.service(&cluster.arn, task));
+        TaskView { cluster, task, definition, placement, service, partial: None }
     }
 
     fn placement<'a>(&'a self, task: &'a Task) -> Placement<'a> {

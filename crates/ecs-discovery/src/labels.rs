@@ -72,6 +72,8 @@ labels! {
     META_CLUSTER = "__meta_ecs_cluster", "the cluster's name";
     META_CLUSTER_ARN = "__meta_ecs_cluster_arn", "the cluster's ARN";
     META_SERVICE = "__meta_ecs_service", "the service's name, from the task's group";
+    META_SERVICE_ARN = "__meta_ecs_service_arn", "the service's ARN, with `--service-tags`";
+    META_SERVICE_STATUS = "__meta_ecs_service_status", "`ACTIVE`, `DRAINING` or `INACTIVE`, with `--service-tags`";
     META_TASK_GROUP = "__meta_ecs_task_group", "the task's group, such as `service:web`";
     META_TASK_ARN = "__meta_ecs_task_arn", "the task's ARN";
     META_TASK_DEFINITION = "__meta_ecs_task_definition", "the task definition's ARN";
@@ -98,6 +100,7 @@ labels! {
     META_EC2_VPC_ID = "__meta_ecs_ec2_vpc_id", "the instance's VPC";
     META_TAG_TASK = "__meta_ecs_tag_task_", "one tag of the task each";
     META_TAG_CLUSTER = "__meta_ecs_tag_cluster_", "one tag of the cluster each";
+    META_TAG_SERVICE = "__meta_ecs_tag_service_", "one tag of the service each, with `--service-tags`";
     META_TAG_EC2 = "__meta_ecs_tag_ec2_", "one tag of the instance each";
     META_TAG = "__meta_ecs_tag_", "one tag of the definition, overlaid by the task's, each: see `--tags-to-labels`";
     META_ACCOUNT_ID = "__meta_ecs_account_id", "the AWS account";

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, LazyLock};
 
-use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, ServiceArn, TaskArn, TaskDefinitionArn};
 use crate::variable::Variable;
 
 /// Names and values as AWS gave them, sorted by name in byte order.
@@ -66,10 +66,59 @@ pub struct Task {
 }
 
 impl Task {
-    /// The name of its service, if it has one.
-    pub fn service(&self) -> Option<&str> {
+    /// The text after `service:` in its group.
+    pub fn service_text(&self) -> Option<&str> {
         self.group.as_deref()?.strip_prefix("service:")
     }
+
+    /// The service whose task this is. A caller of RunTask may choose any text as the group, so one that can be no
+    /// service's is none.
+    pub fn service(&self) -> Option<ServiceName> {
+        ServiceName::of_group(self.group.as_deref()?)
+    }
+}
+
+/// The name of a service, unique in its cluster.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceName(Arc<str>);
+
+impl ServiceName {
+    /// The longest that ECS accepts.
+    const BYTES: usize = 255;
+
+    /// Only names that ECS accepts: it refuses a whole request for another one.
+    /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html>
+    pub fn parse(name: &str) -> Option<Self> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        ((1..=Self::BYTES).contains(&name.len()) && name.bytes().all(is_allowed)).then(|| Self(name.into()))
+    }
+
+    /// The service whose tasks are in this group.
+    pub(crate) fn of_group(group: &str) -> Option<Self> {
+        Self::parse(group.strip_prefix("service:")?)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A service as DescribeServices answers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The service's ARN.
+    pub arn: ServiceArn,
+    /// `ACTIVE`, `DRAINING` or `INACTIVE`.
+    pub status: Option<Arc<str>>,
+    /// The service's tags.
+    pub tags: Tags,
 }
 
 /// The `ElasticNetworkInterface` attachment of a task.

@@ -12,7 +12,9 @@ use crate::conventions::{Said, Scheme};
 use crate::interval::Interval;
 use crate::labels::TagSelection;
 use crate::labels::meta::MetaLabels;
-use crate::model::{Cluster, Container, ContainerDefinition, Host, InstanceId, Task, TaskDefinition};
+use crate::model::{
+    Cluster, Container, ContainerDefinition, Host, InstanceId, Service, Task, TaskDefinition,
+};
 
 /// One endpoint of one container, ready to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(crate) struct Origin {
     pub(crate) task: Arc<Task>,
     pub(crate) definition: Arc<TaskDefinition>,
     pub(crate) machine: Machine,
+    /// The task's service, as far as it is known.
+    pub(crate) service: Option<Arc<Service>>,
     /// Which of the definition's containers.
     pub(crate) container_definition: usize,
     /// Which of the task's containers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::arn::ContainerInstanceArn;
 use crate::failure::Failure;
-use crate::model::{Cluster, Host, InstanceId, Task, TaskDefinition};
+use crate::model::{Cluster, Host, InstanceId, Service, Task, TaskDefinition};
 
 /// A task with everything its targets depend on.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub struct TaskView<'a> {
     pub definition: Definition<'a>,
     /// Where it runs.
     pub placement: Placement<'a>,
+    /// Its service.
+    pub service: TaskService<'a>,
     /// Why AWS's last answer about the task was not accepted, if so.
     pub partial: Option<&'a str>,
 }
@@ -28,6 +30,34 @@ pub enum Definition<'a> {
     Known(&'a Arc<TaskDefinition>),
     /// It was not, and why if that was tried.
     Unavailable(Option<&'a Failure>),
+}
+
+/// A task's service, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub enum TaskService<'a> {
+    /// It has none, or services are not described.
+    None,
+    /// It was read.
+    Known(&'a Arc<Service>),
+    /// AWS says that there is no such service.
+    Missing,
+    /// It was never read, and why if that was tried.
+    Unknown(Option<&'a Failure>),
+}
+
+impl<'a> TaskService<'a> {
+    /// The service, if it was read.
+    pub fn known(self) -> Option<&'a Arc<Service>> {
+        match self {
+            Self::Known(service) => Some(service),
+            Self::None | Self::Missing | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Whether nothing is known of it, not even why.
+    pub(crate) fn is_awaited(self) -> bool {
+        matches!(self, Self::Unknown(None))
+    }
 }
 
 /// Where a task runs, as far as it is known.

@@ -38,7 +38,7 @@
 //!   `fields()`, `damage(field, Damage, within)` and `fail(reason, which)` for answers that say less, or otherwise.
 //! - [`World`]: `new(seed)`, `own(region)`, `region(account, region)`, `allow_role(arn, external_id)`, `end_sessions()`; requests are of the account whose
 //!   access key signed them, [`OWN_ACCESS_KEY`] or a role's.
-//! - [`Region`]: `cluster(name)`, `delete_cluster(name)`, `register(TaskDefinition) -> arn`, `register_daemon`,
+//! - [`Region`]: `cluster(name)`, `delete_cluster(name)`, `service(cluster, name)`, `register(TaskDefinition) -> arn`, `register_daemon`,
 //!   `launch_host(cluster, HostKind) -> arn`, `launch(Host) -> arn`, `run(cluster, definition, Placement) -> arn`, `run_with(Run) -> arn`,
 //!   `start(Run) -> arn` (at PROVISIONING), `advance(task)`, `begin_stop(task)`, `stop(task)`, `expire(task)`, and `task(arn)`, `task_mut(arn)`,
 //!   `begin_spot_stop(task)`, `stop_container(task, name)`, `restart_container(task, name)`, `change_task(task, |task| …)`,
@@ -71,6 +71,7 @@ pub use world::host::{ContainerInstance, Host, HostKind, Instance, ManagedNode};
 pub use world::queue::Queue;
 pub use world::region::Region;
 pub use world::run::{Addresses, Injected, Placement, Run};
+pub use world::service::Service;
 pub use world::task::{
     Attachment, Container, ContainerOverride, NetworkBinding, NetworkInterface, Task, TaskOverride,
 };

@@ -29,9 +29,10 @@ const fn limit(service: &'static str, operations: &'static [&'static str], burst
 }
 
 /// All that are enforced.
-pub static LIMITS: [Limit; 5] = [
+pub static LIMITS: [Limit; 6] = [
     limit("ecs", &["DescribeClusters", "ListClusters"], 50.0, 20.0),
     limit("ecs", &["DescribeContainerInstances", "DescribeTasks", "ListTasks"], 100.0, 20.0),
+    limit("ecs", &["DescribeServices"], 100.0, 20.0),
     limit("ecs", &["DescribeTaskDefinition"], 50.0, 20.0),
     limit("ec2", &["DescribeInstances"], 100.0, 20.0),
     limit("ssm", &["DescribeInstanceInformation"], 5.0, 1.0),

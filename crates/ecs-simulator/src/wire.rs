@@ -104,6 +104,7 @@ fn asked(call: &Call) -> (usize, Option<String>) {
         ("ecs", "DescribeTasks") => length("tasks"),
         ("ecs", "DescribeClusters") => length("clusters"),
         ("ecs", "DescribeContainerInstances") => length("containerInstances"),
+        ("ecs", "DescribeServices") => length("services"),
         ("ecs", "DescribeTaskDefinition") => 1,
         ("ec2", _) => ec2::asked(&call.input),
         ("ssm", _) => ssm::asked(&call.input),

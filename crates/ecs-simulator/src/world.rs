@@ -15,6 +15,7 @@ pub(crate) mod network;
 pub(crate) mod queue;
 pub(crate) mod region;
 pub(crate) mod run;
+pub(crate) mod service;
 pub(crate) mod task;
 
 use std::collections::BTreeMap;

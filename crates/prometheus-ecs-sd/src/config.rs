@@ -349,9 +349,16 @@ fn sts_region(arguments: &RunArgs, errors: &mut ConfigErrors) -> Option<String> 
 
 fn rules(arguments: &RunArgs, errors: &mut ConfigErrors) -> Rules {
     let intervals = intervals(&arguments.targets, errors);
-    let tags_to_labels = Arc::new(tags(values(&arguments.targets.tags_to_labels)));
+    let TargetArgs { tags_to_labels, service_tags, .. } = &arguments.targets;
+    let tags_to_labels = Arc::new(tags(values(tags_to_labels)));
     let meta_labels = Arc::new(meta_labels(&arguments.targets.meta_labels, errors));
-    Rules { intervals, tags_to_labels, meta_labels, conventions: Conventions::default() }
+    Rules {
+        intervals,
+        tags_to_labels,
+        meta_labels,
+        service_tags: *service_tags,
+        conventions: Conventions::default(),
+    }
 }
 
 /// The value of `--meta-labels` that publishes none.
@@ -604,6 +611,7 @@ mod tests {
                 default_scrape_interval_prefix: " 1m ".to_owned(),
                 tags_to_labels: list("team, stage ,"),
                 meta_labels: list(" cluster, task_* ,"),
+                service_tags: true,
             },
             ..arguments()
         };
@@ -617,6 +625,7 @@ mod tests {
                 default_scrape_interval_prefix: "1m".to_owned(),
                 tags_to_labels: list("team,stage"),
                 meta_labels: list("task_*,cluster"),
+                service_tags: true,
             },
             ..arguments()
         };

@@ -100,6 +100,7 @@ pub async fn explained(
         }
     };
     let mut inventory = Inventory::default();
+    inventory.describe_services(rules.service_tags);
     let (tasks, failures) = look_up(source, &mut inventory, &cluster, &arns).await?;
     if let (Wanted::Task(_), Subject::Task(arn), []) = (wanted, &subject, &tasks[..]) {
         let (task, cluster) = (arn.last_part().to_owned(), cluster.arn.last_part().to_owned());

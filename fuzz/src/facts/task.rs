@@ -1,6 +1,7 @@
 //! Tasks and their containers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ecs_discovery::arn::{ContainerArn, TaskArn};
 use ecs_discovery::model::{
@@ -22,7 +23,7 @@ impl Facts<'_> {
             definition: self.definition_arn(),
             launch_type: self.maybe(|facts| facts.one_of(&LAUNCH_TYPES)).and_then(LaunchType::parse),
             capacity_provider: self.said(),
-            group: self.said(),
+            group: self.group(),
             started_by: self.said(),
             availability_zone: self.said(),
             desired_status: self.status(),
@@ -46,6 +47,12 @@ impl Facts<'_> {
     fn overrides(&mut self) -> Vec<(Box<str>, Settings)> {
         let overrides = self.list(2, |facts| (facts.one_of(&NAMES).into(), facts.settings()));
         overrides.into_iter().filter(|(_, settings)| !settings.is_empty()).collect()
+    }
+
+    /// Often a service's.
+    fn group(&mut self) -> Option<Arc<str>> {
+        let service = self.maybe(|facts| format!("service:{}", facts.one_of(&NAMES)).into());
+        service.or_else(|| self.said())
     }
 
     fn status(&mut self) -> Status {

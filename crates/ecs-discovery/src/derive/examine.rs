@@ -12,11 +12,11 @@ use super::taken::{Made, Taken};
 use crate::address::Reachable;
 use crate::conventions::hint::WouldTake;
 use crate::conventions::list::Convention;
-use crate::conventions::rule::Rule;
 use crate::conventions::rule::reading::{Defined, Placed, scrape};
+use crate::conventions::rule::{Rule, Source};
 use crate::finding::{Problem, Reason};
 use crate::model::{Status, Task, TaskDefinition};
-use crate::task_view::{Definition, TaskView};
+use crate::task_view::{Definition, TaskService, TaskView};
 use crate::text::brief;
 
 /// One container of a task's definition, and its result.
@@ -58,8 +58,12 @@ pub(crate) fn examine<'a, 'r>(
     let definition = definition(view)?;
     let rules = prepared.rules;
     let plain = prepared.definition(definition);
-    let services = prepared.service(view.cluster, view.task.service());
-    let placed = Placed { cluster: view.cluster.arn.last_part(), task: view.task, service_tags: None };
+    let services = prepared.service(view.cluster, view.task.service_text());
+    let placed = Placed {
+        cluster: view.cluster.arn.last_part(),
+        task: view.task,
+        service_tags: view.service.known().map(|service| &service.tags),
+    };
     let containers = definition.containers.iter().enumerate().map(|(position, container)| {
         let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
         let overrides = overrides.map(|(_, settings)| settings);
@@ -146,6 +150,9 @@ impl<'a, 'r> Container<'a, 'r> {
                 if !holds && !asking.assumes {
                     return None;
                 }
+                if let Some(problem) = service_unknown(rule, asking.view) {
+                    return Some(Part::of(convention, Some(rule), Outcome::NotScraped(problem)));
+                }
                 Some(rule)
             }
             _ => None,
@@ -200,6 +207,19 @@ fn definition<'a>(view: &TaskView<'a>) -> Result<&'a Arc<TaskDefinition>, Proble
             Err(Problem::new(Reason::DefinitionUnavailable, detail))
         }
     }
+}
+
+/// The problem of a rule that reads a tag which the task lacks, and its service may have.
+fn service_unknown(rule: &Rule, view: &TaskView<'_>) -> Option<Problem> {
+    let TaskService::Unknown(failure) = view.service else { return None };
+    let is_own = |name: &str| view.task.tags.iter().any(|(own, _)| **own == *name);
+    let needs = rule.sources().any(|source| matches!(source, Source::Tag(name) if !is_own(name)));
+    needs.then(|| {
+        let why = failure.map_or_else(|| "it was not read yet".to_owned(), ToString::to_string);
+        let name = view.task.service_text().unwrap_or_default();
+        let detail = format!("{} needs a tag that its service {} may have: {why}", rule.name, brief(name));
+        Problem::new(Reason::ServiceUnknown, detail)
+    })
 }
 
 /// The position of the running container of that name, or why there is none.

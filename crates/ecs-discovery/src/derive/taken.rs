@@ -171,6 +171,7 @@ fn origin(at: &Reachable<'_>, reached: Reached, said: &Arc<Said>, rules: &Rules)
         task: at.task.task.clone(),
         definition: at.definition.clone(),
         machine,
+        service: at.task.service.known().cloned(),
         container_definition: at.container_definition,
         container: at.container,
         container_port: reached.container_port,

@@ -18,7 +18,7 @@ use crate::model::{
     Cluster, Container, Host, InstanceId, LaunchType, NetworkBinding, NetworkInterface, PortRange, Status,
     Task, TaskDefinition,
 };
-use crate::task_view::{Definition, Placement, TaskView};
+use crate::task_view::{Definition, Placement, TaskService, TaskView};
 use crate::text::{brief, few};
 use crate::variable::Variable;
 
@@ -154,6 +154,7 @@ impl UndeployedTask {
             task: &Arc::new(task),
             definition: Definition::Known(&definition),
             placement: if is_at_the_host { Placement::Host(&host) } else { Placement::Nowhere },
+            service: TaskService::None,
             partial: None,
         };
         let mut explanation = Explanation {

@@ -1,5 +1,5 @@
-//! Facts of one kind that tasks have in common: definitions, container instances or hosts. A fact stays until AWS says
-//! otherwise, or until nothing has used it for a while.
+//! Facts of one kind that tasks have in common: definitions, container instances, hosts or services. A fact stays until
+//! AWS says otherwise, or until nothing has used it for a while. (A service is forgotten with its last task.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,6 +56,14 @@ impl<K: Ord + Clone, V: PartialEq> Cache<K, V> {
         self.failed.get(key).is_some_and(refused)
     }
 
+    /// Whether a request for this failed a short while ago for a reason that does not pass by itself.
+    pub(super) fn is_given_up(&self, key: &K, now: Duration) -> bool {
+        let given_up = |(failure, when): &(Failure, Duration)| {
+            !failure.may_pass() && now.saturating_sub(*when) < DEFINITION_ASKED_AGAIN
+        };
+        self.failed.get(key).is_some_and(given_up)
+    }
+
     /// Whether a request for this failed a short while ago.
     pub(super) fn has_failed(&self, key: &K, now: Duration) -> bool {
         let is_recent = |when: Duration| now.saturating_sub(when) < FAILED_LATELY;
@@ -85,6 +93,22 @@ impl<K: Ord + Clone, V: PartialEq> Cache<K, V> {
             self.touch(&key, now);
         }
         self.failed.insert(key, (failure, now));
+    }
+
+    /// Counts an unknown fact, or one that was unknown before, as changed: its users are not known otherwise.
+    pub(super) fn note_changed(&mut self, key: K) {
+        self.touched.insert(key);
+    }
+
+    /// Forgets facts and failures.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&K) -> bool) {
+        self.known.retain(|key, _| is_kept(key));
+        self.failed.retain(|key, _| is_kept(key));
+    }
+
+    /// All facts, by key.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.known.iter().map(|(key, fact)| (key, &fact.value))
     }
 
     /// The facts that changed since the last call.

@@ -2,7 +2,7 @@
 //!
 //! | door | called when |
 //! |---|---|
-//! | [`apply`](Inventory::apply) | AWS describes a cluster, task, definition, container instance or host; for task events [`apply_event`](Inventory::apply_event) |
+//! | [`apply`](Inventory::apply) | AWS describes a cluster, task, definition, container instance, service or host; for task events [`apply_event`](Inventory::apply_event) |
 //! | [`forget`](Inventory::forget) | AWS says that a task is stopped or missing, or a cluster inactive or missing |
 //! | [`reset`](Inventory::reset) | a listing of a cluster's tasks is complete: it returns the tasks to doubt |
 //!
@@ -18,7 +18,9 @@ use super::events::BELIEVED_FOR;
 use super::settled::{is_host_lost, is_instance_lost, is_over, is_settled, lost};
 use super::{Inventory, KnownTask};
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Tags, Task, TaskDefinition};
+use crate::model::{
+    Cluster, ContainerInstance, Host, InstanceId, Service, ServiceName, Tags, Task, TaskDefinition,
+};
 
 /// What AWS said about one thing.
 #[expect(clippy::large_enum_variant, reason = "it is passed on once and never stored")]
@@ -34,6 +36,8 @@ pub enum Fact {
     DefinitionTags(TaskDefinitionArn, Tags),
     /// A container instance.
     ContainerInstance(ContainerInstance),
+    /// A service of a cluster of the inventory; `None` if AWS knows no such service.
+    Service(ClusterArn, ServiceName, Option<Service>),
     /// A host.
     Host(Host),
 }
@@ -56,6 +60,8 @@ pub enum Missing {
     Definition(TaskDefinitionArn),
     /// DescribeContainerInstances tells, or did not tell the machine yet.
     ContainerInstance(ContainerInstanceArn),
+    /// DescribeServices tells.
+    Service(ServiceName),
     /// EC2 or Systems Manager tells, or did not tell the address yet.
     Host(InstanceId),
 }
@@ -85,6 +91,7 @@ impl Inventory {
             }
             Fact::DefinitionTags(arn, tags) => self.apply_definition_tags(arn, tags, observed),
             Fact::ContainerInstance(said) => return self.apply_container_instance(said, observed),
+            Fact::Service(cluster, name, said) => self.apply_service(&cluster, name, said, observed),
             Fact::Host(said) => {
                 let known = self.hosts.value(&said.id);
                 if known.is_none_or(|known| !is_host_lost(known, &said)) {
@@ -211,7 +218,7 @@ impl Inventory {
             self.doubt(cluster, &task.arn, &why);
             return Vec::new();
         }
-        let missing = self.missing_facts(&task, observed);
+        let missing = self.missing_facts(cluster, &task, observed);
         let Some(scope) = self.scopes.get_mut(cluster) else { return missing };
         let (arn, is_settled) = (task.arn.clone(), is_settled(&task));
         let is_touched = match scope.tasks.get_mut(&arn) {
@@ -261,7 +268,7 @@ impl Inventory {
     }
 
     /// The facts that this task's targets depend on and that are not known.
-    pub(super) fn missing_facts(&mut self, task: &Task, now: Duration) -> Vec<Missing> {
+    pub(super) fn missing_facts(&mut self, cluster: &ClusterArn, task: &Task, now: Duration) -> Vec<Missing> {
         let mut missing = Vec::new();
         let definition = &task.definition;
         self.definitions.mark_used(definition, now);
@@ -275,6 +282,7 @@ impl Inventory {
                 instance => missing.extend(self.missing_host(instance, now)),
             }
         }
+        missing.extend(self.missing_service(cluster, task, now).map(Missing::Service));
         missing
     }
 
@@ -286,7 +294,7 @@ impl Inventory {
         };
         let tasks = scope.tasks.iter().filter(is_due);
         let tasks: Vec<_> = tasks.map(|(_, known)| known.task.clone()).collect();
-        tasks.iter().flat_map(|task| self.missing_facts(task, now)).collect()
+        tasks.iter().flat_map(|task| self.missing_facts(cluster, task, now)).collect()
     }
 
     fn missing_host(&mut self, instance: Option<InstanceId>, now: Duration) -> Option<Missing> {

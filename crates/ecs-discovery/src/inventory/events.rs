@@ -18,7 +18,7 @@ use super::{Inventory, KnownTask};
 use crate::arn::{ClusterArn, TaskArn};
 use crate::event::TaskEvent;
 use crate::model::{Status, Task, TaskDefinition};
-use crate::task_view::{Definition, TaskView};
+use crate::task_view::{Definition, TaskService, TaskView};
 use merge::{keep, merge};
 
 /// How much older than the beginning of a cluster's last complete listing an event about an unknown task may be. An older
@@ -214,16 +214,17 @@ impl Inventory {
             return self.ended.contains(task).then_some(false);
         };
         let (task, described) = (known.task.clone(), known.described);
-        Some(!described || !self.missing_facts(&task, now).is_empty())
+        Some(!described || !self.missing_facts(cluster, &task, now).is_empty())
     }
 
     /// Whether a known task lacks a fact whose request has not failed lately.
     fn can_learn(&mut self, cluster: &ClusterArn, task: &TaskArn, now: Duration) -> bool {
         let known = self.known_task(cluster, task);
         let Some(task) = known.map(|known| known.task.clone()) else { return false };
-        self.missing_facts(&task, now).iter().any(|missing| match missing {
+        self.missing_facts(cluster, &task, now).iter().any(|missing| match missing {
             Missing::Definition(arn) => !self.definitions.has_failed(arn, now),
             Missing::ContainerInstance(arn) => !self.container_instances.has_failed(arn, now),
+            Missing::Service(name) => !self.has_service_failed(cluster, name, now),
             Missing::Host(id) => !self.hosts.has_failed(id, now),
         })
     }
@@ -232,7 +233,10 @@ impl Inventory {
     pub(super) fn has_all_facts(&self, cluster: &ClusterArn, task: &TaskArn) -> bool {
         let scope = self.scopes.get(cluster);
         let known = scope.and_then(|scope| Some((scope, scope.tasks.get(task)?)));
-        known.is_some_and(|(scope, known)| !self.has_missing_facts(&self.view(&scope.cluster, known)))
+        known.is_some_and(|(scope, known)| {
+            let view = self.view(&scope.cluster, known);
+            !self.has_missing_facts(&view) && !matches!(view.service, TaskService::Unknown(_))
+        })
     }
 
     /// A refresh learned of the end of a task that was known, or of the start of another. One that only could not be
@@ -306,7 +310,8 @@ impl Inventory {
             Definition::Known(definition) => is_whole(view.task, definition),
             Definition::Unavailable(_) => false,
         };
-        view.task.last_status == Status::Running && (self.has_missing_facts(view) || !is_whole)
+        view.task.last_status == Status::Running
+            && (self.has_missing_facts(view) || view.service.is_awaited() || !is_whole)
     }
 
     /// When the next result stops waiting, if a task that runs has one.

@@ -14,6 +14,7 @@ mod finish;
 mod lookup;
 mod pages;
 pub(super) mod recheck;
+mod services;
 mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use crate::inventory::events::AWAITED_FOR;
 use crate::inventory::question::Question;
 use crate::inventory::selection::ClusterSelection;
 use crate::inventory::{Inventory, ScopeFacts};
-use crate::model::{ContainerInstance, InstanceId};
+use crate::model::{ContainerInstance, InstanceId, ServiceName};
 
 pub use errand::{Errand, Found, Wishes};
 pub use finish::RefreshOutcome;
@@ -93,6 +94,9 @@ struct ScopeRefresh {
     described: BTreeSet<TaskArn>,
     describing: usize,
     instances: BTreeSet<ContainerInstanceArn>,
+    /// Services that wait for a full batch, and all that were ever among them.
+    services: BTreeSet<ServiceName>,
+    services_asked: BTreeSet<ServiceName>,
     /// Whether AWS called tasks missing that it had just listed, and of which nothing else is known.
     contradicted: bool,
     /// Why an unknown task could not be described, while others could.
@@ -123,6 +127,7 @@ impl Refresh {
         recheck: Recheck,
     ) -> Self {
         index.refresh += 1;
+        index.describe_services(recheck.services);
         let mut refresh = Self { awaits_until: Duration::MAX, ..Self::new(selection, now, recheck) };
         // Clusters selected by ARN were narrowed to the account.
         refresh.are_foreign(index, |refresh, _, cluster| !refresh.selection.selects(cluster));
@@ -137,7 +142,7 @@ impl Refresh {
 
     /// Without listings and rechecks.
     fn of_given_tasks(selection: ClusterSelection, now: Duration) -> Self {
-        let recheck = Recheck { interval: Duration::MAX, definition_tags: false };
+        let recheck = Recheck { interval: Duration::MAX, definition_tags: false, services: false };
         let mut refresh = Self { rechecked: true, ..Self::new(selection, now, recheck) };
         refresh.leave_splits(SPLITS);
         refresh
@@ -244,6 +249,13 @@ impl Refresh {
                     {
                         scope.instances.insert(arn);
                         self.ask_container_instances(index, cluster, Question::CONTAINER_INSTANCES);
+                    }
+                }
+                Missing::Service(name) => {
+                    if let Some(scope) = self.scopes.get_mut(cluster)
+                        && scope.wait_for_service(&name)
+                    {
+                        self.ask_services(index, cluster, Question::SERVICES);
                     }
                 }
                 Missing::Host(id) => self.wait_for_host(index, id),

@@ -3,7 +3,9 @@
 use super::doors::DescribedTask;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::failure::{Failure, FailureKind};
-use crate::model::{Cluster, ContainerInstance, Host, InstanceId, Tags, TaskDefinition};
+use crate::model::{
+    Cluster, ContainerInstance, Host, InstanceId, Service, ServiceName, Tags, TaskDefinition,
+};
 
 /// One call. A batch is never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,13 @@ pub enum Question {
         /// The container instances.
         instances: Vec<ContainerInstanceArn>,
     },
+    /// DescribeServices with tags, for at most [`Question::SERVICES`] of them.
+    Services {
+        /// The cluster of all the services.
+        cluster: ClusterArn,
+        /// The services.
+        services: Vec<ServiceName>,
+    },
     /// EC2 DescribeInstances by filter, for at most [`Question::EC2_INSTANCES`] ids, all pages.
     Ec2Instances {
         /// `i-…` ids.
@@ -73,6 +82,8 @@ impl Question {
     pub const TASKS: usize = 100;
     /// DescribeContainerInstances accepts as many.
     pub const CONTAINER_INSTANCES: usize = 100;
+    /// DescribeServices accepts as many.
+    pub const SERVICES: usize = 10;
     /// A filter of EC2 accepts as many values.
     pub const EC2_INSTANCES: usize = 200;
     /// A filter of SSM's DescribeInstanceInformation accepts as many values.
@@ -92,6 +103,7 @@ impl Question {
             Self::TaskDetails { .. } => "DescribeTasks",
             Self::TaskDefinition { .. } | Self::DefinitionTags { .. } => "DescribeTaskDefinition",
             Self::ContainerInstances { .. } => "DescribeContainerInstances",
+            Self::Services { .. } => "DescribeServices",
             Self::Ec2Instances { .. } => "DescribeInstances",
             Self::ExternalInstances { .. } => "DescribeInstanceInformation",
         }
@@ -137,6 +149,13 @@ pub enum Answer {
     DefinitionTags(Option<Tags>),
     /// To [`Question::ContainerInstances`].
     ContainerInstances(Vec<ContainerInstance>),
+    /// To [`Question::Services`].
+    Services {
+        /// The services as they are; those whose tags the answer lacks are left out.
+        services: Vec<Service>,
+        /// Those that AWS calls MISSING.
+        missing: Vec<ServiceName>,
+    },
     /// To [`Question::Ec2Instances`] and [`Question::ExternalInstances`]: the hosts that are known there.
     Hosts(Vec<Host>),
     /// To a batch of whose answer some items cannot be read.

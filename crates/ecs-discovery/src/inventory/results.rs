@@ -9,6 +9,7 @@ use super::{Inventory, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn};
 use crate::derive::{Derived, Rules, results};
 use crate::failure::Failure;
+use crate::model::Task;
 
 /// How often facts that nothing uses are looked for.
 const COLLECTED_EVERY: Duration = Duration::from_secs(600);
@@ -19,6 +20,7 @@ impl Inventory {
     pub fn derive(&mut self, cluster: &ClusterArn, rules: &Rules) -> Arc<Derived> {
         if self.rules.as_ref() != Some(rules) {
             self.rules = Some(rules.clone());
+            self.describe_services(rules.service_tags);
             self.scopes.values_mut().for_each(ScopeFacts::forget_results);
         }
         let mut again = self.touched(cluster);
@@ -86,23 +88,29 @@ impl Inventory {
         failures.filter(|failure| !failure.is_answer())
     }
 
-    /// Touches the tasks that use a changed definition, container instance or host. Looks at all tasks, but only if a known
-    /// fact changed: the tasks that lacked a new one are derived again anyway.
+    /// Touches the tasks that use a changed definition, container instance, host or service. Looks at all tasks, but only if
+    /// a known fact changed: the tasks that lacked a new one are derived again anyway.
     fn touch_users(&mut self) {
         let definitions = self.definitions.take_touched();
         let instances = self.container_instances.take_touched();
         let hosts = self.hosts.take_touched();
-        if definitions.is_empty() && instances.is_empty() && hosts.is_empty() {
-            return;
-        }
+        let is_any_of_source = !(definitions.is_empty() && instances.is_empty() && hosts.is_empty());
         let known = &self.container_instances;
-        for scope in self.scopes.values_mut().filter(|scope| scope.derived.is_some()) {
+        for scope in self.scopes.values_mut() {
+            let services = scope.services.take_touched();
+            if scope.derived.is_none() || !is_any_of_source && services.is_empty() {
+                continue;
+            }
+            let is_of_service = |task: &Task| {
+                !services.is_empty() && task.service().is_some_and(|name| services.contains(&name))
+            };
             let users = scope.tasks.iter().filter(|(_, one)| {
                 let instance = one.task.container_instance.as_ref();
                 let host = instance.and_then(|arn| known.value(arn)?.instance.as_ref());
                 definitions.contains(&one.task.definition)
                     || instance.is_some_and(|arn| instances.contains(arn))
                     || host.is_some_and(|id| hosts.contains(id))
+                    || is_of_service(&one.task)
             });
             let users: Vec<TaskArn> = users.map(|(arn, _)| arn.clone()).collect();
             scope.touched.extend(users);

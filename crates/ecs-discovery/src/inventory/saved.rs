@@ -11,7 +11,7 @@ use super::{Inventory, KnownTask, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
 use crate::derive::Rules;
 use crate::inventory::selection::ClusterSelection;
-use crate::model::{Cluster, ContainerInstance, Host, Task, TaskDefinition};
+use crate::model::{Cluster, ContainerInstance, Host, Service, ServiceName, Task, TaskDefinition};
 use crate::snapshot::{Scope, ScopeStatus};
 
 /// The facts of one source. Each list is sorted, and has nothing twice. Two that share their facts are quickly found to be
@@ -41,8 +41,19 @@ pub struct SavedScope {
     pub stale_since: Option<Duration>,
     /// The time of the first refresh that failed to read it since, if any did.
     pub failing_since: Option<Duration>,
+    /// The services of its tasks, by name.
+    pub services: Vec<SavedService>,
     /// Its tasks, by ARN.
     pub tasks: Vec<SavedTask>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedService {
+    /// Its name.
+    pub name: ServiceName,
+    /// The service; `None` if AWS knows none of this name.
+    pub service: Option<Arc<Service>>,
 }
 
 /// One task, and how much of it is known.
@@ -77,6 +88,7 @@ impl Inventory {
                 described: facts.described,
                 stale_since: (scope.status != ScopeStatus::Fresh).then_some(scope.last_read),
                 failing_since: scope.failing,
+                services: facts.services.iter().map(SavedService::of).collect(),
                 tasks: facts.tasks.values().map(KnownTask::saved).collect(),
             })
         };
@@ -155,6 +167,7 @@ impl Inventory {
         now: Duration,
     ) -> BTreeMap<ClusterArn, Scope> {
         self.rounds.begin(now);
+        self.describe_services(rules.service_tags);
         let is_unknown = |arn: &TaskDefinitionArn| self.definitions.value(arn).is_none();
         self.outdated.extend(saved.outdated.into_iter().filter(is_unknown));
         for definition in saved.definitions {
@@ -173,19 +186,22 @@ impl Inventory {
             }
         }
         let mut scopes = BTreeMap::new();
-        for SavedScope { cluster, described, stale_since, failing_since, tasks } in saved.scopes {
+        for SavedScope { cluster, described, stale_since, failing_since, services, tasks } in saved.scopes {
             let arn = cluster.arn.clone();
             if self.scopes.contains_key(&arn) {
                 continue;
             }
             let tasks = self.restored_tasks(tasks, now);
-            let facts = ScopeFacts {
+            let mut facts = ScopeFacts {
                 cluster,
                 described,
                 tasks,
                 confirmed: false,
                 ..ScopeFacts::new(arn.clone(), now)
             };
+            for SavedService { name, service } in services.into_iter().filter(|_| self.has_services) {
+                facts.services.learn(name, service, now);
+            }
             self.scopes.insert(arn.clone(), facts);
             let derived = self.derive(&arn, rules);
             let (last_read, failing) = (stale_since.unwrap_or(as_of), failing_since);
@@ -207,6 +223,12 @@ impl Inventory {
             (arn, known)
         });
         restored.collect()
+    }
+}
+
+impl SavedService {
+    fn of((name, service): (&ServiceName, &Option<Arc<Service>>)) -> Self {
+        Self { name: name.clone(), service: service.clone() }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::arn::TaskArn;
 use crate::finding::Finding;
 use crate::model::{
-    Container, ContainerInstance, Host, LaunchType, NetworkMode, PortRange, Protocol, Status, Task,
+    Container, ContainerInstance, Host, LaunchType, NetworkMode, PortRange, Protocol, Service, Status, Task,
     TaskDefinition,
 };
 use crate::task_view::{Definition, TaskView};
@@ -146,6 +146,11 @@ pub(super) fn is_host_lost(known: &Host, said: &Host) -> bool {
         || is_lost(&known.vpc_id, &said.vpc_id)
         || is_lost(&known.subnet_id, &said.subnet_id)
         || is_lost(&known.availability_zone, &said.availability_zone)
+}
+
+/// Whether an answer about a service lacks its status, which was known. Tags can be removed.
+pub(super) fn is_service_lost(known: &Service, said: &Service) -> bool {
+    is_lost(&known.status, &said.status)
 }
 
 fn is_lost<T>(known: &Option<T>, said: &Option<T>) -> bool {

@@ -155,11 +155,17 @@ impl Origin {
         labels.set_if_some(labels::META_PRIVATE_DNS_NAME, name);
         labels.set_if_some(labels::META_PUBLIC_IP, public);
         labels.set(labels::META_REGION, cluster.arn.region());
-        labels.set_if_some(labels::META_SERVICE, task.service());
+        labels.set_if_some(labels::META_SERVICE, task.service_text());
+        if let Some(service) = &self.service {
+            labels.set(labels::META_SERVICE_ARN, service.arn.as_str());
+            labels.set_if_some(labels::META_SERVICE_STATUS, service.status.as_deref());
+        }
         labels.set_if_some(labels::META_SUBNET_ID, subnet.or_else(|| host?.subnet_id.as_deref()));
         // The families of tags come first, so that none of their labels is replaced by a selected tag.
         labels.set_each(labels::META_TAG_CLUSTER, pairs(&cluster.tags));
         labels.set_each(labels::META_TAG_EC2, host.into_iter().flat_map(|host| pairs(&host.tags)));
+        let service_tags = self.service.iter().flat_map(|service| pairs(&service.tags));
+        labels.set_each(labels::META_TAG_SERVICE, service_tags);
         labels.set_each(labels::META_TAG_TASK, pairs(&task.tags));
         labels.set_each(labels::META_TAG, self.selected_tags().into_iter().map(borrowed));
         labels.set(labels::META_TASK_ARN, task.arn.as_str());

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::arn::{
+    ClusterArn, ContainerArn, ContainerInstanceArn, ServiceArn, TaskArn, TaskDefinitionArn,
+};
 use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::doors::DescribedTask;
 use ecs_discovery::inventory::question::{Answer, Question};
 use ecs_discovery::model::{
     Cluster, Container, ContainerDefinition, ContainerInstance, Host, InstanceId, LaunchType, Names,
-    NetworkBinding, NetworkInterface, NetworkMode, PortMapping, PortRange, Protocol, Settings, Status, Tags,
-    Task, TaskDefinition,
+    NetworkBinding, NetworkInterface, NetworkMode, PortMapping, PortRange, Protocol, Service, ServiceName,
+    Settings, Status, Tags, Task, TaskDefinition,
 };
 
 pub(crate) const PREFIX: &str = "arn:aws:ecs:eu-west-1:123456789012:";
@@ -343,6 +345,7 @@ pub(crate) struct World {
     pub(crate) definitions: BTreeMap<TaskDefinitionArn, TaskDefinition>,
     pub(crate) instances: BTreeMap<ContainerInstanceArn, ContainerInstance>,
     pub(crate) hosts: BTreeMap<InstanceId, Host>,
+    pub(crate) services: BTreeMap<(ClusterArn, ServiceName), Service>,
     /// Tasks that DescribeTasks knows and ListTasks leaves out.
     pub(crate) unlisted: Vec<TaskArn>,
     pub(crate) page: usize,
@@ -356,6 +359,7 @@ impl World {
             definitions: BTreeMap::new(),
             instances: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            services: BTreeMap::new(),
             unlisted: Vec::new(),
             page: 100,
         };
@@ -370,6 +374,15 @@ impl World {
         self.definitions.extend(definition.map(|definition| (definition.arn.clone(), definition)));
         self.instances.extend(instance.map(|instance| (instance.arn.clone(), instance)));
         self.hosts.extend(host.map(|host| (host.id.clone(), host)));
+    }
+
+    /// A service of the cluster `prod`, with this tag `team`.
+    pub(crate) fn service(&mut self, name: &str, team: &str) -> &mut Service {
+        let arn = ServiceArn::parse(&format!("{PREFIX}service/prod/{name}")).unwrap();
+        let service = Service { arn, status: Some("ACTIVE".into()), tags: tags(&[("team", team)]) };
+        let key = (cluster_arn("prod"), ServiceName::parse(name).unwrap());
+        self.services.insert(key.clone(), service);
+        self.services.get_mut(&key).unwrap()
     }
 
     /// The cluster's tasks, to be changed.
@@ -430,6 +443,11 @@ impl World {
             Question::ContainerInstances { instances, .. } => Answer::ContainerInstances(
                 instances.iter().filter_map(|arn| self.instances.get(arn)).cloned().collect(),
             ),
+            Question::Services { cluster, services } => {
+                let known = |name: &ServiceName| self.services.get(&(cluster.clone(), name.clone()));
+                let missing = services.iter().filter(|name| known(name).is_none()).cloned().collect();
+                Answer::Services { services: services.iter().filter_map(known).cloned().collect(), missing }
+            }
             Question::Ec2Instances { instances } | Question::ExternalInstances { instances } => {
                 Answer::Hosts(instances.iter().filter_map(|id| self.hosts.get(id)).cloned().collect())
             }

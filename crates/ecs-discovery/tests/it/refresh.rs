@@ -8,3 +8,4 @@ mod paging;
 mod partial;
 mod rechecking;
 mod restarting;
+mod services;

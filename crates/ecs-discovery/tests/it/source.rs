@@ -50,7 +50,8 @@ impl Source {
     /// Begins a refresh for a test that answers by itself.
     pub(crate) fn begin(&mut self) -> Refresh {
         let definition_tags = self.rules.need_definition_tags();
-        let recheck = Recheck { interval: Self::RECHECK, definition_tags };
+        let services = self.rules.service_tags;
+        let recheck = Recheck { interval: Self::RECHECK, definition_tags, services };
         Refresh::begin(&mut self.inventory, self.selection.clone(), self.now, recheck)
     }
 
@@ -228,6 +229,7 @@ fn assert_accepted(question: &Question) {
         Question::ClusterDetails { clusters } => (clusters.len(), 100),
         Question::TaskDetails { tasks, .. } => (tasks.len(), 100),
         Question::ContainerInstances { instances, .. } => (instances.len(), 100),
+        Question::Services { services, .. } => (services.len(), 10),
         Question::Ec2Instances { instances } => {
             assert!(instances.iter().all(|id| !id.as_str().starts_with("mi-")), "{instances:?}");
             (instances.len(), 200)

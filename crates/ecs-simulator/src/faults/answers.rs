@@ -52,6 +52,7 @@ impl Response {
                 ("tasks", "taskArn"),
                 ("clusters", "clusterArn"),
                 ("containerInstances", "containerInstanceArn"),
+                ("services", "serviceArn"),
             ] {
                 let Some(items) = body.get_mut(list).and_then(Value::as_array_mut) else { continue };
                 items.retain(|item| {

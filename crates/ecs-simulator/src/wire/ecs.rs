@@ -1,8 +1,9 @@
-//! ECS over awsJson1.1: the six read operations of service discovery, with ECS's limits.
+//! ECS over awsJson1.1: the seven read operations of service discovery, with ECS's limits.
 
 mod clusters;
 mod container_instances;
 mod definitions;
+mod services;
 pub(super) mod task_json;
 mod tasks;
 
@@ -25,6 +26,7 @@ pub(super) fn answer(operation: &str, input: &Value, region: &Region) -> Result<
         "DescribeTasks" => tasks::describe(input, region),
         "DescribeTaskDefinition" => definitions::describe(input, region),
         "DescribeContainerInstances" => container_instances::describe(input, region),
+        "DescribeServices" => services::describe(input, region),
         _ => Err(Refusal::new(400, "UnknownOperationException", "")),
     }
 }

@@ -1,8 +1,10 @@
 //! An ECS cluster: its tasks and container instances, sorted by id, which is the order that listings page in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::host::ContainerInstance;
+use super::service::Service;
 use super::task::Task;
 
 /// How the ARNs of new tasks and container instances of a cluster are written.
@@ -30,8 +32,8 @@ pub struct Cluster {
     pub tasks: BTreeMap<String, Task>,
     /// The container instances by id, the last part of their ARNs.
     pub container_instances: BTreeMap<String, ContainerInstance>,
-    /// Names of services that need not have a task; those of its tasks' groups are there as well.
-    pub services: BTreeSet<String>,
+    /// Services that need not have a task, by name; those of its tasks' groups are there as well, ACTIVE and without tags.
+    pub services: BTreeMap<String, Service>,
     /// Such as `FARGATE`.
     pub capacity_providers: Vec<String>,
     /// Answered only when `include` asks for `TAGS`.
@@ -39,9 +41,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Whether it has a service of this name.
-    pub(crate) fn has_service(&self, name: &str) -> bool {
-        self.services.contains(name) || self.tasks.values().any(|task| task.service() == Some(name))
+    /// Its service of this name.
+    pub(crate) fn service(&self, name: &str) -> Option<Cow<'_, Service>> {
+        let of_tasks = || {
+            let mut tasks = self.tasks.values().filter(|task| task.last_status != "STOPPED");
+            tasks.any(|task| task.service() == Some(name)).then(|| Cow::Owned(Service::default()))
+        };
+        self.services.get(name).map(Cow::Borrowed).or_else(of_tasks)
     }
 
     /// Whether it is there for calls that name it.

@@ -11,6 +11,7 @@ use super::lifecycle::Unattached;
 use super::network::Network;
 use super::partition;
 use super::queue::Queue;
+use super::service::Service;
 use super::task::Task;
 
 /// 2026-01-01T00:00:00Z, when every region begins.
@@ -83,6 +84,11 @@ impl Region {
             capacity_providers: vec!["FARGATE".to_owned(), "FARGATE_SPOT".to_owned()],
             ..Cluster::default()
         })
+    }
+
+    /// The service of a cluster with this name, made on first use.
+    pub fn service(&mut self, cluster: &str, name: &str) -> &mut Service {
+        self.cluster(cluster).services.entry(name.to_owned()).or_default()
     }
 
     /// Stops all tasks of a cluster and deletes it: it leaves the listing, and describing it says INACTIVE.
@@ -180,7 +186,7 @@ impl Region {
     }
 
     /// The ARN of a new resource of a cluster in the cluster's form: `KIND/CLUSTER/ID` or `KIND/ID`.
-    pub(super) fn arn_in(&self, cluster: &str, kind: &str, id: &str) -> String {
+    pub(crate) fn arn_in(&self, cluster: &str, kind: &str, id: &str) -> String {
         match self.clusters.get(cluster).map(|cluster| cluster.arn_form) {
             Some(ArnForm::Short) => self.ecs_arn(&format!("{kind}/{id}")),
             _ => self.ecs_arn(&format!("{kind}/{cluster}/{id}")),

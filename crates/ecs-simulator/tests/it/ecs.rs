@@ -133,12 +133,43 @@ fn container_instances_say_what_they_run_on() {
 }
 
 #[test]
+fn services_are_described_ten_at_a_time_with_those_of_tasks_among_them() {
+    let mut world = World::new(1);
+    let region = world.own(REGION);
+    let definition = crate::register(region);
+    region.run_with(ecs_simulator::Run::new("c", &definition, Placement::Fargate).service("shop"));
+    let service = region.service("c", "idle");
+    service.tags.insert("team".to_owned(), "a".to_owned());
+    service.status = "DRAINING".to_owned();
+    let aws = Aws::new(world);
+    let named = |names: &[&str], include: &[&str]| {
+        let input = json!({"cluster": "c", "services": names, "include": include});
+        ecs(&aws, "DescribeServices", input).1
+    };
+    let body = named(&["idle", "shop", "none"], &["TAGS"]);
+    let arn = |name: &str| format!("arn:aws:ecs:{REGION}:111111111111:service/c/{name}");
+    let [idle, shop] = &body["services"].as_array().unwrap()[..] else { panic!("{body}") };
+    assert_eq!(idle["serviceArn"], arn("idle"));
+    assert_eq!((&idle["status"], &shop["status"]), (&json!("DRAINING"), &json!("ACTIVE")));
+    assert_eq!((&idle["tags"], &shop["tags"]), (&json!([{"key": "team", "value": "a"}]), &json!([])));
+    assert_eq!((&shop["serviceName"], &shop["runningCount"]), (&json!("shop"), &json!(1)));
+    assert_eq!(body["failures"], json!([{"arn": arn("none"), "reason": "MISSING"}]));
+    assert_eq!(named(&[&arn("idle")], &[])["services"][0]["tags"], json!([]));
+    for names in [vec![], vec!["a"; 11], vec!["a", "b:c"]] {
+        let input = json!({"cluster": "c", "services": names});
+        check(&aws, "DescribeServices", input, "InvalidParameterException");
+    }
+    let elsewhere = json!({"cluster": "d", "services": ["a"]});
+    check(&aws, "DescribeServices", elsewhere, "ClusterNotFoundException");
+}
+
+#[test]
 fn a_listing_can_be_limited_to_a_family_a_service_or_a_launch_type() {
     let mut world = World::new(1);
     let region = world.own(REGION);
     let definition = crate::register(region);
     region.run_with(ecs_simulator::Run::new("c", &definition, Placement::Fargate).service("shop"));
-    region.cluster("c").services.insert("idle".to_owned());
+    region.service("c", "idle");
     let aws = Aws::new(world);
     let count = |filter: &str, value: &str| {
         let (_, body) = ecs(&aws, "ListTasks", json!({"cluster": "c", filter: value}));

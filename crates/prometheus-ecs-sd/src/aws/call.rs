@@ -154,6 +154,16 @@ pub(super) const DESCRIBE_TASK_DEFINITION: Call = Call {
     attempts: USUAL,
 };
 
+/// For so many services of one cluster.
+pub(super) const DESCRIBE_SERVICES: Call = Call {
+    service: ECS,
+    operation: "DescribeServices",
+    target: Some("AmazonEC2ContainerServiceV20141113.DescribeServices"),
+    class: Some(Class::EcsServices),
+    limit: 10,
+    attempts: USUAL,
+};
+
 /// For so many container instances of one cluster.
 pub(super) const DESCRIBE_CONTAINER_INSTANCES: Call = Call {
     service: ECS,
@@ -229,12 +239,13 @@ pub(super) const DELETE_MESSAGE_BATCH: Call = Call {
 };
 
 /// The whole table.
-pub(super) const CALLS: [&Call; 13] = [
+pub(super) const CALLS: [&Call; 14] = [
     &LIST_CLUSTERS,
     &DESCRIBE_CLUSTERS,
     &LIST_TASKS,
     &DESCRIBE_TASKS,
     &DESCRIBE_TASK_DEFINITION,
+    &DESCRIBE_SERVICES,
     &DESCRIBE_CONTAINER_INSTANCES,
     &DESCRIBE_INSTANCES,
     &DESCRIBE_INSTANCE_INFORMATION,

@@ -8,17 +8,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, InvalidArn, TaskArn, TaskDefinitionArn};
+use ecs_discovery::arn::{
+    ClusterArn, ContainerInstanceArn, InvalidArn, ServiceArn, TaskArn, TaskDefinitionArn,
+};
 use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::doors::DescribedTask;
 use ecs_discovery::inventory::question::Answer;
 use ecs_discovery::model::{
-    Cluster, ContainerInstance, InstanceId, Names, PortRange, Protocol, Settings, Tags,
+    Cluster, ContainerInstance, InstanceId, Names, PortRange, Protocol, Service, ServiceName, Settings, Tags,
 };
 
 use super::call::{
-    DESCRIBE_CLUSTERS, DESCRIBE_CONTAINER_INSTANCES, DESCRIBE_TASK_DEFINITION, DESCRIBE_TASKS, LIST_CLUSTERS,
-    LIST_TASKS,
+    DESCRIBE_CLUSTERS, DESCRIBE_CONTAINER_INSTANCES, DESCRIBE_SERVICES, DESCRIBE_TASK_DEFINITION,
+    DESCRIBE_TASKS, LIST_CLUSTERS, LIST_TASKS,
 };
 use super::json::{Fields, List, Text, Unanswered, batch, items, lacking, one, partial, text};
 use super::wire;
@@ -37,6 +39,7 @@ const TASK_ARNS: Fields = Fields { items: "taskArns", id: "", next: "nextToken" 
 const TASKS: Fields = Fields { items: "tasks", id: "taskArn", next: "nextToken" };
 const CONTAINER_INSTANCES: Fields =
     Fields { items: "containerInstances", id: "containerInstanceArn", next: "nextToken" };
+const SERVICES: Fields = Fields { items: "services", id: "serviceArn", next: "nextToken" };
 
 pub(super) fn clusters(body: &[u8]) -> Result<Answer, Failure> {
     let page =
@@ -132,6 +135,22 @@ pub(super) fn container_instances(body: &[u8], asked: &[ContainerInstanceArn]) -
     )?;
     let answer = Answer::ContainerInstances(described.items);
     Ok(partial(&DESCRIBE_CONTAINER_INSTANCES, answer, described.unreadable))
+}
+
+/// A service without a list of tags is left out.
+pub(super) fn services(body: &[u8], asked: &[ServiceName]) -> Result<Answer, Failure> {
+    let described = batch(&DESCRIBE_SERVICES, body, SERVICES, |service: wire::Service<'_>| {
+        Some(Service {
+            arn: parsed(ServiceArn::parse(text(&service.service_arn).unwrap_or_default()))?,
+            status: present(text(&service.status)),
+            tags: listed_tags(service.tags)?,
+        })
+    })?;
+    // By name, since AWS names them by ARN.
+    let missing: HashSet<_> = missing(&described.failures).filter_map(|arn| arn.rsplit('/').next()).collect();
+    let missing = exact(asked.iter().filter(|name| missing.contains(name.as_str())).cloned());
+    let answer = Answer::Services { services: described.items, missing };
+    Ok(partial(&DESCRIBE_SERVICES, answer, described.unreadable))
 }
 
 /// The ids of the failures with reason MISSING.
@@ -295,6 +314,7 @@ mod tests {
                 task_details(body, &[]),
                 definition(body, &asked),
                 container_instances(body, &[]),
+                services(body, &[]),
             ] {
                 let failure = answer.expect_err("nothing");
                 assert!(failure.message.ends_with(": it lacks the requested content"), "{failure}");
@@ -351,6 +371,31 @@ mod tests {
                 gone: vec!["arn:aws:ecs:eu-west-1:123456789012:cluster/old".into(), asked[2].clone()],
             })
         );
+    }
+
+    #[test]
+    fn services_are_read_with_their_tags_and_only_missing_ones_are_missing() {
+        let asked = ["web", "gone", "denied"].map(|name| ServiceName::parse(name).expect("a name"));
+        let arn = |name: &str| format!("arn:aws:ecs:eu-west-1:123456789012:service/prod/{name}");
+        let items = [
+            json!({"serviceArn": arn("web"), "status": "ACTIVE", "events": [{"message": "hunter2"}],
+                "tags": [{"key": "team", "value": "shop"}]}),
+            json!({"serviceArn": arn("untagged"), "status": "ACTIVE"}),
+            json!({"serviceArn": PROD, "tags": []}),
+            json!({"tags": []}),
+        ];
+        let failures = json!({"failures": [
+            {"arn": arn("gone"), "reason": "MISSING"},
+            {"arn": arn("denied"), "reason": "ACCESS_DENIED"},
+            {"arn": arn("another"), "reason": "MISSING"},
+        ]});
+        let web = Service {
+            arn: ServiceArn::parse(&arn("web")).expect("a service"),
+            status: Some("ACTIVE".into()),
+            tags: vec![("team".into(), "shop".into())],
+        };
+        let expected = Answer::Services { services: vec![web], missing: vec![asked[1].clone()] };
+        assert_eq!(services(&body("services", &items, &failures), &asked), Ok(expected));
     }
 
     #[test]
@@ -474,10 +519,14 @@ mod tests {
         let tasks = [json!({"taskArn": task.as_str(), "group": 5}), json!({"taskArn": 5})];
         let clusters = body("clusters", &[json!({"clusterArn": cluster, "tags": 5})], &json!({}));
         let instances = [json!({"containerInstanceArn": instance, "ec2InstanceId": []})];
+        let service = PROD.replace("cluster/prod", "service/prod/web");
+        let services_answer =
+            body("services", &[json!({"serviceArn": service, "status": 5, "tags": []})], &json!({}));
         for (answer, id, operation) in [
             (task_details(&body("tasks", &tasks, &json!({})), &[]), task.as_str(), "DescribeTasks"),
             (cluster_details(&clusters, &[]), cluster, "DescribeClusters"),
             (cluster_tags(&clusters), cluster, "DescribeClusters"),
+            (services(&services_answer, &[]), &service, "DescribeServices"),
             (
                 container_instances(&body("containerInstances", &instances, &json!({})), &[]),
                 &instance,

@@ -1,13 +1,14 @@
-//! The six read operations of ECS: their requests and answers.
+//! The seven read operations of ECS: their requests and answers.
 
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, RoleArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::question::Answer;
+use ecs_discovery::model::ServiceName;
 use serde::Serialize;
 
 use super::call::{
-    DESCRIBE_CLUSTERS, DESCRIBE_CONTAINER_INSTANCES, DESCRIBE_TASK_DEFINITION, DESCRIBE_TASKS, LIST_CLUSTERS,
-    LIST_TASKS,
+    DESCRIBE_CLUSTERS, DESCRIBE_CONTAINER_INSTANCES, DESCRIBE_SERVICES, DESCRIBE_TASK_DEFINITION,
+    DESCRIBE_TASKS, LIST_CLUSTERS, LIST_TASKS,
 };
 use super::convert;
 use super::failure::failure;
@@ -22,6 +23,7 @@ pub(super) struct Ecs {
     describe_tasks: Operation,
     describe_task_definition: Operation,
     describe_container_instances: Operation,
+    describe_services: Operation,
 }
 
 impl Ecs {
@@ -34,6 +36,7 @@ impl Ecs {
             describe_tasks: client.operation(&DESCRIBE_TASKS),
             describe_task_definition: client.operation(&DESCRIBE_TASK_DEFINITION),
             describe_container_instances: client.operation(&DESCRIBE_CONTAINER_INSTANCES),
+            describe_services: client.operation(&DESCRIBE_SERVICES),
         }
     }
 
@@ -114,6 +117,17 @@ impl Ecs {
         convert::container_instances(body.bytes(), asked)
     }
 
+    /// Services of one cluster.
+    pub(super) async fn services(
+        &self,
+        cluster: &ClusterArn,
+        asked: &[ServiceName],
+    ) -> Result<Answer, Failure> {
+        let services = asked.iter().map(ServiceName::as_str).collect();
+        let request = DescribeServices { cluster: cluster.as_str(), services, include: TAGS };
+        convert::services(self.send(&self.describe_services, &request).await?.bytes(), asked)
+    }
+
     async fn send(&self, operation: &Operation, request: &impl Serialize) -> Result<Body, Failure> {
         let body = serde_json::to_string(request).expect("text and numbers can be written");
         let answer = operation.send(body).await;
@@ -154,6 +168,13 @@ struct ListTasks<'a> {
 struct DescribeTasks<'a> {
     cluster: &'a str,
     tasks: Vec<&'a str>,
+    include: [&'static str; 1],
+}
+
+#[derive(Serialize)]
+struct DescribeServices<'a> {
+    cluster: &'a str,
+    services: Vec<&'a str>,
     include: [&'static str; 1],
 }
 

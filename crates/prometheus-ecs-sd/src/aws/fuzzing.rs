@@ -34,6 +34,7 @@ pub fn ecs(question: &Question, body: &[u8]) -> Result<Answer, Failure> {
         Question::TaskDefinition { definition } => convert::definition(body, definition),
         Question::DefinitionTags { .. } => convert::definition_tags(body),
         Question::ContainerInstances { instances, .. } => convert::container_instances(body, instances),
+        Question::Services { services, .. } => convert::services(body, services),
         Question::Ec2Instances { .. } | Question::ExternalInstances { .. } => {
             panic!("this is not a question to ECS")
         }

@@ -19,6 +19,7 @@ pub(super) enum Class {
     EcsClusters,
     EcsTasks,
     EcsDefinitions,
+    EcsServices,
     Ec2Instances,
     SsmInstances,
 }
@@ -40,10 +41,11 @@ struct Limit {
 /// these are low, and still allow a hundred hosts at a time to be looked up once per recheck interval.
 ///
 /// In the order of [`Class`].
-const LIMITS: [Limit; 5] = [
+const LIMITS: [Limit; 6] = [
     Limit { class: Class::EcsClusters, name: "ecs-clusters", burst: 50.0, rate: 20.0 },
     Limit { class: Class::EcsTasks, name: "ecs-tasks", burst: 100.0, rate: 20.0 },
     Limit { class: Class::EcsDefinitions, name: "ecs-definitions", burst: 50.0, rate: 20.0 },
+    Limit { class: Class::EcsServices, name: "ecs-services", burst: 100.0, rate: 20.0 },
     Limit { class: Class::Ec2Instances, name: "ec2-instances", burst: 100.0, rate: 20.0 },
     Limit { class: Class::SsmInstances, name: "ssm-instances", burst: 5.0, rate: 1.0 },
 ];

@@ -63,6 +63,7 @@ impl Source {
             Question::ContainerInstances { cluster, instances } => {
                 ecs.container_instances(cluster, instances).await
             }
+            Question::Services { cluster, services } => ecs.services(cluster, services).await,
             Question::Ec2Instances { instances } => ec2.known(instances, self.role()).await,
             Question::ExternalInstances { instances } => ssm.known(instances, self.role()).await,
         }

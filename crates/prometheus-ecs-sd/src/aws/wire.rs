@@ -24,6 +24,14 @@ pub(super) struct ContainerInstance<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+pub(super) struct Service<'a> {
+    pub(super) service_arn: Option<Text<'a>>,
+    pub(super) status: Option<Text<'a>>,
+    pub(super) tags: List<Tag<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub(super) struct DescribedDefinition<'a> {
     pub(super) task_definition: Option<TaskDefinition<'a>>,
     pub(super) tags: List<Tag<'a>>,

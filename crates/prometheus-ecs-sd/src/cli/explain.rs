@@ -94,11 +94,12 @@ pub(super) struct ExplainArgs {
 }
 
 /// The options that are read from the configuration file. Only the command line sets the account.
-pub(super) const FILE_OPTIONS: [&str; 6] = [
+pub(super) const FILE_OPTIONS: [&str; 7] = [
     "scrape-intervals",
     "default-scrape-interval-prefix",
     "tags-to-labels",
     "meta-labels",
+    "service-tags",
     "log-level",
     "log-format",
 ];

@@ -194,4 +194,7 @@ pub struct TargetArgs {
         help_heading = "Targets"
     )]
     pub meta_labels: Vec<String>,
+    /// Publish the tags of services as __meta_ecs_tag_service_…, and their ARN and status; needs ecs:DescribeServices
+    #[arg(long, help_heading = "Targets")]
+    pub service_tags: bool,
 }

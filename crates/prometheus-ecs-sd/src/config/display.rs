@@ -52,6 +52,7 @@ impl Config {
             ("default_scrape_interval_prefix".to_owned(), intervals.default_interval().to_string()),
             ("tags_to_labels".to_owned(), tags),
             ("meta_labels".to_owned(), self.rules.meta_labels.to_string()),
+            ("service_tags".to_owned(), self.rules.service_tags.to_string()),
         ];
         let sources = self.accounts.iter().enumerate();
         shown.extend(sources.map(|(index, account)| (format!("sources[{index}]"), account.shown())));

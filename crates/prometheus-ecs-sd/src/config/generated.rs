@@ -18,6 +18,7 @@ const READING: [&str; 5] = [
     "ecs:DescribeContainerInstances",
 ];
 const LISTING: &str = "ecs:ListClusters";
+const SERVICES: &str = "ecs:DescribeServices";
 const HOSTS: [&str; 2] = ["ec2:DescribeInstances", "ssm:DescribeInstanceInformation"];
 
 /// The batch form of the deletion needs no other action.
@@ -77,7 +78,7 @@ pub(crate) fn iam_policy(config: &Config, queues: &[String]) -> String {
     let mut statements = Vec::new();
     let own: Vec<_> = config.accounts.iter().filter(|account| account.role.is_none()).collect();
     if !own.is_empty() {
-        statements.extend(reading(&own));
+        statements.extend(reading(config, &own));
     }
     let roles: Vec<_> = config
         .accounts
@@ -98,14 +99,15 @@ pub(crate) fn iam_role_policy(config: &Config, queues: &[String]) -> Option<Stri
     if of_roles.is_empty() {
         return None;
     }
-    let mut statements = reading(&of_roles);
+    let mut statements = reading(config, &of_roles);
     statements.extend(reading_queues(queues));
     Some(policy(&statements))
 }
 
-fn reading(accounts: &[&Account]) -> Vec<Statement> {
+fn reading(config: &Config, accounts: &[&Account]) -> Vec<Statement> {
     let lists = accounts.iter().any(|account| account.clusters.needs_listing());
-    let tasks: Vec<_> = lists.then_some(LISTING).into_iter().chain(READING).collect();
+    let services = config.rules.service_tags.then_some(SERVICES);
+    let tasks: Vec<_> = lists.then_some(LISTING).into_iter().chain(READING).chain(services).collect();
     vec![statement("ReadTasks", &tasks, json!("*")), statement("ReadHosts", &HOSTS, json!("*"))]
 }
 
@@ -151,6 +153,19 @@ mod tests {
         let statements = policy["Statement"].as_array().expect("statements").clone();
         let of_sqs = statements.into_iter().filter(|it| it["Action"].to_string().contains("sqs:"));
         of_sqs.map(|it| (it["Action"].clone(), it["Resource"].clone())).collect()
+    }
+
+    #[test]
+    fn services_may_be_described_if_their_tags_are_published() {
+        let role = RoleArn::parse("arn:aws:iam::222222222222:role/reader").expect("a role");
+        let assumed = Account { role: Some(role), ..Account::default() };
+        let mut config = super::super::tests::with_accounts(vec![Account::default(), assumed]);
+        for service_tags in [false, true] {
+            config.rules.service_tags = service_tags;
+            for policy in [iam_policy(&config, &[]), iam_role_policy(&config, &[]).expect("a role")] {
+                assert_eq!(policy.matches("ecs:DescribeServices").count(), usize::from(service_tags));
+            }
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl AnswerLimit {
             question,
             Question::TaskDetails { .. }
                 | Question::ContainerInstances { .. }
+                | Question::Services { .. }
                 | Question::Ec2Instances { .. }
                 | Question::ExternalInstances { .. }
         );

@@ -218,7 +218,8 @@ impl Actor {
         let settings = &self.settings;
         let selection = self.spec.clusters.within(self.known.account.as_deref(), self.spec.source.region());
         let definition_tags = settings.rules.need_definition_tags();
-        let recheck = Recheck { interval: settings.recheck_interval, definition_tags };
+        let services = settings.rules.service_tags;
+        let recheck = Recheck { interval: settings.recheck_interval, definition_tags, services };
         let now = settings.clock.now();
         Box::new(Asking {
             refresh: Refresh::begin(&mut self.known.inventory, selection, now, recheck),

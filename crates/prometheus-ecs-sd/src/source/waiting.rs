@@ -199,7 +199,8 @@ fn cluster(question: &Question) -> Option<&ClusterArn> {
     match question {
         Question::Tasks { cluster, .. }
         | Question::TaskDetails { cluster, .. }
-        | Question::ContainerInstances { cluster, .. } => Some(cluster),
+        | Question::ContainerInstances { cluster, .. }
+        | Question::Services { cluster, .. } => Some(cluster),
         _ => None,
     }
 }

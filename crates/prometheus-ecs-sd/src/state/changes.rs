@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
+use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedService, SavedTask};
 use ecs_discovery::model;
 
 use super::Facts;
-use super::record::{Cluster, Definition, Host, Kind, Record, Task};
+use super::record::{Cluster, Definition, Host, Kind, Record, Service, Task};
 use crate::clock::Reading;
 
 /// Writes the records that turn `before` into `after`. For unchanged facts that both share, only pointers are compared.
@@ -118,6 +118,13 @@ impl<'a, W: FnMut(Record<'_>) -> io::Result<()>> Out<'a, W> {
             self.cluster = Some(after.cluster.arn.as_str());
         } else {
             self.put(Record::Cluster(Cluster::of(after, self.clock)))?;
+        }
+        let earlier: &[SavedService] = before.map_or(&[], |before| &before.services);
+        for change in differences(earlier, &after.services, |one| &one.name, PartialEq::eq) {
+            match change {
+                Change::Gone(one) => self.gone(Kind::Service, one.name.as_str())?,
+                Change::Now(_, one) => self.put(Record::Service(Service::of(one)))?,
+            }
         }
         let earlier: &[SavedTask] = before.map_or(&[], |before| &before.tasks);
         for change in differences(earlier, &after.tasks, |one| &one.task.arn, PartialEq::eq) {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::interner::Interner;
-use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
-use ecs_discovery::model::{ContainerInstance, Host, InstanceId, TaskDefinition};
+use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedService, SavedTask};
+use ecs_discovery::model::{ContainerInstance, Host, InstanceId, ServiceName, TaskDefinition};
 
-use super::record::{Kind, Publication, Record, parsed};
+use super::record::{Kind, Publication, Record, parsed, service_name};
 
 /// Collects records one after the other.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Reader {
     sources: BTreeMap<String, Source>,
     /// The source of the records that follow.
     source: Option<String>,
-    /// The cluster of the tasks that follow.
+    /// The cluster of the services and tasks that follow.
     cluster: Option<ClusterArn>,
     /// Shares equal texts: otherwise 100,000 tasks would take twice the memory until they are restored.
     texts: Interner,
@@ -30,11 +30,17 @@ struct Source {
     outdated: BTreeSet<TaskDefinitionArn>,
     container_instances: BTreeMap<ContainerInstanceArn, ContainerInstance>,
     hosts: BTreeMap<InstanceId, Arc<Host>>,
-    clusters: BTreeMap<ClusterArn, Tasks>,
+    clusters: BTreeMap<ClusterArn, Cluster>,
 }
 
-/// A cluster without its tasks, and the tasks.
-type Tasks = (SavedScope, BTreeMap<TaskArn, SavedTask>);
+/// A cluster, and its services and tasks.
+#[derive(Debug)]
+struct Cluster {
+    /// Without services and tasks.
+    scope: SavedScope,
+    services: BTreeMap<ServiceName, SavedService>,
+    tasks: BTreeMap<TaskArn, SavedTask>,
+}
 
 impl Reader {
     /// Takes the next record; an error says why it is invalid.
@@ -95,16 +101,23 @@ impl Source {
                 let scope = scope.fact()?;
                 let arn = scope.cluster.arn.clone();
                 match self.clusters.get_mut(&arn) {
-                    Some((known, _)) => *known = scope,
-                    None => drop(self.clusters.insert(arn.clone(), (scope, BTreeMap::new()))),
+                    Some(known) => known.scope = scope,
+                    None => {
+                        let (services, tasks) = (BTreeMap::new(), BTreeMap::new());
+                        self.clusters.insert(arn.clone(), Cluster { scope, services, tasks });
+                    }
                 }
                 *cluster = Some(arn);
             }
             Record::In(arn) => *cluster = Some(parsed(ClusterArn::parse(&arn))?),
+            Record::Service(service) => {
+                let saved = service.fact()?;
+                self.cluster(cluster.as_ref())?.services.insert(saved.name.clone(), saved);
+            }
             Record::Task(task) => {
                 let mut saved = task.fact()?;
                 texts.share(Arc::make_mut(&mut saved.task));
-                self.tasks(cluster.as_ref())?.insert(saved.task.arn.clone(), saved);
+                self.cluster(cluster.as_ref())?.tasks.insert(saved.task.arn.clone(), saved);
             }
             Record::Gone(Kind::Definition, arn) => {
                 let arn = parsed(TaskDefinitionArn::parse(&arn))?;
@@ -118,21 +131,28 @@ impl Source {
             Record::Gone(Kind::Cluster, arn) => {
                 self.clusters.remove(&parsed(ClusterArn::parse(&arn))?);
             }
+            Record::Gone(Kind::Service, name) => {
+                self.cluster(cluster.as_ref())?.services.remove(&service_name(&name)?);
+            }
             Record::Gone(Kind::Task, arn) => {
-                self.tasks(cluster.as_ref())?.remove(&parsed(TaskArn::parse(&arn))?);
+                self.cluster(cluster.as_ref())?.tasks.remove(&parsed(TaskArn::parse(&arn))?);
             }
             Record::Revision(_) | Record::Source(_) | Record::Gone(Kind::Source, _) => {}
         }
         Ok(())
     }
 
-    fn tasks(&mut self, cluster: Option<&ClusterArn>) -> Result<&mut BTreeMap<TaskArn, SavedTask>, String> {
+    fn cluster(&mut self, cluster: Option<&ClusterArn>) -> Result<&mut Cluster, String> {
         let found = cluster.and_then(|arn| self.clusters.get_mut(arn));
-        Ok(&mut found.ok_or("a task has no cluster")?.1)
+        Ok(found.ok_or("a service or task has no cluster")?)
     }
 
     fn saved(self) -> Saved {
-        let scope = |(scope, tasks): Tasks| SavedScope { tasks: tasks.into_values().collect(), ..scope };
+        let scope = |Cluster { scope, services, tasks }: Cluster| SavedScope {
+            services: services.into_values().collect(),
+            tasks: tasks.into_values().collect(),
+            ..scope
+        };
         Saved {
             scopes: self.clusters.into_values().map(scope).collect(),
             definitions: self.definitions.into_values().collect(),

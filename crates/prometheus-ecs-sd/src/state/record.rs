@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecs_discovery::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use ecs_discovery::inventory::saved::{SavedScope, SavedTask};
+use ecs_discovery::arn::{
+    ClusterArn, ContainerArn, ContainerInstanceArn, ServiceArn, TaskArn, TaskDefinitionArn,
+};
+use ecs_discovery::inventory::saved::{SavedScope, SavedService, SavedTask};
 use ecs_discovery::model::{self, Names};
 use ecs_discovery::variable::Variable;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ use crate::clock::Reading;
 type Text<'a> = Cow<'a, str>;
 type Texts<'a> = Vec<(Text<'a>, Text<'a>)>;
 
-/// One line. Records belong to the source before them, and tasks to the cluster before them. A fact replaces an earlier
+/// One line. Records belong to the source before them, and services and tasks to the cluster before them. A fact replaces an earlier
 /// one with the same id.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Record<'a> {
@@ -31,8 +33,10 @@ pub(super) enum Record<'a> {
     },
     Host(Host<'a>),
     Cluster(Cluster<'a>),
-    /// The unchanged cluster of the tasks that follow.
+    /// The unchanged cluster of the services and tasks that follow.
     In(Text<'a>),
+    /// Only written with `--service-tags`: earlier programs do not read a file that has one.
+    Service(Service<'a>),
     Task(Box<Task<'a>>),
     /// The fact is gone, with all facts that belong to it.
     Gone(Kind, Text<'a>),
@@ -63,6 +67,7 @@ pub(super) enum Kind {
     ContainerInstance,
     Host,
     Cluster,
+    Service,
     Task,
 }
 
@@ -111,6 +116,15 @@ pub(super) struct Host<'a> {
     vpc: Option<Text<'a>>,
     subnet: Option<Text<'a>>,
     zone: Option<Text<'a>>,
+    tags: Texts<'a>,
+}
+
+/// One that AWS does not know has only a name.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Service<'a> {
+    name: Text<'a>,
+    arn: Option<Text<'a>>,
+    status: Option<Text<'a>>,
     tags: Texts<'a>,
 }
 
@@ -164,7 +178,7 @@ struct Container<'a> {
 type Ports = (u16, u16);
 
 impl<'a> Cluster<'a> {
-    /// Without its tasks.
+    /// Without its services and tasks.
     pub(super) fn of(scope: &'a SavedScope, clock: Reading) -> Self {
         let SavedScope { cluster, described, stale_since, failing_since, .. } = scope;
         // Moments are this process's; the next one has others.
@@ -181,7 +195,8 @@ impl<'a> Cluster<'a> {
     pub(super) fn fact(self) -> Result<SavedScope, String> {
         let Self { arn, tags, described, stale_since, failing_since } = self;
         let cluster = model::Cluster { arn: parsed(ClusterArn::parse(&arn))?, tags: shared(tags) };
-        Ok(SavedScope { cluster: cluster.into(), described, stale_since, failing_since, tasks: Vec::new() })
+        let (services, tasks) = (Vec::new(), Vec::new());
+        Ok(SavedScope { cluster: cluster.into(), described, stale_since, failing_since, services, tasks })
     }
 }
 
@@ -269,6 +284,26 @@ impl<'a> Host<'a> {
             availability_zone: self.zone.map(Into::into),
             tags: shared(self.tags),
         }
+    }
+}
+
+impl<'a> Service<'a> {
+    pub(super) fn of(SavedService { name, service }: &'a SavedService) -> Self {
+        Self {
+            name: name.as_str().into(),
+            arn: service.as_ref().map(|service| service.arn.as_str().into()),
+            status: service.as_ref().and_then(|service| text(service.status.as_ref())),
+            tags: service.as_ref().map_or_else(Vec::new, |service| texts(&service.tags)),
+        }
+    }
+
+    pub(super) fn fact(self) -> Result<SavedService, String> {
+        let Self { name, arn, status, tags } = self;
+        let name = service_name(&name)?;
+        let Some(arn) = arn else { return Ok(SavedService { name, service: None }) };
+        let arn = parsed(ServiceArn::parse(&arn))?;
+        let service = model::Service { arn, status: status.map(Into::into), tags: shared(tags) };
+        Ok(SavedService { name, service: Some(service.into()) })
     }
 }
 
@@ -384,6 +419,10 @@ impl<'a> Container<'a> {
             network_bindings: exact(self.bindings.into_iter().map(binding).collect::<Result<_, _>>()?),
         })
     }
+}
+
+pub(super) fn service_name(name: &str) -> Result<model::ServiceName, String> {
+    model::ServiceName::parse(name).ok_or_else(|| format!("{name:?} is not the name of a service"))
 }
 
 pub(super) fn parsed<T, E: ToString>(arn: Result<T, E>) -> Result<T, String> {

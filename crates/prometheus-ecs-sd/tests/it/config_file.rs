@@ -308,6 +308,7 @@ sources:
       default_scrape_interval_prefix  1m
       tags_to_labels                  stage, team
       meta_labels                     *
+      service_tags                    false
       sources[0]                      own account; eu-west-1, eu-central-1; prod-*
       sources[1]                      arn:aws:iam::222222222222:role/reader; the default region; all clusters; with an external id; session scraper
     ");
@@ -336,6 +337,7 @@ sources:
       default_scrape_interval_prefix  1m
       tags_to_labels                  stage, team
       meta_labels                     *
+      service_tags                    false
       sources[0]                      own account; us-east-1; one
       sources[1]                      arn:aws:iam::222222222222:role/reader; us-east-1; one; with an external id; session scraper
     ");

@@ -5,8 +5,8 @@ use std::process::{Output, Stdio};
 
 use ecs_discovery::target::Target;
 use ecs_simulator::{
-    Aws, ContainerDefinition, Host, HostKind, OWN_ACCESS_KEY, OWN_SECRET_KEY, Placement, Response, Run,
-    TaskDefinition, World, worlds,
+    Aws, Calls, ContainerDefinition, Fault, Host, HostKind, Ledger, OWN_ACCESS_KEY, OWN_SECRET_KEY,
+    Placement, Response, Run, TaskDefinition, World, worlds,
 };
 use insta::assert_snapshot;
 use prometheus_ecs_sd::aws::SourceSpec;
@@ -214,9 +214,25 @@ fn a_services_tasks_are_explained_each_revision_once() {
 }
 
 #[test]
+fn the_service_is_read_only_if_its_tags_are_published() {
+    let (world, _) = service();
+    let aws = Aws::new(world);
+    let wanted = ["--cluster", "prod", "--service", "web"];
+    let without = explain(Program::asking(&aws), &wanted);
+    let calls = |ledger: &Ledger| ledger.calls("ecs", "DescribeServices");
+    assert_eq!(calls(&aws.take_ledger()), 0);
+    let with = [&wanted[..], &["--service-tags"]].concat();
+    assert_eq!(explain(Program::asking(&aws), &with), without);
+    assert_eq!(calls(&aws.take_ledger()), 1);
+    // The explanation does not depend on it.
+    aws.inject(Fault::Denied, Calls::of("DescribeServices"));
+    assert!(explain(Program::asking(&aws), &with).starts_with(without.lines().next().unwrap()));
+}
+
+#[test]
 fn a_service_without_tasks_is_no_failure_and_not_scraped() {
     let mut world = fleet(&[("prod", 0)]);
-    world.own(REGION).cluster("prod").services.insert("idle".to_owned());
+    world.own(REGION).service("prod", "idle");
     let aws = Aws::new(world);
     assert_snapshot!(explain(Program::asking(&aws), &["--cluster", "prod", "--service", "idle"]), @r"
     exit 4

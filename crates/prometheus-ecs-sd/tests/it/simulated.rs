@@ -12,6 +12,7 @@ mod rechecks;
 mod reload;
 mod restart;
 mod selection;
+mod services;
 
 use std::collections::BTreeSet;
 use std::io::Write;

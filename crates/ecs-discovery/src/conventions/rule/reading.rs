@@ -118,7 +118,7 @@ impl<'a> Placed<'a> {
     fn subject(&self, defined: &Defined<'a>, subject: &Subject) -> &'a str {
         match subject {
             Subject::Cluster => self.cluster,
-            Subject::Service => self.task.service().unwrap_or_default(),
+            Subject::Service => self.task.service_text().unwrap_or_default(),
             Subject::Source(Source::Tag(name)) => self.tag(defined, name),
             _ => "",
         }

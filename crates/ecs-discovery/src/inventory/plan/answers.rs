@@ -95,6 +95,9 @@ impl Refresh {
                     }
                 }
             }
+            (Question::Services { cluster, services: asked }, Answer::Services { services, missing }) => {
+                self.services_described(index, &cluster, asked, (services, missing), unreadable);
+            }
             (Question::Ec2Instances { instances }, Answer::Hosts(hosts)) => {
                 self.hosts_heard(index, "EC2", instances, hosts, unreadable)
             }
@@ -149,6 +152,11 @@ impl Refresh {
             Question::ContainerInstances { instances, .. } => {
                 for arn in instances {
                     index.container_instances.fail(arn, failure.clone(), self.now);
+                }
+            }
+            Question::Services { cluster, services } => {
+                for name in services {
+                    index.service_failed(&cluster, name, failure.clone(), self.now);
                 }
             }
             Question::Ec2Instances { instances } | Question::ExternalInstances { instances } => {
@@ -218,6 +226,7 @@ impl Refresh {
     fn all_tasks_heard(&mut self, index: &mut Inventory, cluster: &ClusterArn) {
         let rechecked = self.tasks_due(index, cluster);
         self.recheck_instances(index, cluster);
+        self.recheck_services(index, cluster);
         let Some(scope) = self.scopes.get_mut(cluster) else { return };
         scope.listed = true;
         for task in rechecked.iter().chain(&index.reset(cluster, self.now)) {
@@ -235,10 +244,11 @@ impl Refresh {
         self.batches_heard(index, cluster);
     }
 
-    /// Once every batch of tasks is in, the container instances they wait for are as full a batch as they get.
+    /// Once every batch of tasks is in, the container instances and services they wait for are as full batches as they get.
     fn batches_heard(&mut self, index: &mut Inventory, cluster: &ClusterArn) {
         if self.scopes.get(cluster).is_some_and(|scope| scope.listed && scope.describing == 0) {
             self.ask_container_instances(index, cluster, 1);
+            self.ask_services(index, cluster, 1);
         }
     }
 

@@ -65,13 +65,14 @@ impl Errand {
                 }
                 let known = index.known_task(&cluster, task);
                 if let Some(task) = known.map(|known| known.task.clone()) {
-                    let missing = index.missing_facts(&task, now);
+                    let missing = index.missing_facts(&cluster, &task, now);
                     refresh.ask_for(index, &cluster, missing);
                 }
             }
             refresh.ask_task_details(index, &cluster, true);
             if refresh.scopes.get(&cluster).is_some_and(|scope| scope.describing == 0) {
                 refresh.ask_container_instances(index, &cluster, 1);
+                refresh.ask_services(index, &cluster, 1);
             }
         }
         let unknown: Vec<Box<str>> = clusters.iter().map(|cluster| cluster.as_str().into()).collect();

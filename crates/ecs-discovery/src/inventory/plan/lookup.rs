@@ -54,7 +54,7 @@ impl Lookup {
         if let Answer::TaskDetails { tasks, .. } = tasks {
             for described in tasks {
                 // The inventory does not keep stopped tasks, but what they depend on is looked up, too.
-                let missing = index.missing_facts(&described.task, self.refresh.now);
+                let missing = index.missing_facts(&self.cluster, &described.task, self.refresh.now);
                 self.refresh.ask_for(index, &self.cluster, missing);
                 self.described.push(Arc::new(described.task.clone()));
             }

@@ -28,6 +28,8 @@ pub struct Recheck {
     pub interval: Duration,
     /// Whether anything depends on the tags of definitions.
     pub definition_tags: bool,
+    /// Whether the services of tasks are described.
+    pub services: bool,
 }
 
 /// The recheck schedule of one kind of fact.
@@ -47,7 +49,7 @@ impl Round {
 
     /// The `facts` to request now, in full batches and at most `most` calls: each comes with the time of its last
     /// request.
-    fn due<K: Ord>(
+    pub(super) fn due<K: Ord>(
         &mut self,
         mut facts: Vec<(Duration, K)>,
         batch: usize,
@@ -195,6 +197,11 @@ impl Refresh {
                 let Some(facts) = scopes.get_mut(cluster) else { return };
                 let is_known = instances.iter().any(|arn| container_instances.value(arn).is_some());
                 (is_known, &mut facts.instance_round)
+            }
+            Question::Services { cluster, services } => {
+                let Some(facts) = scopes.get_mut(cluster) else { return };
+                let is_known = services.iter().any(|name| facts.services.value(name).is_some());
+                (is_known, &mut facts.service_round)
             }
             Question::Ec2Instances { instances } => (any_host(instances), &mut rounds.ec2),
             Question::ExternalInstances { instances } => (any_host(instances), &mut rounds.external),

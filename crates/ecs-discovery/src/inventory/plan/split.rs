@@ -9,7 +9,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::inventory::Inventory;
 use crate::inventory::denials::Kind;
 use crate::inventory::question::Question;
-use crate::model::InstanceId;
+use crate::model::{InstanceId, ServiceName};
 
 use super::Refresh;
 
@@ -22,6 +22,9 @@ const MAX_SPLITS: usize = 32;
 /// The same for hosts. EC2 and Systems Manager have no permissions for single hosts: if both halves are denied,
 /// everything is, and Systems Manager allows few calls.
 const MAX_SPLITS_OF_HOSTS: usize = 1;
+
+/// The same for services, ten of which are a batch: enough to find two of them. Only labels depend on services.
+const MAX_SPLITS_OF_SERVICES: usize = 8;
 
 /// The state of the ids of one kind in a refresh.
 #[derive(Debug, Default)]
@@ -78,10 +81,13 @@ impl Refresh {
 
     /// Lets only so many batches of each operation be halved.
     pub(super) fn leave_splits(&mut self, splits: usize) {
-        for operation in
-            [Question::DESCRIBE_CLUSTERS, Question::DESCRIBE_TASKS, Question::DESCRIBE_CONTAINER_INSTANCES]
-        {
-            self.splits.insert(operation, MAX_SPLITS.saturating_sub(splits));
+        for (operation, most) in [
+            (Question::DESCRIBE_CLUSTERS, MAX_SPLITS),
+            (Question::DESCRIBE_TASKS, MAX_SPLITS),
+            (Question::DESCRIBE_CONTAINER_INSTANCES, MAX_SPLITS),
+            (Question::DESCRIBE_SERVICES, MAX_SPLITS_OF_SERVICES),
+        ] {
+            self.splits.insert(operation, most.saturating_sub(splits));
         }
     }
 
@@ -114,6 +120,11 @@ impl Refresh {
                 ClusterArn::parse(id)
                     .iter()
                     .for_each(|cluster| self.cluster_tags_asked(index, slice::from_ref(cluster)));
+            }
+            (Some(cluster), _) if kind.0 == Question::DESCRIBE_SERVICES => {
+                let name = ServiceName::parse(id);
+                name.into_iter()
+                    .for_each(|name| index.service_failed(cluster, name, failure.clone(), self.now));
             }
             (Some(cluster), Ok(task)) => self.task_denied(index, cluster, &task, failure),
             (Some(_), Err(_)) => {
@@ -249,13 +260,14 @@ impl Question {
     const DESCRIBE_CLUSTERS: &str = "DescribeClusters";
     const DESCRIBE_TASKS: &str = "DescribeTasks";
     const DESCRIBE_CONTAINER_INSTANCES: &str = "DescribeContainerInstances";
+    const DESCRIBE_SERVICES: &str = "DescribeServices";
 
     /// The kind of a batch; `None` if the question is not a batch.
     pub(super) fn kind(&self) -> Option<Kind> {
         let cluster = match self {
-            Self::TaskDetails { cluster, .. } | Self::ContainerInstances { cluster, .. } => {
-                Some(cluster.clone())
-            }
+            Self::TaskDetails { cluster, .. }
+            | Self::ContainerInstances { cluster, .. }
+            | Self::Services { cluster, .. } => Some(cluster.clone()),
             Self::ClusterDetails { .. }
             | Self::ClusterTags { .. }
             | Self::Ec2Instances { .. }
@@ -275,6 +287,7 @@ impl Question {
             Self::ClusterTags { clusters } => clusters.iter().map(ClusterArn::as_str).collect(),
             Self::TaskDetails { tasks, .. } => tasks.iter().map(TaskArn::as_str).collect(),
             Self::ContainerInstances { instances, .. } => instances.iter().map(|one| one.as_str()).collect(),
+            Self::Services { services, .. } => services.iter().map(ServiceName::as_str).collect(),
             Self::Ec2Instances { instances } | Self::ExternalInstances { instances } => {
                 instances.iter().map(|one| one.as_str()).collect()
             }
@@ -293,6 +306,7 @@ impl Question {
             Self::ClusterTags { clusters } => clusters.retain(|one| is_wanted(one.as_str())),
             Self::TaskDetails { tasks, .. } => tasks.retain(|one| is_wanted(one.as_str())),
             Self::ContainerInstances { instances, .. } => instances.retain(|one| is_wanted(one.as_str())),
+            Self::Services { services, .. } => services.retain(|one| is_wanted(one.as_str())),
             Self::Ec2Instances { instances } | Self::ExternalInstances { instances } => {
                 instances.retain(|one| is_wanted(one.as_str()));
             }
@@ -307,6 +321,7 @@ impl Question {
     fn max_splits(&self) -> usize {
         match self {
             Self::Ec2Instances { .. } | Self::ExternalInstances { .. } => MAX_SPLITS_OF_HOSTS,
+            Self::Services { .. } => MAX_SPLITS_OF_SERVICES,
             _ => MAX_SPLITS,
         }
     }

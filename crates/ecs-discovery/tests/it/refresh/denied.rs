@@ -26,6 +26,7 @@ fn ids(question: &Question) -> Vec<&str> {
         Question::Ec2Instances { instances } | Question::ExternalInstances { instances } => {
             instances.iter().map(|id| id.as_str()).collect()
         }
+        Question::Services { services, .. } => services.iter().map(|name| name.as_str()).collect(),
         Question::Tasks { cluster, .. } => vec![cluster.last_part()],
         Question::Clusters { .. } | Question::TaskDefinition { .. } | Question::DefinitionTags { .. } => {
             Vec::new()

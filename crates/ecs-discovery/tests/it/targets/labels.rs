@@ -238,7 +238,7 @@ fn no_label_has_a_name_that_the_documentation_lacks() {
         availability_zone subnet_id ip_address public_ip launch_type desired_status last_status health_status \
         platform_family platform_version network_mode container_instance_arn ec2_instance_id \
         ec2_instance_type ec2_instance_private_ip ec2_instance_public_ip account_id task_id \
-        ipv6_address private_dns_name ec2_subnet_id ec2_vpc_id \
+        ipv6_address private_dns_name ec2_subnet_id ec2_vpc_id service_arn service_status tag_service_ \
         task_definition_family task_definition_revision task_started_by capacity_provider container_name \
         container_arn container_image container_runtime_id container_health_status container_port \
         convention job custom_ tag_task_ tag_cluster_ tag_ec2_ tag_ container_label_"

@@ -15,7 +15,7 @@ pub(super) fn list(input: &Value, region: &Region) -> Result<String, Refusal> {
     let cluster = cluster_of(input, region)?;
     let size = page_size(input)?;
     let filter = Filter::read(input)?;
-    if filter.service.is_some_and(|name| !cluster.has_service(name)) {
+    if filter.service.is_some_and(|name| cluster.service(name).is_none()) {
         return Err(Refusal::new(400, "ServiceNotFoundException", "Service not found."));
     }
     let of = format!("tasks of {}", cluster.cluster_name);

@@ -30,6 +30,8 @@ fn tags_and_names(stage: &mut Stage<'_>) {
     stage.run(provided, |run| {
         Run { capacity_provider: Some("FARGATE_SPOT".to_owned()), ..run }.service("capacity-provider")
     });
+    let service = stage.region.service(super::CLUSTER, "capacity-provider");
+    service.tags.insert("owner".to_owned(), "from-service".to_owned());
     // A group and a startedBy that follow no form, and one with nothing that AWS may leave out.
     let named = family("odd-group", scraped("app"));
     stage.run(named, |run| Run {

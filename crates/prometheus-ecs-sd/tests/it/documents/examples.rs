@@ -122,7 +122,8 @@ fn needed() -> Vec<String> {
         Question::TaskDefinition { definition: definition.clone() },
         Question::DefinitionTags { definition },
         Question::ClusterTags { clusters: vec![cluster.clone()] },
-        Question::ContainerInstances { cluster, instances: vec![instance] },
+        Question::ContainerInstances { cluster: cluster.clone(), instances: vec![instance] },
+        Question::Services { cluster, services: Vec::new() },
         Question::Ec2Instances { instances: Vec::new() },
         Question::ExternalInstances { instances: Vec::new() },
     ];
@@ -135,7 +136,8 @@ fn needed() -> Vec<String> {
         | Question::TaskDetails { .. }
         | Question::TaskDefinition { .. }
         | Question::DefinitionTags { .. }
-        | Question::ContainerInstances { .. } => "ecs",
+        | Question::ContainerInstances { .. }
+        | Question::Services { .. } => "ecs",
         Question::Ec2Instances { .. } => "ec2",
         Question::ExternalInstances { .. } => "ssm",
     };
@@ -151,7 +153,11 @@ fn needed() -> Vec<String> {
 fn the_policies_allow_what_is_called_and_no_more() {
     let example = |path: &str| -> Value { serde_json::from_str(&read(path)).unwrap() };
     let needed = needed();
-    assert_eq!(actions(&example("examples/iam-policy.json")), needed);
+    // With --service-tags.
+    let mut usual = needed.clone();
+    usual.retain(|action| action != "ecs:DescribeServices");
+    assert_eq!(usual.len() + 1, needed.len());
+    assert_eq!(actions(&example("examples/iam-policy.json")), usual);
     assert_eq!(actions(&example("examples/iam-assume-role.json")), ["sts:AssumeRole"]);
     let trust = example("examples/iam-trust-policy.json");
     assert_eq!(actions(&trust), ["sts:AssumeRole"]);
@@ -162,7 +168,7 @@ fn the_policies_allow_what_is_called_and_no_more() {
     listed.sort_unstable();
     assert_eq!(listed, needed);
     let [(narrow, None)] = &json_blocks(&text)[..] else { panic!("one policy") };
-    let unlisted: Vec<_> = needed.into_iter().filter(|action| action != "ecs:ListClusters").collect();
+    let unlisted: Vec<_> = usual.into_iter().filter(|action| action != "ecs:ListClusters").collect();
     assert_eq!(actions(narrow), unlisted);
 }
 

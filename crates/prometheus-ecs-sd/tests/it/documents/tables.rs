@@ -114,6 +114,7 @@ fn every_option_is_listed_with_its_variable_and_default() {
             "--default-scrape-interval-prefix",
             "--tags-to-labels",
             "--meta-labels",
+            "--service-tags",
         ];
         shared.iter().any(|beginning| option.starts_with(beginning))
     });

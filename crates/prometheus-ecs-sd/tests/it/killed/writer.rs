@@ -111,6 +111,7 @@ fn saved(group: &str) -> Saved {
         described: true,
         stale_since: None,
         failing_since: None,
+        services: vec![],
         tasks: tasks
             .map(|task| SavedTask {
                 described: true,

@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_secs(4);
 const INTERVALS: [&str; 4] = ["15s", "30s", "1m", "5m"];
 
 /// A stage whose events are delivered to a queue that it reads.
-fn told(mut world: World) -> Stage {
+pub(super) fn told(mut world: World) -> Stage {
     let region = world.own(REGION);
     let queue = region.create_queue("events");
     region.route_events(&queue);
@@ -32,7 +32,7 @@ fn told(mut world: World) -> Stage {
 }
 
 /// The same after the refresh by which events became live.
-async fn live(stage: &Stage) -> Running {
+pub(super) async fn live(stage: &Stage) -> Running {
     let mut running = stage.run().await;
     running.next().await;
     stage.change(|region| region.heartbeat());
@@ -44,14 +44,14 @@ async fn live(stage: &Stage) -> Running {
 }
 
 /// Waits until so many targets are published, without a refresh.
-async fn targets(running: &mut Running, count: usize) {
+pub(super) async fn targets(running: &mut Running, count: usize) {
     while running.published().snapshot.target_count() != count {
         running.next_within(SOON).await.expect("the change is published soon");
     }
 }
 
 /// The calls of ECS and EC2: the queue is read all the time.
-fn asked(stage: &Stage) -> String {
+pub(super) fn asked(stage: &Stage) -> String {
     let asked = stage.asked();
     asked.lines().filter(|line| !line.contains("sqs ")).collect::<Vec<_>>().join("\n")
 }

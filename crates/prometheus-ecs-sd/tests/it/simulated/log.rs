@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use ecs_simulator::{Calls, Fault, HostKind, Placement};
+use ecs_simulator::{Calls, Fault, HostKind, Placement, Run};
 use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
@@ -37,6 +37,28 @@ impl Write for Log {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn denied_services_are_told_once_as_a_missing_permission() {
+    let (log, _guard) = Log::listen();
+    let mut stage = Stage::new(fleet(&[("prod", 1)]));
+    stage.config.rules.service_tags = true;
+    stage.change(|region| {
+        let definition = region.register(opted_in("web"));
+        region.run_with(Run::new("prod", &definition, Placement::Fargate).service("web"));
+    });
+    stage.simulator.inject(Fault::Denied, Calls::of("DescribeServices"));
+    let mut running = stage.run().await;
+    for _ in 0..20 {
+        running.next().await;
+    }
+    assert_eq!(log.count("request is not allowed", "DescribeServices"), 1);
+    stage.simulator.heal();
+    for _ in 0..3 {
+        running.next().await;
+    }
+    assert_eq!(log.count("request is allowed again", "DescribeServices"), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -266,11 +266,13 @@ impl Current {
     }
 }
 
-fn counts(saved: &Saved) -> [(&'static str, u64); 4] {
+fn counts(saved: &Saved) -> [(&'static str, u64); 5] {
     let tasks = saved.scopes.iter().map(|scope| scope.tasks.len()).sum();
+    let services = saved.scopes.iter().map(|scope| scope.services.len()).sum();
     let counts = [
         ("container_instances", saved.container_instances.len()),
         ("hosts", saved.hosts.len()),
+        ("services", services),
         ("task_definitions", saved.definitions.len()),
         ("tasks", tasks),
     ];

@@ -12,7 +12,7 @@ use ecs_discovery::model::{
     TaskDefinition,
 };
 use ecs_discovery::snapshot::Scope;
-use ecs_discovery::task_view::{Definition, Placement, TaskView};
+use ecs_discovery::task_view::{Definition, Placement, TaskService, TaskView};
 use futures_util::FutureExt;
 use hyper::body::Body;
 
@@ -162,6 +162,7 @@ fn cluster(name: &str, size: impl Fn(usize) -> usize) -> (ClusterArn, Derived) {
         task,
         definition: Definition::Known(definition),
         placement: Placement::Nowhere,
+        service: TaskService::None,
         partial: None,
     });
     let derived = derive(views, &Rules::default());
