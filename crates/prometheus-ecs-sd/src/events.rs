@@ -4,6 +4,7 @@
 //! deleted as well. A queue that cannot be read costs no target: its sources notice the silence.
 
 mod backoff;
+mod health;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ use crate::published::{QueueStatus, SnapshotStore};
 use crate::source::Sources;
 use crate::source::events::{Applied, Content, Route, Routes};
 use crate::telemetry::metrics::{MessageResult, Metrics};
+use health::Health;
+use queue::Reader;
 
 /// How often it is logged again that a queue has messages which are no events, or not for this program.
 const WARNED_EVERY: Duration = Duration::from_secs(3600);
@@ -60,7 +63,8 @@ impl Readers {
                 clock: store.clock(),
                 warned: Mutex::default(),
             });
-            tasks.spawn(queue::Reader::new(queue, delivery, store.clone(), position).run());
+            let health = Health::new(queue.label(), store.clone(), position);
+            tasks.spawn(Reader::new(queue, delivery, health).run());
         }
         Self { _tasks: tasks }
     }

@@ -1,18 +1,21 @@
 //! The loops that read one queue: one waits for messages, and others join it while there are many.
+//!
+//! A panic ends one of the other loops, or lets the first one begin again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ecs_discovery::failure::{Failure, FailureKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::Dispatch;
 use super::backoff::Backoff;
+use super::health::Health;
 use crate::aws::{Message, Queue};
-use crate::published::SnapshotStore;
+use crate::telemetry::metrics::{Metrics, Part};
+use crate::telemetry::panics::{again, caught_in};
 
 /// The longest wait that SQS allows.
 const WAIT: Duration = Duration::from_secs(20);
@@ -26,28 +29,31 @@ const FULL: usize = 10;
 /// Another loop joins after so many full answers in a row.
 const FULL_IN_A_ROW: u32 = 2;
 
-/// The loops of one queue: 80 messages at a time.
-const MAX_LOOPS: usize = 8;
+/// The loops of one queue beside the first one: 80 messages at a time.
+const MAX_OTHERS: usize = 7;
 
 /// The reader of one queue.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     queue: Queue,
     dispatch: Arc<Dispatch>,
-    store: SnapshotStore,
-    /// Its position among the queues of the store.
-    position: usize,
-    loops: Arc<AtomicUsize>,
+    health: Arc<Health>,
+    /// One permit for each other loop.
+    places: Arc<Semaphore>,
 }
 
 impl Reader {
-    pub(super) fn new(queue: Queue, dispatch: Arc<Dispatch>, store: SnapshotStore, position: usize) -> Self {
-        Self { queue, dispatch, store, position, loops: Arc::new(AtomicUsize::new(1)) }
+    pub(super) fn new(queue: Queue, dispatch: Arc<Dispatch>, health: Health) -> Self {
+        Self { queue, dispatch, health: Arc::new(health), places: Arc::new(Semaphore::new(MAX_OTHERS)) }
     }
 
     /// Reads until it is dropped.
     pub(super) async fn run(self) {
-        let (mut backoff, mut problem, mut full) = (Backoff::new(), None, 0);
+        again(self.metrics().clone(), Part::Events, || self.wait_for_messages()).await;
+    }
+
+    async fn wait_for_messages(&self) {
+        let (mut backoff, mut full) = (Backoff::new(), 0);
         // Other loops, and deletions, which delay no receipt.
         let mut others = JoinSet::new();
         loop {
@@ -56,46 +62,45 @@ impl Reader {
             match self.queue.receive(WAIT).await {
                 // It does not wait for messages, as stand-ins of SQS may not.
                 Ok(messages) if messages.is_empty() && began.elapsed() < SOONEST_EMPTY => {
-                    self.note(&mut problem, None);
+                    self.health.received(None);
                     sleep(SOONEST_EMPTY).await;
                 }
                 Ok(messages) => {
                     backoff = Backoff::new();
-                    self.note(&mut problem, None);
+                    self.health.received(None);
                     full = if messages.len() >= FULL { full + 1 } else { 0 };
-                    if full >= FULL_IN_A_ROW && self.joins() {
+                    if full >= FULL_IN_A_ROW
+                        && let Ok(place) = self.places.clone().try_acquire_owned()
+                    {
                         full = 0;
-                        others.spawn(self.clone().help());
+                        others.spawn(self.clone().help(place));
                     }
                     self.take(messages, &mut others).await;
                 }
                 Err(failure) => {
-                    self.note(&mut problem, Some(failure));
+                    self.health.received(Some(failure));
                     sleep(backoff.pause()).await;
                 }
             }
         }
     }
 
-    /// Whether there may be another loop.
-    fn joins(&self) -> bool {
-        let join = |loops: usize| (loops < MAX_LOOPS).then_some(loops + 1);
-        self.loops.fetch_update(Ordering::Relaxed, Ordering::Relaxed, join).is_ok()
-    }
-
-    /// Reads as long as answers are full.
-    async fn help(self) {
-        let mut deletions = JoinSet::new();
-        while let Ok(messages) = self.queue.receive(Duration::ZERO).await {
-            let is_full = messages.len() >= FULL;
-            self.take(messages, &mut deletions).await;
-            while deletions.try_join_next().is_some() {}
-            if !is_full {
-                break;
+    /// Reads as long as answers are full. Its place is free again when it ends, however it ends.
+    async fn help(self, place: OwnedSemaphorePermit) {
+        let read = async {
+            let mut deletions = JoinSet::new();
+            while let Ok(messages) = self.queue.receive(Duration::ZERO).await {
+                let is_full = messages.len() >= FULL;
+                self.take(messages, &mut deletions).await;
+                while deletions.try_join_next().is_some() {}
+                if !is_full {
+                    break;
+                }
             }
-        }
-        self.loops.fetch_sub(1, Ordering::Relaxed);
-        while deletions.join_next().await.is_some() {}
+            drop(place);
+            while deletions.join_next().await.is_some() {}
+        };
+        count_panic(self.metrics(), read).await;
     }
 
     async fn take(&self, messages: Vec<Message>, deletions: &mut JoinSet<()>) {
@@ -103,38 +108,26 @@ impl Reader {
         if receipts.is_empty() {
             return;
         }
-        let (queue, name) = (self.queue.clone(), self.dispatch.name.clone());
+        let (queue, dispatch) = (self.queue.clone(), self.dispatch.clone());
         deletions.spawn(async move {
             // They are received again, and are duplicates then.
-            if let Err(error) = queue.delete(receipts).await {
-                debug!(queue = %name, %error, "messages could not be deleted");
-            }
+            let delete = async {
+                if let Err(error) = queue.delete(receipts).await {
+                    debug!(queue = %dispatch.name, %error, "messages could not be deleted");
+                }
+            };
+            count_panic(&dispatch.metrics, delete).await;
         });
     }
 
-    /// Logs a problem when it begins, becomes another one, or ends.
-    fn note(&self, before: &mut Option<FailureKind>, failure: Option<Failure>) {
-        let (name, kind) = (&self.dispatch.name, failure.as_ref().map(|failure| failure.kind));
-        let is_known =
-            self.store.queues.borrow().get(self.position).is_some_and(|one| one.is_readable.is_some());
-        if is_known && std::mem::replace(before, kind) == kind {
-            return;
-        }
-        *before = kind;
-        match &failure {
-            Some(error) => {
-                warn!(queue = %name, %error, "queue cannot be read; changes are found by refreshes")
-            }
-            None => info!(queue = %name, "queue is read"),
-        }
-        self.store.metrics.queue_readable(name, failure.is_none());
-        let now = self.store.clock.now();
-        self.store.queues.send_modify(|queues| {
-            // A reload may have replaced them.
-            if let Some(status) = queues.get_mut(self.position).filter(|status| status.name == *name) {
-                (status.is_readable, status.since) = (Some(failure.is_none()), now);
-                status.problem = failure.map(|failure| failure.message);
-            }
-        });
+    fn metrics(&self) -> &Metrics {
+        &self.dispatch.metrics
+    }
+}
+
+/// Catches a panic of work that is not done again.
+async fn count_panic(metrics: &Metrics, work: impl Future<Output = ()>) {
+    if let Err(panicked) = caught_in(work).await {
+        metrics.panicked(Part::Events, &panicked);
     }
 }

@@ -99,10 +99,13 @@ pub(crate) enum Part {
     Reload,
     /// Answers over HTTP.
     Http,
+    /// Reading a queue of events.
+    Events,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Refresh, Self::Files, Self::Changes, Self::Reload, Self::Http];
+    const ALL: [Self; 6] =
+        [Self::Refresh, Self::Files, Self::Changes, Self::Reload, Self::Http, Self::Events];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -111,6 +114,7 @@ impl Part {
             Self::Changes => "changes",
             Self::Reload => "reload",
             Self::Http => "http",
+            Self::Events => "events",
         }
     }
 }

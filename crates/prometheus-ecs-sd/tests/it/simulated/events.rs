@@ -4,6 +4,7 @@ mod deployments;
 mod failures;
 mod networks;
 mod pace;
+mod queues;
 mod served;
 mod tasks;
 
