@@ -4,6 +4,7 @@
 //! deleted as well. A queue that cannot be read costs no target: its sources notice the silence.
 
 mod backoff;
+mod deletions;
 mod health;
 mod queue;
 
@@ -24,7 +25,8 @@ use crate::config::Config;
 use crate::published::{QueueStatus, SnapshotStore};
 use crate::source::Sources;
 use crate::source::events::{Applied, Content, Route, Routes};
-use crate::telemetry::metrics::{MessageResult, Metrics};
+use crate::telemetry::metrics::{MessageResult, Metrics, Part};
+use crate::telemetry::panics::caught_in;
 use health::Health;
 use queue::Reader;
 
@@ -47,8 +49,13 @@ impl Readers {
         let queue = |address| sources.queue(address).or_else(|| aws.queue(address));
         let queues: Vec<_> = addresses.iter().filter_map(queue).collect();
         let now = store.clock.now();
-        let status =
-            |queue: &Queue| QueueStatus { name: queue.label(), is_readable: None, since: now, problem: None };
+        let status = |queue: &Queue| QueueStatus {
+            name: queue.label(),
+            is_readable: None,
+            since: now,
+            problem: None,
+            undeleted: None,
+        };
         store.queues.send_replace(queues.iter().map(status).collect());
         let names: Vec<_> = queues.iter().map(Queue::label).collect();
         let source_names: Vec<_> = sources.specs().map(|spec| &*spec.name).collect();
@@ -207,5 +214,12 @@ fn of_event(applied: Applied) -> MessageResult {
         Applied::Event(EventResult::Duplicate) | Applied::Sign => MessageResult::Duplicate,
         Applied::Event(EventResult::Stale) => MessageResult::Stale,
         Applied::Unrelated => MessageResult::Unrelated,
+    }
+}
+
+/// Catches a panic of work that is not done again.
+async fn count_panic(metrics: &Metrics, work: impl Future<Output = ()>) {
+    if let Err(panicked) = caught_in(work).await {
+        metrics.panicked(Part::Events, &panicked);
     }
 }

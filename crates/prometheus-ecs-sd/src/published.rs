@@ -103,6 +103,8 @@ pub struct QueueStatus {
     pub since: Duration,
     /// Why it cannot be read.
     pub problem: Option<String>,
+    /// Why its messages cannot be deleted.
+    pub undeleted: Option<String>,
 }
 
 /// How often facts are saved in the middle of refreshes: a process that is killed has to request again what it learned in

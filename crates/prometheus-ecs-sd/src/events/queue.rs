@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tracing::debug;
 
-use super::Dispatch;
 use super::backoff::Backoff;
+use super::deletions::Deletions;
 use super::health::Health;
+use super::{Dispatch, count_panic};
 use crate::aws::{Message, Queue};
 use crate::telemetry::metrics::{Metrics, Part};
-use crate::telemetry::panics::{again, caught_in};
+use crate::telemetry::panics::again;
 
 /// The longest wait that SQS allows.
 const WAIT: Duration = Duration::from_secs(20);
@@ -38,13 +38,16 @@ pub(super) struct Reader {
     queue: Queue,
     dispatch: Arc<Dispatch>,
     health: Arc<Health>,
+    deletions: Arc<Deletions>,
     /// One permit for each other loop.
     places: Arc<Semaphore>,
 }
 
 impl Reader {
     pub(super) fn new(queue: Queue, dispatch: Arc<Dispatch>, health: Health) -> Self {
-        Self { queue, dispatch, health: Arc::new(health), places: Arc::new(Semaphore::new(MAX_OTHERS)) }
+        let (health, metrics) = (Arc::new(health), dispatch.metrics.clone());
+        let deletions = Arc::new(Deletions::new(queue.clone(), health.clone(), metrics));
+        Self { queue, dispatch, health, deletions, places: Arc::new(Semaphore::new(MAX_OTHERS)) }
     }
 
     /// Reads until it is dropped.
@@ -105,29 +108,10 @@ impl Reader {
 
     async fn take(&self, messages: Vec<Message>, deletions: &mut JoinSet<()>) {
         let receipts = self.dispatch.all(messages).await;
-        if receipts.is_empty() {
-            return;
-        }
-        let (queue, dispatch) = (self.queue.clone(), self.dispatch.clone());
-        deletions.spawn(async move {
-            // They are received again, and are duplicates then.
-            let delete = async {
-                if let Err(error) = queue.delete(receipts).await {
-                    debug!(queue = %dispatch.name, %error, "messages could not be deleted");
-                }
-            };
-            count_panic(&dispatch.metrics, delete).await;
-        });
+        self.deletions.begin(receipts, deletions);
     }
 
     fn metrics(&self) -> &Metrics {
         &self.dispatch.metrics
-    }
-}
-
-/// Catches a panic of work that is not done again.
-async fn count_panic(metrics: &Metrics, work: impl Future<Output = ()>) {
-    if let Err(panicked) = caught_in(work).await {
-        metrics.panicked(Part::Events, &panicked);
     }
 }

@@ -11,10 +11,10 @@ use super::{Stage, fleet, opted_in};
 
 /// What this thread logs, on which everything runs but the sinks.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn listen() -> (Self, DefaultGuard) {
+    pub(super) fn listen() -> (Self, DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_max_level(Level::INFO);
@@ -23,7 +23,7 @@ impl Log {
     }
 
     /// How often it has said this since it was last asked for anything.
-    fn count(&self, message: &str, of: &str) -> usize {
+    pub(super) fn count(&self, message: &str, of: &str) -> usize {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
         text.lines().filter(|line| line.contains(message) && line.contains(of)).count()
     }

@@ -80,6 +80,9 @@ fn queue(queue: &QueueStatus, metrics: &Metrics, now: Reading) -> Markup {
             td.number data-label="not usable" { (unusable) }
         }
         @if let Some(problem) = &queue.problem { tr.problem { td colspan="6" { (clipped(problem)) } } }
+        @if let Some(problem) = &queue.undeleted {
+            tr.problem { td colspan="6" { "messages cannot be deleted: " (clipped(problem)) } }
+        }
     }
 }
 

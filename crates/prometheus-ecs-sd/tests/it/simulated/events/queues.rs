@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use ecs_simulator::Call;
+use ecs_simulator::{Call, Calls, Fault};
 use prometheus_ecs_sd::sinks::http::metrics::Format;
 
+use super::super::log::Log;
 use super::super::{Running, Stage, fleet};
 use super::{SOON, depth, live, some_task, targets, told};
 
@@ -50,9 +51,11 @@ async fn a_panic_in_another_loop_leaves_its_place_to_the_next_one() {
         assert!(!is_of_other_loop(call), "an assertion of a library");
         None
     });
-    send(&stage, 400);
-    tokio::time::sleep(SOON).await;
-    assert_eq!(depth(&stage), 0);
+    for _ in 0..3 {
+        send(&stage, 400);
+        tokio::time::sleep(SOON).await;
+        assert_eq!(depth(&stage), 0);
+    }
     // More than there may be loops.
     assert!(panics(&running) > 8);
     stage.simulator.heal();
@@ -61,4 +64,67 @@ async fn a_panic_in_another_loop_leaves_its_place_to_the_next_one() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(depth(&stage), 0);
     assert!(stage.simulator.take_calls().iter().any(is_of_other_loop));
+}
+
+/// Heartbeats for so many minutes.
+async fn minutes(stage: &Stage, count: usize) {
+    for _ in 0..count {
+        stage.change(|region| region.heartbeat());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_permission_to_delete_messages_is_logged_once_and_shown() {
+    let (log, _guard) = Log::listen();
+    let stage = told(fleet(&[("prod", 1)]));
+    let running = live(&stage).await;
+    stage.simulator.inject(Fault::Denied, Calls::of("DeleteMessageBatch"));
+    minutes(&stage, 5).await;
+    let warning = "messages cannot be deleted, and are received again; allow sqs:DeleteMessage on the queue";
+    assert_eq!(log.count(warning, "WARN"), 1);
+    let problem = running.queues()[0].undeleted.clone().unwrap();
+    assert!(problem.starts_with("DeleteMessageBatch: AccessDenied"), "{problem}");
+    assert_eq!(running.queues()[0].is_readable, Some(true));
+    stage.simulator.heal();
+    minutes(&stage, 2).await;
+    assert_eq!(log.count("messages of the queue are deleted again", "eu-central-1/events"), 1);
+    assert_eq!((running.queues()[0].undeleted.as_deref(), depth(&stage)), (None, 0));
+}
+
+/// They are received again.
+#[tokio::test(start_paused = true)]
+async fn single_deletions_that_fail_are_no_warning() {
+    let (log, _guard) = Log::listen();
+    let stage = told(fleet(&[("prod", 1)]));
+    let _running = live(&stage).await;
+    for _ in 0..5 {
+        stage.change(|region| region.queue("events").fail_deletes = 1);
+        minutes(&stage, 2).await;
+    }
+    assert_eq!((log.count("deleted", ""), depth(&stage)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletions_that_are_not_answered_are_bounded_and_delay_no_receipt() {
+    let (log, _guard) = Log::listen();
+    let stage = told(fleet(&[("prod", 1)]));
+    let _running = live(&stage).await;
+    stage.simulator.take_calls();
+    stage.simulator.inject(Fault::NeverEnds, Calls::of("DeleteMessageBatch"));
+    send(&stage, 3000);
+    tokio::time::sleep(SOON).await;
+    // Of the deletions that are sent only the answers are missing.
+    let received = stage.change(|region| {
+        let queue = region.queue("events");
+        (queue.depth(), queue.in_flight())
+    });
+    assert_eq!(received, (2000, 2000));
+    let calls = stage.simulator.take_calls();
+    assert_eq!(calls.iter().filter(|call| call.operation == "DeleteMessageBatch").count(), 100);
+    assert_eq!(log.count("messages cannot be deleted, and are received again", "100 requests"), 1);
+    // Each of them fails after some attempts, and the messages come again.
+    stage.simulator.heal();
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    assert_eq!(depth(&stage), 0);
 }
