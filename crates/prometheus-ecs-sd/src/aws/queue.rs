@@ -1,12 +1,14 @@
 //! One queue of SQS: its URL, the messages that it has, and their deletion.
 //!
-//! It does not know what a message means, and retries nothing that waits: its reader asks again. A message that
-//! is not deleted is received again after its visibility timeout.
+//! It does not know what a message means, and retries nothing that waits, except with renewed credentials: its reader
+//! asks again. A message that is not deleted is received again after its visibility timeout.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use axum::http::Uri;
 use ecs_discovery::arn::RoleArn;
 use ecs_discovery::failure::{Failure, FailureKind};
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{DELETE_MESSAGE_BATCH, GET_QUEUE_URL, RECEIVE_MESSAGE};
 use super::endpoint::ServiceEndpoint;
-use super::failure::failure;
+use super::failure::{Refusal, failure};
 use super::json::{Fields, Text, lacking, one, optional_batch, text};
 use super::operation::{Body, Operation};
 use super::session::Session;
@@ -118,7 +120,7 @@ impl Queue {
     }
 
     /// Receives up to ten messages, after `wait` at the latest; that is counted in whole seconds, at most 20. One request,
-    /// and before the first one that for the URL.
+    /// or two if AWS refuses the credentials, and before the first one that for the URL.
     pub async fn receive(&self, wait: Duration) -> Result<Vec<Message>, Failure> {
         let Shared { receive_message, .. } = &*self.shared;
         let url = self.url().await?;
@@ -129,7 +131,14 @@ impl Queue {
             visibility_timeout: VISIBILITY_TIMEOUT.as_secs(),
             message_system_attribute_names: ["SentTimestamp", "ApproximateReceiveCount"],
         };
-        messages(self.send(receive_message, &request).await?.bytes())
+        let mut answer = receive_message.send(body(&request)).await;
+        // The refused credentials are dropped, so that the next request has others. If the clock was wrong, it is
+        // corrected.
+        if answer.as_ref().is_err_and(is_of_credentials) {
+            answer = receive_message.send(body(&request)).await;
+        }
+        let answer = answer.map_err(|error| failure(RECEIVE_MESSAGE.operation, self.role(), &error));
+        messages(answer?.bytes())
     }
 
     /// Deletes messages, ten with each request. A failure says how many were not deleted, unless a whole request fails: the
@@ -205,6 +214,12 @@ impl fmt::Debug for Queue {
             .field("role", &self.role())
             .finish_non_exhaustive()
     }
+}
+
+/// Whether AWS does not accept the credentials or the signature of a request.
+fn is_of_credentials(error: &SdkError<Refusal, HttpResponse>) -> bool {
+    let refusal = error.raw_response().and_then(|response| response.extension::<Refusal>());
+    refusal.is_some_and(Refusal::is_of_credentials)
 }
 
 /// The scheme and the authority of a URL.

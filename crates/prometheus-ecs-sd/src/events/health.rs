@@ -42,6 +42,11 @@ impl Health {
         Self { name, store, position, receipt: Mutex::default(), deletions: Mutex::default() }
     }
 
+    /// Whether the last receipt succeeded.
+    pub(super) fn is_readable(&self) -> bool {
+        *self.receipt.lock().unwrap_or_else(PoisonError::into_inner) == Some(None)
+    }
+
     /// Takes in the result of a receipt. Logs a failure when it begins, becomes another one, or ends.
     pub(super) fn received(&self, failure: Option<Failure>) {
         let (name, kind) = (&self.name, failure.as_ref().map(|failure| failure.kind));

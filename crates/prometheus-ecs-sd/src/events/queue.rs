@@ -62,9 +62,11 @@ impl Reader {
         loop {
             while others.try_join_next().is_some() {}
             let began = Instant::now();
-            match self.queue.receive(WAIT).await {
+            // The first answer comes immediately, so that a queue that can be read is known to be.
+            let wait = if self.health.is_readable() { WAIT } else { Duration::ZERO };
+            match self.queue.receive(wait).await {
                 // It does not wait for messages, as stand-ins of SQS may not.
-                Ok(messages) if messages.is_empty() && began.elapsed() < SOONEST_EMPTY => {
+                Ok(messages) if messages.is_empty() && wait == WAIT && began.elapsed() < SOONEST_EMPTY => {
                     self.health.received(None);
                     sleep(SOONEST_EMPTY).await;
                 }

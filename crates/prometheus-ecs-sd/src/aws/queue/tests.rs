@@ -315,3 +315,27 @@ async fn a_url_that_is_not_of_sqs_is_used_as_it_is_wherever_sqs_is() {
     let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(body["QueueUrl"], *url);
 }
+
+#[tokio::test]
+async fn a_receipt_is_sent_again_once_if_the_credentials_are_refused() {
+    for (refusals, sent) in [(1, 2), (2, 2)] {
+        let left = Mutex::new(refusals);
+        let (simulated, calls) = sqs(move |call| {
+            let mut left = left.lock().expect("no panic");
+            let is_refused = is(call, "ReceiveMessage") && *left > 0;
+            is_refused.then(|| {
+                *left -= 1;
+                refusal(403, "ExpiredTokenException")
+            })
+        });
+        let received = queue(&simulated).receive(WAIT).await;
+        assert_eq!(
+            received.map_err(|failure| failure.kind),
+            match refusals {
+                1 => Ok(Vec::new()),
+                _ => Err(FailureKind::NoCredentials),
+            }
+        );
+        assert_eq!(operations(&calls).len(), 1 + sent);
+    }
+}

@@ -1,8 +1,9 @@
 //! Reading a queue: whether it is read, deletions, and panics of a reader.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ecs_simulator::{Call, Calls, Fault};
+use ecs_simulator::{Call, Calls, Fault, Response};
 use prometheus_ecs_sd::sinks::http::metrics::Format;
 
 use super::super::log::Log;
@@ -127,4 +128,36 @@ async fn deletions_that_are_not_answered_are_bounded_and_delay_no_receipt() {
     stage.simulator.heal();
     tokio::time::sleep(Duration::from_secs(150)).await;
     assert_eq!(depth(&stage), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_without_messages_is_known_to_be_read_immediately() {
+    let stage = told(fleet(&[("prod", 1)]));
+    let running = stage.run().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(running.queues()[0].is_readable, Some(true));
+    // Long polls follow.
+    stage.asked();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(stage.asked().contains("sqs ReceiveMessage 3\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_are_refused_and_renewed_are_no_warning() {
+    let (log, _guard) = Log::listen();
+    let stage = told(fleet(&[("prod", 1)]));
+    let mut running = live(&stage).await;
+    log.count("", "");
+    let refusals = AtomicUsize::new(0);
+    stage.simulator.on_call(move |call| {
+        let is_first = call.operation == "ReceiveMessage" && refusals.fetch_add(1, Ordering::Relaxed) == 0;
+        is_first.then(|| Response::expired(call))
+    });
+    let task = some_task(&stage);
+    stage.change(|region| region.begin_stop(&task));
+    targets(&mut running, 0).await;
+    stage.change(|region| region.heartbeat());
+    tokio::time::sleep(SOON).await;
+    assert_eq!((log.count("queue", ""), depth(&stage)), (0, 0));
+    assert_eq!(running.queues()[0].is_readable, Some(true));
 }
