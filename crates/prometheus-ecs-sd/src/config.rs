@@ -39,6 +39,7 @@ pub(crate) use accounts::region;
 pub use arguments::{RunArgs, TargetArgs};
 pub use errors::ConfigErrors;
 pub use event_queue::QueueAddress;
+pub(crate) use event_queue::labels as queue_labels;
 pub(crate) use file::FileLayer;
 pub use layout::Layout;
 pub use share::{InvalidShare, Share};
@@ -66,7 +67,7 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// The time between refreshes.
     pub interval: Duration,
-    /// Queues of events; none in two regions by one name, and none of a region that is not discovered.
+    /// Queues of events; none twice, and none of a region that is not discovered, as far as regions are named.
     pub event_queues: Vec<QueueAddress>,
     /// From one refresh to the next while events are live; not below `interval`.
     pub reconcile_interval: Duration,
@@ -243,7 +244,7 @@ fn event_queues(arguments: &RunArgs, accounts: &[Account], errors: &mut ConfigEr
                 let problem = format!("{} is in a region that is not discovered", queue.label());
                 errors.value(option, text, problem);
             }
-            Ok(queue) if queues.contains(&queue) => {
+            Ok(queue) if queues.iter().any(|other| other.is_same(&queue)) => {
                 errors.value(option, text, format!("{} is given twice", queue.label()));
             }
             Ok(queue) => queues.push(queue),

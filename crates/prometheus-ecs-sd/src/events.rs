@@ -21,7 +21,7 @@ use tracing::warn;
 
 use crate::aws::{Aws, Message, Notice, Queue, Receipt, TaskNotice};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, QueueAddress, queue_labels};
 use crate::published::{QueueStatus, SnapshotStore};
 use crate::source::Sources;
 use crate::source::events::{Applied, Content, Route, Routes};
@@ -48,30 +48,34 @@ impl Readers {
         let addresses = if config.reads_queues() { &config.event_queues[..] } else { &[] };
         let queue = |address| sources.queue(address).or_else(|| aws.queue(address));
         let queues: Vec<_> = addresses.iter().filter_map(queue).collect();
-        let now = store.clock.now();
-        let status = |queue: &Queue| QueueStatus {
-            name: queue.label(),
+        let address = |queue: &Queue| QueueAddress {
+            region: Some(queue.region().to_owned()),
+            ..queue.address().clone()
+        };
+        let names = queue_labels(&queues.iter().map(address).collect::<Vec<_>>());
+        let since = store.clock.now();
+        let status = |name: &String| QueueStatus {
+            name: name.clone(),
             is_readable: None,
-            since: now,
+            since,
             problem: None,
             undeleted: None,
         };
-        store.queues.send_replace(queues.iter().map(status).collect());
-        let names: Vec<_> = queues.iter().map(Queue::label).collect();
+        store.queues.send_replace(names.iter().map(status).collect());
         let source_names: Vec<_> = sources.specs().map(|spec| &*spec.name).collect();
         store.metrics.queues(&names, &source_names);
         let mut tasks = JoinSet::new();
-        for (position, queue) in queues.into_iter().enumerate() {
-            let delivery = Arc::new(Dispatch {
-                name: queue.label(),
+        for (position, (queue, name)) in queues.into_iter().zip(names).enumerate() {
+            let health = Health::new(name.clone(), store.clone(), position);
+            let dispatch = Arc::new(Dispatch {
+                name,
                 region: queue.region().to_owned(),
                 routes: sources.routes().clone(),
                 metrics: store.metrics(),
                 clock: store.clock(),
                 warned: Mutex::default(),
             });
-            let health = Health::new(queue.label(), store.clone(), position);
-            tasks.spawn(Reader::new(queue, delivery, health).run());
+            tasks.spawn(Reader::new(queue, dispatch, health).run());
         }
         Self { _tasks: tasks }
     }

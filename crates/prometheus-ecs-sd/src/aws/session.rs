@@ -72,9 +72,11 @@ impl Session {
         Self { role, region, sts, sts_regions, config: config.build(), metering }
     }
 
-    /// The same with this endpoint for every service but STS.
+    /// The same with this endpoint for every service but STS, whatever the settings for FIPS and dual-stack endpoints:
+    /// these choose among the endpoints of AWS.
     pub(super) fn at(&self, endpoint: &str) -> Self {
-        let mut config = self.config.to_builder().endpoint_url(endpoint);
+        let config = self.config.to_builder().endpoint_url(endpoint);
+        let mut config = config.use_fips(false).use_dual_stack(false);
         // Otherwise an endpoint in the environment or in the profile wins.
         config.insert_origin("endpoint_url", Origin::shared_config());
         Self { config: config.build(), ..self.clone() }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecs_discovery::inventory::selection::ClusterPattern;
 use ecs_discovery::labels::TagSelection;
 
-use super::{Account, Config, QueueAddress};
+use super::{Account, Config, QueueAddress, queue_labels};
 
 impl Config {
     /// Names, as the configuration file has them, and values.
@@ -27,7 +27,10 @@ impl Config {
         };
         let event_queues = match &self.event_queues[..] {
             [] => "none".to_owned(),
-            queues => queues.iter().map(|queue| self.shown_queue(queue)).collect::<Vec<_>>().join(", "),
+            queues => {
+                let labels = queue_labels(queues).into_iter().zip(queues);
+                labels.map(|(label, queue)| self.shown_queue(&label, queue)).collect::<Vec<_>>().join(", ")
+            }
         };
         let mut shown: Vec<(String, String)> = vec![
             ("directory".to_owned(), path(&self.directory)),
@@ -60,10 +63,10 @@ impl Config {
     }
 
     /// A queue, and the credentials that it is read with.
-    fn shown_queue(&self, queue: &QueueAddress) -> String {
+    fn shown_queue(&self, label: &str, queue: &QueueAddress) -> String {
         match self.queue_role(queue) {
-            Some(role) => format!("{} (role of {})", queue.label(), role.account()),
-            None => format!("{} (own credentials)", queue.label()),
+            Some(role) => format!("{label} (role of {})", role.account()),
+            None => format!("{label} (own credentials)"),
         }
     }
 }

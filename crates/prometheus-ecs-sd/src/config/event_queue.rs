@@ -1,7 +1,8 @@
 //! The address of a queue of events, as an ARN or as a URL.
 //!
-//! A URL of SQS says what an ARN says, so both are the same address. Any other URL is that of a stand-in for SQS, or of a
-//! VPC endpoint, and is used as it is.
+//! A URL of SQS names the region, the account and the queue, as an ARN does. If it is that of the region's usual endpoint,
+//! both are the same address. With a FIPS or VPC endpoint it is used as it is, in its region. Any other URL is that of a
+//! stand-in for SQS, and is used as it is, in the region of the AWS configuration.
 
 use axum::http::Uri;
 
@@ -67,6 +68,22 @@ impl QueueAddress {
         }
     }
 
+    /// Whether both are the same queue, wherever it is asked.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let queue = |one: &Self| Some((one.region.clone()?, one.account.clone()?, one.name.clone()));
+        self == other || (queue(self).is_some() && queue(self) == queue(other))
+    }
+
+    /// What it may be called, from the shortest name to the one that no other queue has.
+    fn names(&self) -> [String; 3] {
+        let long = match (&self.region, &self.account) {
+            (Some(region), Some(account)) => format!("{region}/{account}/{}", self.name),
+            _ => self.label(),
+        };
+        let url = self.url.as_ref().and_then(|url| Some(url.split_once("://")?.1.to_owned()));
+        [self.label(), long.clone(), url.unwrap_or(long)]
+    }
+
     /// Its ARN, if the region and the account are known.
     pub fn arn(&self) -> Option<String> {
         let (region, account) = (self.region.as_ref()?, self.account.as_ref()?);
@@ -102,9 +119,11 @@ fn of_url(text: &str) -> Option<QueueAddress> {
         return None;
     }
     let path: Vec<_> = url.path().split('/').collect();
-    if let Some(region) = region_of(host).filter(|_| scheme == "https" && url.port().is_none()) {
+    if let Some((region, is_usual)) = region_of(host) {
         let ["", account, name] = path[..] else { return None };
-        return QueueAddress::new(region, account, name);
+        let is_usual = is_usual && scheme == "https" && url.port_u16().is_none_or(|port| port == 443);
+        let address = QueueAddress::new(region, account, name)?;
+        return Some(QueueAddress { url: (!is_usual).then(|| text.to_owned()), ..address });
     }
     let (name, path) = path.split_last()?;
     let account = path.last().filter(|account| is_account(account)).map(|account| account.to_string());
@@ -112,10 +131,36 @@ fn of_url(text: &str) -> Option<QueueAddress> {
     is_name(name).then(|| QueueAddress { region: None, account, name: name.to_string(), url })
 }
 
-/// The region of the host `sqs.REGION.SUFFIX`. (Each partition has different suffixes.)
-fn region_of(host: &str) -> Option<&str> {
-    let (region, suffix) = host.strip_prefix("sqs.")?.split_once('.')?;
-    (region.contains('-') && suffix.contains('.')).then_some(region)
+/// The region of a host of SQS, and whether that is the region's usual endpoint. (Each partition has different suffixes.)
+///
+/// Usual are `sqs.REGION.SUFFIX`, and in URLs of an earlier protocol `REGION.queue.amazonaws.com`, without the region in
+/// us-east-1. Others are `sqs-fips.REGION.SUFFIX` and `vpce-ID.sqs.REGION.vpce.SUFFIX`.
+/// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
+fn region_of(host: &str) -> Option<(&str, bool)> {
+    if let Some(region) = host.strip_suffix("queue.amazonaws.com") {
+        return match region.strip_suffix('.') {
+            None => region.is_empty().then_some(("us-east-1", true)),
+            Some(region) => region.contains('-').then_some((region, true)),
+        };
+    }
+    let is_vpc_endpoint = |(id, _): &(&str, &str)| id.starts_with("vpce-");
+    let endpoint = host.split_once('.').filter(is_vpc_endpoint).map(|(_, endpoint)| endpoint);
+    let (service, rest) = endpoint.unwrap_or(host).split_once('.')?;
+    let (region, suffix) = rest.split_once('.')?;
+    let is_of_sqs = service == "sqs" || service == "sqs-fips";
+    let is_usual = service == "sqs" && endpoint.is_none();
+    (is_of_sqs && region.contains('-') && suffix.contains('.')).then_some((region, is_usual))
+}
+
+/// What logs and metrics call these queues: `REGION/NAME`; with the account, or as the URL, if several are called so.
+pub(crate) fn labels(queues: &[QueueAddress]) -> Vec<String> {
+    let names: Vec<_> = queues.iter().map(QueueAddress::names).collect();
+    let is_only = |name: &String, at: usize| names.iter().filter(|other| other[at] == *name).count() == 1;
+    let label = |names: &[String; 3]| {
+        let mut shortest = names.iter().enumerate().filter(|(at, name)| is_only(name, *at));
+        shortest.next().map_or_else(|| names[2].clone(), |(_, name)| name.clone())
+    };
+    names.iter().map(label).collect()
 }
 
 fn is_account(text: &str) -> bool {
@@ -160,16 +205,64 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_endpoint_has_more_than_one_host() {
+        for (host, region) in [
+            ("sqs.eu-west-1.amazonaws.com:443", "eu-west-1"),
+            ("eu-west-1.queue.amazonaws.com", "eu-west-1"),
+            ("queue.amazonaws.com", "us-east-1"),
+        ] {
+            let arn = format!("arn:aws:sqs:{region}:{ACCOUNT}:events");
+            assert_eq!(address(&format!("https://{host}/{ACCOUNT}/events")), address(&arn), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_fips_or_vpc_endpoint_is_used_as_it_is_for_the_queue_of_the_arn() {
+        for (host, partition, region) in [
+            ("https://sqs-fips.us-east-1.amazonaws.com", "aws", "us-east-1"),
+            ("https://sqs-fips.us-west-2.api.aws", "aws", "us-west-2"),
+            ("https://vpce-0a1b-2c3d.sqs.eu-west-1.vpce.amazonaws.com", "aws", "eu-west-1"),
+            ("https://vpce-0a1b-2c3d-eu-west-1a.sqs.eu-west-1.vpce.amazonaws.com", "aws", "eu-west-1"),
+            ("https://vpce-0a1b-2c3d.sqs.cn-north-1.vpce.amazonaws.com.cn", "aws-cn", "cn-north-1"),
+            ("http://sqs.eu-west-1.amazonaws.com", "aws", "eu-west-1"),
+            ("https://sqs.eu-west-1.amazonaws.com:8443", "aws", "eu-west-1"),
+        ] {
+            let url = format!("{host}/{ACCOUNT}/events");
+            let arn = format!("arn:{partition}:sqs:{region}:{ACCOUNT}:events");
+            let (found, of_arn) = (address(&url), address(&arn));
+            assert!(found != of_arn && found.is_same(&of_arn), "{url}");
+            assert_eq!((found.arn(), &found.url), (Some(arn), &Some(url)));
+            assert_eq!(found.label(), of_arn.label());
+        }
+    }
+
+    #[test]
+    fn queues_of_one_name_are_told_apart() {
+        let of = |texts: &[&str]| labels(&texts.iter().map(|text| address(text)).collect::<Vec<_>>());
+        let (one, other) =
+            ("arn:aws:sqs:eu-west-1:111111111111:events", "arn:aws:sqs:eu-west-1:222222222222:events");
+        let stand_ins =
+            ["http://localhost:4566/000000000000/events", "http://localhost:4567/000000000000/events"];
+        assert_eq!(
+            of(&[one, "arn:aws:sqs:eu-west-1:222222222222:more"]),
+            ["eu-west-1/events", "eu-west-1/more"]
+        );
+        assert_eq!(of(&[one, other]), ["eu-west-1/111111111111/events", "eu-west-1/222222222222/events"]);
+        assert_eq!(of(&stand_ins), stand_ins.map(|url| url.replace("http://", "")));
+        let same_region = |text: &str| QueueAddress { region: Some("eu-west-1".to_owned()), ..address(text) };
+        let all = labels(&[same_region(one), same_region(stand_ins[0]), same_region(stand_ins[1])]);
+        let expected = ["eu-west-1/111111111111/events", "localhost:4566/000000000000/events"];
+        assert_eq!(all[..2], expected);
+    }
+
+    #[test]
     fn any_other_url_is_used_as_it_is() {
-        let sqs = format!("sqs.eu-west-1.amazonaws.com/{ACCOUNT}/events");
         for (url, account) in [
             (format!("http://127.0.0.1:4566/{ACCOUNT}/events"), Some(ACCOUNT)),
             (format!("https://localhost/queue/{ACCOUNT}/events"), Some(ACCOUNT)),
             ("http://[::1]:9324/queue/events".to_owned(), None),
             ("http://sqs:9324/events".to_owned(), None),
-            (format!("http://{sqs}"), Some(ACCOUNT)),
-            (format!("https://vpce-1.{sqs}"), Some(ACCOUNT)),
-            (format!("https://{sqs}").replace(".com", ".com:443"), Some(ACCOUNT)),
+            (format!("https://sqs.example.com/{ACCOUNT}/events"), Some(ACCOUNT)),
         ] {
             let found = address(&url);
             assert_eq!((found.label(), found.arn()), ("events".to_owned(), None), "{url}");
@@ -206,6 +299,8 @@ mod tests {
             "arn:aws:sqs:eu west:123456789012:events",
             "arn:aws:sqs:eu-west-1:123456789012:a/b",
             "https://sqs.eu-west-1.amazonaws.com/events",
+            "https://sqs-fips.us-east-1.amazonaws.com/events",
+            "https://x.y.queue.amazonaws.com/events",
             "https://sqs.eu-west-1.amazonaws.com/123456789012/events/",
             "https://localhost/",
             "https://",

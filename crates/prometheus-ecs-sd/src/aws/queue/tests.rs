@@ -339,3 +339,20 @@ async fn a_receipt_is_sent_again_once_if_the_credentials_are_refused() {
         assert_eq!(operations(&calls).len(), 1 + sent);
     }
 }
+
+#[tokio::test]
+async fn a_fips_or_vpc_endpoint_is_asked_whatever_the_settings_for_endpoints() {
+    for url in [
+        "https://sqs-fips.eu-west-1.amazonaws.com/123456789012/events",
+        "https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/123456789012/events",
+    ] {
+        let (simulated, calls) = sqs(|_| None);
+        let mut aws = over(&simulated);
+        aws.config = aws.config.to_builder().use_fips(true).build();
+        let address = QueueAddress::parse(url).expect("an address");
+        let queue = aws.queue(&address).expect("a region");
+        assert_eq!(queue.shared.endpoint.url(), url.strip_suffix("/123456789012/events"));
+        assert_eq!(queue.receive(WAIT).await, Ok(Vec::new()));
+        assert_eq!(take(&calls)[0].1["QueueUrl"], url);
+    }
+}

@@ -27,7 +27,7 @@ fn check_config_shows_the_credentials_that_each_queue_is_read_with() {
     let lines: Vec<_> =
         shown.lines().filter(|line| line.contains("event_queue") || line.contains("reconcile")).collect();
     assert_snapshot!(lines.join("\n"), @r"
-    event_queue                     eu-central-1/events (own credentials), eu-west-1/events (role of 222222222222), eu-central-1/events (own credentials), elsewhere (own credentials)
+    event_queue                     eu-central-1/111111111111/events (own credentials), eu-west-1/events (role of 222222222222), eu-central-1/222222222222/events (own credentials), elsewhere (own credentials)
     reconcile_interval              20m
     ");
 }
@@ -56,6 +56,7 @@ region: [eu-west-1]
 event_queue:
   - arn:aws:sqs:eu-west-1:111111111111:events
   - https://sqs.eu-west-1.amazonaws.com/111111111111/events
+  - https://vpce-0a1b.sqs.eu-west-1.vpce.amazonaws.com/111111111111/events
   - arn:aws:sqs:us-east-1:111111111111:events
   - arn:aws:sqs:eu-west-1:111111111111:events.fifo
   - events
@@ -64,9 +65,10 @@ event_queue:
     exit 2
     error: config.yml:2: reconcile_interval: "30m" is shorter than --interval
     error: config.yml:6: event_queue[1]: eu-west-1/events is given twice
-    error: config.yml:7: event_queue[2]: us-east-1/events is in a region that is not discovered
-    error: config.yml:8: event_queue[3]: events.fifo is a FIFO queue, which is not supported; make a standard queue
-    error: config.yml:9: event_queue[4]: "events" is not the ARN or the URL of a queue; it looks like arn:aws:sqs:eu-west-1:123456789012:NAME or https://sqs.eu-west-1.amazonaws.com/123456789012/NAME
+    error: config.yml:7: event_queue[2]: eu-west-1/events is given twice
+    error: config.yml:8: event_queue[3]: us-east-1/events is in a region that is not discovered
+    error: config.yml:9: event_queue[4]: events.fifo is a FIFO queue, which is not supported; make a standard queue
+    error: config.yml:10: event_queue[5]: "events" is not the ARN or the URL of a queue; it looks like arn:aws:sqs:eu-west-1:123456789012:NAME or https://sqs.eu-west-1.amazonaws.com/123456789012/NAME
     "#);
 }
 

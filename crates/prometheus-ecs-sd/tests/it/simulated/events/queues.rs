@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ecs_simulator::{Call, Calls, Fault, Response};
+use ecs_simulator::{Call, Calls, Fault, OWN_ACCOUNT, Response};
+use prometheus_ecs_sd::config::QueueAddress;
 use prometheus_ecs_sd::sinks::http::metrics::Format;
 
 use super::super::log::Log;
-use super::super::{Running, Stage, fleet};
+use super::super::{REGION, Running, Stage, fleet};
 use super::{SOON, depth, live, some_task, targets, told};
 
 /// Sends messages that are no events.
@@ -160,4 +161,28 @@ async fn credentials_that_are_refused_and_renewed_are_no_warning() {
     tokio::time::sleep(SOON).await;
     assert_eq!((log.count("queue", ""), depth(&stage)), (0, 0));
     assert_eq!(running.queues()[0].is_readable, Some(true));
+}
+
+const ROLE: &str = "arn:aws:iam::222222222222:role/prometheus";
+
+#[tokio::test(start_paused = true)]
+async fn queues_of_one_name_in_one_region_are_told_apart() {
+    let mut world = fleet(&[("prod", 1)]);
+    world.allow_role(ROLE, None);
+    let queues =
+        [OWN_ACCOUNT, "222222222222"].map(|account| world.region(account, REGION).create_queue("events"));
+    let mut stage = Stage::new(world).role(ROLE, None);
+    stage.config.event_queues = queues.iter().map(|arn| QueueAddress::parse(arn).unwrap()).collect();
+    let running = stage.run().await;
+    send(&stage, 3);
+    tokio::time::sleep(SOON).await;
+    let page = running.metrics(Format::Text);
+    for (account, count) in [(OWN_ACCOUNT, 3), ("222222222222", 0)] {
+        let name = format!("{REGION}/{account}/events");
+        let foreign = format!("ecs_sd_events_total{{queue=\"{name}\",result=\"foreign\"}} {count}\n");
+        assert!(page.contains(&foreign), "{page}");
+        let is_read =
+            running.queues().iter().any(|queue| queue.name == name && queue.is_readable == Some(true));
+        assert!(is_read, "{name}");
+    }
 }
