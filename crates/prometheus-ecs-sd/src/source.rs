@@ -207,16 +207,39 @@ pub enum NoSources {
     /// One names a region, the other leaves it to the AWS configuration.
     #[error("two sources have the same credentials in region {0}, which is the usual one; put both together")]
     Twice(String),
+    /// A queue is in no region; how to name one in the AWS configuration.
+    #[error("--event-queue: the queue {0} is in no region; give its ARN, or {1}")]
+    QueueWithoutRegion(String, String),
+    /// A queue is in a region that is not discovered, since one leaves the region to the AWS configuration.
+    #[error(
+        "--event-queue: the queue {0} is in a region that is not discovered; add the region to --region, or remove the \
+         queue"
+    )]
+    QueueElsewhere(String),
 }
 
-/// Checks that there is a region for every account, and another one for each of those with the same credentials.
+/// Checks that there is a region for every account, and another one for each of those with the same credentials; and that
+/// each queue is in a region, in one that is discovered if it names its region.
 pub(crate) fn check(config: &Config, aws: &Aws) -> Result<(), NoSources> {
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut discovered) = (BTreeSet::new(), BTreeSet::new());
     for account in &config.accounts {
         for region in regions(account, aws)? {
             if !seen.insert(source_id(account.role.as_ref(), &region)) {
                 return Err(NoSources::Twice(region));
             }
+            discovered.insert(region);
+        }
+    }
+    let queues = if config.reads_queues() { &config.event_queues[..] } else { &[] };
+    for queue in queues {
+        match &queue.region {
+            Some(region) if !discovered.contains(region) => {
+                return Err(NoSources::QueueElsewhere(queue.label()));
+            }
+            None if aws.default_region().is_none() => {
+                return Err(NoSources::QueueWithoutRegion(queue.label(), aws.no_region()));
+            }
+            _ => {}
         }
     }
     Ok(())

@@ -189,6 +189,33 @@ fn no_region_is_bad_configuration() {
 }
 
 #[test]
+fn a_queue_in_no_region_or_in_one_that_is_not_discovered_is_bad_configuration() {
+    let failed = |arguments: &[&str], region: Option<&str>| {
+        let program = Program::new();
+        let directory = program.path().to_str().unwrap().to_owned();
+        let mut program = program.args(&["--directory", &directory]).args(arguments);
+        if let Some(region) = region {
+            program = program.env("AWS_REGION", region);
+        }
+        program.failed()
+    };
+    let stand_in = ["--region", "eu-central-1", "--event-queue", "http://localhost:9324/queue/events"];
+    assert_snapshot!(failed(&stand_in, None), @r"
+    exit 2
+    error: --event-queue: the queue events is in no region; give its ARN, or set AWS_REGION or the profile's region
+
+    For more information, try '--help'.
+    ");
+    let elsewhere = ["--event-queue", "arn:aws:sqs:eu-west-1:111111111111:events"];
+    assert_snapshot!(failed(&elsewhere, Some("eu-central-1")), @r"
+    exit 2
+    error: --event-queue: the queue eu-west-1/events is in a region that is not discovered; add the region to --region, or remove the queue
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
 fn the_usual_address_may_be_taken_unless_there_is_nothing_else_to_do() {
     // By this test, or by another process that holds it; the test of a demo would hold it for a moment only.
     let _turn = demo_turn();
