@@ -44,7 +44,7 @@ fn body(body: &[u8]) {
                 is_near(&cluster.expect("a task has a cluster"), task.account(), task.region());
             }
         }
-        Notice::Heartbeat { account, region } | Notice::Ignored { account, region } => {
+        Notice::Heartbeat { account, region, .. } | Notice::Ignored { account, region } => {
             assert!([account, region].iter().flatten().all(|name| !name.is_empty()));
         }
         Notice::Foreign => {}

@@ -6,6 +6,7 @@
 mod backoff;
 mod deletions;
 mod health;
+mod heartbeats;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use ecs_discovery::event::TaskEvent;
 use ecs_discovery::inventory::events::{EventResult, Wish};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::aws::{Aws, Message, Notice, Queue, Receipt, TaskNotice};
 use crate::clock::Clock;
@@ -28,6 +29,7 @@ use crate::source::events::{Applied, Content, Route, Routes};
 use crate::telemetry::metrics::{MessageResult, Metrics, Part};
 use crate::telemetry::panics::caught_in;
 use health::Health;
+use heartbeats::{Change, Heartbeats};
 use queue::Reader;
 
 /// How often it is logged again that a queue has messages which are no events, or not for this program.
@@ -74,6 +76,7 @@ impl Readers {
                 metrics: store.metrics(),
                 clock: store.clock(),
                 warned: Mutex::default(),
+                heartbeats: Mutex::default(),
             });
             tasks.spawn(Reader::new(queue, dispatch, health).run());
         }
@@ -91,6 +94,7 @@ struct Dispatch {
     clock: Clock,
     /// When it was last logged that messages are no events (`None`), or of an account and region.
     warned: Mutex<BTreeMap<Option<(String, String)>, Instant>>,
+    heartbeats: Mutex<Heartbeats>,
 }
 
 impl Dispatch {
@@ -115,8 +119,14 @@ impl Dispatch {
                 }
                 Some(MessageResult::Foreign)
             }
-            Notice::Heartbeat { account, region } => {
-                self.sign(account, region, received, MessageResult::Heartbeat, Content::Heartbeat).await
+            Notice::Heartbeat { account, region, sent } => {
+                let place = (account.clone(), region.clone().unwrap_or_else(|| self.region.clone()));
+                let sign = self.sign(account, region, received, MessageResult::Heartbeat, Content::Heartbeat);
+                let result = sign.await?;
+                if result == MessageResult::Heartbeat {
+                    self.count_heartbeat(place, sent.unwrap_or_else(|| self.clock.read().now()));
+                }
+                Some(result)
             }
             Notice::Ignored { account, region } => {
                 self.sign(account, region, received, MessageResult::Ignored, Content::Ignored).await
@@ -197,6 +207,23 @@ impl Dispatch {
                 region,
                 "the queue has events of an account, region or cluster that is not discovered; they are ignored"
             );
+        }
+    }
+
+    fn count_heartbeat(&self, place: heartbeats::Place, sent: Duration) {
+        let (account, region) = (place.0.clone().unwrap_or_default(), place.1.clone());
+        let mut heartbeats = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        match heartbeats.add(place, sent) {
+            None => {}
+            Some(Change::Few) => warn!(
+                queue = %self.name,
+                account,
+                region,
+                "fewer than 8 heartbeats came in ten minutes; does another program read the queue?"
+            ),
+            Some(Change::Complete) => {
+                info!(queue = %self.name, account, region, "heartbeats come every minute again");
+            }
         }
     }
 

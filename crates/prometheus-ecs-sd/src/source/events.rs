@@ -180,17 +180,7 @@ impl Actor {
                 Applied::Unrelated
             }
             Content::Event(event) => Applied::Event(self.apply_event(*event, received)),
-            Content::Heartbeat(_) => {
-                self.sign();
-                if self.liveness.heartbeat() {
-                    warn!(
-                        source = %self.spec.name,
-                        "fewer than 8 heartbeats came in ten minutes; does another program read the queue?"
-                    );
-                }
-                Applied::Sign
-            }
-            Content::Ignored(_) => {
+            Content::Heartbeat(_) | Content::Ignored(_) => {
                 self.sign();
                 Applied::Sign
             }

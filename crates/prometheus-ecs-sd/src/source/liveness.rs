@@ -5,7 +5,6 @@
 //! none. A source that is not live is refreshed once an interval, as without events. One without a queue is not waited for
 //! before its first sign of life.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,10 +18,6 @@ pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(180);
 /// The complete refreshes without a missed change that end doubt.
 const PROVEN_BY: u8 = 2;
 
-/// The time over which heartbeats are counted, one a minute, and the least that may come.
-const HEARTBEATS_WITHIN: Duration = Duration::from_secs(600);
-const LEAST_HEARTBEATS: usize = 8;
-
 /// The signs of life of one source.
 #[derive(Debug)]
 pub(super) struct Liveness {
@@ -34,11 +29,7 @@ pub(super) struct Liveness {
     since: Option<Instant>,
     /// The complete refreshes without a missed change since the last one.
     proven: u8,
-    heartbeats: VecDeque<Instant>,
-    /// When the first of all heartbeats came that have not ceased since.
-    beating: Option<Instant>,
     is_told_silent: bool,
-    is_told_shared: bool,
 }
 
 /// What is to be logged.
@@ -60,10 +51,7 @@ impl Liveness {
             last: None,
             since: None,
             proven: 0,
-            heartbeats: VecDeque::new(),
-            beating: None,
             is_told_silent: false,
-            is_told_shared: false,
         }
     }
 
@@ -93,21 +81,6 @@ impl Liveness {
         !was_on
     }
 
-    /// Takes in that a sign of life is a heartbeat. Returns whether too few came in the last ten minutes, once.
-    pub(super) fn heartbeat(&mut self) -> bool {
-        let now = Instant::now();
-        while self.heartbeats.front().is_some_and(|first| now - *first > HEARTBEATS_WITHIN) {
-            self.heartbeats.pop_front();
-        }
-        if self.heartbeats.is_empty() {
-            self.beating = Some(now);
-        }
-        self.heartbeats.push_back(now);
-        let is_measured = self.beating.is_some_and(|beating| now - beating >= HEARTBEATS_WITHIN);
-        let is_shared = is_measured && self.heartbeats.len() < LEAST_HEARTBEATS;
-        is_shared && !std::mem::replace(&mut self.is_told_shared, is_shared)
-    }
-
     /// When silence is noticed, unless there is a sign of life before.
     pub(super) fn silent_at(&self) -> Option<Instant> {
         let is_expected = self.is_on() && !self.is_told_silent;
@@ -118,7 +91,6 @@ impl Liveness {
     pub(super) fn silent(&mut self) -> Change {
         self.status = EventStatus::Waiting;
         (self.since, self.is_told_silent) = (None, true);
-        self.heartbeats.clear();
         Change::Silent
     }
 
@@ -262,19 +234,6 @@ mod tests {
         seconds(181).await;
         assert_eq!(liveness.refreshed(Instant::now(), true, 0, false), None);
         assert_eq!((liveness.status(), liveness.silent_at()), (EventStatus::Waiting, None));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn too_few_heartbeats_are_told_once_and_a_late_one_is_not() {
-        let mut regular = Liveness::new(Expected::Surely);
-        let mut shared = Liveness::new(Expected::Surely);
-        let mut told = 0;
-        for minute in 0..40 {
-            assert!(!regular.heartbeat());
-            told += usize::from(minute % 2 == 0 && shared.heartbeat());
-            seconds(if minute % 7 == 0 { 75 } else { 58 }).await;
-        }
-        assert_eq!(told, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,6 +32,8 @@ pub enum Notice {
         account: Option<String>,
         /// The region, if the message names one.
         region: Option<String>,
+        /// When it was sent, since the Unix epoch; `None` if the message does not say so.
+        sent: Option<Duration>,
     },
     /// An event of ECS about something else than a task.
     Ignored {
@@ -109,16 +111,17 @@ impl Envelope<'_> {
 
     fn notice(&self) -> Notice {
         let (account, region) = (name(self.account), name(self.region));
+        let heartbeat = |account, region| Notice::Heartbeat { account, region, sent: time(self.time) };
         let (source, detail_type) = (string(self.source), string(self.detail_type));
         match (text(&source), text(&detail_type)) {
-            (Some("aws.events"), Some("Scheduled Event")) => Notice::Heartbeat { account, region },
+            (Some("aws.events"), Some("Scheduled Event")) => heartbeat(account, region),
             (Some("aws.ecs"), Some("ECS Task State Change")) => self.task(account, region),
             (Some("aws.ecs"), Some(_)) => {
                 let cluster = self.detail().and_then(|detail| detail.cluster());
                 let (account, region) = place(cluster.as_ref(), account, region);
                 Notice::Ignored { account, region }
             }
-            _ if is(self.own, "heartbeat") => Notice::Heartbeat { account, region },
+            _ if is(self.own, "heartbeat") => heartbeat(account, region),
             _ => Notice::Foreign,
         }
     }

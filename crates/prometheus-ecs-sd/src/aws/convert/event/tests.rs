@@ -45,7 +45,7 @@ fn malformed(cluster: Option<&str>, task: Option<&str>) -> Notice {
 }
 
 fn heartbeat(account: Option<&str>, region: Option<&str>) -> Notice {
-    Notice::Heartbeat { account: account.map(str::to_owned), region: region.map(str::to_owned) }
+    Notice::Heartbeat { account: account.map(str::to_owned), region: region.map(str::to_owned), sent: None }
 }
 
 /// The body of a message that SNS passes on.
@@ -147,7 +147,9 @@ fn both_forms_of_a_heartbeat_are_a_sign_of_life() {
         "version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.events", "account": ACCOUNT,
         "time": "2023-05-02T14:19:34Z", "region": REGION, "resources": ["arn:aws:events:…"], "detail": {},
     });
-    assert_eq!(notice(&scheduled), heartbeat(Some(ACCOUNT), Some(REGION)));
+    let sent = Some(Duration::from_secs(1_683_037_174));
+    let expected = Notice::Heartbeat { account: some(ACCOUNT), region: some(REGION), sent };
+    assert_eq!(notice(&scheduled), expected);
     let own = json!({"prometheus-ecs-sd": "heartbeat", "account": ACCOUNT, "region": REGION});
     assert_eq!(notice(&own), heartbeat(Some(ACCOUNT), Some(REGION)));
     let bare = json!({"prometheus-ecs-sd": "heartbeat", "account": 5, "region": ""});

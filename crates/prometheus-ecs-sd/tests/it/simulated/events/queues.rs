@@ -186,3 +186,32 @@ async fn queues_of_one_name_in_one_region_are_told_apart() {
         assert!(is_read, "{name}");
     }
 }
+
+/// A heartbeat of a minute, later than those of the simulator.
+fn heartbeat(minute: u64) -> String {
+    format!(
+        r#"{{"source":"aws.events","detail-type":"Scheduled Event","account":"{OWN_ACCOUNT}","region":"{REGION}","time":"2099-01-01T00:{minute:02}:34Z"}}"#
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_count_for_the_minute_in_which_they_were_sent() {
+    let (log, _guard) = Log::listen();
+    let stage = told(fleet(&[("prod", 1)]));
+    let _running = live(&stage).await;
+    let (few, complete) =
+        ("fewer than 8 heartbeats came in ten minutes", "heartbeats come every minute again");
+    let send = async |minutes: &mut dyn Iterator<Item = u64>| {
+        stage.change(|region| minutes.for_each(|minute| region.queue("events").send(heartbeat(minute))));
+        tokio::time::sleep(SOON).await;
+    };
+    // All at the same time, which another program's share would not be.
+    send(&mut (0..15)).await;
+    assert_eq!(log.count(few, ""), 0);
+    send(&mut (15..30).step_by(2)).await;
+    assert_eq!(log.count(few, "eu-central-1/events"), 1);
+    send(&mut (30..45)).await;
+    assert_eq!(log.count(complete, "eu-central-1/events"), 1);
+    send(&mut (45..60).step_by(2)).await;
+    assert_eq!(log.count(few, "eu-central-1/events"), 1);
+}
