@@ -70,6 +70,11 @@ impl Reading {
         self.now.saturating_sub(moment)
     }
 
+    /// The time until a moment; zero if it is over.
+    pub fn until(&self, moment: Duration) -> Duration {
+        moment.saturating_sub(self.now)
+    }
+
     /// Whether a moment has the same time of day in another reading: the system's clock was not set in between.
     pub(crate) fn is_in_step_with(&self, other: &Self) -> bool {
         self.system.saturating_add(other.now).abs_diff(other.system.saturating_add(self.now)) < STEP

@@ -5,6 +5,7 @@
 
 mod events;
 mod family;
+mod recent;
 mod requests;
 
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ use events::Events;
 use family::Family;
 use requests::Requests;
 
-pub(crate) use events::MessageResult;
+pub(crate) use events::{LastEvent, MessageResult};
 pub(crate) use requests::{Outcome, Request};
 
 /// The label of the account of the credentials, whose id may be unknown.
@@ -262,18 +263,23 @@ impl Metrics {
 
     /// Counts the messages of these queues and the events of these sources, and shows no others.
     pub(crate) fn queues(&self, queues: &[String], sources: &[&str]) {
-        self.0.events.queues(queues);
+        self.0.events.queues(queues, self.0.clock.now());
         self.0.events.sources(if queues.is_empty() { &[] } else { sources });
     }
 
     /// A message of a queue was dealt with.
     pub(crate) fn message(&self, queue: &str, result: MessageResult) {
-        self.0.events.message(queue, result);
+        self.0.events.message(queue, result, self.0.clock.now());
     }
 
     /// The messages of a queue with this result so far.
     pub(crate) fn messages(&self, queue: &str, result: MessageResult) -> u64 {
         self.0.events.total(queue, result)
+    }
+
+    /// The messages of a queue a minute, over the last five minutes; `None` in the first one.
+    pub(crate) fn messages_a_minute(&self, queue: &str) -> Option<f64> {
+        self.0.events.a_minute(queue, self.0.clock.now())
     }
 
     /// A queue could be read, or could not.
@@ -288,13 +294,13 @@ impl Metrics {
 
     /// An event or a heartbeat of a source came now.
     pub(crate) fn event_heard(&self, source: &str) {
-        self.0.events.received(source, self.0.clock.read().now());
+        let clock = &self.0.clock;
+        self.0.events.received(source, clock.read().now(), clock.now());
     }
 
-    /// The age of the last event or heartbeat of a source, if there was one.
-    pub(crate) fn last_event(&self, source: &str) -> Option<Duration> {
-        let at = self.0.events.last_heard(source)?;
-        Some(self.0.clock.read().now().saturating_sub(at))
+    /// The last event or heartbeat of a source, if there was one.
+    pub(crate) fn last_event(&self, source: &str) -> Option<LastEvent> {
+        self.0.events.last(source)
     }
 
     /// A refresh found changes that no event told.

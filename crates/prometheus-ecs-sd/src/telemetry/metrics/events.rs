@@ -1,6 +1,8 @@
 //! Events: the messages of each queue by result, their delay, and how long their targets take to be written.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::family::Family;
+use super::recent::Recent;
 
 /// In seconds; an event that is older than minutes was held back on its way.
 const DELAY_BUCKETS: [f64; 11] = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
@@ -38,7 +41,7 @@ pub(crate) enum MessageResult {
 }
 
 impl MessageResult {
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Applied,
         Self::Duplicate,
         Self::Stale,
@@ -64,6 +67,15 @@ impl MessageResult {
     }
 }
 
+/// The last event or heartbeat of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct LastEvent {
+    /// When it came.
+    pub(crate) at: Duration,
+    /// The time from the last change of a task of which an event told, to the receipt of that event.
+    pub(crate) delay: Option<Duration>,
+}
+
 /// All that is counted of events.
 #[derive(Debug)]
 pub(super) struct Events {
@@ -73,6 +85,9 @@ pub(super) struct Events {
     last_heard: Family<1, Gauge<f64, AtomicU64>>,
     missed: Family<1, Counter>,
     readable: Family<1, Gauge>,
+    /// By queue and by source, for the status page.
+    recent: Mutex<BTreeMap<String, Recent>>,
+    last: Mutex<BTreeMap<String, LastEvent>>,
 }
 
 impl Events {
@@ -95,11 +110,17 @@ impl Events {
         let readable = Family::new(Gauge::default);
         let help = "Whether a queue can be read";
         registry.register("event_queue_readable", help, readable.clone());
-        Self { results, delay, publish, last_heard, missed, readable }
+        let (recent, last) = Default::default();
+        Self { results, delay, publish, last_heard, missed, readable, recent, last }
     }
 
     /// Counts for these queues, and shows no others.
-    pub(super) fn queues(&self, queues: &[String]) {
+    pub(super) fn queues(&self, queues: &[String], now: Duration) {
+        let mut recent = lock(&self.recent);
+        recent.retain(|queue, _| queues.contains(queue));
+        for queue in queues {
+            recent.entry(queue.clone()).or_insert_with(|| Recent::new(now));
+        }
         self.results.retain(|[(_, queue), _]| queues.contains(queue));
         self.readable.retain(|[(_, queue)]| queues.contains(queue));
         for queue in queues {
@@ -112,8 +133,15 @@ impl Events {
         self.results.of([("queue", queue), ("result", result.as_str())])
     }
 
-    pub(super) fn message(&self, queue: &str, result: MessageResult) {
+    pub(super) fn message(&self, queue: &str, result: MessageResult, now: Duration) {
         self.results(queue, result).inc();
+        if let Some(recent) = lock(&self.recent).get_mut(queue) {
+            recent.add(now);
+        }
+    }
+
+    pub(super) fn a_minute(&self, queue: &str, now: Duration) -> Option<f64> {
+        lock(&self.recent).get(queue)?.a_minute(now)
     }
 
     pub(super) fn total(&self, queue: &str, result: MessageResult) -> u64 {
@@ -126,6 +154,9 @@ impl Events {
 
     pub(super) fn delayed(&self, source: &str, delay: Duration) {
         self.delay.of([("source", source)]).observe(delay.as_secs_f64());
+        if let Some(last) = lock(&self.last).get_mut(source) {
+            last.delay = Some(delay);
+        }
     }
 
     /// Shows these sources and no others, if events are expected.
@@ -134,6 +165,7 @@ impl Events {
         self.delay.retain(|[(_, source)]| is_one(source));
         self.last_heard.retain(|[(_, source)]| is_one(source));
         self.missed.retain(|[(_, source)]| is_one(source));
+        lock(&self.last).retain(|source, _| is_one(source));
         for source in sources {
             self.delay.of([("source", source)]);
             self.last_heard.of([("source", source)]);
@@ -141,14 +173,14 @@ impl Events {
         }
     }
 
-    pub(super) fn received(&self, source: &str, time_of_day: Duration) {
+    pub(super) fn received(&self, source: &str, time_of_day: Duration, now: Duration) {
         self.last_heard.of([("source", source)]).set(time_of_day.as_secs_f64());
+        lock(&self.last).entry(source.to_owned()).or_default().at = now;
     }
 
-    /// The time of day of the last event or heartbeat; `None` before the first.
-    pub(super) fn last_heard(&self, source: &str) -> Option<Duration> {
-        let seconds = self.last_heard.of([("source", source)]).get();
-        Duration::try_from_secs_f64(seconds).ok().filter(|at| !at.is_zero())
+    /// The last event or heartbeat; `None` before the first.
+    pub(super) fn last(&self, source: &str) -> Option<LastEvent> {
+        lock(&self.last).get(source).copied()
     }
 
     pub(super) fn missed(&self, source: &str, count: u64) {
@@ -158,4 +190,8 @@ impl Events {
     pub(super) fn written(&self, took: Duration) {
         self.publish.observe(took.as_secs_f64());
     }
+}
+
+fn lock<T>(counted: &Mutex<T>) -> MutexGuard<'_, T> {
+    counted.lock().unwrap_or_else(PoisonError::into_inner)
 }

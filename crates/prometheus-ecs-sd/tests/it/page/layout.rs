@@ -63,6 +63,10 @@ fn long_everything() -> Aws {
     let mut world = fleet(&[("production", 3)]);
     run_long(world.own(REGION), "production");
     run_long(world.own(REGION), &long_name("staging"));
+    let queue = world.own(REGION).create_queue(&long_name("events")[..80]);
+    for body in ["", "text", r#"{"source":"aws.ecs","detail-type":"ECS Task State Change"}"#] {
+        world.own(REGION).queue(&queue).send(body);
+    }
     world.allow_role(ROLE, None);
     let region = world.region("222222222222", REGION);
     run_long(region, "data-science-and-machine-learning-platform");
@@ -74,10 +78,21 @@ fn long_everything() -> Aws {
     aws
 }
 
+/// A queue that can be read and has messages, and one that does not exist, both with names as long as can be.
+fn long_queues() -> [String; 2] {
+    [OWN_ACCOUNT, "222222222222"]
+        .map(|account| format!("arn:aws:sqs:{REGION}:{account}:{}", &long_name("events")[..80]))
+}
+
 #[test]
 fn nothing_is_wider_than_the_page_cut_off_or_squeezed_at_any_width() {
     let regions = format!("{REGION},{FAR}");
-    let served = Served::with(&long_everything(), &["--region", &regions, "--role", ROLE]);
+    let (aws, queues) = (long_everything(), long_queues());
+    let queues = queues.join(",");
+    let arguments = ["--region", &regions, "--role", ROLE, "--event-queue", &queues];
+    let served = Served::with(&aws, &arguments);
+    served.shows("/", "not readable");
+    served.shows("/", ">readable<");
     let browser = Browser::open(Scripts::Run);
     browser.go(&served.url("/"));
     assert_eq!(browser.count("#clusters tbody tr[data-key]"), 4);

@@ -30,10 +30,28 @@ pub(super) fn ago(moment: Duration, now: Reading) -> Markup {
 fn age(age: Duration) -> String {
     match age.as_secs() {
         0 => "just now".to_owned(),
-        seconds @ 1..60 => format!("{seconds} s ago"),
-        seconds @ 60..3600 => format!("{} min ago", seconds / 60),
-        seconds @ 3600..172_800 => format!("{} h ago", seconds / 3600),
-        seconds => format!("{} days ago", seconds / 86_400),
+        seconds => format!("{} ago", span(seconds)),
+    }
+}
+
+/// The time until a moment, with its exact time in the attributes.
+pub(super) fn until(moment: Duration, now: Reading) -> Markup {
+    let left = now.until(moment);
+    let at = now.now() + left;
+    let words = match left.as_secs() {
+        0 => "now".to_owned(),
+        seconds => format!("in {}", span(seconds)),
+    };
+    html! { time.until datetime=(utc(at, 'T', "Z")) title=(utc(at, ' ', " UTC")) { (words) } }
+}
+
+/// A number of seconds, in the unit that fits.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 
@@ -44,6 +62,17 @@ fn utc(at: Duration, between: char, zone: &str) -> String {
     let (hour, minute, second) = at.to_hms();
     let month = u8::from(month);
     format!("{year}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}{zone}")
+}
+
+/// A period of the configuration: in minutes if these are whole ones.
+pub(super) fn period(period: Duration) -> String {
+    match period.as_secs() {
+        whole if whole >= 120 && whole % 60 == 0 && period.subsec_nanos() == 0 => {
+            format!("{} min", whole / 60)
+        }
+        whole if period.subsec_nanos() == 0 => format!("{whole} s"),
+        _ => seconds(period),
+    }
 }
 
 /// A duration.
@@ -67,6 +96,27 @@ mod tests {
         }
         assert_eq!(task_id("0af7651916cd43dd").into_string(), "<code>0af76519<wbr>16cd43dd</code>");
         assert_eq!(task_id("äa").into_string(), "<code>äa<wbr></code>");
+    }
+
+    #[test]
+    fn a_time_to_come_is_the_time_that_is_left() {
+        let at = Duration::from_secs(1_800_000_000);
+        let before = |seconds| until(at, Reading::at(at - Duration::from_secs(seconds))).into_string();
+        assert_eq!(
+            before(200),
+            r#"<time class="until" datetime="2027-01-15T08:00:00Z" title="2027-01-15 08:00:00 UTC">in 3 min</time>"#
+        );
+        assert!(before(59).contains(">in 59 s<") && before(0).contains(">now<"));
+        let over = until(at, Reading::at(at + Duration::from_secs(5))).into_string();
+        assert!(over.contains(">now<"), "{over}");
+    }
+
+    #[test]
+    fn a_period_is_in_minutes_if_these_are_whole_ones() {
+        for (period, words) in [(60, "60 s"), (90, "90 s"), (600, "10 min"), (86_400, "1440 min")] {
+            assert_eq!(super::period(Duration::from_secs(period)), words);
+        }
+        assert_eq!(super::period(Duration::from_millis(1500)), "1.5 s");
     }
 
     #[test]

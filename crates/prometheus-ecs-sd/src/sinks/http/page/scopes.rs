@@ -48,7 +48,8 @@ pub(super) fn section(published: &Published, sources: &[SourceStatus], now: Read
     }
 }
 
-fn rest(all: usize, what: &str) -> Markup {
+/// How many rows are not shown.
+pub(super) fn rest(all: usize, what: &str) -> Markup {
     html! {
         @if all > SHOWN { p.none { "and " (count(all - SHOWN, what)) } }
     }

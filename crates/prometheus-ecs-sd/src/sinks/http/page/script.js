@@ -89,16 +89,18 @@
     news.hidden = newest() <= seen;
   }
 
-  // Only the time changed: updates the ages, in the same format as the program.
+  // Only the time changed: updates the ages, and the times that are left, in the same format as the program.
   function grow(now) {
     for (const time of document.querySelectorAll("time")) {
-      const seconds = Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000));
-      const words =
-        seconds < 1 ? "just now"
-        : seconds < 60 ? `${seconds} s ago`
-        : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
-        : seconds < 172800 ? `${Math.floor(seconds / 3600)} h ago`
-        : `${Math.floor(seconds / 86400)} days ago`;
+      const until = time.classList.contains("until");
+      const past = (now - Date.parse(time.dateTime)) / 1000;
+      const seconds = Math.max(0, Math.floor(until ? -past : past));
+      const span =
+        seconds < 60 ? `${seconds} s`
+        : seconds < 3600 ? `${Math.floor(seconds / 60)} min`
+        : seconds < 172800 ? `${Math.floor(seconds / 3600)} h`
+        : `${Math.floor(seconds / 86400)} days`;
+      const words = seconds < 1 ? (until ? "now" : "just now") : until ? `in ${span}` : `${span} ago`;
       if (time.firstChild.data !== words) time.firstChild.data = words;
     }
   }

@@ -38,7 +38,8 @@ fn version(site: &Site, uri: &Uri) -> HeaderValue {
     site.reader.published.borrow().number.hash(&mut hasher);
     site.reader.sources.borrow().hash(&mut hasher);
     let queues = site.reader.queues.borrow().clone();
-    (events::counts(&queues, &site.metrics), queues).hash(&mut hasher);
+    events::shown(&queues, &site.reader.sources.borrow(), &site.metrics).hash(&mut hasher);
+    queues.hash(&mut hasher);
     site.reader.configuration.borrow().hash(&mut hasher);
     site.history.newest_at().hash(&mut hasher);
     site.reader.bucket_statuses().iter().for_each(|level| rate_limits::shown(level).hash(&mut hasher));
