@@ -122,10 +122,17 @@ impl<'a> Facts<'a> {
         tags
     }
 
-    fn settings(&mut self) -> Settings {
+    /// Names with which facts may have been read: all of them include the convention's variables.
+    pub fn names(&mut self) -> Names {
+        let more = Names::new(Names::default().iter().chain(["SHOP_*"]));
+        [Names::default(), Names::all(), more][usize::from(self.below(3))].clone()
+    }
+
+    fn settings(&mut self, names: &Names) -> Settings {
         let opt_in = self.maybe(|_| (Variable::Prometheus.name(), "true".to_owned()));
-        let pairs = [opt_in.into_iter().collect(), self.list(4, Self::setting)].concat();
-        Settings::from_pairs(pairs.iter().map(|(name, value)| (*name, &**value)), &Names::default())
+        let others = self.list(2, |facts| (facts.one_of(&["SHOP_PORT", "SHOP_PATH"]), facts.text()));
+        let pairs = [opt_in.into_iter().collect(), others, self.list(4, Self::setting)].concat();
+        Settings::from_pairs(pairs.iter().map(|(name, value)| (*name, &**value)), names)
     }
 
     /// One of the convention's variables and its value, often a usual one.
@@ -185,13 +192,14 @@ impl<'a> Facts<'a> {
             let arn = facts.container_instance_arn(cluster);
             ContainerInstance { arn, instance: facts.maybe(Self::instance_id) }
         };
-        let definitions: Vec<Arc<TaskDefinition>> = self.list(3, |facts| facts.definition().into());
-        let definitions = by(definitions, |definition| definition.arn.clone());
-        let outdated = definitions.iter().map(|definition| definition.arn.clone());
+        let definition = |facts: &mut Self| {
+            let names = facts.names();
+            facts.definition(&names).into()
+        };
+        let definitions: Vec<Arc<TaskDefinition>> = self.list(3, definition);
         Saved {
             scopes: by(self.list(2, Self::scope), |scope| scope.cluster.arn.clone()),
-            outdated: outdated.filter(|_| self.below(4) == 3).collect(),
-            definitions,
+            definitions: by(definitions, |definition| definition.arn.clone()),
             container_instances: by(self.list(3, container_instance), |instance| instance.arn.clone()),
             hosts: by(self.list(3, |facts| facts.host().into()), |host: &Arc<Host>| host.id.clone()),
         }
@@ -201,7 +209,8 @@ impl<'a> Facts<'a> {
         let number = self.below(2);
         let arn = ClusterArn::parse(&format!("{ACCOUNT}:cluster/{number}")).expect("an ARN");
         let task = |facts: &mut Self| {
-            let task = facts.task(number).into();
+            let names = facts.names();
+            let task = facts.task(number, &names).into();
             let described = facts.below(2) == 1;
             SavedTask { task, version: None, described, observed: Duration::ZERO }
         };
@@ -226,8 +235,8 @@ impl<'a> Facts<'a> {
         Service { arn: ServiceArn::parse(&arn).expect("an ARN"), status: self.said(), tags: self.tags() }
     }
 
-    fn definition(&mut self) -> TaskDefinition {
-        let mut containers = self.list(3, Self::container_definition);
+    fn definition(&mut self, read_with: &Names) -> TaskDefinition {
+        let mut containers = self.list(3, |facts| facts.container_definition(read_with));
         // Two that ask for the same are scraped once.
         let twin = self.maybe(|facts| facts.one_of(&NAMES));
         let twin = containers
@@ -242,14 +251,14 @@ impl<'a> Facts<'a> {
             network_mode: NetworkMode::from(self.one_of(&MODES)),
             containers,
             tags: self.tags(),
-            names: ecs_discovery::model::Names::default(),
+            names: read_with.clone(),
         }
     }
 
-    fn container_definition(&mut self) -> ContainerDefinition {
+    fn container_definition(&mut self, names: &Names) -> ContainerDefinition {
         ContainerDefinition {
             name: self.one_of(&NAMES).into(),
-            environment: self.settings(),
+            environment: self.settings(names),
             secrets: self.list(1, |facts| facts.one_of(&Variable::ALL).name().into()),
             docker_labels: self.docker_labels(),
             port_mappings: self
@@ -260,7 +269,9 @@ impl<'a> Facts<'a> {
     /// Some of which are variables.
     fn docker_labels(&mut self) -> Tags {
         let mut labels = self.tags();
-        labels.extend(self.settings().iter().map(|(variable, value)| (variable.into(), value.into())));
+        labels.extend(
+            self.settings(&Names::default()).iter().map(|(variable, value)| (variable.into(), value.into())),
+        );
         labels.sort();
         labels.dedup_by(|(later, _), (first, _)| later == first);
         labels

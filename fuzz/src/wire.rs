@@ -2,10 +2,21 @@
 
 use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::model::{
-    Cluster, Container, ContainerDefinition, ContainerInstance, Host, NetworkBinding, NetworkInterface,
-    PortRange, Protocol, Service, Settings, Tags, Task, TaskDefinition,
+    Cluster, Container, ContainerDefinition, ContainerInstance, Host, Names, NetworkBinding,
+    NetworkInterface, PortRange, Protocol, Service, Settings, Tags, Task, TaskDefinition,
 };
 use serde_json::{Value, json};
+
+/// The names with which answers are read.
+pub fn names() -> Names {
+    Names::new(Names::default().iter().chain(["SHOP_*"]))
+}
+
+/// A task as it is read: each override below has a value that is dropped.
+pub fn named(task: Task) -> Task {
+    let names = if task.overrides.is_empty() { Names::all() } else { names() };
+    Task { names, ..task }
+}
 
 /// DescribeTasks' answer.
 pub fn tasks(tasks: &[Task]) -> String {

@@ -5,6 +5,7 @@
 use ecs_discovery::derive::Rules;
 use ecs_discovery::explain::report::{Report, Subject};
 use ecs_discovery::labels::TagSelection;
+use ecs_discovery::model::Names;
 use ecs_discovery::render::explanation::{Colours, Text, json};
 use fuzz::published;
 use prometheus_ecs_sd::aws::task_definition;
@@ -15,7 +16,7 @@ fuzz::target!(definition);
 const EXPLANATION: usize = 16 * 1024 * 1024;
 
 fn definition(input: &[u8]) {
-    let draft = match task_definition(input, None) {
+    let draft = match task_definition(input, None, &Names::all()) {
         Ok(draft) => draft,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };

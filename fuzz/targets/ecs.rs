@@ -7,7 +7,7 @@
 
 use ecs_discovery::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::question::{Answer, Question};
-use ecs_discovery::model::{Cluster, ContainerInstance, Service, ServiceName, Tags, TaskDefinition};
+use ecs_discovery::model::{Cluster, ContainerInstance, Names, Service, ServiceName, Tags, TaskDefinition};
 use fuzz::facts::Facts;
 use fuzz::wire;
 use prometheus_ecs_sd::aws::fuzzing;
@@ -33,7 +33,7 @@ fn ecs(input: &[u8]) {
 
 fn are_services(services: Vec<Service>) {
     let body = wire::services(&services);
-    let answer = fuzzing::ecs(&question_for_services(), body.as_bytes());
+    let answer = fuzzing::ecs(&question_for_services(), body.as_bytes(), &wire::names());
     assert_eq!(answer, Ok(Answer::Services { services, missing: Vec::new() }));
 }
 
@@ -45,33 +45,38 @@ fn question_for_services() -> Question {
 fn are_read(clusters: Vec<Cluster>) {
     let body = wire::clusters(&clusters);
     let tags = Question::ClusterTags { clusters: Vec::new() };
-    assert_eq!(fuzzing::ecs(&tags, body.as_bytes()), Ok(Answer::ClusterTags(clusters.clone())));
+    assert_eq!(
+        fuzzing::ecs(&tags, body.as_bytes(), &wire::names()),
+        Ok(Answer::ClusterTags(clusters.clone()))
+    );
     let details = Question::ClusterDetails { clusters: Vec::new() };
     let expected = Answer::ClusterDetails { active: clusters, gone: Vec::new() };
-    assert_eq!(fuzzing::ecs(&details, body.as_bytes()), Ok(expected));
+    assert_eq!(fuzzing::ecs(&details, body.as_bytes(), &wire::names()), Ok(expected));
 }
 
 fn is_listed(tasks: Vec<TaskArn>, next: Option<String>) {
     let arns: Vec<_> = tasks.iter().map(TaskArn::as_str).collect();
     let body = wire::listing("taskArns", &arns, next.as_deref());
     let question = Question::Tasks { cluster: cluster(), page: None };
-    assert_eq!(fuzzing::ecs(&question, body.as_bytes()), Ok(Answer::Tasks { tasks, next }));
+    assert_eq!(fuzzing::ecs(&question, body.as_bytes(), &wire::names()), Ok(Answer::Tasks { tasks, next }));
 }
 
 fn is_defined(definition: &TaskDefinition) {
     let body = wire::definition(definition);
     let question = Question::TaskDefinition { definition: definition.arn.clone() };
-    let answer = fuzzing::ecs(&question, body.as_bytes());
-    assert_eq!(answer, Ok(Answer::TaskDefinition(definition.clone())));
+    let answer = fuzzing::ecs(&question, body.as_bytes(), &wire::names());
+    // Each container has a value that is dropped.
+    let names = if definition.containers.is_empty() { Names::all() } else { wire::names() };
+    assert_eq!(answer, Ok(Answer::TaskDefinition(TaskDefinition { names, ..definition.clone() })));
     let question = Question::DefinitionTags { definition: definition.arn.clone() };
-    let answer = fuzzing::ecs(&question, body.as_bytes());
+    let answer = fuzzing::ecs(&question, body.as_bytes(), &wire::names());
     assert_eq!(answer, Ok(Answer::DefinitionTags(Some(definition.tags.clone()))));
 }
 
 fn are_described(instances: Vec<ContainerInstance>) {
     let body = wire::container_instances(&instances);
     let question = Question::ContainerInstances { cluster: cluster(), instances: Vec::new() };
-    let answer = fuzzing::ecs(&question, body.as_bytes());
+    let answer = fuzzing::ecs(&question, body.as_bytes(), &wire::names());
     assert_eq!(answer, Ok(Answer::ContainerInstances(instances)));
 }
 
@@ -93,7 +98,7 @@ fn answer(body: &[u8]) {
         Question::ContainerInstances { cluster: cluster(), instances: Vec::new() },
         question_for_services(),
     ] {
-        let answer = match fuzzing::ecs(&question, body) {
+        let answer = match fuzzing::ecs(&question, body, &wire::names()) {
             Ok(answer) => answer,
             Err(failure) => {
                 let why = format!("{}: the answer cannot be used: ", question.operation());

@@ -19,14 +19,15 @@ fn event(input: &[u8]) {
     let cluster = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/0").expect("an ARN");
     let mut facts = Facts::new(input);
     let version = facts.below(u16::MAX).into();
-    is_read(cluster, facts.task(0), version);
+    let task = facts.task(0, &wire::names());
+    is_read(cluster, task, version);
 }
 
 fn body(body: &[u8]) {
-    let notice = Notice::parse(body);
+    let notice = Notice::parse(body, &wire::names());
     if let Ok(text) = std::str::from_utf8(body) {
         // A notification of SNS is unwrapped once only.
-        let wrapped = Notice::parse(wire::sns(text).as_bytes());
+        let wrapped = Notice::parse(wire::sns(text).as_bytes(), &wire::names());
         assert!(wrapped == notice || wrapped == Notice::Foreign);
     }
     match notice {
@@ -57,6 +58,7 @@ fn is_near(cluster: &ClusterArn, account: &str, region: &str) {
 
 /// An event is read as it was written, through SNS too, unless it lacks a status or the revision of the definition.
 fn is_read(cluster: ClusterArn, task: Task, version: u64) {
+    let task = wire::named(task);
     let body = wire::event(&cluster, &task, version);
     let has_status = |status: &Status| !status.as_str().is_empty();
     let is_complete = has_status(&task.desired_status)
@@ -72,10 +74,10 @@ fn is_read(cluster: ClusterArn, task: Task, version: u64) {
         },
     };
     if body.len() <= 1 << 20 {
-        assert_eq!(Notice::parse(body.as_bytes()), expected);
+        assert_eq!(Notice::parse(body.as_bytes(), &wire::names()), expected);
     }
     let wrapped = wire::sns(&body);
     if wrapped.len() <= 1 << 20 {
-        assert_eq!(Notice::parse(wrapped.as_bytes()), expected);
+        assert_eq!(Notice::parse(wrapped.as_bytes(), &wire::names()), expected);
     }
 }

@@ -26,7 +26,7 @@ fuzz::target!(state);
 const AS_OF: Duration = Duration::from_secs(1_800_000_000);
 const NOW: Duration = Duration::from_secs(1_800_000_060);
 const RECHECK: Recheck =
-    Recheck { interval: Duration::from_secs(600), definition_tags: true, services: true };
+    Recheck { interval: Duration::from_secs(600), definition_tags: true, services: true, is_last: false };
 
 type Scopes = BTreeMap<ClusterArn, Scope>;
 

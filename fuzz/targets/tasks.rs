@@ -22,8 +22,11 @@ fn tasks(input: &[u8]) {
         return answer(input);
     }
     let mut facts = Facts::new(input);
-    let tasks = facts.list(2, |facts| facts.task(0));
+    let mut tasks = facts.list(2, |facts| facts.task(0, &wire::names()));
     let answered: Vec<_> = tasks.iter().map(|task| with_useless(task.clone(), &mut facts)).collect();
+    for (task, answered) in tasks.iter_mut().zip(&answered) {
+        task.names = wire::named(answered.clone()).names;
+    }
     assert_eq!(read(wire::tasks(&answered).as_bytes()), Some((tasks, Vec::new())));
 }
 
@@ -54,7 +57,7 @@ static ASKED: LazyLock<Vec<TaskArn>> = LazyLock::new(|| {
 fn read(body: &[u8]) -> Option<(Vec<Task>, Vec<TaskArn>)> {
     let cluster = ClusterArn::parse("arn:aws:ecs:eu-west-1:123456789012:cluster/0").expect("an ARN");
     let question = Question::TaskDetails { cluster, tasks: ASKED.clone() };
-    let (answer, unreadable) = match fuzzing::ecs(&question, body) {
+    let (answer, unreadable) = match fuzzing::ecs(&question, body, &wire::names()) {
         Ok(answer) => answer.readable(),
         Err(failure) => {
             check(&failure);
@@ -84,7 +87,8 @@ fn between_others(item: &[u8]) {
     if serde_json::from_str::<serde_json::Value>(item).is_err() {
         return;
     }
-    let (first, last) = (Facts::new(&[]).task(0), Facts::new(&[1; 64]).task(0));
+    let task = |input: &[u8]| wire::named(Facts::new(input).task(0, &wire::names()));
+    let (first, last) = (task(&[]), task(&[1; 64]));
     let body = wire::tasks_around(&first, item, &last);
     let (tasks, _) = read(body.as_bytes()).expect("an answer");
     assert_eq!((tasks.first(), tasks.last()), (Some(&first), Some(&last)));
@@ -96,7 +100,8 @@ fn answer(body: &[u8]) {
     assert!(missing.iter().all(|arn| ASKED.contains(arn)));
     tasks.iter().for_each(sound);
     // What was understood is understood again.
-    assert_eq!(read(wire::tasks(&tasks).as_bytes()), Some((tasks, Vec::new())));
+    let again = read(wire::tasks(&tasks).as_bytes());
+    assert_eq!(again, Some((tasks.into_iter().map(wire::named).collect(), Vec::new())));
 }
 
 fn sound(task: &Task) {

@@ -19,7 +19,7 @@ use crate::interval::Intervals;
 use crate::labels::META_TAG;
 use crate::labels::TagSelection;
 use crate::labels::meta::MetaLabels;
-use crate::model::Task;
+use crate::model::{Names, Task};
 use crate::sorted::{Sorted, unequal};
 use crate::target::Target;
 use crate::task_view::TaskView;
@@ -44,6 +44,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The environment variables whose values are kept.
+    pub fn names(&self) -> &Names {
+        self.conventions.names()
+    }
+
     /// Whether tags of definitions are published or read at all.
     pub fn need_definition_tags(&self) -> bool {
         let are_published = *self.tags_to_labels != TagSelection::None && self.meta_labels.includes(META_TAG);

@@ -9,6 +9,7 @@ mod denials;
 pub mod doors;
 pub mod events;
 pub mod interner;
+mod names;
 pub mod plan;
 pub mod question;
 mod results;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use crate::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use crate::derive::{Derived, Rules};
 use crate::model::{
-    Cluster, ContainerInstance, Host, InstanceId, Service, ServiceName, Task, TaskDefinition,
+    Cluster, ContainerInstance, Host, InstanceId, Names, Service, ServiceName, Task, TaskDefinition,
 };
 use crate::task_view::{Definition, Placement, TaskView};
 use cache::Cache;
@@ -40,8 +41,6 @@ use plan::recheck::{Round, Rounds};
 pub struct Inventory {
     scopes: BTreeMap<ClusterArn, ScopeFacts>,
     definitions: Cache<TaskDefinitionArn, Arc<TaskDefinition>>,
-    /// Definitions that a program read which knew fewer variables of the convention, and dropped the others.
-    outdated: BTreeSet<TaskDefinitionArn>,
     container_instances: Cache<ContainerInstanceArn, ContainerInstance>,
     hosts: Cache<InstanceId, Arc<Host>>,
     interner: Interner,
@@ -54,6 +53,8 @@ pub struct Inventory {
     has_services: bool,
     /// The rules by which the results were derived.
     rules: Option<Rules>,
+    /// The environment variables whose values these need.
+    names: Option<Names>,
     /// The number of the current refresh, or of the last one.
     refresh: u64,
     /// When unused facts were last looked for.
@@ -175,13 +176,7 @@ impl Inventory {
 
     /// Whether AWS should be asked for a definition.
     fn is_definition_wanted(&self, arn: &TaskDefinitionArn, now: Duration) -> bool {
-        let is_known = self.definitions.value(arn).is_some() && !self.outdated.contains(arn);
-        !is_known && !self.definitions.is_refused(arn, now)
-    }
-
-    /// Whether a fact should be asked for that this task's targets depend on.
-    fn has_missing_facts(&self, view: &TaskView<'_>) -> bool {
-        view.has_missing_facts() || self.outdated.contains(&view.task.definition)
+        self.definitions.value(arn).is_none() && !self.definitions.is_refused(arn, now)
     }
 
     /// Whether AWS denies an item that this operation is to request.

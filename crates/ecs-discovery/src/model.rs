@@ -61,7 +61,7 @@ pub struct Task {
     pub overrides: Vec<(Box<str>, Settings)>,
     /// The task's tags.
     pub tags: Tags,
-    /// The environment variables of overrides that were kept when it was read.
+    /// The environment variables of overrides that were kept when it was read; [all](Names::all) if none was dropped.
     pub names: Names,
 }
 
@@ -215,7 +215,7 @@ pub struct TaskDefinition {
     pub containers: Vec<ContainerDefinition>,
     /// The definition's tags.
     pub tags: Tags,
-    /// The environment variables that were kept when it was read.
+    /// The environment variables that were kept when it was read; [all](Names::all) if none was dropped.
     pub names: Names,
 }
 
@@ -505,6 +505,16 @@ impl Settings {
         }
     }
 
+    /// Drops the values of all other names.
+    pub fn keep(&mut self, names: &Names) {
+        self.0.retain(|(name, _)| names.contain(name));
+    }
+
+    /// The names, to be shared with others that are equal.
+    pub(crate) fn names_mut(&mut self) -> impl Iterator<Item = &mut Arc<str>> {
+        self.0.iter_mut().map(|(name, _)| name)
+    }
+
     fn set(&mut self, name: Arc<str>, value: &str) {
         match self.0.iter_mut().find(|(own, _)| *own == name) {
             Some((_, old)) => *old = value.into(),
@@ -512,6 +522,9 @@ impl Settings {
         }
     }
 }
+
+/// Every name begins with the text before the `*`.
+const EVERYTHING: &str = "*";
 
 /// Names of environment variables whose values are kept. All other values are dropped where an answer is read, since
 /// task definitions contain secrets in their environment.
@@ -524,6 +537,17 @@ impl Names {
         Self(Arc::new(names.into_iter().map(|name| name.as_ref().into()).collect()))
     }
 
+    /// All names: those of an environment of which nothing was dropped.
+    pub fn all() -> Self {
+        static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new([EVERYTHING]));
+        NAMES.clone()
+    }
+
+    /// Whether all values are kept.
+    pub fn are_all(&self) -> bool {
+        self.0.contains(EVERYTHING)
+    }
+
     /// In byte order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|name| &**name)
@@ -531,7 +555,26 @@ impl Names {
 
     /// Whether everything that `other` keeps is kept.
     pub fn include(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || other.0.is_subset(&self.0)
+        Arc::ptr_eq(&self.0, &other.0) || self.are_all() || other.iter().all(|name| self.cover(name))
+    }
+
+    /// What both keep.
+    pub fn both(&self, other: &Self) -> Self {
+        let of = |one: &Self, other: &Self| -> Vec<Box<str>> {
+            one.iter().filter(|name| other.cover(name)).map(Into::into).collect()
+        };
+        if other.include(self) {
+            self.clone()
+        } else {
+            Self::new([of(self, other), of(other, self)].concat())
+        }
+    }
+
+    /// Whether everything is kept that this name of others keeps. Prefixes are nested or have nothing in common.
+    fn cover(&self, name: &str) -> bool {
+        let begins = |own: &Arc<str>| own.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix));
+        self.0.contains(name)
+            || if name.ends_with('*') { self.0.iter().any(begins) } else { self.contain(name) }
     }
 
     /// Whether a value of this name is kept.

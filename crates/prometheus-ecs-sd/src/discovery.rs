@@ -184,6 +184,8 @@ impl Discovery {
     /// Begins all sources, and publishes what a process before this one has saved of them.
     fn begin(&mut self) {
         let State { mut sources, as_of, .. } = self.before.take().unwrap_or_default();
+        // Those that no source continues with are saved again, too.
+        sources.values_mut().for_each(|saved| saved.keep(self.config.rules.names()));
         let specs = std::mem::take(&mut self.specs);
         let saved = claimed(&specs.iter().collect::<Vec<_>>(), &mut sources);
         let mut is_known = false;

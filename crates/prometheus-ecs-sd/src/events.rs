@@ -101,8 +101,9 @@ impl Dispatch {
     /// Hands messages over. Returns those that may be deleted.
     async fn all(&self, messages: Vec<Message>) -> Vec<Receipt> {
         let received = Instant::now();
+        let names = &self.routes.names();
         let one = |message: Message| async move {
-            let result = self.one(Notice::parse(message.body.as_bytes()), received).await?;
+            let result = self.one(Notice::parse(message.body.as_bytes(), names), received).await?;
             self.metrics.message(&self.name, result);
             Some(message.receipt)
         };

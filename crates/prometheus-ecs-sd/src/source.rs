@@ -145,7 +145,7 @@ impl Expected {
 }
 
 impl Spec {
-    fn new(account: &Account, region: String, events: Expected, aws: &Aws) -> Self {
+    fn new(account: &Account, region: String, events: Expected, aws: &Aws, rules: &Rules) -> Self {
         let role = account.role.as_ref();
         let name = role.map_or_else(
             || "own account".to_owned(),
@@ -162,7 +162,7 @@ impl Spec {
             id: source_id(role, &credentials.region).into(),
             clusters: account.clusters.clone(),
             events,
-            source: aws.source(credentials.clone()),
+            source: aws.source(credentials.clone()).keeping(rules.names()),
             credentials,
         }
     }
@@ -364,7 +364,7 @@ impl Sources {
             for region in regions(account, aws)? {
                 by_role.extend(account.role.as_ref().map(|role| (role.account().to_owned(), region.clone())));
                 let events = Expected::of(config, aws.default_region(), account.role.as_ref(), &region);
-                specs.push(Spec::new(account, region, events, aws));
+                specs.push(Spec::new(account, region, events, aws, &config.rules));
             }
         }
         self.settings = Settings {
@@ -460,7 +460,8 @@ impl Sources {
             clusters: spec.clusters.clone(),
             deliveries: deliveries.clone(),
         };
-        self.routes.replace(self.running.iter().map(route).collect());
+        let names = self.settings.rules.names().clone();
+        self.routes.replace(self.running.iter().map(route).collect(), names);
     }
 
     /// The next message, and the id of its source. Cancellation-safe.

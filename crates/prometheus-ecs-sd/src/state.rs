@@ -2,8 +2,8 @@
 //!
 //! A publication appends the facts that changed. The file is rewritten as a whole when a process begins, and when half
 //! of it may be outdated. It is only a cache: an unusable file is reported and ignored, a failed write is reported and
-//! tried again, and discovery continues. Of environments it contains only the convention's variables; still, only its
-//! owner can read it.
+//! tried again, and discovery continues. Of environments it contains only the variables that the rules need; still,
+//! only its owner can read it.
 
 mod changes;
 mod file;
@@ -167,7 +167,8 @@ impl StateFile {
     /// `is_all`: whether the file then has all published facts; otherwise the next process knows that some may be
     /// missing.
     pub fn write(&mut self, facts: &Facts, revision: Revision, clock: Reading, is_all: bool) -> bool {
-        let result = self.save(facts, Publication { revision, at: clock.now(), is_all }, clock);
+        let result =
+            self.save(facts, Publication { revision, at: clock.now(), is_all, has_names: true }, clock);
         self.health.report(&self.path, &result);
         result.is_ok()
     }
@@ -239,7 +240,7 @@ impl StateFile {
         Ok(Left { facts, publication, time, clock, begun: end.length, end, identity })
     }
 
-    /// Whether so much of it may be outdated that it should be rewritten as a whole.
+    /// Whether so much of it may be outdated, or a value in it is no longer needed, that it should be rewritten as a whole.
     pub(crate) fn is_outgrown(&self) -> bool {
         self.left.as_ref().is_some_and(|left| left.is_outgrown())
     }
@@ -277,7 +278,7 @@ impl StateFile {
 
 impl Left {
     fn is_outgrown(&self) -> bool {
-        self.end.length > (self.begun * GROWTH).max(self.begun + ALWAYS_APPENDED)
+        self.end.has_surplus || self.end.length > (self.begun * GROWTH).max(self.begun + ALWAYS_APPENDED)
     }
 
     /// Opens the file, if it has not been changed.

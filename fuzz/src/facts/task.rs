@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ecs_discovery::arn::{ContainerArn, TaskArn};
 use ecs_discovery::model::{
-    Container, LaunchType, NetworkBinding, NetworkInterface, PortRange, Settings, Status, Task,
+    Container, LaunchType, Names, NetworkBinding, NetworkInterface, PortRange, Settings, Status, Task,
 };
 
 use super::{ACCOUNT, Facts, NAMES};
@@ -15,8 +15,8 @@ const STATUSES: [&str; 8] =
 const LAUNCH_TYPES: [&str; 5] = ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES", "LUNAR"];
 
 impl Facts<'_> {
-    /// A task of a cluster.
-    pub fn task(&mut self, cluster: u16) -> Task {
+    /// A task of a cluster that was read with these names.
+    pub fn task(&mut self, cluster: u16, names: &Names) -> Task {
         let arn = format!("{ACCOUNT}:task/{cluster}/{}", self.below(16));
         Task {
             arn: TaskArn::parse(&arn).expect("an ARN"),
@@ -38,14 +38,14 @@ impl Facts<'_> {
                 private_dns_name: facts.said(),
             }),
             containers: self.list(4, Self::container),
-            overrides: self.overrides(),
+            overrides: self.overrides(names),
             tags: self.tags(),
-            names: ecs_discovery::model::Names::default(),
+            names: names.clone(),
         }
     }
 
-    fn overrides(&mut self) -> Vec<(Box<str>, Settings)> {
-        let overrides = self.list(2, |facts| (facts.one_of(&NAMES).into(), facts.settings()));
+    fn overrides(&mut self, names: &Names) -> Vec<(Box<str>, Settings)> {
+        let overrides = self.list(2, |facts| (facts.one_of(&NAMES).into(), facts.settings(names)));
         overrides.into_iter().filter(|(_, settings)| !settings.is_empty()).collect()
     }
 

@@ -193,7 +193,7 @@ impl UndeployedTask {
             containers,
             overrides: Vec::new(),
             tags: Vec::new(),
-            names: crate::model::Names::default(),
+            names: crate::model::Names::all(),
         };
         Ok((task, stand_ins))
     }

@@ -134,6 +134,26 @@ impl<K: Ord + Clone, V: PartialEq> Cache<K, V> {
         in_use.map(|(key, fact)| (fact.asked, key.clone())).collect()
     }
 
+    /// The facts that were used at that time or later, and when they were last requested.
+    pub(super) fn used_since(&self, time: Duration) -> impl Iterator<Item = (Duration, &K, &V)> {
+        let used = self.known.iter().filter(move |(_, fact)| fact.used >= time);
+        used.map(|(key, fact)| (fact.asked, key, &fact.value))
+    }
+
+    /// The facts that could not be read, and why.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&K, &Failure)> {
+        self.failed.iter().map(|(key, (failure, _))| (key, failure))
+    }
+
+    /// Replaces known facts, for all of which the results are derived again anyway.
+    pub(super) fn alter(&mut self, altered: impl Fn(&V) -> Option<V>) {
+        for fact in self.known.values_mut() {
+            if let Some(value) = altered(&fact.value) {
+                fact.value = value;
+            }
+        }
+    }
+
     pub(super) fn mark_used(&mut self, key: &K, now: Duration) {
         if let Some(fact) = self.known.get_mut(key) {
             fact.used = now;

@@ -86,7 +86,7 @@ impl Inventory {
             Fact::Cluster(cluster) => self.apply_cluster(cluster),
             Fact::Task(cluster, described) => return self.apply_task(&cluster, described, observed),
             Fact::Definition(arn, definition) => {
-                self.outdated.remove(&arn);
+                let definition = self.needed_of_definition(definition);
                 self.definitions.learn(arn, Arc::new(definition), observed);
             }
             Fact::DefinitionTags(arn, tags) => self.apply_definition_tags(arn, tags, observed),
@@ -186,6 +186,8 @@ impl Inventory {
             self.forget(cluster, &task.arn, Gone::Stopped(version), observed);
             return Vec::new();
         }
+        let known = self.known_task(cluster, &task.arn).map(|known| known.task.clone());
+        task = self.needed_of_task(task, known.as_deref());
         let Some(scope) = self.scopes.get_mut(cluster) else { return Vec::new() };
         let known = match scope.tasks.get_mut(&task.arn) {
             Some(known) => {

@@ -105,6 +105,7 @@ impl Inventory {
                 if !is_believed {
                     return (EventResult::Stale, Some(Wish::Running(cluster, arn)));
                 }
+                let task = self.needed_of_task(task, None);
                 self.insert_event(&cluster, task, version, now, false);
                 self.await_event(&cluster, &arn, now);
                 (EventResult::Applied, Some(wish(cluster, arn)))
@@ -116,6 +117,7 @@ impl Inventory {
             }
             Some(known) => {
                 let (merged, mut lacks_address) = merge(&known.task, task);
+                let merged = self.needed_of_task(merged, Some(&known.task));
                 if lost(&known.task, &merged, false).is_some() {
                     self.undescribe(&cluster, &arn);
                     return (EventResult::Applied, Some(Wish::Running(cluster, arn)));
@@ -235,7 +237,7 @@ impl Inventory {
         let known = scope.and_then(|scope| Some((scope, scope.tasks.get(task)?)));
         known.is_some_and(|(scope, known)| {
             let view = self.view(&scope.cluster, known);
-            !self.has_missing_facts(&view) && !matches!(view.service, TaskService::Unknown(_))
+            !view.has_missing_facts() && !matches!(view.service, TaskService::Unknown(_))
         })
     }
 
@@ -311,7 +313,7 @@ impl Inventory {
             Definition::Unavailable(_) => false,
         };
         view.task.last_status == Status::Running
-            && (self.has_missing_facts(view) || view.service.is_awaited() || !is_whole)
+            && (view.has_missing_facts() || view.service.is_awaited() || !is_whole)
     }
 
     /// When the next result stops waiting, if a task that runs has one.

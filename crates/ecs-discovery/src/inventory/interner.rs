@@ -33,6 +33,9 @@ impl Interner {
             let texts = [container.image.as_mut(), container.health_status.as_mut()];
             texts.into_iter().flatten().for_each(|text| self.shared(text));
         }
+        for (_, settings) in &mut task.overrides {
+            settings.names_mut().for_each(|name| self.shared(name));
+        }
         self.share_tags(&mut task.tags);
     }
 

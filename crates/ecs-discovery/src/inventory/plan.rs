@@ -47,6 +47,8 @@ pub struct Refresh {
     recheck: Recheck,
     /// Whether the facts outside of clusters were checked for due ones.
     rechecked: bool,
+    /// How many more batches of tasks may be described because the rules need dropped values.
+    task_batches_again: usize,
     /// Whether it lists no tasks of known clusters, so that a missing task was not listed for that reason.
     is_errand: bool,
     selection: ClusterSelection,
@@ -142,7 +144,8 @@ impl Refresh {
 
     /// Without listings and rechecks.
     fn of_given_tasks(selection: ClusterSelection, now: Duration) -> Self {
-        let recheck = Recheck { interval: Duration::MAX, definition_tags: false, services: false };
+        let recheck =
+            Recheck { interval: Duration::MAX, definition_tags: false, services: false, is_last: false };
         let mut refresh = Self { rechecked: true, ..Self::new(selection, now, recheck) };
         refresh.leave_splits(SPLITS);
         refresh
@@ -151,6 +154,7 @@ impl Refresh {
     fn new(selection: ClusterSelection, now: Duration, recheck: Recheck) -> Self {
         Self {
             now,
+            task_batches_again: recheck.task_batches_again(),
             recheck,
             rechecked: false,
             is_errand: false,

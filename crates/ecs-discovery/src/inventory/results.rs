@@ -1,11 +1,11 @@
 //! The results of the tasks: each cluster's are kept, and only those of touched tasks are derived again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Inventory;
 use super::settled::incomplete;
-use super::{Inventory, ScopeFacts};
 use crate::arn::{ClusterArn, TaskArn};
 use crate::derive::{Derived, Rules, results};
 use crate::failure::Failure;
@@ -18,11 +18,7 @@ impl Inventory {
     /// The targets and findings of a cluster's tasks. An unchanged result keeps its allocation, and so does each
     /// unchanged target.
     pub fn derive(&mut self, cluster: &ClusterArn, rules: &Rules) -> Arc<Derived> {
-        if self.rules.as_ref() != Some(rules) {
-            self.rules = Some(rules.clone());
-            self.describe_services(rules.service_tags);
-            self.scopes.values_mut().for_each(ScopeFacts::forget_results);
-        }
+        self.follow(rules);
         let mut again = self.touched(cluster);
         let awaited = self.still_awaited(cluster);
         again.retain(|task| !awaited.contains(task));
@@ -41,7 +37,7 @@ impl Inventory {
             results.keep(earlier, &awaited);
         }
         let incomplete = incomplete(&views, &results.findings);
-        let missing_facts = views.iter().filter(|view| self.has_missing_facts(view));
+        let missing_facts = views.iter().filter(|view| view.has_missing_facts());
         let missing_facts = missing_facts.map(|view| view.task.arn.clone()).collect();
         let derived = match &scope.derived {
             Some(derived) => derived.with(&again, results).map_or_else(|| derived.clone(), Arc::new),
@@ -76,16 +72,17 @@ impl Inventory {
     /// is because a call failed rather than because AWS knows no such thing.
     pub(super) fn missing_facts_failures(&self, cluster: &ClusterArn) -> impl Iterator<Item = &Failure> {
         let scope = self.scopes.get(cluster).into_iter();
-        let tasks = scope.flat_map(|scope| {
+        let tasks = scope.clone().flat_map(|scope| {
             let tasks = scope.missing_facts.iter().filter_map(|task| scope.tasks.get(task));
             tasks.map(|known| self.view(&scope.cluster, known))
         });
-        let of_outdated = |definition| {
-            self.outdated.get(definition).and_then(|outdated| self.definitions.failure(outdated))
-        };
-        let failures =
-            tasks.filter_map(move |view| view.failure().or_else(|| of_outdated(&view.task.definition)));
-        failures.filter(|failure| !failure.is_answer())
+        let failures = tasks.filter_map(|view| view.failure());
+        // A rule may not apply to what could not be read again.
+        let again: BTreeMap<_, _> = self.failed_again().collect();
+        let is_any = !again.is_empty();
+        let users = scope.filter(move |_| is_any).flat_map(|scope| scope.tasks.values());
+        let again = users.filter_map(move |known| again.get(&known.task.definition).copied());
+        failures.chain(again).filter(|failure| !failure.is_answer())
     }
 
     /// Touches the tasks that use a changed definition, container instance, host or service. Looks at all tasks, but only if
@@ -132,7 +129,6 @@ impl Inventory {
             }
         }
         self.definitions.forget_unused(now);
-        self.outdated.retain(|arn| self.definitions.value(arn).is_some());
         self.container_instances.forget_unused(now);
         self.hosts.forget_unused(now);
         self.ended.collect(now);

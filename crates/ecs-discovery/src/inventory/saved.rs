@@ -3,12 +3,13 @@
 //! Failures are not saved, they are requested again; nor is what was published, which follows from the facts
 //! and from the rules, and these may have changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::names::share;
 use super::{Inventory, KnownTask, ScopeFacts};
-use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
+use crate::arn::{ClusterArn, TaskArn};
 use crate::derive::Rules;
 use crate::inventory::selection::ClusterSelection;
 use crate::model::{Cluster, ContainerInstance, Host, Service, ServiceName, Task, TaskDefinition};
@@ -22,8 +23,6 @@ pub struct Saved {
     pub scopes: Vec<SavedScope>,
     /// By ARN.
     pub definitions: Vec<Arc<TaskDefinition>>,
-    /// Those of them that a program read which knew fewer variables of the convention. They are requested again.
-    pub outdated: BTreeSet<TaskDefinitionArn>,
     /// By ARN.
     pub container_instances: Vec<ContainerInstance>,
     /// By id.
@@ -95,7 +94,6 @@ impl Inventory {
         Saved {
             scopes: self.scopes.iter().filter_map(scope).collect(),
             definitions: self.definitions.values().cloned().collect(),
-            outdated: self.outdated.clone(),
             container_instances: self.container_instances.values().cloned().collect(),
             hosts: self.hosts.values().cloned().collect(),
         }
@@ -121,10 +119,6 @@ impl Saved {
     /// Adds facts of the same source that are missing here.
     pub fn merge(&mut self, other: Self) {
         add(&mut self.scopes, other.scopes, |scope| scope.cluster.arn.clone());
-        let definitions = &self.definitions;
-        let is_known =
-            |arn: &TaskDefinitionArn| definitions.binary_search_by(|known| known.arn.cmp(arn)).is_ok();
-        self.outdated.extend(other.outdated.into_iter().filter(|arn| !is_known(arn)));
         add(&mut self.definitions, other.definitions, |definition| definition.arn.clone());
         add(&mut self.container_instances, other.container_instances, |instance| instance.arn.clone());
         add(&mut self.hosts, other.hosts, |host| host.id.clone());
@@ -161,15 +155,14 @@ impl Inventory {
     /// results by these rules. Facts that are known stay. Times are those of [`Saved::restore`].
     pub fn restore(
         &mut self,
-        saved: Saved,
+        mut saved: Saved,
         rules: &Rules,
         as_of: Duration,
         now: Duration,
     ) -> BTreeMap<ClusterArn, Scope> {
         self.rounds.begin(now);
-        self.describe_services(rules.service_tags);
-        let is_unknown = |arn: &TaskDefinitionArn| self.definitions.value(arn).is_none();
-        self.outdated.extend(saved.outdated.into_iter().filter(is_unknown));
+        self.follow(rules);
+        saved.keep(rules.names());
         for definition in saved.definitions {
             if self.definitions.value(&definition.arn).is_none() {
                 self.definitions.learn(definition.arn.clone(), definition, now);
@@ -214,7 +207,9 @@ impl Inventory {
     /// Each is requested again within the recheck interval from now on.
     fn restored_tasks(&mut self, tasks: Vec<SavedTask>, now: Duration) -> BTreeMap<TaskArn, KnownTask> {
         let restored = tasks.into_iter().map(|SavedTask { mut task, version, described, observed }| {
-            self.interner.share(Arc::make_mut(&mut task));
+            let shared = Arc::make_mut(&mut task);
+            self.interner.share(shared);
+            self.names.iter().for_each(|names| share(&mut shared.names, names));
             let arn = task.arn.clone();
             let mut known = KnownTask { asked: now, ..KnownTask::new(task, version, observed.min(now)) };
             if !described {

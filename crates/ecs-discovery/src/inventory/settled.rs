@@ -166,12 +166,14 @@ fn is_launch_type_lost(known: &Task, said: &Task) -> bool {
     is_lost(&known.launch_type, &said.launch_type) || (is_named(known) && !is_named(said))
 }
 
-/// The overrides given to RunTask never change. An answer may have more of them: variables that were not read before.
+/// The overrides given to RunTask never change. An answer may have more of them: variables that were not read before. It
+/// may have been read with other names, and lacks the values of names that are no longer kept.
 fn are_overrides_lost(known: &Task, said: &Task) -> bool {
     let is_said = |(name, settings): &(Box<str>, crate::model::Settings)| {
         let now = said.overrides.iter().find(|(other, _)| other == name);
         settings
             .iter()
+            .filter(|(variable, _)| said.names.contain(variable))
             .all(|(variable, value)| now.is_some_and(|(_, settings)| settings.value(variable) == Some(value)))
     };
     !known.overrides.iter().all(is_said)

@@ -4,6 +4,7 @@ mod asking;
 mod denied;
 mod failing;
 mod leaving;
+mod names;
 mod paging;
 mod partial;
 mod rechecking;

@@ -31,6 +31,8 @@ pub(crate) struct Source {
     /// Why the clusters could not be listed, at the last refresh.
     pub(crate) failure: Option<Failure>,
     pub(crate) complete: bool,
+    /// Whether no refresh follows.
+    pub(crate) is_last: bool,
     pub(crate) now: Duration,
 }
 
@@ -51,7 +53,7 @@ impl Source {
     pub(crate) fn begin(&mut self) -> Refresh {
         let definition_tags = self.rules.need_definition_tags();
         let services = self.rules.service_tags;
-        let recheck = Recheck { interval: Self::RECHECK, definition_tags, services };
+        let recheck = Recheck { interval: Self::RECHECK, definition_tags, services, is_last: self.is_last };
         Refresh::begin(&mut self.inventory, self.selection.clone(), self.now, recheck)
     }
 

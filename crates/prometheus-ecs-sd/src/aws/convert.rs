@@ -3,10 +3,11 @@
 //! Every field of an item may be absent, every list empty and every enumeration may have a value that did not
 //! exist when this was written. An unusable item is skipped, never the whole answer.
 //!
-//! Only environment values of the convention's variables leave this module. Vectors have no spare capacity, since there
-//! are many of them, and they live long.
+//! Of environments only the values leave this module whose [names](Names) the rules need. Vectors have no spare capacity,
+//! since there are many of them, and they live long.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use ecs_discovery::arn::{
     ClusterArn, ContainerInstanceArn, InvalidArn, ServiceArn, TaskArn, TaskDefinitionArn,
@@ -92,11 +93,11 @@ pub(super) fn tasks(body: &[u8]) -> Result<Answer, Failure> {
     Ok(Answer::Tasks { tasks: page.items, next: page.next })
 }
 
-pub(super) fn task_details(body: &[u8], asked: &[TaskArn]) -> Result<Answer, Failure> {
+pub(super) fn task_details(body: &[u8], asked: &[TaskArn], names: &Names) -> Result<Answer, Failure> {
     let known = asked.iter().map(|arn| (arn.as_str(), arn)).collect::<HashMap<_, _>>();
     let described = batch(&DESCRIBE_TASKS, body, TASKS, |task: wire::Task<'_>| {
         let (version, untagged) = (task.version, !are_tags(&task.tags));
-        Some(DescribedTask { task: task::task(task, &known)?, version, untagged })
+        Some(DescribedTask { task: task::task(task, &known, names)?, version, untagged })
     })?;
     // By id, since AWS may repeat the ARN in another form.
     let missing: HashSet<_> = missing(&described.failures).filter_map(|arn| arn.rsplit('/').next()).collect();
@@ -105,12 +106,11 @@ pub(super) fn task_details(body: &[u8], asked: &[TaskArn]) -> Result<Answer, Fai
     Ok(partial(&DESCRIBE_TASKS, answer, described.unreadable))
 }
 
-pub(super) fn definition(body: &[u8], asked: &TaskDefinitionArn) -> Result<Answer, Failure> {
+pub(super) fn definition(body: &[u8], asked: &TaskDefinitionArn, names: &Names) -> Result<Answer, Failure> {
     let answer: wire::DescribedDefinition<'_> = one(&DESCRIBE_TASK_DEFINITION, body)?;
     let tags = tags(answer.tags);
-    let definition = answer
-        .task_definition
-        .and_then(|found| definition::definition(found, tags, asked, &Names::default()));
+    let definition =
+        answer.task_definition.and_then(|found| definition::definition(found, tags, asked, names));
     definition.map(Answer::TaskDefinition).ok_or_else(|| lacking(&DESCRIBE_TASK_DEFINITION))
 }
 
@@ -208,15 +208,39 @@ fn are_tags(listed: &List<wire::Tag<'_>>) -> bool {
     listed.as_ref().is_some_and(|tags| tags.iter().flatten().all(has_key))
 }
 
-/// The variables of an environment that are kept; all others are dropped.
-fn settings<'a>(
-    environment: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>,
-    names: &Names,
-) -> Settings {
-    Settings::from_pairs(
-        environment.filter_map(|(name, value)| Some((name?, value.unwrap_or_default()))),
-        names,
-    )
+/// Keeps the variables of environments that the rules need, and drops all others.
+struct Kept<'a> {
+    names: &'a Names,
+    has_dropped: bool,
+}
+
+impl<'a> Kept<'a> {
+    fn new(names: &'a Names) -> Self {
+        Self { names, has_dropped: false }
+    }
+
+    fn settings<'b>(
+        &mut self,
+        environment: impl Iterator<Item = (Option<&'b str>, Option<&'b str>)>,
+    ) -> Settings {
+        let named = environment.filter_map(|(name, value)| Some((name?, value.unwrap_or_default())));
+        let named = named.inspect(|(name, _)| self.has_dropped |= !self.names.contain(name));
+        Settings::from_pairs(named, self.names)
+    }
+
+    /// The names that secrets have.
+    fn secrets<T: AsRef<str>>(&mut self, names: impl Iterator<Item = T>) -> Vec<Arc<str>> {
+        exact(names.filter_map(|name| {
+            let kept = self.names.kept(name.as_ref());
+            self.has_dropped |= kept.is_none();
+            kept
+        }))
+    }
+
+    /// With which names all of them were read.
+    fn names(self) -> Names {
+        if self.has_dropped { self.names.clone() } else { Names::all() }
+    }
 }
 
 /// The range, if there is one, else the single port.
@@ -240,6 +264,14 @@ mod tests {
     use super::*;
     use ecs_discovery::failure::FailureKind;
     use serde_json::{Value, json};
+
+    fn task_details(body: &[u8], asked: &[TaskArn]) -> Result<Answer, Failure> {
+        super::task_details(body, asked, &Names::default())
+    }
+
+    fn definition(body: &[u8], asked: &TaskDefinitionArn) -> Result<Answer, Failure> {
+        super::definition(body, asked, &Names::default())
+    }
 
     const PROD: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
 

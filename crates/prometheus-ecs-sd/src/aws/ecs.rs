@@ -3,7 +3,7 @@
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, RoleArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::question::Answer;
-use ecs_discovery::model::ServiceName;
+use ecs_discovery::model::{Names, ServiceName};
 use serde::Serialize;
 
 use super::call::{
@@ -80,19 +80,24 @@ impl Ecs {
         convert::tasks(self.send(&self.list_tasks, &request).await?.bytes())
     }
 
-    /// Tasks of one cluster.
+    /// Tasks of one cluster. Of environments the variables of these names are kept.
     pub(super) async fn task_details(
         &self,
         cluster: &ClusterArn,
         asked: &[TaskArn],
+        names: &Names,
     ) -> Result<Answer, Failure> {
         let tasks = asked.iter().map(TaskArn::as_str).collect();
         let request = DescribeTasks { cluster: cluster.as_str(), tasks, include: TAGS };
-        convert::task_details(self.send(&self.describe_tasks, &request).await?.bytes(), asked)
+        convert::task_details(self.send(&self.describe_tasks, &request).await?.bytes(), asked, names)
     }
 
-    pub(super) async fn definition(&self, asked: &TaskDefinitionArn) -> Result<Answer, Failure> {
-        convert::definition(self.describe_task_definition(asked).await?.bytes(), asked)
+    pub(super) async fn definition(
+        &self,
+        asked: &TaskDefinitionArn,
+        names: &Names,
+    ) -> Result<Answer, Failure> {
+        convert::definition(self.describe_task_definition(asked).await?.bytes(), asked, names)
     }
 
     /// The tags of a definition.

@@ -2,7 +2,7 @@
 
 use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::question::{Answer, Question};
-use ecs_discovery::model::Host;
+use ecs_discovery::model::{Host, Names};
 
 use super::{convert, ec2, error_document, ssm};
 
@@ -23,15 +23,15 @@ fn hosts(page: Result<super::hosts::Page, Failure>) -> Hosts {
     page.map(|page| (page.hosts, page.next)).map_err(|error| error.to_string())
 }
 
-/// A body of ECS's answer to this question.
-pub fn ecs(question: &Question, body: &[u8]) -> Result<Answer, Failure> {
+/// A body of ECS's answer to this question, of which the environment variables of these names are kept.
+pub fn ecs(question: &Question, body: &[u8], names: &Names) -> Result<Answer, Failure> {
     match question {
         Question::Clusters { .. } => convert::clusters(body),
         Question::ClusterDetails { clusters } => convert::cluster_details(body, clusters),
         Question::ClusterTags { .. } => convert::cluster_tags(body),
         Question::Tasks { .. } => convert::tasks(body),
-        Question::TaskDetails { tasks, .. } => convert::task_details(body, tasks),
-        Question::TaskDefinition { definition } => convert::definition(body, definition),
+        Question::TaskDetails { tasks, .. } => convert::task_details(body, tasks, names),
+        Question::TaskDefinition { definition } => convert::definition(body, definition, names),
         Question::DefinitionTags { .. } => convert::definition_tags(body),
         Question::ContainerInstances { instances, .. } => convert::container_instances(body, instances),
         Question::Services { services, .. } => convert::services(body, services),

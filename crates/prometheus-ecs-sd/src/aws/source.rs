@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ecs_discovery::arn::{ClusterArn, RoleArn, TaskArn};
 use ecs_discovery::failure::Failure;
 use ecs_discovery::inventory::question::{Answer, Question};
+use ecs_discovery::model::Names;
 
 use super::call::{
     DESCRIBE_INSTANCE_INFORMATION, DESCRIBE_INSTANCES, GET_CALLER_IDENTITY, LIST_CLUSTERS, LIST_TASKS,
@@ -25,6 +26,8 @@ use crate::config::QueueAddress;
 #[derive(Clone)]
 pub struct Source {
     clients: Arc<Clients>,
+    /// The environment variables whose values are kept of answers.
+    names: Names,
 }
 
 struct Clients {
@@ -41,7 +44,12 @@ impl Source {
         let ecs = Ecs::new(&session.client(&LIST_CLUSTERS.service), session.role.clone());
         let ec2 = Hosts::new(&session.client(&DESCRIBE_INSTANCES.service), ec2::CALL);
         let ssm = Hosts::new(&session.client(&DESCRIBE_INSTANCE_INFORMATION.service), ssm::CALL);
-        Self { clients: Arc::new(Clients { session, ecs, ec2, ssm }) }
+        Self { clients: Arc::new(Clients { session, ecs, ec2, ssm }), names: Names::default() }
+    }
+
+    /// Keeps the values of these environment variables, and drops all others.
+    pub fn keeping(self, names: &Names) -> Self {
+        Self { names: names.clone(), ..self }
     }
 
     /// The region that is asked.
@@ -57,8 +65,8 @@ impl Source {
             Question::ClusterDetails { clusters } => ecs.cluster_details(clusters).await,
             Question::ClusterTags { clusters } => ecs.cluster_tags(clusters).await,
             Question::Tasks { cluster, page } => ecs.tasks(cluster, None, page.as_deref()).await,
-            Question::TaskDetails { cluster, tasks } => ecs.task_details(cluster, tasks).await,
-            Question::TaskDefinition { definition } => ecs.definition(definition).await,
+            Question::TaskDetails { cluster, tasks } => ecs.task_details(cluster, tasks, &self.names).await,
+            Question::TaskDefinition { definition } => ecs.definition(definition, &self.names).await,
             Question::DefinitionTags { definition } => ecs.definition_tags(definition).await,
             Question::ContainerInstances { cluster, instances } => {
                 ecs.container_instances(cluster, instances).await

@@ -150,7 +150,7 @@ fn explain_file(file: &Path, network_mode: Option<&str>, rules: &Rules) -> Resul
             MAX_FILE / 1024
         ));
     }
-    let draft = task_definition(&text, network_mode.map(NetworkMode::from));
+    let draft = task_definition(&text, network_mode.map(NetworkMode::from), rules.names());
     let draft = draft.map_err(|error| format!("{name} is not a task definition: {error}"))?;
     if network_mode.is_some() && draft.network_mode_source == NetworkModeSource::Definition {
         let own = draft.definition.network_mode.as_str();
@@ -192,7 +192,7 @@ async fn explain_running(
     let Some(region) = region.or_else(|| aws.default_region().map(str::to_owned)) else {
         return usage(&ConfigErrors::one(NoSources::NoRegion(aws.no_region()).to_string()));
     };
-    let source = aws.source(SourceSpec { role, external_id, session_name, region });
+    let source = aws.source(SourceSpec { role, external_id, session_name, region }).keeping(rules.names());
     match explained(&source, &question.cluster, &question.wanted, rules).await {
         Ok(explained) => {
             let code = print(&explained.report, arguments.json);

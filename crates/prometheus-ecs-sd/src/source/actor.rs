@@ -135,6 +135,8 @@ impl Actor {
         reports: mpsc::UnboundedSender<Message>,
         deliveries: mpsc::Receiver<Delivery>,
     ) -> Self {
+        let mut known = Known::default();
+        known.inventory.follow(&settings.rules);
         Self {
             errand: None,
             wishes: Wishes::default(),
@@ -145,7 +147,7 @@ impl Actor {
             refreshed: None,
             schedule: Schedule::new(&spec.id, settings.interval, settings.are_spread),
             answers: settings.shared.answers.of_source(),
-            known: Known::default(),
+            known,
             run: None,
             again: false,
             is_done: false,
@@ -280,6 +282,7 @@ impl Actor {
         // Events prove nothing about another selection or other credentials: a refresh follows.
         self.refreshed = None;
         (self.spec, self.settings) = (spec, settings);
+        self.known.inventory.follow(&self.settings.rules);
         if let Some(errand) = self.errand.take() {
             self.wishes.put_back(errand.into_taken());
         }

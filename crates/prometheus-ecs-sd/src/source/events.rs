@@ -12,6 +12,7 @@ use ecs_discovery::arn::ClusterArn;
 use ecs_discovery::event::TaskEvent;
 use ecs_discovery::inventory::events::{EventResult, Wish};
 use ecs_discovery::inventory::selection::ClusterSelection;
+use ecs_discovery::model::Names;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
@@ -102,14 +103,21 @@ impl Route {
 
 /// The routes to all sources. A clone sees the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Routes(Arc<RwLock<Vec<Route>>>);
+pub(crate) struct Routes(Arc<RwLock<Current>>);
+
+#[derive(Debug, Default)]
+struct Current {
+    routes: Vec<Route>,
+    /// The environment variables whose values all sources need.
+    names: Names,
+}
 
 impl Routes {
     /// The sources that messages of this account and region may be for: those through a role of the account, or else the
     /// own account.
     pub(crate) fn of(&self, account: Option<&str>, region: &str) -> Vec<Route> {
-        let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let in_region = || routes.iter().filter(|route| route.region == region);
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let in_region = || current.routes.iter().filter(|route| route.region == region);
         let of_role: Vec<_> = in_region()
             .filter(|route| route.account.is_some() && route.account.as_deref() == account)
             .cloned()
@@ -120,8 +128,13 @@ impl Routes {
         in_region().filter(|route| route.account.is_none()).cloned().collect()
     }
 
-    pub(super) fn replace(&self, routes: Vec<Route>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = routes;
+    /// The environment variables whose values messages are read with.
+    pub(crate) fn names(&self) -> Names {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).names.clone()
+    }
+
+    pub(super) fn replace(&self, routes: Vec<Route>, names: Names) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Current { routes, names };
     }
 }
 

@@ -219,7 +219,8 @@ impl Actor {
         let selection = self.spec.clusters.within(self.known.account.as_deref(), self.spec.source.region());
         let definition_tags = settings.rules.need_definition_tags();
         let services = settings.rules.service_tags;
-        let recheck = Recheck { interval: settings.recheck_interval, definition_tags, services };
+        let interval = settings.recheck_interval;
+        let recheck = Recheck { interval, definition_tags, services, is_last: settings.once };
         let now = settings.clock.now();
         Box::new(Asking {
             refresh: Refresh::begin(&mut self.known.inventory, selection, now, recheck),
@@ -369,8 +370,9 @@ impl Actor {
 
     /// Whether events told all that the refresh found is known in a minute.
     fn prove_events(&mut self, began: Instant, is_complete: bool) {
-        // One that failed is repeated after the usual interval.
-        self.refreshed = is_complete.then_some(began);
+        // One that failed is repeated after the usual interval, and one that left a part of the definitions for the next.
+        let is_all = is_complete && !self.known.inventory.has_definitions_to_read_again();
+        self.refreshed = is_all.then_some(began);
         if !self.liveness.is_on() {
             return self.known.inventory.expect_no_events();
         }

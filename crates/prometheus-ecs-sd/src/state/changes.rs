@@ -6,21 +6,23 @@ use std::io;
 use std::sync::Arc;
 
 use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedService, SavedTask};
-use ecs_discovery::model;
+use ecs_discovery::model::Names;
 
 use super::Facts;
-use super::record::{Cluster, Definition, Host, Kind, Record, Service, Task};
+use super::record::{Cluster, Definition, Host, Kind, Lists, Record, Service, Task};
 use crate::clock::Reading;
 
 /// Writes the records that turn `before` into `after`. For unchanged facts that both share, only pointers are compared.
+/// Returns whether a value of `before` is no longer needed, which earlier records have.
 pub(super) fn changes(
     before: &Facts,
     after: &Facts,
     clock: Reading,
     write: impl FnMut(Record<'_>) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let (before, after, nothing) = (by_name(before), by_name(after), Saved::default());
-    let mut out = Out { write, source: None, cluster: None, clock };
+    let mut out =
+        Out { write, source: None, cluster: None, lists: Lists::default(), has_surplus: false, clock };
     for name in before.keys().filter(|name| !after.contains_key(*name)) {
         out.gone(Kind::Source, name)?;
     }
@@ -35,7 +37,7 @@ pub(super) fn changes(
             }
         }
     }
-    Ok(())
+    Ok(out.has_surplus)
 }
 
 fn by_name(facts: &Facts) -> BTreeMap<&str, &Arc<Saved>> {
@@ -49,6 +51,9 @@ struct Out<'a, W> {
     source: Option<&'a str>,
     /// The current cluster, if its header is not written yet.
     cluster: Option<&'a str>,
+    /// The lists of names that were written.
+    lists: Lists,
+    has_surplus: bool,
     clock: Reading,
 }
 
@@ -72,16 +77,18 @@ impl<'a, W: FnMut(Record<'_>) -> io::Result<()>> Out<'a, W> {
         self.put(Record::Gone(kind, id.into()))
     }
 
+    fn note_surplus(&mut self, before: Option<&Names>, after: &Names) {
+        self.has_surplus |= before.is_some_and(|before| !after.include(before));
+    }
+
     fn source(&mut self, before: &'a Saved, after: &'a Saved) -> io::Result<()> {
-        let is_outdated = |saved: &Saved, one: &model::TaskDefinition| saved.outdated.contains(&one.arn);
-        let is_same = |one: &Arc<model::TaskDefinition>, other: &Arc<_>| {
-            one == other && is_outdated(before, one) == is_outdated(after, other)
-        };
-        for change in differences(&before.definitions, &after.definitions, |one| &one.arn, is_same) {
+        for change in differences(&before.definitions, &after.definitions, |one| &one.arn, PartialEq::eq) {
             match change {
                 Change::Gone(one) => self.gone(Kind::Definition, one.arn.as_str())?,
-                Change::Now(_, one) => {
-                    self.put(Record::Definition(Definition::of(one, is_outdated(after, one))))?;
+                Change::Now(earlier, one) => {
+                    self.note_surplus(earlier.map(|earlier| &earlier.names), &one.names);
+                    let definition = Definition::of(one, &mut self.lists);
+                    self.put(Record::Definition(definition))?;
                 }
             }
         }
@@ -130,7 +137,11 @@ impl<'a, W: FnMut(Record<'_>) -> io::Result<()>> Out<'a, W> {
         for change in differences(earlier, &after.tasks, |one| &one.task.arn, PartialEq::eq) {
             match change {
                 Change::Gone(one) => self.gone(Kind::Task, one.task.arn.as_str())?,
-                Change::Now(_, one) => self.put(Record::Task(Box::new(Task::of(one, self.clock))))?,
+                Change::Now(earlier, one) => {
+                    self.note_surplus(earlier.map(|earlier| &earlier.task.names), &one.task.names);
+                    let task = Task::of(one, self.clock, &mut self.lists);
+                    self.put(Record::Task(Box::new(task)))?;
+                }
             }
         }
         self.cluster = None;

@@ -38,6 +38,8 @@ const LONGEST_LINE: u64 = 0x10_0000;
 pub(super) struct End {
     sum: Hasher,
     pub(super) length: u64,
+    /// Whether the file has values of environment variables that are no longer needed.
+    pub(super) has_surplus: bool,
 }
 
 /// Writes a file with one publication. Equal facts give equal bytes except for the revision and the time.
@@ -80,7 +82,7 @@ pub(super) fn read(path: &Path) -> Result<Option<State>, Unusable> {
         info!(%file, bytes = ignored, "state file ends in an incomplete publication, which is ignored");
     }
     let (revision, saved_at, is_all) = match reader.publication {
-        Some(Publication { revision, at, is_all }) => (Some(revision), at, is_all),
+        Some(Publication { revision, at, is_all, .. }) => (Some(revision), at, is_all),
         None => (None, Duration::ZERO, true),
     };
     // The ignored publication may have been shown before it was saved, if the disk was slow.
@@ -207,7 +209,8 @@ impl<W: Write> Summing<W> {
             self.write_all(b"\n")
         };
         write(Record::Revision(publication))?;
-        changes(before, facts, clock, write)?;
+        let has_surplus = changes(before, facts, clock, write)?;
+        self.end.has_surplus |= has_surplus;
         let sum = self.end.sum.clone().finalize();
         writeln!(self, "{END}{sum:08x}")?;
         Ok(self.end)

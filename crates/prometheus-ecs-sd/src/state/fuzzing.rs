@@ -23,8 +23,12 @@ pub fn write(publications: &[Facts]) -> (Vec<u8>, Vec<usize>) {
     let mut ends = Vec::new();
     let mut last: Option<(&Facts, End)> = None;
     for (facts, number) in publications.iter().zip(1..) {
-        let publication =
-            Publication { revision: Revision { line: 1, number }, at: clock.now(), is_all: true };
+        let publication = Publication {
+            revision: Revision { line: 1, number },
+            at: clock.now(),
+            is_all: true,
+            has_names: true,
+        };
         let end = match last {
             None => file::begin(&mut bytes, facts, publication, clock),
             Some((before, end)) => file::append(&mut bytes, end, (before, facts), publication, clock),

@@ -1,14 +1,14 @@
 //! Restores facts from the records of the state file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use ecs_discovery::inventory::interner::Interner;
 use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedService, SavedTask};
-use ecs_discovery::model::{ContainerInstance, Host, InstanceId, ServiceName, TaskDefinition};
+use ecs_discovery::model::{ContainerInstance, Host, InstanceId, Names, ServiceName, TaskDefinition};
 
-use super::record::{Kind, Publication, Record, parsed, service_name};
+use super::record::{Kind, Lists, Publication, Record, parsed, service_name};
 
 /// Collects records one after the other.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(super) struct Reader {
     source: Option<String>,
     /// The cluster of the services and tasks that follow.
     cluster: Option<ClusterArn>,
+    /// The lists of names of this publication.
+    lists: Lists,
     /// Shares equal texts: otherwise 100,000 tasks would take twice the memory until they are restored.
     texts: Interner,
 }
@@ -27,7 +29,6 @@ pub(super) struct Reader {
 #[derive(Debug, Default)]
 struct Source {
     definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
-    outdated: BTreeSet<TaskDefinitionArn>,
     container_instances: BTreeMap<ContainerInstanceArn, ContainerInstance>,
     hosts: BTreeMap<InstanceId, Arc<Host>>,
     clusters: BTreeMap<ClusterArn, Cluster>,
@@ -48,7 +49,7 @@ impl Reader {
         match record {
             Record::Revision(publication) => {
                 self.publication = Some(publication);
-                (self.source, self.cluster) = (None, None);
+                (self.source, self.cluster, self.lists) = (None, None, Lists::default());
             }
             Record::Source(name) => {
                 self.sources.entry(name.clone().into_owned()).or_default();
@@ -58,7 +59,10 @@ impl Reader {
             record => {
                 let source = self.source.as_ref().and_then(|name| self.sources.get_mut(name));
                 let source = source.ok_or("a record has no source")?;
-                source.take(record, &mut self.cluster, &mut self.texts)?;
+                let has_names = self.publication.is_some_and(|publication| publication.has_names);
+                let unnamed = if has_names { Names::all() } else { Names::default() };
+                let names = (&mut self.lists, unnamed);
+                source.take(record, &mut self.cluster, names, &mut self.texts)?;
             }
         }
         Ok(())
@@ -75,17 +79,12 @@ impl Source {
         &mut self,
         record: Record<'_>,
         cluster: &mut Option<ClusterArn>,
+        (lists, unnamed): (&mut Lists, Names),
         texts: &mut Interner,
     ) -> Result<(), String> {
         match record {
             Record::Definition(definition) => {
-                let is_outdated = definition.is_outdated();
-                let definition = definition.fact()?;
-                if is_outdated {
-                    self.outdated.insert(definition.arn.clone());
-                } else {
-                    self.outdated.remove(&definition.arn);
-                }
+                let definition = definition.fact(lists)?;
                 self.definitions.insert(definition.arn.clone(), Arc::new(definition));
             }
             Record::ContainerInstance { arn, instance } => {
@@ -115,14 +114,12 @@ impl Source {
                 self.cluster(cluster.as_ref())?.services.insert(saved.name.clone(), saved);
             }
             Record::Task(task) => {
-                let mut saved = task.fact()?;
+                let mut saved = task.fact(lists, unnamed)?;
                 texts.share(Arc::make_mut(&mut saved.task));
                 self.cluster(cluster.as_ref())?.tasks.insert(saved.task.arn.clone(), saved);
             }
             Record::Gone(Kind::Definition, arn) => {
-                let arn = parsed(TaskDefinitionArn::parse(&arn))?;
-                self.definitions.remove(&arn);
-                self.outdated.remove(&arn);
+                self.definitions.remove(&parsed(TaskDefinitionArn::parse(&arn))?);
             }
             Record::Gone(Kind::ContainerInstance, arn) => {
                 self.container_instances.remove(&parsed(ContainerInstanceArn::parse(&arn))?);
@@ -156,7 +153,6 @@ impl Source {
         Saved {
             scopes: self.clusters.into_values().map(scope).collect(),
             definitions: self.definitions.into_values().collect(),
-            outdated: self.outdated,
             container_instances: self.container_instances.into_values().collect(),
             hosts: self.hosts.into_values().collect(),
         }

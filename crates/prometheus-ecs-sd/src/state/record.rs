@@ -53,6 +53,18 @@ pub(super) struct Publication {
     /// of the file instead.
     #[serde(default = "yes")]
     pub(super) is_all: bool,
+    /// Whether tasks have [names](ReadWith). Those of earlier files were read with the variables of `discoverecs.py`.
+    #[serde(default)]
+    pub(super) has_names: bool,
+}
+
+/// The environment variables that were kept when a fact was read. The first fact of a publication with some of them lists
+/// them, and later ones have the position of the list among these lists.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum ReadWith<'a> {
+    List(Vec<Text<'a>>),
+    Position(usize),
 }
 
 fn yes() -> bool {
@@ -87,9 +99,11 @@ pub(super) struct Cluster<'a> {
 pub(super) struct Definition<'a> {
     arn: Text<'a>,
     network_mode: Text<'a>,
-    /// The number of variables in the convention when it was read: values of other variables are dropped.
+    /// If it has no `names`, the number of variables of `discoverecs.py` that were known when it was read, and kept.
     #[serde(default)]
     variables: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) names: Option<ReadWith<'a>>,
     containers: Vec<ContainerDefinition<'a>>,
     tags: Texts<'a>,
 }
@@ -149,6 +163,9 @@ pub(super) struct Task<'a> {
     dns_name: Option<Text<'a>>,
     containers: Vec<Container<'a>>,
     overrides: Vec<(Text<'a>, Texts<'a>)>,
+    /// `None` if no value was dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) names: Option<ReadWith<'a>>,
     tags: Texts<'a>,
     /// Earlier files have no version.
     #[serde(default)]
@@ -177,6 +194,36 @@ struct Container<'a> {
 /// The first and the last of a range. Beside it, whether its protocol is UDP.
 type Ports = (u16, u16);
 
+/// The lists of names in a publication, in order.
+#[derive(Debug, Default)]
+pub(super) struct Lists(Vec<Names>);
+
+impl Lists {
+    fn read_with(&mut self, names: &Names) -> ReadWith<'static> {
+        if let Some(position) = self.0.iter().position(|list| list == names) {
+            return ReadWith::Position(position);
+        }
+        self.0.push(names.clone());
+        ReadWith::List(names.iter().map(|name| name.to_owned().into()).collect())
+    }
+
+    fn names(&mut self, names: ReadWith<'_>) -> Result<Names, String> {
+        let position = match names {
+            ReadWith::Position(position) => position,
+            ReadWith::List(names) => {
+                self.0.push(Names::new(names));
+                self.0.len() - 1
+            }
+        };
+        self.0.get(position).cloned().ok_or_else(|| format!("there is no list of names {position}"))
+    }
+}
+
+/// The first programs did not know `PROMETHEUS_SD_ENDPOINT`.
+fn first_names() -> Names {
+    Names::new(Variable::ALL.into_iter().filter(|variable| *variable != Variable::SdEndpoint))
+}
+
 impl<'a> Cluster<'a> {
     /// Without its services and tasks.
     pub(super) fn of(scope: &'a SavedScope, clock: Reading) -> Self {
@@ -201,32 +248,34 @@ impl<'a> Cluster<'a> {
 }
 
 impl<'a> Definition<'a> {
-    /// `is_outdated` if it was read when fewer variables were known.
-    pub(super) fn of(definition: &'a model::TaskDefinition, is_outdated: bool) -> Self {
+    pub(super) fn of(definition: &'a model::TaskDefinition, lists: &mut Lists) -> Self {
+        let is_usual = definition.names == Names::default();
         Self {
             arn: definition.arn.as_str().into(),
             network_mode: definition.network_mode.as_str().into(),
-            variables: if is_outdated { 0 } else { Variable::ALL.len() },
+            variables: if is_usual { Variable::ALL.len() } else { 0 },
+            names: (!is_usual).then(|| lists.read_with(&definition.names)),
             containers: definition.containers.iter().map(ContainerDefinition::of).collect(),
             tags: texts(&definition.tags),
         }
     }
 
-    pub(super) fn is_outdated(&self) -> bool {
-        self.variables < Variable::ALL.len()
-    }
-
-    pub(super) fn fact(self) -> Result<model::TaskDefinition, String> {
+    pub(super) fn fact(self, lists: &mut Lists) -> Result<model::TaskDefinition, String> {
+        let names = match self.names {
+            Some(names) => lists.names(names)?,
+            None if self.variables < Variable::ALL.len() => first_names(),
+            None => Names::default(),
+        };
         Ok(model::TaskDefinition {
             arn: parsed(TaskDefinitionArn::parse(&self.arn))?,
             network_mode: (&*self.network_mode).into(),
             containers: self
                 .containers
                 .into_iter()
-                .map(ContainerDefinition::fact)
+                .map(|container| container.fact(&names))
                 .collect::<Result<_, _>>()?,
             tags: shared(self.tags),
-            names: Names::default(),
+            names,
         })
     }
 }
@@ -243,14 +292,14 @@ impl<'a> ContainerDefinition<'a> {
         }
     }
 
-    fn fact(self) -> Result<model::ContainerDefinition, String> {
+    fn fact(self, names: &Names) -> Result<model::ContainerDefinition, String> {
         let mapping = |(ports, udp)| {
             Ok::<_, String>(model::PortMapping { container_ports: range(ports)?, protocol: protocol(udp) })
         };
         Ok(model::ContainerDefinition {
             name: self.name.into(),
-            environment: from_settings(&self.environment),
-            secrets: self.secrets.iter().filter_map(|name| Names::default().kept(name)).collect(),
+            environment: from_settings(&self.environment, names),
+            secrets: self.secrets.iter().filter_map(|name| names.kept(name)).collect(),
             docker_labels: shared(self.docker_labels),
             port_mappings: self.ports.into_iter().map(mapping).collect::<Result<_, _>>()?,
         })
@@ -311,6 +360,7 @@ impl<'a> Task<'a> {
     pub(super) fn of(
         SavedTask { task, version, described, observed }: &'a SavedTask,
         clock: Reading,
+        lists: &mut Lists,
     ) -> Self {
         let interface = task.network_interface.as_ref();
         let overrides = task.overrides.iter();
@@ -332,6 +382,7 @@ impl<'a> Task<'a> {
             dns_name: interface.and_then(|interface| text(interface.private_dns_name.as_ref())),
             containers: task.containers.iter().map(Container::of).collect(),
             overrides: overrides.map(|(name, over)| ((&**name).into(), settings(over))).collect(),
+            names: (!task.names.are_all()).then(|| lists.read_with(&task.names)),
             tags: texts(&task.tags),
             version: *version,
             described: *described,
@@ -339,14 +390,16 @@ impl<'a> Task<'a> {
         }
     }
 
-    pub(super) fn fact(self) -> Result<SavedTask, String> {
+    /// `unnamed` are the names of tasks without.
+    pub(super) fn fact(mut self, lists: &mut Lists, unnamed: Names) -> Result<SavedTask, String> {
         let (version, described, observed) =
             (self.version, self.described, Duration::from_secs(self.observed));
-        let task = Arc::new(self.task()?);
+        let names = self.names.take().map_or(Ok(unnamed), |names| lists.names(names))?;
+        let task = Arc::new(self.task(names)?);
         Ok(SavedTask { task, version, described, observed })
     }
 
-    fn task(self) -> Result<model::Task, String> {
+    fn task(self, names: Names) -> Result<model::Task, String> {
         let [platform_family, platform_version] = self.platform;
         let container_instance = self.container_instance.map(|arn| ContainerInstanceArn::parse(&arn));
         let overrides = self.overrides.into_iter();
@@ -371,9 +424,11 @@ impl<'a> Task<'a> {
                 private_dns_name: dns_name,
             }),
             containers: exact(self.containers.into_iter().map(Container::fact).collect::<Result<_, _>>()?),
-            overrides: exact(overrides.map(|(name, over)| (name.into(), from_settings(&over))).collect()),
+            overrides: exact(
+                overrides.map(|(name, over)| (name.into(), from_settings(&over, &names))).collect(),
+            ),
             tags: shared(self.tags),
-            names: ecs_discovery::model::Names::default(),
+            names,
         })
     }
 }
@@ -452,8 +507,8 @@ fn settings(settings: &model::Settings) -> Texts<'_> {
     settings.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-fn from_settings(texts: &Texts<'_>) -> model::Settings {
-    model::Settings::from_pairs(texts.iter().map(|(name, value)| (&**name, &**value)), &Names::default())
+fn from_settings(texts: &Texts<'_>, names: &Names) -> model::Settings {
+    model::Settings::from_pairs(texts.iter().map(|(name, value)| (&**name, &**value)), names)
 }
 
 fn ends(range: model::PortRange) -> Ports {

@@ -6,6 +6,7 @@ mod events;
 mod faults;
 mod files;
 mod log;
+mod names;
 mod pace;
 mod panics;
 mod rechecks;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ecs_discovery::arn::TaskArn;
 use ecs_discovery::inventory::saved::{Saved, SavedScope, SavedTask};
-use ecs_discovery::model::{Cluster, Host, Task, TaskDefinition};
+use ecs_discovery::model::{Cluster, Host, Names, Task, TaskDefinition};
 use prometheus_ecs_sd::clock::Reading;
 use prometheus_ecs_sd::state::{Revision, StateFile};
 use tempfile::TempDir;
@@ -103,11 +103,18 @@ fn changed(all: &Sources) -> Sources {
     all
 }
 
-/// All definitions were read when fewer variables were known.
-fn outdated(all: &Sources) -> Sources {
+/// All definitions, and every other task, were read with these names beside those of `discoverecs.py`.
+fn read_with(all: &Sources, more: &[String]) -> Sources {
+    let names = Names::default();
+    let names = Names::new(names.iter().map(str::to_owned).chain(more.iter().cloned()));
     let mut all = all.clone();
     for saved in all.values_mut() {
-        saved.outdated = saved.definitions.iter().map(|definition| definition.arn.clone()).collect();
+        for definition in &mut saved.definitions {
+            Arc::make_mut(definition).names = names.clone();
+        }
+        for saved in saved.scopes.iter_mut().flat_map(|scope| scope.tasks.iter_mut().step_by(2)) {
+            Arc::make_mut(&mut saved.task).names = names.clone();
+        }
     }
     all
 }
@@ -115,12 +122,15 @@ fn outdated(all: &Sources) -> Sources {
 #[tokio::test(start_paused = true)]
 async fn whatever_changes_is_appended_and_read_as_it_is() {
     let all = all().await;
-    let states = [Sources::new(), half(&all, 0), half(&all, 1), changed(&all), outdated(&all), all];
+    let named = [read_with(&all, &[]), read_with(&all, &["SHOP_*".to_owned(), "PORT".to_owned()])];
+    let [usual, more] = named;
+    let states = [Sources::new(), half(&all, 0), half(&all, 1), changed(&all), usual, more, all];
     for before in &states {
         for after in &states {
             let mut file = File::new();
             let (first, second) = (file.save(before), file.save(after));
-            assert!(first.0 == second.0 && first.1 < second.1);
+            // Where values may have been dropped, the file may be rewritten.
+            assert!(first.0 != second.0 || first.1 < second.1);
         }
     }
 }
@@ -155,6 +165,25 @@ async fn one_changed_task_among_ten_thousand_adds_at_most_64_kilobytes() {
     assert!((1..=64 * 1024).contains(&(after - before)), "{before} {after}");
     // About as much as the task has of the whole.
     assert!(after - before < 2 * before / 10_000 + 500, "{before} {after}");
+}
+
+/// The names with which tasks were read.
+#[tokio::test(start_paused = true)]
+async fn names_are_listed_once_in_a_publication() {
+    let plain = fleet(&all().await, 1_000);
+    let more: Vec<_> = (0..50).map(|number| format!("SHOP_VARIABLE_{number}")).collect();
+    let lengths = |mut fleet: Sources| {
+        let mut file = File::new();
+        let (_, before) = file.save(&fleet);
+        change_a_task(&mut fleet, 500, "service:other");
+        let (_, after) = file.save(&fleet);
+        [before, after - before]
+    };
+    let [plain, named] = [lengths(plain.clone()), lengths(read_with(&plain, &more))];
+    // Half of the tasks have the position of the list.
+    let list = serde_json::to_string(&more).unwrap().len() as u64;
+    assert!((list - 10..list + 200 + 500 * 12).contains(&(named[0] - plain[0])), "{plain:?} {named:?}");
+    assert!((list - 10..list + 250).contains(&(named[1] - plain[1])), "{plain:?} {named:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ pub(super) fn merge(known: &Task, said: Task) -> (Task, bool) {
     lacks_address |= merge_interface(&mut task.network_interface, known.network_interface.as_ref());
     if task.overrides.is_empty() {
         task.overrides.clone_from(&known.overrides);
+        task.names.clone_from(&known.names);
     }
     for container in &mut task.containers {
         let before = known.containers.iter().find(|before| before.name == container.name);

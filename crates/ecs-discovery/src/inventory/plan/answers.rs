@@ -225,11 +225,12 @@ impl Refresh {
     /// The listing is complete: what it lacks is described before it goes, and a slice of the rest for news.
     fn all_tasks_heard(&mut self, index: &mut Inventory, cluster: &ClusterArn) {
         let rechecked = self.tasks_due(index, cluster);
+        let again = self.tasks_to_read_again(index, cluster);
         self.recheck_instances(index, cluster);
         self.recheck_services(index, cluster);
         let Some(scope) = self.scopes.get_mut(cluster) else { return };
         scope.listed = true;
-        for task in rechecked.iter().chain(&index.reset(cluster, self.now)) {
+        for task in rechecked.iter().chain(&again).chain(&index.reset(cluster, self.now)) {
             scope.describe(task);
         }
         index.listed_in_full(cluster, self.now);

@@ -21,6 +21,13 @@ use super::Refresh;
 /// the recheck interval; more of them take longer.
 const DEFINITIONS: usize = 20;
 
+/// The most definitions that are read again in one refresh because the rules need values that were dropped when they were
+/// read: ten seconds of our half. Until all of them are read, the refreshes take that much longer.
+const DEFINITIONS_AGAIN: usize = 100;
+
+/// The same for tasks with overrides, in batches: two seconds of our half of the bucket of DescribeTasks.
+const TASK_BATCHES_AGAIN: usize = 20;
+
 /// Which facts are requested again, and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Recheck {
@@ -30,6 +37,15 @@ pub struct Recheck {
     pub definition_tags: bool,
     /// Whether the services of tasks are described.
     pub services: bool,
+    /// Whether no other refresh follows, to which the rest of a slice could be left.
+    pub is_last: bool,
+}
+
+impl Recheck {
+    /// How many batches of tasks are described again in one refresh because the rules need dropped values.
+    pub(super) fn task_batches_again(&self) -> usize {
+        if self.is_last { usize::MAX } else { TASK_BATCHES_AGAIN }
+    }
 }
 
 /// The recheck schedule of one kind of fact.
@@ -109,6 +125,19 @@ impl Refresh {
         due.into_iter().cloned().collect()
     }
 
+    /// Which settled tasks of a cluster that is listed in full to describe again, because the rules need values of their
+    /// overrides that were dropped.
+    pub(super) fn tasks_to_read_again(&mut self, index: &Inventory, cluster: &ClusterArn) -> Vec<TaskArn> {
+        let Some(facts) = index.scopes.get(cluster) else { return Vec::new() };
+        let settled = facts.tasks.iter().filter(|(_, known)| known.has_schedule(index.refresh));
+        let again = settled.filter(|(_, known)| index.are_too_few(&known.task.names));
+        let mut again: Vec<_> = again.map(|(arn, known)| (known.asked, arn)).collect();
+        again.sort();
+        again.truncate(self.task_batches_again.saturating_mul(Question::TASKS));
+        self.task_batches_again -= again.len().div_ceil(Question::TASKS);
+        again.into_iter().map(|(_, arn)| arn.clone()).collect()
+    }
+
     /// Tasks that were requested again and not answered are due again.
     pub(super) fn tasks_due_again(&mut self, index: &mut Inventory, cluster: &ClusterArn, tasks: &[TaskArn]) {
         let refresh = index.refresh;
@@ -145,6 +174,7 @@ impl Refresh {
         if !self.rechecked && self.scopes.values().any(|scope| scope.listed) {
             self.rechecked = true;
             self.recheck_cluster_tags(index);
+            self.read_definitions_again(index);
             self.recheck_definition_tags(index);
             self.recheck_hosts(index);
         }
@@ -164,11 +194,28 @@ impl Refresh {
         }
     }
 
+    /// The rules need values that were dropped when these were read.
+    fn read_definitions_again(&mut self, index: &Inventory) {
+        let again = index.definitions.used_since(index.collected).filter(|(_, arn, known)| {
+            index.are_too_few(&known.names) && !index.definitions.is_refused(arn, self.now)
+        });
+        let mut again: Vec<_> = again.map(|(asked, arn, _)| (asked, arn.clone())).collect();
+        again.sort();
+        again.truncate(if self.recheck.is_last { usize::MAX } else { DEFINITIONS_AGAIN });
+        for (_, definition) in again {
+            if self.definitions.insert(definition.clone()) {
+                self.ask(Question::TaskDefinition { definition });
+            }
+        }
+    }
+
     fn recheck_definition_tags(&mut self, index: &mut Inventory) {
         if !self.recheck.definition_tags {
             return;
         }
-        let known = index.definitions.in_use(index.collected, self.now);
+        let mut known = index.definitions.in_use(index.collected, self.now);
+        // The answer about a whole definition has its tags.
+        known.retain(|(_, definition)| !self.definitions.contains(definition));
         let round = &mut index.rounds.definitions;
         for definition in round.due(known, 1, DEFINITIONS, self.now, self.recheck.interval) {
             self.ask(Question::DefinitionTags { definition });

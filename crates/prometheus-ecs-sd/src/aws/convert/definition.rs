@@ -3,7 +3,7 @@
 use ecs_discovery::arn::TaskDefinitionArn;
 use ecs_discovery::model::{ContainerDefinition, Names, NetworkMode, PortMapping, Tags, TaskDefinition};
 
-use super::{exact, ports, present, protocol, settings, sorted_tags};
+use super::{Kept, exact, ports, present, protocol, sorted_tags};
 use crate::aws::json::{items, text};
 use crate::aws::wire;
 
@@ -16,16 +16,17 @@ pub(super) fn definition(
     names: &Names,
 ) -> Option<TaskDefinition> {
     let containers = definition.container_definitions?.into_iter().flatten();
+    let mut kept = Kept::new(names);
     Some(TaskDefinition {
         arn: asked.clone(),
         network_mode: text(&definition.network_mode).map_or(NetworkMode::Bridge, NetworkMode::from),
-        containers: exact(containers.filter_map(|one| container(one, names))),
+        containers: exact(containers.filter_map(|one| container(one, &mut kept))),
         tags,
-        names: names.clone(),
+        names: kept.names(),
     })
 }
 
-fn container(container: wire::ContainerDefinition<'_>, names: &Names) -> Option<ContainerDefinition> {
+fn container(container: wire::ContainerDefinition<'_>, kept: &mut Kept<'_>) -> Option<ContainerDefinition> {
     let environment = container.environment.unwrap_or_default();
     let environment = environment.iter().flatten().map(|pair| (text(&pair.name), text(&pair.value)));
     let secrets = items(container.secrets);
@@ -33,8 +34,8 @@ fn container(container: wire::ContainerDefinition<'_>, names: &Names) -> Option<
     let labels = labels.into_iter().filter(|(_, value)| value.is_some());
     Some(ContainerDefinition {
         name: present(text(&container.name))?,
-        environment: settings(environment, names),
-        secrets: exact(secrets.filter_map(|secret| names.kept(text(&secret.name)?))),
+        environment: kept.settings(environment),
+        secrets: kept.secrets(secrets.filter_map(|secret| secret.name)),
         docker_labels: sorted_tags(labels.map(|(name, value)| (Some(name), value))),
         port_mappings: exact(items(container.port_mappings).filter_map(port_mapping)),
     })
@@ -75,7 +76,7 @@ mod tests {
             network_mode: NetworkMode::Bridge,
             containers: Vec::new(),
             tags: Vec::new(),
-            names: ecs_discovery::model::Names::default(),
+            names: Names::all(),
         };
         assert_eq!(read(&json!({})), None);
         assert_eq!(read(&json!({"containerDefinitions": null})), None);
@@ -125,6 +126,28 @@ mod tests {
         assert_eq!(web.docker_labels, [("a".into(), "1".into()), ("b".into(), "2".into())]);
         let shown = format!("{found:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("arn:secret"), "{shown}");
+    }
+
+    #[test]
+    fn names_say_whether_a_value_was_dropped() {
+        let environment = |name: &str| {
+            let environment =
+                json!([{"name": "PROMETHEUS", "value": "on"}, {"name": name, "value": "hunter2"}]);
+            json!({"containerDefinitions": [{"name": "web", "environment": environment}]}).to_string()
+        };
+        let names = Names::new(["PROMETHEUS", "SHOP_*"]);
+        for (name, kept) in
+            [("SHOP_PORT", Some("hunter2")), ("SHOP_", None), ("SHOP", None), ("PASSWORD", None)]
+        {
+            let said = environment(name);
+            let said = serde_json::from_str(&said).expect("a definition of DescribeTaskDefinition");
+            let found = definition(said, Vec::new(), &asked(), &names).expect("it has containers");
+            assert_eq!(found.containers[0].environment.value(name), kept);
+            assert_eq!(found.names, if kept.is_some() { Names::all() } else { names.clone() });
+            assert_eq!(format!("{found:?}").contains("hunter2"), kept.is_some());
+        }
+        let secret = json!({"containerDefinitions": [{"name": "web", "secrets": [{"name": "KEY"}]}]});
+        assert_eq!(converted(secret).names, Names::default());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The body of a message of a queue → what it tells.
 //!
 //! A body is any text that somebody sent: every one has a [`Notice`], and nothing of it is logged or quoted in an error.
-//! Fields that are not named here are skipped. No environment value outside the convention's variables leaves this module.
+//! Fields that are not named here are skipped. Of environments only the values leave this module whose names the rules need.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use ecs_discovery::arn::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
-use ecs_discovery::model::Task;
+use ecs_discovery::model::{Names, Task};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -71,12 +71,12 @@ pub struct TaskNotice {
 }
 
 impl Notice {
-    /// Reads the body of a message.
-    pub fn parse(body: &[u8]) -> Self {
+    /// Reads the body of a message. Of overrides the values of these variables are kept.
+    pub fn parse(body: &[u8], names: &Names) -> Self {
         let body = std::str::from_utf8(body).ok().filter(|body| body.len() <= MAX_BODY);
         let Some(envelope) = body.and_then(object::<Envelope<'_>>) else { return Self::Foreign };
-        let Some(inner) = envelope.sns() else { return envelope.notice() };
-        object::<Envelope<'_>>(inner.as_ref()).map_or(Self::Foreign, |envelope| envelope.notice())
+        let Some(inner) = envelope.sns() else { return envelope.notice(names) };
+        object::<Envelope<'_>>(inner.as_ref()).map_or(Self::Foreign, |envelope| envelope.notice(names))
     }
 }
 
@@ -109,13 +109,13 @@ impl Envelope<'_> {
         is(self.kind, "Notification").then(|| string(self.message))?
     }
 
-    fn notice(&self) -> Notice {
+    fn notice(&self, names: &Names) -> Notice {
         let (account, region) = (name(self.account), name(self.region));
         let heartbeat = |account, region| Notice::Heartbeat { account, region, sent: time(self.time) };
         let (source, detail_type) = (string(self.source), string(self.detail_type));
         match (text(&source), text(&detail_type)) {
             (Some("aws.events"), Some("Scheduled Event")) => heartbeat(account, region),
-            (Some("aws.ecs"), Some("ECS Task State Change")) => self.task(account, region),
+            (Some("aws.ecs"), Some("ECS Task State Change")) => self.task(account, region, names),
             (Some("aws.ecs"), Some(_)) => {
                 let cluster = self.detail().and_then(|detail| detail.cluster());
                 let (account, region) = place(cluster.as_ref(), account, region);
@@ -126,12 +126,12 @@ impl Envelope<'_> {
         }
     }
 
-    fn task(&self, account: Option<String>, region: Option<String>) -> Notice {
+    fn task(&self, account: Option<String>, region: Option<String>, names: &Names) -> Notice {
         let detail = self.detail();
         let cluster = detail.as_ref().and_then(Detail::cluster);
         let task = detail.as_ref().zip(cluster.as_ref()).and_then(|(detail, cluster)| detail.task(cluster));
         if let (Some(raw), Some(detail), Some(cluster), Some(arn)) = (self.detail, &detail, &cluster, &task)
-            && let Some((task, version)) = described(raw, arn)
+            && let Some((task, version)) = described(raw, arn, names)
         {
             let updated = time(detail.updated_at).or_else(|| time(self.time));
             return Notice::Task(Box::new(TaskNotice { cluster: cluster.clone(), task, version, updated }));
@@ -172,7 +172,7 @@ impl Detail<'_> {
 }
 
 /// The task and its version. ARNs are checked first, so that converting the task logs none.
-fn described(detail: &RawValue, arn: &TaskArn) -> Option<(Task, u64)> {
+fn described(detail: &RawValue, arn: &TaskArn, names: &Names) -> Option<(Task, u64)> {
     let wire: wire::Task<'_> = serde_json::from_str(detail.get()).ok()?;
     let definition = TaskDefinitionArn::parse(text(&wire.task_definition_arn)?).ok()?;
     let instance = text(&wire.container_instance_arn).filter(|arn| !arn.is_empty());
@@ -187,7 +187,7 @@ fn described(detail: &RawValue, arn: &TaskArn) -> Option<(Task, u64)> {
         return None;
     }
     let version = wire.version?;
-    Some((task::task(wire, &HashMap::from([(arn.as_str(), arn)]))?, version))
+    Some((task::task(wire, &HashMap::from([(arn.as_str(), arn)]), names)?, version))
 }
 
 /// The account and the region: those of the cluster, or else of the envelope, which may lack them.

@@ -23,7 +23,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 
-use super::{ports, present, protocol, settings, sorted_tags};
+use super::{Kept, ports, present, protocol, sorted_tags};
 use text::Text;
 
 /// Why a text is not a task definition.
@@ -39,10 +39,11 @@ const NOT_JSON: &str = "it is not JSON from here on";
 /// The network mode of an array of containers, which has none: that of Fargate.
 const ASSUMED: NetworkMode = NetworkMode::Awsvpc;
 
-/// Reads the text of a file. The network mode is that of an array of containers; a definition names its own.
+/// Reads the text of a file, and of environments only the variables of these names. The network mode is that of an array of containers; a definition names its own.
 pub fn task_definition(
     text: &[u8],
     network_mode: Option<NetworkMode>,
+    names: &Names,
 ) -> Result<UndeployedTask, NotADefinition> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = std::str::from_utf8(text).map_err(|_| NotADefinition("it is not UTF-8 text".to_owned()))?;
@@ -57,12 +58,12 @@ pub fn task_definition(
             match document.task_definition {
                 // DescribeTaskDefinition puts the tags beside the definition.
                 Some(definition) => {
-                    Definition { tags: document.tags, ..*definition }.draft("taskDefinition.")
+                    Definition { tags: document.tags, ..*definition }.draft("taskDefinition.", names)
                 }
-                None => document.draft(""),
+                None => document.draft("", names),
             }
         }
-        Some('[') => of_containers(parsed(text)?, network_mode),
+        Some('[') => of_containers(parsed(text)?, network_mode, names),
         _ => Err(NotADefinition(format!("it is not JSON of an object or an array; {WHAT_IT_IS}"))),
     }
 }
@@ -70,6 +71,7 @@ pub fn task_definition(
 fn of_containers(
     containers: Vec<Container>,
     network_mode: Option<NetworkMode>,
+    names: &Names,
 ) -> Result<UndeployedTask, NotADefinition> {
     let source = match network_mode {
         Some(_) => NetworkModeSource::Option,
@@ -77,7 +79,7 @@ fn of_containers(
     };
     let arn = TaskDefinitionArn::parse("arn:aws:ecs:<region>:<account>:task-definition/<family>:<revision>");
     let arn = arn.expect("it has the form of an ARN");
-    drafted(arn, network_mode.unwrap_or(ASSUMED), source, containers, Vec::new(), "")
+    drafted(arn, network_mode.unwrap_or(ASSUMED), source, containers, (Vec::new(), names), "")
 }
 
 /// Names the key and the container of a value that has another type.
@@ -267,14 +269,21 @@ fn missing(place: &str, field: &str) -> NotADefinition {
 }
 
 impl Definition {
-    fn draft(self, place: &str) -> Result<UndeployedTask, NotADefinition> {
+    fn draft(self, place: &str, names: &Names) -> Result<UndeployedTask, NotADefinition> {
         let arn = self.arn(place)?;
         let containers = self.container_definitions.ok_or_else(|| missing(place, "containerDefinitions"))?;
         let network_mode = NetworkMode::from(self.network_mode.as_deref().unwrap_or_default());
         let tags =
             self.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value.and_then(Text::known)));
         let place = format!("{place}containerDefinitions");
-        drafted(arn, network_mode, NetworkModeSource::Definition, containers, sorted_tags(tags), &place)
+        drafted(
+            arn,
+            network_mode,
+            NetworkModeSource::Definition,
+            containers,
+            (sorted_tags(tags), names),
+            &place,
+        )
     }
 
     /// The ARN from AWS, or one with placeholders for the parts that only AWS knows.
@@ -304,17 +313,17 @@ fn drafted(
     network_mode: NetworkMode,
     network_mode_source: NetworkModeSource,
     definitions: Vec<Container>,
-    tags: model::Tags,
+    (tags, kept): (model::Tags, &Names),
     place: &str,
 ) -> Result<UndeployedTask, NotADefinition> {
     let (mut containers, mut images, mut host_ports) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut hints, mut names) = (Vec::new(), BTreeSet::new());
+    let (mut hints, mut names, mut kept) = (Vec::new(), BTreeSet::new(), Kept::new(kept));
     for (position, container) in definitions.into_iter().enumerate() {
         let field = format!("{place}[{position}].name");
         let name = container.name.clone().filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| missing("", &field))?;
-        if let Some(variable) = container.unresolved() {
-            let (name, variable) = (brief(&name), variable.name());
+        if let Some(variable) = container.unresolved(kept.names) {
+            let (name, variable) = (brief(&name), brief(variable));
             return Err(NotADefinition(format!(
                 "{variable} of the container {name:?} has a value that only the deployment knows; write it as text"
             )));
@@ -324,29 +333,25 @@ fn drafted(
         }
         images.push(present::<_, Arc<str>>(container.image.clone().and_then(Text::known)));
         hints.push(container.hints());
-        let (container, ports) = container.converted();
+        let (container, ports) = container.converted(&mut kept);
         containers.push(container);
         host_ports.push(ports);
     }
-    let definition = model::TaskDefinition {
-        arn,
-        network_mode,
-        containers,
-        tags,
-        names: ecs_discovery::model::Names::default(),
-    };
+    let definition = model::TaskDefinition { arn, network_mode, containers, tags, names: kept.names() };
     Ok(UndeployedTask { definition, network_mode_source, images, host_ports, hints })
 }
 
 impl Container {
-    /// A variable of the convention whose value is a function of CloudFormation.
-    fn unresolved(&self) -> Option<Variable> {
+    /// A variable that is read, and whose value is a function of CloudFormation.
+    fn unresolved(&self, names: &Names) -> Option<&str> {
         let environment = self.environment.iter().flatten();
         let environment = environment.filter_map(|pair| Some((pair.name.as_deref()?, pair.value.as_ref()?)));
+        let environment = environment.filter(|(name, _)| names.contain(name));
         let labels = self.docker_labels.iter().flatten();
         let labels = labels.filter_map(|(name, value)| Some((name.as_str(), value.as_ref()?)));
+        let labels = labels.filter(|(name, _)| Variable::named(name).is_some());
         let mut unresolved = environment.chain(labels).filter(|(_, value)| **value == Text::Later);
-        unresolved.find_map(|(name, _)| Variable::named(name))
+        unresolved.next().map(|(name, _)| name)
     }
 
     fn hints(&self) -> Hints {
@@ -367,7 +372,7 @@ impl Container {
     }
 
     /// The host ports are in another field.
-    fn converted(self) -> (model::ContainerDefinition, Vec<Option<u16>>) {
+    fn converted(self, kept: &mut Kept<'_>) -> (model::ContainerDefinition, Vec<Option<u16>>) {
         let environment = self.environment.unwrap_or_default();
         let secrets = self.secrets.unwrap_or_default();
         let labels = self.docker_labels.unwrap_or_default();
@@ -376,16 +381,12 @@ impl Container {
         let (port_mappings, host_ports) = mappings.unzip();
         let container = model::ContainerDefinition {
             name: self.name.unwrap_or_default().into(),
-            environment: settings(
+            environment: kept.settings(
                 environment
                     .iter()
                     .map(|pair| (pair.name.as_deref(), pair.value.as_ref().and_then(Text::as_str))),
-                &Names::default(),
             ),
-            secrets: secrets
-                .iter()
-                .filter_map(|secret| Names::default().kept(secret.name.as_deref()?))
-                .collect(),
+            secrets: kept.secrets(secrets.iter().filter_map(|secret| secret.name.as_deref())),
             docker_labels: sorted_tags(labels),
             port_mappings,
         };

@@ -8,7 +8,7 @@ use ecs_discovery::model::{
     Container, LaunchType, Names, NetworkBinding, NetworkInterface, Settings, Status, Task,
 };
 
-use super::{exact, parsed, ports, present, protocol, said, settings, tags};
+use super::{Kept, exact, parsed, ports, present, protocol, said, tags};
 use crate::aws::json::{List, Text, items, text};
 use crate::aws::wire;
 
@@ -17,13 +17,16 @@ const NETWORK_INTERFACE: [&str; 2] = ["ElasticNetworkInterface", "eni"];
 
 /// `None` where the task or its definition has no ARN to name it by, and where nothing is said of how the task is: it stays
 /// as it was then. A `known` ARN is shared.
-pub(super) fn task(task: wire::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Option<Task> {
+pub(super) fn task(task: wire::Task<'_>, known: &HashMap<&str, &TaskArn>, names: &Names) -> Option<Task> {
     let arn = task.task_arn?;
     if task.containers.is_none() || task.desired_status.is_none() || task.last_status.is_none() {
         return None;
     }
     let known = known.get(arn.as_ref()).copied().cloned();
     let overrides = task.overrides.and_then(|overrides| overrides.container_overrides);
+    let mut kept = Kept::new(names);
+    // Nothing proves that a task without them has none.
+    kept.has_dropped = overrides.is_none();
     Some(Task {
         arn: known.or_else(|| parsed(TaskArn::parse(arn.as_ref())))?,
         definition: parsed(TaskDefinitionArn::parse(text(&task.task_definition_arn).unwrap_or_default()))?,
@@ -41,9 +44,9 @@ pub(super) fn task(task: wire::Task<'_>, known: &HashMap<&str, &TaskArn>) -> Opt
             .and_then(|arn| parsed(ContainerInstanceArn::parse(arn))),
         network_interface: network_interface(task.attachments),
         containers: exact(items(task.containers).filter_map(container)),
-        overrides: exact(items(overrides).filter_map(container_override)),
+        overrides: exact(items(overrides).filter_map(|one| container_override(one, &mut kept))),
         tags: tags(task.tags),
-        names: Names::default(),
+        names: kept.names(),
     })
 }
 
@@ -102,15 +105,13 @@ fn network_interface(attachments: List<wire::Attachment<'_>>) -> Option<NetworkI
 }
 
 /// By the container's name.
-fn container_override<N>(over: wire::ContainerOverride<'_>) -> Option<(N, Settings)>
+fn container_override<N>(over: wire::ContainerOverride<'_>, kept: &mut Kept<'_>) -> Option<(N, Settings)>
 where
     N: for<'a> From<&'a str>,
 {
     let environment = over.environment.unwrap_or_default();
-    let settings = settings(
-        environment.iter().flatten().map(|pair| (text(&pair.name), text(&pair.value))),
-        &Names::default(),
-    );
+    let settings =
+        kept.settings(environment.iter().flatten().map(|pair| (text(&pair.name), text(&pair.value))));
     if settings.is_empty() { None } else { Some((present(text(&over.name))?, settings)) }
 }
 
@@ -131,7 +132,8 @@ mod tests {
     /// What becomes of a task of which DescribeTasks says this.
     fn read(said: &Value) -> Option<Task> {
         let said = said.to_string();
-        task(serde_json::from_str(&said).expect("a task of DescribeTasks"), &HashMap::new())
+        let said = serde_json::from_str(&said).expect("a task of DescribeTasks");
+        task(said, &HashMap::new(), &Names::default())
     }
 
     /// The least that a task is known by.
@@ -177,6 +179,9 @@ mod tests {
             names: Names::default(),
         };
         assert_eq!(converted(json!({})), expected);
+        // With a list of overrides, it is known that there are no others.
+        let none = converted(json!({"overrides": {"containerOverrides": [{"name": "web"}]}}));
+        assert_eq!(none, Task { names: Names::all(), ..expected.clone() });
         let empty = json!({
             "launchType": "", "group": "", "containers": [], "containerInstanceArn": "", "overrides": {},
         });
@@ -203,7 +208,8 @@ mod tests {
             let mut said = least();
             said["taskArn"] = arn.as_str().into();
             let said = said.to_string();
-            let task = task(serde_json::from_str(&said).expect("a task of DescribeTasks"), &asked);
+            let said = serde_json::from_str(&said).expect("a task of DescribeTasks");
+            let task = task(said, &asked, &Names::default());
             assert!(std::ptr::eq(task.expect("a task").arn.as_str(), arn.as_str()), "{arn} is kept twice");
         }
     }

@@ -23,7 +23,7 @@ fn with(field: &str, value: Value) -> Value {
 }
 
 fn notice(body: &Value) -> Notice {
-    Notice::parse(body.to_string().as_bytes())
+    Notice::parse(body.to_string().as_bytes(), &Names::default())
 }
 
 fn task(body: &Value) -> TaskNotice {
@@ -107,12 +107,12 @@ fn what_is_not_an_event_is_foreign() {
         r#"{"prometheus-ecs-sd":5}"#,
         r#"{"source":"aws.ecs","detail-type":"ECS Task State Change""#,
     ] {
-        assert_eq!(Notice::parse(body.as_bytes()), Notice::Foreign, "{body}");
+        assert_eq!(Notice::parse(body.as_bytes(), &Names::default()), Notice::Foreign, "{body}");
     }
-    assert_eq!(Notice::parse(b"{\"source\":\"\xff\"}"), Notice::Foreign);
-    assert_eq!(Notice::parse(&b"[".repeat(1_000_000)), Notice::Foreign);
+    assert_eq!(Notice::parse(b"{\"source\":\"\xff\"}", &Names::default()), Notice::Foreign);
+    assert_eq!(Notice::parse(&b"[".repeat(1_000_000), &Names::default()), Notice::Foreign);
     let deep = format!(r#"{{"source":"aws.ecs","detail-type":"x","detail":{}}}"#, "[".repeat(500_000));
-    assert_eq!(Notice::parse(deep.as_bytes()), Notice::Foreign);
+    assert_eq!(Notice::parse(deep.as_bytes(), &Names::default()), Notice::Foreign);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_body_is_read_up_to_1_mib() {
     for (length, is_read) in [(MAX_BODY, true), (MAX_BODY + 1, false)] {
         let mut body = RECORDED.to_owned();
         body.extend(std::iter::repeat_n(' ', length - RECORDED.len()));
-        let notice = Notice::parse(body.as_bytes());
+        let notice = Notice::parse(body.as_bytes(), &Names::default());
         assert_eq!(matches!(notice, Notice::Task(_)), is_read, "{length}");
         assert_eq!(notice == Notice::Foreign, !is_read, "{length}");
     }
