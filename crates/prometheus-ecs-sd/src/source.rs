@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     interval: Duration,
     /// The time between refreshes while events are live.
     reconcile_interval: Duration,
+    /// The queues that are read.
+    queues: Arc<[QueueAddress]>,
     metrics: Metrics,
     /// Whether every source is refreshed only once.
     once: bool,
@@ -331,6 +333,7 @@ impl Sources {
             recheck_interval: config.recheck_interval,
             interval: config.interval,
             reconcile_interval: config.reconcile_interval,
+            queues: config.event_queues.clone().into(),
             metrics,
             once: config.once,
             are_spread: false,
@@ -373,6 +376,7 @@ impl Sources {
             recheck_interval: config.recheck_interval,
             interval: config.interval,
             reconcile_interval: config.reconcile_interval,
+            queues: config.event_queues.clone().into(),
             are_spread: specs.len() > 1,
             by_role,
             ..self.settings.clone()

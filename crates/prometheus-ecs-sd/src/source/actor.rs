@@ -21,7 +21,7 @@ use super::liveness::Liveness;
 use super::run::{self, Run};
 use super::schedule::{JITTER, Schedule};
 use super::wishes::Wishes;
-use super::{Command, Configuration, Continued, Message, Report, Settings, Spec};
+use super::{Command, Configuration, Continued, Expected, Message, Report, Settings, Spec};
 use crate::published::SourceResult;
 use crate::telemetry::panics::{Panicked, caught, caught_in};
 
@@ -276,7 +276,9 @@ impl Actor {
         let has_other_rules = settings.rules != self.settings.rules;
         let differs = spec.clusters != self.spec.clusters || spec.credentials != self.spec.credentials;
         self.again |= differs && self.run.is_some();
-        if spec.events != self.spec.events {
+        // Events of a source without a queue came through a central one, which may be no longer read.
+        let has_other_queues = settings.queues != self.settings.queues && spec.events == Expected::Perhaps;
+        if spec.events != self.spec.events || has_other_queues {
             self.liveness = Liveness::new(spec.events);
         }
         // Events prove nothing about another selection or other credentials: a refresh follows.

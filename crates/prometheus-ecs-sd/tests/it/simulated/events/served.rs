@@ -94,6 +94,20 @@ async fn an_account_whose_events_are_in_a_central_queue_is_live_once_they_come()
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_loses_its_central_queue_is_polled_again() {
+    let mut stage = two_accounts([true, false], "central");
+    let other = stage.simulator.change(|world| world.region(PARTNER, OTHER_REGION).create_queue("other"));
+    stage.config.event_queues.push(QueueAddress::parse(&other).unwrap());
+    let running = stage.run().await;
+    minutes(&stage, 4).await;
+    assert_eq!(statuses(&running)[1], (EventStatus::Live, RARELY));
+    stage.config.event_queues.remove(0);
+    running.replace(&stage.config).await.unwrap();
+    minutes(&stage, 4).await;
+    assert_eq!(statuses(&running), [(EventStatus::Off, MINUTE); 2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_loses_its_queue_is_polled_again() {
     let stage = told(fleet(&[("prod", 1)]));
     let running = stage.run().await;
