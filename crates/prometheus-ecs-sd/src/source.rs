@@ -118,12 +118,16 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
-    /// For a source with that role in that region. A queue of no role's account is one of the own account.
+    /// For a source with that role in that region. A queue in no account of a role there is one of the own account.
     fn of(config: &Config, default_region: Option<&str>, role: Option<&RoleArn>, region: &str) -> Self {
         let is_in_region = |queue: &&QueueAddress| queue.region.as_deref().or(default_region) == Some(region);
-        let has_role = |account: &str| {
-            let mut roles = config.accounts.iter().filter_map(|account| account.role.as_ref());
-            roles.any(|role| role.account() == account)
+        let is_read_there = |regions: &[String]| match regions {
+            [] => default_region == Some(region),
+            regions => regions.iter().any(|other| other == region),
+        };
+        let has_role = |id: &str| {
+            let is_it = |account: &Account| account.role.as_ref().is_some_and(|role| role.account() == id);
+            config.accounts.iter().any(|account| is_it(account) && is_read_there(&account.regions))
         };
         let is_for_it = |queue: &QueueAddress| match (queue.account.as_deref(), role) {
             (None, _) => true,

@@ -93,6 +93,18 @@ async fn an_account_whose_events_are_in_a_central_queue_is_live_once_they_come()
     assert_eq!(statuses(&running)[1], (EventStatus::Waiting, Duration::from_secs(50)));
 }
 
+/// The role reads the own account in one region, and the program's credentials read the other one.
+#[tokio::test(start_paused = true)]
+async fn a_queue_of_the_own_account_serves_a_region_that_no_role_reads() {
+    let own_role = format!("arn:aws:iam::{}:role/reader", ecs_simulator::OWN_ACCOUNT);
+    let mut world = fleet(&[("prod", 1)]);
+    world.allow_role(&own_role, None);
+    let mut stage = told(world).role(&own_role, None);
+    stage.config.accounts[1].regions = vec![OTHER_REGION.to_owned()];
+    let running = stage.run().await;
+    assert_eq!(statuses(&running), [(EventStatus::Waiting, MINUTE), (EventStatus::Off, MINUTE)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_account_that_loses_its_central_queue_is_polled_again() {
     let mut stage = two_accounts([true, false], "central");
