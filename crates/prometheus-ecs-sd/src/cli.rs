@@ -216,6 +216,7 @@ fn command() -> clap::Command {
     let shared = |option: Arg| match option.get_long() {
         Some(
             "config-file"
+            | "convention"
             | "default-scrape-interval-prefix"
             | "meta-labels"
             | "quiet"

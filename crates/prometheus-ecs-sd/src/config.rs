@@ -2,6 +2,7 @@
 
 mod accounts;
 mod arguments;
+pub(crate) mod conventions;
 mod display;
 mod errors;
 mod event_queue;
@@ -21,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::arn::RoleArn;
-use ecs_discovery::conventions::list::Conventions;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::interval::{Intervals, InvalidIntervals, parse_duration};
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
@@ -31,7 +31,7 @@ use ecs_discovery::labels::meta::{MetaLabels, MetaPattern};
 use crate::lock::Locks;
 use crate::telemetry::LogFormat;
 use accounts::Common;
-use file::SOURCE_OPTIONS;
+use file::{Parts, SOURCE_OPTIONS};
 use yaml::Value;
 
 pub use accounts::Account;
@@ -131,7 +131,7 @@ impl Config {
         file: Option<FileLayer>,
         directories: Directories,
     ) -> Result<Self, ConfigErrors> {
-        let (mut errors, sources) = file.map(FileLayer::into_parts).unwrap_or_default();
+        let Parts { mut errors, sources, conventions } = file.map(FileLayer::into_parts).unwrap_or_default();
         let listen = listen(arguments.listen_address.as_deref()).unwrap_or_else(|problem| {
             errors.option("listen-address", problem);
             Some(Listen::Default)
@@ -168,7 +168,7 @@ impl Config {
         let sts_region = sts_region(arguments, &mut errors);
         let api_share = arguments.api_share.parse().map_err(|problem: InvalidShare| problem.to_string());
         let api_share = errors.checked("api-share", api_share);
-        let rules = rules(arguments, &mut errors);
+        let rules = rules(arguments, conventions, &mut errors);
         errors.into_result()?;
         Ok(Self {
             directory,
@@ -335,10 +335,10 @@ pub(crate) fn targets(
     arguments: &RunArgs,
     file: Option<FileLayer>,
 ) -> Result<(Vec<Account>, Option<String>, Rules), ConfigErrors> {
-    let (mut errors, sources) = file.map(FileLayer::into_parts).unwrap_or_default();
+    let Parts { mut errors, sources, conventions } = file.map(FileLayer::into_parts).unwrap_or_default();
     let accounts = accounts(arguments, sources, &mut errors);
     let sts_region = sts_region(arguments, &mut errors);
-    let rules = rules(arguments, &mut errors);
+    let rules = rules(arguments, conventions, &mut errors);
     errors.into_result()?;
     Ok((accounts, sts_region, rules))
 }
@@ -348,18 +348,18 @@ fn sts_region(arguments: &RunArgs, errors: &mut ConfigErrors) -> Option<String> 
     errors.checked("sts-region", given.map(accounts::region).transpose())
 }
 
-fn rules(arguments: &RunArgs, errors: &mut ConfigErrors) -> Rules {
+fn rules(arguments: &RunArgs, listed: Option<(Value, PathBuf)>, errors: &mut ConfigErrors) -> Rules {
     let intervals = intervals(&arguments.targets, errors);
     let TargetArgs { tags_to_labels, service_tags, .. } = &arguments.targets;
     let tags_to_labels = Arc::new(tags(values(tags_to_labels)));
     let meta_labels = Arc::new(meta_labels(&arguments.targets.meta_labels, errors));
-    Rules {
-        intervals,
-        tags_to_labels,
-        meta_labels,
-        service_tags: *service_tags,
-        conventions: Conventions::default(),
-    }
+    let conventions = conventions::from_option(&arguments.targets.convention, errors);
+    let conventions = conventions.or_else(|| {
+        let (list, file) = listed?;
+        Some(conventions::from_file(list, &file, &intervals, errors))
+    });
+    let conventions = conventions.unwrap_or_default();
+    Rules { intervals, tags_to_labels, meta_labels, service_tags: *service_tags, conventions }
 }
 
 /// The value of `--meta-labels` that publishes none.
@@ -613,6 +613,7 @@ mod tests {
                 tags_to_labels: list("team, stage ,"),
                 meta_labels: list(" cluster, task_* ,"),
                 service_tags: true,
+                convention: list(" sepich, environment ,"),
             },
             ..arguments()
         };
@@ -627,6 +628,7 @@ mod tests {
                 tags_to_labels: list("team,stage"),
                 meta_labels: list("task_*,cluster"),
                 service_tags: true,
+                convention: list("sepich,environment"),
             },
             ..arguments()
         };

@@ -183,15 +183,8 @@ impl Pattern {
             text if text.bytes().all(is_plain) => Kind::Is,
             text => {
                 // By itself first, so that its own parentheses are balanced and a message is about what was written.
-                let compiled = |text: &str| {
-                    RegexBuilder::new(text)
-                        .size_limit(COMPILED_BYTES)
-                        .dot_matches_new_line(true)
-                        .build()
-                        .map_err(|error| error.to_string())
-                };
-                compiled(text)?;
-                Kind::Regex(compiled(&format!("^(?:{text})$"))?)
+                compiled(text).map_err(|error| with_column(text, &error))?;
+                Kind::Regex(compiled(&format!("^(?:{text})$")).map_err(|error| error.to_string())?)
             }
         };
         Ok(Self { text: text.into(), kind })
@@ -211,6 +204,23 @@ impl Pattern {
             Kind::Regex(regex) => regex.is_match(text),
         }
     }
+}
+
+fn compiled(text: &str) -> Result<Regex, regex_lite::Error> {
+    RegexBuilder::new(text).size_limit(COMPILED_BYTES).dot_matches_new_line(true).build()
+}
+
+/// The engine's words, and the column after which they are true whatever follows. The engine does not tell the column.
+fn with_column(text: &str, error: &regex_lite::Error) -> String {
+    let error = error.to_string();
+    // Not of one column.
+    if error.contains("size") {
+        return error;
+    }
+    let ends = text.char_indices().skip(1).map(|(end, _)| end);
+    let is_wrong = |end: &usize| compiled(&text[..*end]).is_err_and(|other| other.to_string() == error);
+    let wrong = ends.collect::<Vec<_>>().into_iter().rev().take_while(is_wrong).count();
+    format!("{error}, at column {}", text.chars().count() - wrong)
 }
 
 impl fmt::Debug for Pattern {

@@ -69,6 +69,8 @@ pub(super) enum Product {
     IamPolicy,
     /// IAM policy for each of the roles
     IamRolePolicy,
+    /// The rules of the conventions, to be copied into a configuration file and altered
+    Conventions,
     /// The rule and the queues that events need in AWS
     EventInfrastructure,
     /// Completions for a shell

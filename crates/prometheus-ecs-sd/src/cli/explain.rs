@@ -80,7 +80,7 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "ID", requires = "role", help_heading = "Where to look")]
     pub(super) external_id: Option<String>,
 
-    /// Configuration file of the discovery: its scrape intervals, tags and meta labels are used
+    /// Configuration file of the discovery: its conventions, scrape intervals, tags and meta labels are used
     #[arg(long, value_name = "FILE", help_heading = "Targets")]
     pub(super) config_file: Option<PathBuf>,
 
@@ -94,7 +94,8 @@ pub(super) struct ExplainArgs {
 }
 
 /// The options that are read from the configuration file. Only the command line sets the account.
-pub(super) const FILE_OPTIONS: [&str; 7] = [
+pub(super) const FILE_OPTIONS: [&str; 8] = [
+    "convention",
     "scrape-intervals",
     "default-scrape-interval-prefix",
     "tags-to-labels",

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Arg, Command};
 use clap_complete::Shell;
+use ecs_discovery::conventions::list::Convention;
 
 use super::layers::Layers;
 use super::{GenerateArgs, Product, command, failure, usage};
-use crate::config::{Config, ConfigErrors, Directories, generated, infrastructure};
+use crate::config::{Config, ConfigErrors, Directories, conventions, generated, infrastructure};
 
 /// The name of the program.
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
@@ -29,6 +30,10 @@ pub(super) fn run(arguments: &GenerateArgs, layers: Layers) -> ExitCode {
                 ConfigErrors::one("there is no role; add --role, or a source with one".to_owned())
             })
         }),
+        Product::Conventions => layers.config(Directories::LeftAlone).and_then(|config| {
+            let yaml = conventions::print::yaml(&config.rules.conventions).map(String::into_bytes);
+            yaml.ok_or_else(|| ConfigErrors::one(no_rules(&config)))
+        }),
         Product::EventInfrastructure => layers.config(Directories::LeftAlone).map(|config| {
             infrastructure::event_infrastructure(&config, arguments.format, arguments.readers).into_bytes()
         }),
@@ -43,6 +48,16 @@ pub(super) fn run(arguments: &GenerateArgs, layers: Layers) -> ExitCode {
             _ => ExitCode::SUCCESS,
         },
     }
+}
+
+/// A dialect of the variables has no rules to print.
+fn no_rules(config: &Config) -> String {
+    let names: Vec<_> = config.rules.conventions.iter().map(Convention::name).collect();
+    let are = if names.len() == 1 { "is no rule" } else { "are no rules" };
+    format!(
+        "--convention: {} {are}, and cannot be printed; name another built-in convention, such as teralytics",
+        names.join(" and ")
+    )
 }
 
 fn completions(shell: Option<Shell>) -> Result<Vec<u8>, ConfigErrors> {

@@ -154,6 +154,17 @@ pub struct RunArgs {
 /// The rules for targets.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TargetArgs {
+    /// Conventions that say which containers are scraped, by precedence [default: environment]
+    #[arg(
+        long,
+        alias = "conventions",
+        value_name = "NAME",
+        num_args = 1..,
+        value_delimiter = ',',
+        help_heading = "Targets"
+    )]
+    pub convention: Vec<String>,
+
     /// Scrape intervals that containers can request, one file each
     #[arg(
         long,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecs_discovery::inventory::selection::ClusterPattern;
 use ecs_discovery::labels::TagSelection;
 
-use super::{Account, Config, QueueAddress, queue_labels};
+use super::{Account, Config, QueueAddress, conventions, queue_labels};
 
 impl Config {
     /// Names, as the configuration file has them, and values.
@@ -51,6 +51,7 @@ impl Config {
                 self.sts_region.clone().unwrap_or_else(|| "the default region".to_owned()),
             ),
             ("api_share".to_owned(), self.api_share.to_string()),
+            ("conventions".to_owned(), conventions::shown(&self.rules.conventions)),
             ("scrape_intervals".to_owned(), offered.join(", ")),
             ("default_scrape_interval_prefix".to_owned(), intervals.default_interval().to_string()),
             ("tags_to_labels".to_owned(), tags),

@@ -1,4 +1,4 @@
-//! The configuration file: every option by its name, and `sources`.
+//! The configuration file: every option by its name, `sources`, and `conventions`, whose items can be rules.
 //!
 //! The definition of the command line determines the keys and their types. A value of the file is used if the command
 //! line and the environment set none.
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::conventions;
 use super::errors::ConfigErrors;
 use super::regular_file;
 use super::yaml::{self, EMPTY, Place, Value};
@@ -26,7 +27,20 @@ pub(crate) struct FileLayer {
     /// By the option's long name.
     options: BTreeMap<String, Vec<(Place, String)>>,
     sources: Option<Value>,
+    /// The list of conventions, with the path of the file.
+    conventions: Option<(Value, PathBuf)>,
     errors: ConfigErrors,
+}
+
+/// The parts of a file that are no options with texts, and the errors.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parts {
+    /// The errors so far, which know the places of the options.
+    pub(super) errors: ConfigErrors,
+    /// The accounts, if the file lists them.
+    pub(super) sources: Option<Value>,
+    /// The conventions, if the file lists them, and the path of the file.
+    pub(super) conventions: Option<(Value, PathBuf)>,
 }
 
 impl FileLayer {
@@ -36,7 +50,8 @@ impl FileLayer {
         let text = read(path).map_err(|problem| {
             ConfigErrors::one(format!("--{CONFIG_FILE}: {} cannot be read: {problem}", path.display()))
         })?;
-        let mut layer = Self { options: BTreeMap::new(), sources: None, errors: ConfigErrors::of(path) };
+        let errors = ConfigErrors::of(path);
+        let mut layer = Self { options: BTreeMap::new(), sources: None, conventions: None, errors };
         let root = yaml::parse(&text, &mut layer.errors);
         let Some(mut keys) = root.and_then(|root| root.mapping(&mut layer.errors)) else {
             return Err(layer.errors.into_result().expect_err("the error was recorded"));
@@ -44,13 +59,25 @@ impl FileLayer {
         layer.sources = keys.take_set("sources", &mut layer.errors);
         for option in command.get_arguments().filter(|option| is_for_file(option)) {
             for key in names(option) {
-                if let Some(value) = keys.take_set(&key, &mut layer.errors) {
+                let Some(value) = keys.take_set(&key, &mut layer.errors) else { continue };
+                if option.get_long() == Some(conventions::OPTION) {
+                    layer.take_conventions(value, path);
+                } else {
                     layer.take_in(option, &value);
                 }
             }
         }
         keys.finish(&mut layer.errors);
         Ok(layer)
+    }
+
+    fn take_conventions(&mut self, value: Value, path: &Path) {
+        match &self.conventions {
+            Some((other, _)) => {
+                self.errors.add(&value.place, format!("{} is the same key; merge both", other.place));
+            }
+            None => self.conventions = Some((value, path.to_owned())),
+        }
     }
 
     fn take_in(&mut self, option: &Arg, value: &Value) {
@@ -105,9 +132,11 @@ impl FileLayer {
     pub(crate) fn keep(&mut self, options: &[&str]) {
         self.options.retain(|name, _| options.contains(&&**name));
         self.sources = None;
+        self.conventions = self.conventions.take().filter(|_| options.contains(&conventions::OPTION));
     }
 
-    /// Drops the options that the command line or the environment sets. Roles set there replace all sources.
+    /// Drops the options that the command line or the environment sets. Roles set there replace all
+    /// sources, and conventions the whole list.
     pub(crate) fn overruled_by(&mut self, matches: &ArgMatches) {
         let is_given = |name: &str| {
             let source = matches.value_source(&name.replace('-', "_"));
@@ -117,11 +146,15 @@ impl FileLayer {
         if is_given("role") {
             self.sources = None;
         }
+        if is_given(conventions::OPTION) {
+            self.conventions = None;
+        }
     }
 
-    /// The errors so far, which know the places of the options, and the sources, if there are any.
-    pub(super) fn into_parts(self) -> (ConfigErrors, Option<Value>) {
-        (self.errors.with_options(self.options), self.sources)
+    /// Its parts, for the checks.
+    pub(super) fn into_parts(self) -> Parts {
+        let Self { options, sources, conventions, errors } = self;
+        Parts { errors: errors.with_options(options), sources, conventions }
     }
 }
 

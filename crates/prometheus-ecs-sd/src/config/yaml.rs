@@ -161,6 +161,16 @@ impl Place {
     pub(crate) fn at(&self, line_of: &Self) -> Self {
         Self { line: line_of.line, path: self.path.clone() }
     }
+
+    /// The place of a key below this one, on the same line.
+    pub(crate) fn inner(&self, key: &str) -> Self {
+        Self { line: self.line, path: format!("{}.{key}", self.path) }
+    }
+
+    /// The line in the file.
+    pub(crate) fn line(&self) -> usize {
+        self.line
+    }
 }
 
 impl Value {
@@ -224,6 +234,21 @@ impl Value {
         Some(Mapping { place: self.place, entries, asked_for: Vec::new() })
     }
 
+    /// A list of any values, or a single text.
+    pub(crate) fn items(self, errors: &mut ConfigErrors) -> Vec<Value> {
+        if matches!(self.node, Node::Scalar(_)) { vec![self] } else { self.sequence(errors) }
+    }
+
+    /// Whether this has keys and values.
+    pub(crate) fn is_mapping(&self) -> bool {
+        matches!(self.node, Node::Mapping(_))
+    }
+
+    /// Whether there is no value.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.node, Node::Null)
+    }
+
     fn refuse<T>(&self, problem: &str, errors: &mut ConfigErrors) -> Option<T> {
         errors.add(&self.place, problem);
         None
@@ -254,6 +279,11 @@ impl Mapping {
         self.entries.is_empty()
     }
 
+    /// Whether a key is left.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, _)| name == key)
+    }
+
     /// All keys that are left.
     pub(crate) fn take_all(&mut self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.entries)
@@ -262,13 +292,21 @@ impl Mapping {
     /// Records an error for each key that was not taken.
     pub(crate) fn finish(self, errors: &mut ConfigErrors) {
         for (key, value) in &self.entries {
-            match similar(key, self.asked_for.iter().map(|known| &**known)) {
-                Some(known) => {
-                    errors.add(&value.place, format!("there is no such key; did you mean {known}?"));
-                }
-                None => errors.add(&value.place, "there is no such key"),
-            }
+            unknown_key(key, &value.place, self.asked_for.iter().map(|known| &**known), errors);
         }
+    }
+}
+
+/// Records an error for a key that does not exist.
+pub(crate) fn unknown_key<'a>(
+    key: &str,
+    place: &Place,
+    known: impl IntoIterator<Item = &'a str>,
+    errors: &mut ConfigErrors,
+) {
+    match similar(key, known) {
+        Some(known) => errors.add(place, format!("there is no such key; did you mean {known}?")),
+        None => errors.add(place, "there is no such key"),
     }
 }
 

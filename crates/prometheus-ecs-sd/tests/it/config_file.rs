@@ -1,5 +1,6 @@
 //! The configuration file, what is checked of it, and what is made of it.
 
+mod conventions;
 mod events;
 
 use std::path::PathBuf;
@@ -304,6 +305,7 @@ sources:
       max_staleness                   24h
       sts_region                      the default region
       api_share                       0.25
+      conventions                     environment
       scrape_intervals                10s, 1m
       default_scrape_interval_prefix  1m
       tags_to_labels                  stage, team
@@ -333,6 +335,7 @@ sources:
       max_staleness                   24h
       sts_region                      the default region
       api_share                       0.25
+      conventions                     environment
       scrape_intervals                10s, 1m
       default_scrape_interval_prefix  1m
       tags_to_labels                  stage, team

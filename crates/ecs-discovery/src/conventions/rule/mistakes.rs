@@ -29,8 +29,10 @@ impl Rule {
             if items.is_empty() {
                 mistakes.push((key, "there is no port; write a number from 1 to 65535".to_owned()));
             }
-            let bad = items.into_iter().filter_map(|item| ports::read("the port", item, intervals).err());
-            mistakes.extend(bad.map(|problem| (key, problem.detail)));
+            let read = items.into_iter().map(|item| ports::read("the port", item, intervals));
+            let bad =
+                read.filter_map(|read| read.map_or_else(|problem| Some(problem.detail), |item| item.warning));
+            mistakes.extend(bad.map(|problem| (key, problem)));
         }
         if let Some(Value::Literal(text)) = &self.path {
             mistakes.extend(Path::read("the path", text).err().map(|problem| ("path", problem.detail)));

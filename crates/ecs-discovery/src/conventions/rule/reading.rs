@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
 
     fn interval(&mut self, place: &str, pair: Option<&'a str>) -> Option<Interval> {
         let (place, text) = self.said(place, pair, self.rule.interval.as_ref(), "interval")?;
-        interval(&place, text, self.intervals).map_err(|why| self.warnings.push(why)).ok()
+        interval(&place, text, self.intervals).map_err(|why| self.warnings.push(no_interval(&why))).ok()
     }
 
     fn endpoints(&mut self, defaults: &Defaults) -> Result<Vec<Written>, NotMeant> {
@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
             let endpoint = match read.map(|read| (self.request(value, read.port), read)) {
                 Err(problem) => Err(problem),
                 Ok((request, read)) => {
-                    self.warnings.extend(read.warning);
+                    self.warnings.extend(read.warning.as_deref().map(no_interval));
                     match request {
                         Some(request) => defaults.endpoint(request, read.path, read.interval),
                         None if is_asked_for => {
@@ -348,16 +348,19 @@ pub(crate) fn scheme(place: &str, text: &str) -> Result<Scheme, Problem> {
     }
 }
 
+/// A warning about an interval that does not count.
+pub(crate) fn no_interval(why: &str) -> String {
+    format!("{why}; none counts")
+}
+
 /// Reads an interval that is offered, or says why it is none.
 pub(crate) fn interval(place: &str, text: &str, intervals: &Intervals) -> Result<Interval, String> {
     let text = text.trim();
     let names = || intervals.offered().iter().map(Interval::name).collect::<Vec<_>>().join(", ");
     match parse_duration(text) {
-        None => {
-            Err(format!("{place} is {:?}, which is not an interval ({}); none counts", quoted(text), names()))
-        }
+        None => Err(format!("{place} is {:?}, which is not an interval ({})", quoted(text), names())),
         Some(length) => intervals.find(length).cloned().ok_or_else(|| {
-            format!("{place} asks for the interval {text}, which is not offered ({}); none counts", names())
+            format!("{place} asks for the interval {text}, which is not offered ({})", names())
         }),
     }
 }

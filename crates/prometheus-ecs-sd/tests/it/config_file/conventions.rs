@@ -1,0 +1,164 @@
+//! The conventions of the configuration: built-ins, rules, their mistakes, and their form as YAML.
+
+use insta::assert_snapshot;
+
+use super::configured;
+
+/// The mistakes in a list of conventions.
+fn mistakes(list: &str) -> String {
+    let told = configured(&format!("conventions:\n{list}")).runs(&["check-config"]);
+    told.replace("error: config.yml:", "")
+}
+
+/// The conventions in effect.
+fn in_effect(told: &str) -> &str {
+    let line = told.lines().find(|line| line.trim().starts_with("conventions ")).expect(told);
+    line.trim().strip_prefix("conventions").expect("the key").trim()
+}
+
+#[test]
+fn the_option_replaces_the_whole_list_of_the_file() {
+    let text = "conventions:\n  - teralytics\n  - {name: nginx, match: {service: nginx-.*}, container_port: 9113}\n  - name: nginx\n    port: 80\n    match: {container: x}\n";
+    let shown = |arguments: &[&str]| in_effect(&configured(text).runs(arguments)).to_owned();
+    assert_eq!(shown(&["check-config"]), "teralytics, nginx (config.yml:3, config.yml:4)");
+    assert_eq!(shown(&["check-config", "--convention", "sepich,environment"]), "sepich, environment");
+    assert_eq!(shown(&["check-config", "--conventions", "promed", "sepich"]), "promed, sepich");
+    let variable = configured(text).env("PROMETHEUS_ECS_SD_CONVENTION", "compose_x, sepich");
+    assert_eq!(in_effect(&variable.runs(&["check-config"])), "compose_x, sepich");
+    let blank = configured(text).env("PROMETHEUS_ECS_SD_CONVENTION", " ");
+    assert!(in_effect(&blank.runs(&["check-config"])).starts_with("teralytics"));
+    assert_eq!(in_effect(&configured("{}").runs(&["check-config"])), "environment");
+    assert_eq!(in_effect(&configured("convention: sepich\n").runs(&["check-config"])), "sepich");
+}
+
+#[test]
+fn every_mistake_in_the_list_is_told() {
+    let list = "  - teralitics\n  - teralytics\n  - ~\n  - teralytics\n  - [sepich]\n  - x\n  - {name: teralytics, match: {container: x}}\n";
+    assert_snapshot!(mistakes(list), @r#"
+    exit 2
+    2: conventions[0]: there is no convention "teralitics"; is teralytics meant?
+    4: conventions[2]: this is empty; remove it
+    5: conventions[3]: teralytics is listed twice; remove one
+    6: conventions[4]: this is a list; write one value
+    7: conventions[5]: there is no convention "x"; there are environment, promed, teralytics, prometheus_io, sepich, compose_x, cloudwatch_agent, ecs_observer
+    8: conventions[6].name: teralytics is a built-in convention of this list; name the rule otherwise, or remove the built-in
+    "#);
+    assert_snapshot!(configured("conventions: []\n").runs(&["check-config"]), @"");
+    assert_snapshot!(configured("conventions:\n").runs(&["check-config"]), @"");
+    let both = "conventions: [sepich]\nconvention: promed\n";
+    assert_snapshot!(configured(both).runs(&["check-config"]), @"");
+    let options = ["check-config", "--convention", "teralitics", "sepich", "sepich"];
+    assert_snapshot!(configured("{}").runs(&options), @"");
+    assert_snapshot!(configured("{}").runs(&["check-config", "--convention", ""]), @"");
+}
+
+#[test]
+fn every_mistake_in_a_rule_is_told_with_its_place() {
+    let list = "\
+  - name: Bad Name
+    container_port: 80
+    port: 80
+    portt: 1
+    match: {contaner: x}
+  - container_port: [80, x, 10s:80, 70000, '80:']
+    path: http://x
+    scheme: ftp
+    interval: 7s
+    job: ''
+    match: {container: x}
+  - name: sources
+    container_port: {docker_label: a, tag: b}
+    path: {docker_lable: x}
+    scheme: {environment: }
+    job: {}
+    labels: a=b
+    match:
+      task_definition: web
+      family:
+      service: (a
+      docker_label: {x: \"a{9\", y: }
+      environment: {\"A*\": b}
+      tag: {}
+  - name: none
+    container_port:
+    match:
+";
+    assert_snapshot!(mistakes(list), @"");
+}
+
+#[test]
+fn a_rule_for_every_container_must_say_so() {
+    assert_snapshot!(mistakes("  - {name: a, port: 80}\n  - {name: b, match: {}, container_port: 80}\n"), @"");
+    let fine = [
+        "{name: a, match: {container: .*}, port: 80}",
+        "{name: a, port: {tag: METRICS_PORT}}",
+        "{name: a, container_port: {docker_label: x}}",
+    ];
+    for rule in fine {
+        assert_eq!(mistakes(&format!("  - {rule}\n")).lines().next(), Some("exit 0"), "{rule}");
+    }
+}
+
+#[test]
+fn there_are_at_most_a_hundred_rules() {
+    let rules = |number| "  - {name: a, match: {container: x}}\n".repeat(number);
+    assert!(mistakes(&rules(100)).starts_with("exit 0"));
+    assert_snapshot!(mistakes(&rules(101)), @"");
+}
+
+#[test]
+fn printed_rules_are_read_as_the_same_rules() {
+    let own = "\
+  - name: everything
+    match:
+      cluster: prod-.*
+      docker_label: {\"a b\": \"\\\"quoted\\\": {x}\", prometheus.io/scrape: \"true\"}
+      service: \"null\"
+      environment: {PORT: \"\"}
+      tag: {team: \"a|b\"}
+    container_port: [80, \"30s:81/metrics?a=b\"]
+    path: /x
+    scheme: https
+    interval: 1m
+    job: \"yes\"
+    labels: {tag: labels}
+  - environment
+";
+    let printed = |text: &str| {
+        let told = configured(text).runs(&["generate", "conventions"]);
+        told.strip_prefix("exit 0\n").expect("rules").to_owned()
+    };
+    let once = printed(&format!("conventions:\n{own}"));
+    assert_snapshot!(once, @"");
+    assert_eq!(printed(&once), once);
+    for name in ["teralytics", "prometheus_io", "sepich", "compose_x", "cloudwatch_agent", "ecs_observer"] {
+        let options = ["generate", "conventions", "--convention", name];
+        let told = configured("{}").runs(&options);
+        let rules = told.strip_prefix("exit 0\n").expect("rules");
+        assert_eq!(printed(rules), rules, "{name}");
+    }
+}
+
+#[test]
+fn a_dialect_of_the_variables_has_no_rules_to_print() {
+    assert_snapshot!(configured("{}").runs(&["generate", "conventions"]), @"");
+    let options = ["generate", "conventions", "--convention", "promed", "environment"];
+    assert_snapshot!(configured("{}").runs(&options), @"");
+}
+
+#[test]
+fn explain_takes_the_conventions_of_the_option_and_of_the_file() {
+    let definition =
+        r#"[{"name": "web", "dockerLabels": {"MY_PORT": "9102", "PROMETHEUS_SCRAPES": "8080"}}]"#;
+    let explained = |text: &str, options: &[&str]| {
+        let configured = configured(text);
+        std::fs::write(configured.directory.path().join("web.json"), definition).unwrap();
+        let arguments = [&["explain", "--task-definition", "web.json"], options].concat();
+        configured.runs(&arguments).lines().next().unwrap().to_owned()
+    };
+    let own = "conventions: [{name: own, container_port: {docker_label: MY_PORT}}]\n";
+    assert_eq!(explained("{}", &[]), "exit 4");
+    assert_eq!(explained("{}", &["--convention", "sepich"]), "exit 0");
+    assert_eq!(explained(own, &[]), "exit 0");
+    assert_eq!(explained(own, &["--convention", "environment"]), "exit 4");
+}
