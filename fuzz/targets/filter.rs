@@ -18,7 +18,7 @@ fn filter(input: &[u8]) {
     let intervals = Intervals::default();
     let Ok(filter) = Filter::parse(query, &intervals) else { return };
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
-    let names = ["interval", "account", "region", "cluster"];
+    let names = ["interval", "convention", "account", "region", "cluster"];
     assert!(
         pairs.iter().all(|(name, value)| names.contains(&&**name) && !value.trim().is_empty()),
         "{query:?}"

@@ -1,4 +1,4 @@
-//! Which targets a reader asks for: those of some scrape intervals, accounts, regions or clusters.
+//! Which targets a reader asks for: those of some scrape intervals, conventions, accounts, regions or clusters.
 //!
 //! A filter is read strictly, since a typo that is passed over would give too many targets, or none. Equal wishes
 //! make equal filters, in whatever order they are written.
@@ -17,7 +17,7 @@ use crate::snapshot::{Scope, Snapshot};
 use crate::target::{Target, in_order};
 
 /// The names of what can be asked for.
-const NAMES: &str = "interval, account, region and cluster";
+const NAMES: &str = "interval, convention, account, region and cluster";
 const ACCOUNT_DIGITS: usize = 12;
 /// What can be asked for at once: each is tried on each cluster.
 const VALUES: usize = 100;
@@ -26,6 +26,7 @@ const VALUES: usize = 100;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Filter {
     intervals: BTreeSet<Interval>,
+    conventions: BTreeSet<Box<str>>,
     accounts: BTreeSet<Box<str>>,
     regions: BTreeSet<Box<str>>,
     clusters: BTreeSet<ClusterPattern>,
@@ -42,6 +43,7 @@ impl Filter {
             let value = value.trim();
             match &*name {
                 "interval" => drop(filter.intervals.insert(interval(value, intervals)?)),
+                "convention" => drop(filter.conventions.insert(convention(value)?)),
                 "account" => drop(filter.accounts.insert(account(value)?)),
                 "region" => drop(filter.regions.insert(region(value)?)),
                 "cluster" => {
@@ -57,7 +59,8 @@ impl Filter {
 
     /// The selection of that snapshot.
     pub fn select(&self, snapshot: &Snapshot) -> Selection {
-        self.scopes(snapshot).filter_map(|scope| self.part(&scope.derived)).collect()
+        let conventions = compiled(&self.conventions);
+        self.scopes(snapshot).filter_map(|scope| self.part(&scope.derived, &conventions)).collect()
     }
 
     /// The scopes that are asked for.
@@ -79,19 +82,20 @@ impl Filter {
             && (self.clusters.is_empty() || self.clusters.iter().any(is_there))
     }
 
-    fn part(&self, derived: &Arc<Derived>) -> Option<Part> {
-        let of_part = |intervals| Part { derived: derived.clone(), intervals };
-        if self.intervals.is_empty() {
+    fn part(&self, derived: &Arc<Derived>, conventions: &[Glob]) -> Option<Part> {
+        let of_part = |kinds| Part { derived: derived.clone(), kinds };
+        if self.intervals.is_empty() && self.conventions.is_empty() {
             return (!derived.targets.is_empty()).then(|| of_part(None));
         }
-        let (mut chosen, mut all) = (BTreeSet::new(), true);
-        for interval in derived.targets.iter().map(|target| &target.interval) {
-            if !self.intervals.contains(interval) {
-                all = false;
-            } else if !chosen.contains(interval) {
-                chosen.insert(interval.clone());
+        let (mut seen, mut chosen) = (BTreeSet::new(), BTreeSet::new());
+        for kind in derived.targets.iter().map(|target| Kind::of(target)) {
+            if seen.insert(kind) {
+                let is_chosen = (self.intervals.is_empty() || self.intervals.contains(kind.interval))
+                    && any_matches(conventions, kind.convention);
+                chosen.extend(is_chosen.then(|| kind.to_owned()));
             }
         }
+        let all = chosen.len() == seen.len();
         (!chosen.is_empty()).then(|| of_part((!all).then_some(chosen)))
     }
 
@@ -165,7 +169,8 @@ fn any_matches(patterns: &[Glob], text: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
 }
 
-/// The part of a snapshot that a filter selects: the results of some scopes, each with all intervals or some.
+/// The part of a snapshot that a filter selects: the results of some scopes, each with all of its targets, or those of
+/// some intervals and conventions.
 ///
 /// Filters that select the same targets make equal selections, whatever their text. So does one filter for two
 /// snapshots, as long as none of the selected scopes was derived again. Equal selections render to equal bytes. They
@@ -177,8 +182,28 @@ pub struct Selection(Arc<[Part]>);
 #[derive(Clone, Debug)]
 struct Part {
     derived: Arc<Derived>,
-    /// `None` for all intervals of its targets.
-    intervals: Option<BTreeSet<Interval>>,
+    /// `None` for all of its targets.
+    kinds: Option<BTreeSet<OwnedKind>>,
+}
+
+/// The interval and the convention of a target.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind<'a> {
+    interval: &'a Interval,
+    convention: &'a str,
+}
+
+/// The same, without a target.
+type OwnedKind = (Interval, Box<str>);
+
+impl<'a> Kind<'a> {
+    fn of(target: &'a Target) -> Self {
+        Self { interval: &target.interval, convention: target.convention() }
+    }
+
+    fn to_owned(self) -> OwnedKind {
+        (self.interval.clone(), self.convention.into())
+    }
 }
 
 impl Selection {
@@ -189,9 +214,14 @@ impl Selection {
 
     /// Its targets, cluster after cluster.
     pub fn unordered(&self) -> impl Iterator<Item = &Arc<Target>> {
-        self.0.iter().flat_map(|Part { derived, intervals }| {
+        self.0.iter().flat_map(|Part { derived, kinds }| {
             let is_chosen = |target: &&Arc<Target>| {
-                intervals.as_ref().is_none_or(|intervals| intervals.contains(&target.interval))
+                let kind = Kind::of(target);
+                let is_kind = |(interval, convention): &OwnedKind| {
+                    interval == kind.interval && **convention == *kind.convention
+                };
+                // A few intervals and conventions: searching them costs less than a key to look up.
+                kinds.as_ref().is_none_or(|kinds| kinds.iter().any(is_kind))
             };
             derived.targets.iter().filter(is_chosen)
         })
@@ -212,8 +242,8 @@ impl FromIterator<Part> for Selection {
 }
 
 impl Part {
-    fn key(&self) -> (*const Derived, &Option<BTreeSet<Interval>>) {
-        (Arc::as_ptr(&self.derived), &self.intervals)
+    fn key(&self) -> (*const Derived, &Option<BTreeSet<OwnedKind>>) {
+        (Arc::as_ptr(&self.derived), &self.kinds)
     }
 }
 
@@ -242,6 +272,17 @@ fn interval(value: &str, intervals: &Intervals) -> Result<Interval, String> {
         let offered: Vec<_> = intervals.offered().iter().map(Interval::name).collect();
         format!("interval: {value:?} is not one of those that are offered: {}", offered.join(", "))
     })
+}
+
+/// Which conventions are turned on can change, so one without targets is no mistake.
+fn convention(value: &str) -> Result<Box<str>, String> {
+    let fits = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte) || is_wild(byte)
+    };
+    if !value.is_empty() && value.bytes().all(fits) {
+        return Ok(value.into());
+    }
+    Err(format!("convention: {value:?} is not the name of a convention; it looks like teralytics, or my-*"))
 }
 
 fn is_wild(byte: u8) -> bool {

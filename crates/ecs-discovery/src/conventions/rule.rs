@@ -3,6 +3,9 @@
 //! The built-in conventions of other tools are rules too. A rule is plain data; [`reading`] applies it to a container.
 //! Its patterns are compiled when it is made, never from a text of a task definition.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod mistakes;
 pub(crate) mod pairs;
 pub(crate) mod ports;

@@ -137,8 +137,8 @@ impl ContainerFixture {
         self
     }
 
-    fn settings(pairs: &[(String, String)]) -> Settings {
-        Settings::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)), &Names::default())
+    fn settings(pairs: &[(String, String)], names: &Names) -> Settings {
+        Settings::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)), names)
     }
 }
 
@@ -213,13 +213,21 @@ pub(crate) fn managed_instance(mode: &str) -> TaskFixture {
 }
 
 impl TaskFixture {
+    /// Containers that are added later keep these variables.
+    pub(crate) fn names(mut self, names: &Names) -> Self {
+        self.task.names = names.clone();
+        self.definition(|definition| definition.names = names.clone())
+    }
+
     pub(crate) fn with(mut self, fixture: ContainerFixture) -> Self {
         let name = fixture.definition.name.clone();
         if !fixture.overrides.is_empty() {
-            self.task.overrides.push((name, ContainerFixture::settings(&fixture.overrides)));
+            let settings = ContainerFixture::settings(&fixture.overrides, &self.task.names);
+            self.task.overrides.push((name, settings));
         }
         self.task.containers.extend(fixture.running);
-        let environment = ContainerFixture::settings(&fixture.environment);
+        let names = &self.definition.as_ref().unwrap().names;
+        let environment = ContainerFixture::settings(&fixture.environment, names);
         let definition = ContainerDefinition { environment, ..fixture.definition };
         self.definition.as_mut().unwrap().containers.push(definition);
         self

@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod conventions;
 mod doors;
 mod events;
 mod explanations;

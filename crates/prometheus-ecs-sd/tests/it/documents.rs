@@ -24,7 +24,8 @@ fn read(path: &str) -> String {
 
 fn files(directory: &str, extension: &str) -> Vec<String> {
     let entries = fs::read_dir(root().join(directory)).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files = entries.map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file());
+    let names = files.map(|entry| entry.file_name().into_string().unwrap());
     let mut files: Vec<_> = names
         .filter(|name| name.ends_with(extension))
         .map(|name| if directory == "." { name } else { format!("{directory}/{name}") })

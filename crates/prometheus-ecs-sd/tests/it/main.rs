@@ -5,6 +5,7 @@ mod browser;
 mod cli;
 mod completions;
 mod config_file;
+mod conventions;
 mod demo;
 mod dependencies;
 mod disk;

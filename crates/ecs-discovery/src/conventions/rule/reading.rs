@@ -126,9 +126,10 @@ impl<'a> Placed<'a> {
 
     /// The task's tag, else its service's, else its definition's.
     fn tag(&self, defined: &Defined<'a>, name: &str) -> &'a str {
-        let own = tag(&self.task.tags, name);
-        let text = own.or_else(|| tag(self.service_tags?, name));
-        text.or_else(|| tag(&defined.definition.tags, name)).unwrap_or_default().trim()
+        let tags = [Some(&self.task.tags), self.service_tags, Some(&defined.definition.tags)];
+        let mut texts = tags.into_iter().flatten().filter_map(|tags| tag(tags, name)).map(str::trim);
+        // An empty tag is the same as none.
+        texts.find(|text| !text.is_empty()).unwrap_or_default()
     }
 
     /// The text of a place; empty if it is absent.

@@ -1,5 +1,7 @@
 //! Which targets a reader gets, and in which form.
 
+use ecs_discovery::conventions::builtin::builtin;
+use ecs_discovery::conventions::list::Conventions;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::filter::{Filter, Selection};
 use ecs_discovery::interval::Intervals;
@@ -204,4 +206,41 @@ fn each_target_brings_its_interval_and_a_timeout_if_that_is_short() {
     {"targets":["10.0.0.1:80"],"labels":{"__metrics_path__":"/c","__scrape_interval__":"1m","instance":"web","job":"web","metrics_path":"/c"}}
     ]
     "#);
+}
+
+#[test]
+fn conventions_narrow_like_intervals() {
+    let conventions = ["environment", "teralytics", "sepich"].map(|name| builtin(name).unwrap());
+    let rules = Rules { conventions: Conventions::new(conventions.concat()), ..Rules::default() };
+    let mut source = Source::with_rules(rules);
+    let labelled = app().endpoint("15s:/a").label("PROMETHEUS_EXPORTER_PORT", "81");
+    source.refresh(&World::of([
+        fargate().in_cluster("both").interface("10.0.0.1").with(labelled),
+        fargate().in_cluster("one").interface("10.0.0.2").with(app().endpoint("/b")),
+    ]));
+    let select = |query: &str| {
+        Filter::parse(query, &Intervals::default()).map(|filter| filter.select(&source.snapshot))
+    };
+    let check = |query: &str| {
+        let selection = select(query).unwrap();
+        let targets = selection.targets().into_iter().map(|target| target.endpoint.address.to_string());
+        targets.collect::<Vec<_>>().join(" ")
+    };
+    for (query, expected) in [
+        ("convention=environment", "10.0.0.1:80 10.0.0.2:80"),
+        ("convention=tera*", "10.0.0.1:81"),
+        ("convention=tera*&convention=sepich", "10.0.0.1:81"),
+        ("convention=sepich", ""),
+        ("convention=other", ""),
+        // A target without an interval has the default's.
+        ("interval=1m", "10.0.0.1:81 10.0.0.2:80"),
+        ("interval=1m&convention=environment", "10.0.0.2:80"),
+        ("convention=*&cluster=both", "10.0.0.1:80 10.0.0.1:81"),
+    ] {
+        assert_eq!(check(query), expected, "{query}");
+    }
+    assert!(select("convention=*") == select("") && select("convention=*") != select("convention=sepich"));
+    for wrong in ["convention=", "convention=Upper", "convention=a%20b"] {
+        assert!(select(wrong).unwrap_err().starts_with("convention: "), "{wrong}");
+    }
 }

@@ -43,18 +43,38 @@ fn every_mistake_in_the_list_is_told() {
     7: conventions[5]: there is no convention "x"; there are environment, promed, teralytics, prometheus_io, sepich, compose_x, cloudwatch_agent, ecs_observer
     8: conventions[6].name: teralytics is a built-in convention of this list; name the rule otherwise, or remove the built-in
     "#);
-    assert_snapshot!(configured("conventions: []\n").runs(&["check-config"]), @"");
-    assert_snapshot!(configured("conventions:\n").runs(&["check-config"]), @"");
+    assert_snapshot!(configured("conventions: []\n").runs(&["check-config"]), @"
+    exit 2
+    error: config.yml:1: conventions: this list is empty; remove the key for the default
+    ");
+    assert_snapshot!(configured("conventions:\n").runs(&["check-config"]), @"
+    exit 2
+    error: config.yml:1: conventions: this is empty; remove it
+    ");
     let both = "conventions: [sepich]\nconvention: promed\n";
-    assert_snapshot!(configured(both).runs(&["check-config"]), @"");
+    assert_snapshot!(configured(both).runs(&["check-config"]), @"
+    exit 2
+    error: config.yml:1: conventions: convention is the same key; merge both
+    ");
     let options = ["check-config", "--convention", "teralitics", "sepich", "sepich"];
-    assert_snapshot!(configured("{}").runs(&options), @"");
-    assert_snapshot!(configured("{}").runs(&["check-config", "--convention", ""]), @"");
+    assert_snapshot!(configured("{}").runs(&options), @r#"
+    exit 2
+    error: --convention: there is no convention "teralitics"; is teralytics meant?
+    error: --convention: sepich is listed twice; remove one
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(configured("{}").runs(&["check-config", "--convention", ""]), @"
+    exit 2
+    error: --convention: this is empty; name a convention, or remove the option for the default
+
+    For more information, try '--help'.
+    ");
 }
 
 #[test]
 fn every_mistake_in_a_rule_is_told_with_its_place() {
-    let list = "\
+    let list = "  \
   - name: Bad Name
     container_port: 80
     port: 80
@@ -83,12 +103,19 @@ fn every_mistake_in_a_rule_is_told_with_its_place() {
     container_port:
     match:
 ";
-    assert_snapshot!(mistakes(list), @"");
+    assert_snapshot!(mistakes(list), @"
+    exit 2
+    3: this is not YAML: mapping values are not allowed in this context
+    ");
 }
 
 #[test]
 fn a_rule_for_every_container_must_say_so() {
-    assert_snapshot!(mistakes("  - {name: a, port: 80}\n  - {name: b, match: {}, container_port: 80}\n"), @"");
+    assert_snapshot!(mistakes("  - {name: a, port: 80}\n  - {name: b, match: {}, container_port: 80}\n"), @"
+    exit 2
+    2: conventions[0]: the rule would scrape every container; write match: {container: .*} if that is meant
+    3: conventions[1].match: the rule would scrape every container; write match: {container: .*} if that is meant
+    ");
     let fine = [
         "{name: a, match: {container: .*}, port: 80}",
         "{name: a, port: {tag: METRICS_PORT}}",
@@ -103,12 +130,15 @@ fn a_rule_for_every_container_must_say_so() {
 fn there_are_at_most_a_hundred_rules() {
     let rules = |number| "  - {name: a, match: {container: x}}\n".repeat(number);
     assert!(mistakes(&rules(100)).starts_with("exit 0"));
-    assert_snapshot!(mistakes(&rules(101)), @"");
+    assert_snapshot!(mistakes(&rules(101)), @"
+    exit 2
+    1: conventions: there are 101 rules; use up to 100
+    ");
 }
 
 #[test]
 fn printed_rules_are_read_as_the_same_rules() {
-    let own = "\
+    let own = "  \
   - name: everything
     match:
       cluster: prod-.*
@@ -141,9 +171,19 @@ fn printed_rules_are_read_as_the_same_rules() {
 
 #[test]
 fn a_dialect_of_the_variables_has_no_rules_to_print() {
-    assert_snapshot!(configured("{}").runs(&["generate", "conventions"]), @"");
+    assert_snapshot!(configured("{}").runs(&["generate", "conventions"]), @"
+    exit 2
+    error: --convention: environment is no rule, and cannot be printed; name another built-in convention, such as teralytics
+
+    For more information, try '--help'.
+    ");
     let options = ["generate", "conventions", "--convention", "promed", "environment"];
-    assert_snapshot!(configured("{}").runs(&options), @"");
+    assert_snapshot!(configured("{}").runs(&options), @"
+    exit 2
+    error: --convention: promed and environment are no rules, and cannot be printed; name another built-in convention, such as teralytics
+
+    For more information, try '--help'.
+    ");
 }
 
 #[test]

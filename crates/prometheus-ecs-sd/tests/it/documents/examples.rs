@@ -26,7 +26,8 @@ fn the_readme_shows_the_four_jobs_of_the_example() {
 
 #[test]
 fn every_other_yaml_block_is_part_of_an_example() {
-    let examples: String = files("examples", ".yml").iter().map(|path| read(path)).collect();
+    let files = [files("examples", ".yml"), files("examples/conventions", ".yml")].concat();
+    let examples: String = files.iter().map(|path| read(path)).collect();
     let lines: BTreeSet<&str> = examples.lines().map(str::trim).collect();
     for (path, text) in documents() {
         for (_, block) in blocks(&text).into_iter().filter(|(language, _)| *language == "yaml") {
@@ -81,7 +82,7 @@ fn every_example_is_loaded_and_linked() {
         json_blocks(&text).iter().for_each(|(value, _)| assert!(value.is_object(), "{path}"));
     }
     let text: String = documents().into_values().collect();
-    for path in files("examples", "") {
+    for path in [files("examples", ""), files("examples/conventions", "")].concat() {
         assert!(text.contains(&format!("{path})")), "no document links to {path}");
         match path.rsplit('.').next() {
             Some("json") => drop(serde_json::from_str::<Value>(&read(&path)).unwrap()),

@@ -109,6 +109,7 @@ fn every_option_is_listed_with_its_variable_and_default() {
     check(section(&text, "## Explain"), &help(&["explain", "--help"]), |option| {
         let shared = [
             "--config-file",
+            "--convention",
             "--log-",
             "--scrape-intervals",
             "--default-scrape-interval-prefix",

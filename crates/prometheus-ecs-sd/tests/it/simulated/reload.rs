@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ecs_discovery::conventions::builtin::builtin;
+use ecs_discovery::conventions::list::Conventions;
+use ecs_discovery::derive::Rules;
 use ecs_discovery::inventory::selection::ClusterSelection;
 use ecs_discovery::labels::meta::{MetaLabels, MetaPattern};
-use ecs_simulator::{Delivery, Placement, Response};
+use ecs_simulator::{ContainerDefinition, Delivery, Placement, Response, TaskDefinition};
 use insta::assert_snapshot;
 use prometheus_ecs_sd::config::{Account, Config};
 use prometheus_ecs_sd::discovery::Outcome;
@@ -69,6 +72,36 @@ fn meta_labels(config: &Config, patterns: &[&str]) -> Config {
     let mut config = config.clone();
     config.rules.meta_labels = MetaLabels::new(patterns).into();
     config
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_list_of_conventions_is_applied_to_the_facts_at_hand() {
+    let stage = stage();
+    stage.change(|region| {
+        let app = ContainerDefinition::new("app", "shop/app:1").label("PROMETHEUS_EXPORTER_PORT", "9102");
+        let definition = region.register(TaskDefinition::new("other").network_mode("awsvpc").container(app));
+        region.run("test", &definition, Placement::Fargate);
+    });
+    let mut running = stage.run().await;
+    running.next().await;
+    let before = stage.file("1m");
+    assert_eq!(stage.targets("1m").len(), 5);
+    stage.asked();
+    let with = |names: &[&str]| {
+        let entries = names.iter().flat_map(|name| builtin(name).unwrap());
+        let conventions = Conventions::new(entries);
+        Config { rules: Rules { conventions, ..stage.config.rules.clone() }, ..stage.config.clone() }
+    };
+    for (names, targets) in
+        [(&["teralytics", "environment"][..], 6), (&["teralytics"], 1), (&["environment"], 5)]
+    {
+        running.replace(&with(names)).await.unwrap();
+        running.next().await;
+        assert_eq!(stage.targets("1m").len(), targets, "{names:?}");
+    }
+    assert_eq!(stage.file("1m"), before);
+    let asked = stage.asked();
+    assert!(!asked.contains("DescribeTaskDefinition") && !asked.contains("DescribeTasks"), "{asked}");
 }
 
 #[tokio::test(start_paused = true)]
