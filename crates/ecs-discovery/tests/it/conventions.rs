@@ -89,18 +89,19 @@ fn target(target: &Target) -> String {
     let labels = target.labels();
     let value = |name| labels.value(name);
     let scheme = value("__scheme__").map(|scheme| format!("{scheme}://")).unwrap_or_default();
-    let named = |prefix: &str| -> Vec<String> {
-        let of_prefix = labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
-        of_prefix.map(|(name, value)| format!("{name}={value}")).collect()
+    let named = |prefix: &str, cut: &str| -> Vec<String> {
+        let of_prefix = labels.iter().filter(|(name, _)| name.starts_with(prefix));
+        of_prefix.map(|(name, value)| format!("{}={value}", &name[cut.len()..])).collect()
     };
-    let query = named("__param_").join("&");
+    let query = named("__param_", "__param_").join("&");
     let query = if query.is_empty() { query } else { format!("?{query}") };
     let path = value("__metrics_path__").unwrap_or("-");
     let (convention, container) = (target.convention(), target.container());
     let interval = if target.asked.interval { target.interval.name() } else { "-" };
     let address = target.endpoint.address;
     let job = value("job").map(|job| format!("job={job}"));
-    let rest = job.into_iter().chain(named("__meta_ecs_custom_")).map(|text| format!(" {text}"));
+    let rest =
+        job.into_iter().chain(named("__meta_ecs_custom_", "__meta_ecs_")).map(|text| format!(" {text}"));
     let rest: String = rest.collect();
     format!("{convention} {container} {scheme}{address} {path}{query} {interval}{rest}")
 }

@@ -93,12 +93,21 @@ fn sepich() {
     let labels =
         "team=foo, __scheme__=https,__metrics_path__=m,__scrape_interval__=15s, a b = c=d,team=bar,empty=";
     assert_snapshot!(check(&[("PROMETHEUS_SCRAPES", "8080,30s:8080/own"), ("PROMETHEUS_LABELS", labels)]), @"
-    sepich app https://10.0.0.1:8080 /m 15s a_b=c=d team=bar
-    sepich app https://10.0.0.1:8080 /own 30s a_b=c=d team=bar
-    sepich app https://10.0.9.9:32768 /m 15s a_b=c=d team=bar
-    sepich app https://10.0.9.9:32768 /own 30s a_b=c=d team=bar
+    sepich app https://10.0.0.1:8080 /m 15s custom_a_b=c=d custom_team=bar
+    sepich app https://10.0.0.1:8080 /own 30s custom_a_b=c=d custom_team=bar
+    sepich app https://10.0.9.9:32768 /m 15s custom_a_b=c=d custom_team=bar
+    sepich app https://10.0.9.9:32768 /own 30s custom_a_b=c=d custom_team=bar
     ");
-    assert_snapshot!(check(&[("PROMETHEUS_SCRAPES", "8080"), ("PROMETHEUS_LABELS", "x,=y,__address__=evil,job=mine")]), @"");
+    assert_snapshot!(check(&[("PROMETHEUS_SCRAPES", "8080"), ("PROMETHEUS_LABELS", "x,=y,__address__=evil,job=mine")]), @r#"
+    sepich app 10.0.0.1:8080 - - custom_job=mine
+    app: warning: sepich: docker label PROMETHEUS_LABELS has "=y", which is not key=value; it is ignored
+    app: warning: sepich: docker label PROMETHEUS_LABELS has "x", which is not key=value; it is ignored
+    app: warning: sepich: docker label PROMETHEUS_LABELS has the key "__address__"; no key but __scheme__, __metrics_path__ and __scrape_interval__ may begin with __; it is ignored
+    sepich app 10.0.9.9:32768 - - custom_job=mine
+    app: warning: sepich: docker label PROMETHEUS_LABELS has "=y", which is not key=value; it is ignored
+    app: warning: sepich: docker label PROMETHEUS_LABELS has "x", which is not key=value; it is ignored
+    app: warning: sepich: docker label PROMETHEUS_LABELS has the key "__address__"; no key but __scheme__, __metrics_path__ and __scrape_interval__ may begin with __; it is ignored
+    "#);
     assert_eq!(check(&[("PROMETHEUS_LABELS", "a=b")]), "");
 }
 

@@ -44,8 +44,14 @@ fn a_bad_item_is_a_problem_for_itself_alone() {
         let told = written(text);
         assert!(told.starts_with("app: invalid endpoint: "), "{text:?}: {told}");
     }
-    assert_snapshot!(written("http, 80"), @"");
-    assert_snapshot!(written("7s:80"), @"");
+    assert_snapshot!(written("http, 80"), @r#"
+    80 - -
+    app: warning: r: invalid port: docker label PORT is "http"; a port is a number from 1 to 65535
+    "#);
+    assert_snapshot!(written("7s:80"), @"
+    80 - -
+    app: warning: r: docker label PORT asks for the interval 7s, which is not offered (15s, 30s, 1m, 5m); none counts
+    ");
 }
 
 #[test]

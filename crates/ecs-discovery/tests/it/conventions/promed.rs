@@ -24,7 +24,12 @@ fn another_variable_opts_in() {
 
 #[test]
 fn an_interval_that_is_not_offered_is_none() {
-    assert_snapshot!(check(app().endpoint("15s:/a,20s:/b,/c")), @"");
+    assert_snapshot!(check(app().endpoint("15s:/a,20s:/b,/c")), @"
+    promed app 10.0.0.1:8080 /a 15s job=web
+    promed app 10.0.0.1:8080 /b - job=web
+    promed app 10.0.0.1:8080 /c - job=web
+    app: warning: promed: PROMETHEUS_ENDPOINT asks for the interval 20s, which is not offered (15s, 30s, 1m, 5m); it gets none
+    ");
 }
 
 #[test]
@@ -34,11 +39,11 @@ fn custom_labels_are_those_of_variables_and_before_them_of_a_docker_label() {
         .env("PROMETHEUS_LABEL_Stage", "prod")
         .env("PROMETHEUS_LABEL_", "nameless")
         .label("promed.custom_labels", "team=label,x=y");
-    assert_snapshot!(check(app.clone()), @"promed app 10.0.0.1:8080 /metrics - job=web stage=prod team=label x=y");
+    assert_snapshot!(check(app.clone()), @"promed app 10.0.0.1:8080 /metrics - job=web custom_stage=prod custom_team=label custom_x=y");
     // They stay under NOLABELS.
     for yes in ["true", "1", "anything"] {
         let told = check(app.clone().env("PROMETHEUS_NOLABELS", yes));
-        assert!(told.ends_with("stage=prod team=label x=y"), "{told}");
+        assert!(told.ends_with("custom_stage=prod custom_team=label custom_x=y"), "{told}");
     }
 }
 

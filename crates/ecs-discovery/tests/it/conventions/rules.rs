@@ -98,13 +98,16 @@ fn what_a_rule_leaves_open_is_left_to_the_scrape_job() {
     let task = tagged(&[("interval", " 15s "), ("job", " shop "), ("labels", "a=b, é=c")]);
     assert_eq!(
         check(task, port().label("scheme", "Http").env("P", "m").overriding("P", "n?x=y")),
-        "r app http://10.0.0.1:80 /n?x=y 15s job=shop _=c a=b"
+        "r app http://10.0.0.1:80 /n?x=y 15s job=shop custom__=c custom_a=b"
     );
     // Absent and empty are the same.
     let empty = tagged(&[("interval", " "), ("job", ""), ("labels", " ")]);
     assert_eq!(check(empty, port().label("scheme", "").env("P", " ")), "r app 10.0.0.1:80 - -");
     assert_eq!(check(fargate(), container("app").label("port", " ")), "");
-    assert_snapshot!(check(tagged(&[("interval", "often")]), port()), @"");
+    assert_snapshot!(check(tagged(&[("interval", "often")]), port()), @r#"
+    r app 10.0.0.1:80 - -
+    app: warning: r: tag interval is "often", which is not an interval (15s, 30s, 1m, 5m); none counts
+    "#);
 }
 
 #[test]

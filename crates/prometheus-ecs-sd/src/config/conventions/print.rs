@@ -25,8 +25,8 @@ fn rule(rule: &Rule) -> String {
     keys.extend(conditions(&rule.conditions));
     match &rule.ports {
         Ports::First => {}
-        Ports::Container(one) => keys.push(format!("container_port: {}", value(one))),
-        Ports::Verbatim(one) => keys.push(format!("port: {}", value(one))),
+        Ports::Container(one) => keys.push(format!("container_port: {}", ports(one))),
+        Ports::Verbatim(one) => keys.push(format!("port: {}", ports(one))),
     }
     let values =
         [("path", &rule.path), ("scheme", &rule.scheme), ("interval", &rule.interval), ("job", &rule.job)];
@@ -88,6 +88,14 @@ fn kind(source: &Source) -> (&'static str, &str) {
     }
 }
 
+/// A port is a number where it is alone.
+fn ports(ports: &Value) -> String {
+    match ports {
+        Value::Literal(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.to_string(),
+        other => value(other),
+    }
+}
+
 fn value(value: &Value) -> String {
     match value {
         Value::Literal(text) => word(text),
@@ -104,7 +112,7 @@ fn source(source: &Source) -> String {
 fn word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
     let others = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
-    let is_text = text.starts_with(|first: char| first.is_ascii_alphabetic())
+    let is_text = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
         && text.bytes().all(is_plain)
         && !others.iter().any(|other| text.eq_ignore_ascii_case(other));
     if is_text { text.to_owned() } else { serde_json::Value::from(text).to_string() }

@@ -142,7 +142,7 @@ fn printed_rules_are_read_as_the_same_rules() {
   - name: everything
     match:
       cluster: prod-.*
-      docker_label: {\"a b\": \"\\\"quoted\\\": {x}\", prometheus.io/scrape: \"true\"}
+      docker_label: {\"a b\": \"\\\"quoted\\\": x\", prometheus.io/scrape: \"true\"}
       service: \"null\"
       environment: {PORT: \"\"}
       tag: {team: \"a|b\"}
@@ -159,7 +159,23 @@ fn printed_rules_are_read_as_the_same_rules() {
         told.strip_prefix("exit 0\n").expect("rules").to_owned()
     };
     let once = printed(&format!("conventions:\n{own}"));
-    assert_snapshot!(once, @"");
+    assert_snapshot!(once, @r#"
+    conventions:
+      - name: everything
+        match:
+          cluster: "prod-.*"
+          docker_label: {"a b": "\"quoted\": x", prometheus.io/scrape: "true"}
+          service: "null"
+          environment: {PORT: ""}
+          tag: {team: "a|b"}
+        container_port: "80, 30s:81/metrics?a=b"
+        path: /x
+        scheme: https
+        interval: "1m"
+        job: "yes"
+        labels: {tag: labels}
+      - environment # reads environment variables, and is no rule
+    "#);
     assert_eq!(printed(&once), once);
     for name in ["teralytics", "prometheus_io", "sepich", "compose_x", "cloudwatch_agent", "ecs_observer"] {
         let options = ["generate", "conventions", "--convention", name];
