@@ -75,7 +75,7 @@ fn a_typo_is_told_in_words() {
         "cluster=arn:aws:ecs:eu-west-1:123456789012:service/web",
     ];
     assert_snapshot!(queries.map(check).join("\n"), @r#"
-    there is no parameter "intervall"; there are interval, account, region and cluster
+    there is no parameter "intervall"; there are interval, convention, account, region and cluster
     interval: "15" is not one of those that are offered: 15s, 30s, 1m, 5m
     interval: "10s" is not one of those that are offered: 15s, 30s, 1m, 5m
     account: "1234" is not an account; it looks like 123456789012, or 12345678*
@@ -215,8 +215,8 @@ fn conventions_narrow_like_intervals() {
     let mut source = Source::with_rules(rules);
     let labelled = app().endpoint("15s:/a").label("PROMETHEUS_EXPORTER_PORT", "81");
     source.refresh(&World::of([
-        fargate().in_cluster("both").interface("10.0.0.1").with(labelled),
-        fargate().in_cluster("one").interface("10.0.0.2").with(app().endpoint("/b")),
+        fargate().in_cluster("both").of("both:1").interface("10.0.0.1").with(labelled),
+        fargate().in_cluster("one").of("one:1").interface("10.0.0.2").with(app().endpoint("/b")),
     ]));
     let select = |query: &str| {
         Filter::parse(query, &Intervals::default()).map(|filter| filter.select(&source.snapshot))

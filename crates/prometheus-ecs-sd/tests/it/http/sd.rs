@@ -74,7 +74,7 @@ fn a_list_is_narrowed_and_a_typo_is_told() {
         ("/sd?interval=2m", "interval: \"2m\" is not one of those that are offered: 15s, 30s, 1m, 5m\n"),
         (
             "/sd?clusters=stage",
-            "there is no parameter \"clusters\"; there are interval, account, region and cluster\n",
+            "there is no parameter \"clusters\"; there are interval, convention, account, region and cluster\n",
         ),
         ("/sd?region=us-east-1", "no source covers the requested account and region; check the query\n"),
         (

@@ -5,7 +5,6 @@ use std::fs;
 use ecs_discovery::derive::Rules;
 use ecs_discovery::model::Names;
 use ecs_simulator::{ContainerOverride, Placement, Run, World};
-use insta::assert_snapshot;
 use prometheus_ecs_sd::config::Config;
 
 use super::{REGION, Running, Stage, opted_in};
@@ -45,6 +44,12 @@ fn saved(stage: &Stage) -> (usize, usize) {
     (state.matches("/of-definition").count(), state.matches("/of-override").count())
 }
 
+/// The calls since this was last asked, but for listings.
+fn described(stage: &Stage) -> Vec<String> {
+    let asked = stage.asked();
+    asked.lines().filter(|call| call.contains("Describe")).map(str::to_owned).collect()
+}
+
 async fn reload(stage: &Stage, running: &mut Running, rules: Rules) {
     running.replace(&Config { rules, ..stage.config.clone() }).await.unwrap();
     assert!(running.round().await.complete);
@@ -59,20 +64,12 @@ async fn a_reload_reads_what_was_dropped_once_and_drops_what_is_not_needed() {
     assert_eq!(saved(&stage), (0, 0));
     stage.asked();
     reload(&stage, &mut running, naming(&["SHOP_*"])).await;
-    assert_snapshot!(stage.asked(), @r"
-    ecs DescribeTaskDefinition 3
-    ecs DescribeTasks 1
-    ecs ListClusters 1
-    ecs ListTasks 1
-    ");
+    assert_eq!(described(&stage), ["ecs DescribeTaskDefinition 3", "ecs DescribeTasks 1"]);
     assert_eq!((saved(&stage), stage.file("1m")), ((3, 1), before.clone()));
     // Names that the facts were read with cost nothing.
     for names in [&["SHOP_PATH"][..], &["SHOP_PATH"], &[]] {
         reload(&stage, &mut running, naming(names)).await;
-        assert_snapshot!(stage.asked(), @r"
-        ecs ListClusters 1
-        ecs ListTasks 1
-        ");
+        assert_eq!(described(&stage), [""; 0]);
         assert_eq!(saved(&stage), if names.is_empty() { (0, 0) } else { (3, 1) });
     }
     assert_eq!(stage.file("1m"), before);
