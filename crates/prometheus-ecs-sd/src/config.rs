@@ -11,6 +11,7 @@ pub(crate) mod generated;
 pub(crate) mod infrastructure;
 pub(crate) mod layout;
 pub(crate) mod regular_file;
+pub(crate) mod relabelling;
 mod share;
 pub(crate) mod similar;
 pub(crate) mod yaml;

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 
 use crate::config::RunArgs;
 use crate::config::infrastructure::{Format, MAX_READERS};
+use crate::config::relabelling::recipes;
 use crate::telemetry::LogArgs;
 
 /// The options of the demo.
@@ -55,9 +57,22 @@ pub(super) struct GenerateArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_READERS)))]
     pub(super) readers: u8,
 
+    /// The tool whose labels the rules of relabel-config give
+    #[arg(long, value_name = "NAME", required_if_eq("product", "relabel-config"), value_parser = recipe_names())]
+    pub(super) like: Option<String>,
+
+    /// The name of the scrape job, where the rules of relabel-config set it [default: ecs]
+    #[arg(long, value_name = "NAME")]
+    pub(super) job_name: Option<String>,
+
     /// The configuration to generate for.
     #[command(flatten)]
     pub(super) run: RunArgs,
+}
+
+fn recipe_names() -> PossibleValuesParser {
+    let values = recipes().iter().map(|recipe| PossibleValue::new(recipe.name).aliases(recipe.aliases));
+    PossibleValuesParser::new(values)
 }
 
 /// The files that can be generated.
@@ -65,6 +80,8 @@ pub(super) struct GenerateArgs {
 pub(super) enum Product {
     /// Scrape configuration for Prometheus
     PrometheusConfig,
+    /// Relabelling rules that give targets the labels of another tool
+    RelabelConfig,
     /// IAM policy for the program's own credentials
     IamPolicy,
     /// IAM policy for each of the roles

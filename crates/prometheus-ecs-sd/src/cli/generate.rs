@@ -9,7 +9,9 @@ use ecs_discovery::conventions::list::Convention;
 
 use super::layers::Layers;
 use super::{GenerateArgs, Product, command, failure, usage};
-use crate::config::{Config, ConfigErrors, Directories, conventions, generated, infrastructure};
+use crate::config::{
+    Config, ConfigErrors, Directories, conventions, generated, infrastructure, relabelling,
+};
 
 /// The name of the program.
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
@@ -20,6 +22,11 @@ pub(super) fn run(arguments: &GenerateArgs, layers: Layers) -> ExitCode {
     };
     let made = match arguments.product {
         Product::PrometheusConfig => of_config(generated::prometheus_config, layers),
+        Product::RelabelConfig => {
+            let name = arguments.like.as_deref().expect("the command line requires it");
+            let rules = relabelling::relabel_config(name, arguments.job_name.as_deref());
+            rules.map(String::into_bytes).map_err(ConfigErrors::one)
+        }
         Product::IamPolicy => {
             of_config(|config| generated::iam_policy(config, &config.queue_arns(false)), layers)
         }

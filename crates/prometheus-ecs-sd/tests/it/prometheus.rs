@@ -1,5 +1,7 @@
 //! Prometheus itself, on the demo's files: what it makes of them, and that each target answers.
 
+mod relabelling;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;

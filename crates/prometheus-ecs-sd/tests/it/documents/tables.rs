@@ -43,6 +43,15 @@ fn every_label_is_listed_with_its_meaning() {
 }
 
 #[test]
+fn every_recipe_is_listed() {
+    let help = help(&["generate", "--help"]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let option = help.split("--like <NAME>").nth(1).unwrap();
+    let names = option.split("[possible values: ").nth(1).unwrap().split(']').next().unwrap();
+    assert_eq!(keys(&read("docs/relabelling.md")), names.split(", ").collect::<Vec<_>>());
+}
+
+#[test]
 fn no_label_is_mentioned_that_does_not_exist() {
     let configurations = files("examples", ".yml").into_iter().map(|path| (path.clone(), read(&path)));
     for (path, text) in documents().into_iter().chain(configurations) {
