@@ -65,6 +65,14 @@ pub(super) struct GenerateArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) job_name: Option<String>,
 
+    /// Make config from the JSON file of a CloudWatch agent; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) from_cloudwatch_agent: Option<PathBuf>,
+
+    /// Make config from the YAML file of an OpenTelemetry Collector; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "from_cloudwatch_agent")]
+    pub(super) from_ecs_observer: Option<PathBuf>,
+
     /// The configuration to generate for.
     #[command(flatten)]
     pub(super) run: RunArgs,
@@ -78,6 +86,8 @@ fn recipe_names() -> PossibleValuesParser {
 /// The files that can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Product {
+    /// Configuration of this program that replaces another tool's
+    Config,
     /// Scrape configuration for Prometheus
     PrometheusConfig,
     /// Relabelling rules that give targets the labels of another tool

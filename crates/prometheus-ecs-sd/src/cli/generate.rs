@@ -1,16 +1,19 @@
 //! Generates configuration of other programs, completions and the manual page.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, Command};
 use clap_complete::Shell;
 use ecs_discovery::conventions::list::Convention;
+use ecs_discovery::text::printable;
 
 use super::layers::Layers;
 use super::{GenerateArgs, Product, command, failure, usage};
+use crate::config::import::{Tool, import};
 use crate::config::{
-    Config, ConfigErrors, Directories, conventions, generated, infrastructure, relabelling,
+    Config, ConfigErrors, Directories, conventions, generated, infrastructure, regular_file, relabelling,
 };
 
 /// The name of the program.
@@ -22,6 +25,7 @@ pub(super) fn run(arguments: &GenerateArgs, layers: Layers) -> ExitCode {
     };
     let made = match arguments.product {
         Product::PrometheusConfig => of_config(generated::prometheus_config, layers),
+        Product::Config => imported(arguments),
         Product::RelabelConfig => {
             let name = arguments.like.as_deref().expect("the command line requires it");
             let rules = relabelling::relabel_config(name, arguments.job_name.as_deref());
@@ -65,6 +69,41 @@ fn no_rules(config: &Config) -> String {
         "--convention: {} {are}, and cannot be printed; name another built-in convention, such as teralytics",
         names.join(" and ")
     )
+}
+
+/// The configuration that replaces the one of another tool.
+fn imported(arguments: &GenerateArgs) -> Result<Vec<u8>, ConfigErrors> {
+    let (tool, file) = match (&arguments.from_cloudwatch_agent, &arguments.from_ecs_observer) {
+        (Some(file), _) => (Tool::CloudwatchAgent, file),
+        (None, Some(file)) => (Tool::EcsObserver, file),
+        (None, None) => {
+            let problem = "name the file of another tool: --from-cloudwatch-agent or --from-ecs-observer";
+            return Err(ConfigErrors::one(format!("generate config: {problem}")));
+        }
+    };
+    let (name, text) = if file == "-" {
+        (Path::new("standard input"), standard_input())
+    } else {
+        (file.as_path(), regular_file::read(file))
+    };
+    let text =
+        text.map_err(|problem| ConfigErrors::one(format!("{} cannot be read: {problem}", name.display())))?;
+    let made = import(tool, &text, ConfigErrors::of(name))?;
+    for warning in &made.warnings {
+        eprintln!("warning: {}", printable(warning));
+    }
+    Ok(made.config.into_bytes())
+}
+
+/// At most what a file may have.
+fn standard_input() -> Result<String, String> {
+    let mut text = String::new();
+    let limit = regular_file::MOST;
+    match io::stdin().lock().take(limit + 1).read_to_string(&mut text) {
+        Err(error) => Err(error.to_string()),
+        Ok(_) if text.len() as u64 > limit => Err("it is longer than a megabyte".to_owned()),
+        Ok(_) => Ok(text),
+    }
 }
 
 fn completions(shell: Option<Shell>) -> Result<Vec<u8>, ConfigErrors> {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Much more than a hundred sources, a thousand users or a chain of certificates need.
-const MOST: u64 = 1 << 20;
+pub(crate) const MOST: u64 = 1 << 20;
 
 /// A local disk answers within milliseconds, a network file system that fails over within seconds.
 const WITHIN: Duration = Duration::from_secs(10);

@@ -7,10 +7,8 @@ mod recipes;
 
 use std::fmt;
 
+use super::scalar::{comment, quoted, scalar};
 use recipes::RECIPES;
-
-/// The length of a comment's line.
-const WIDTH: usize = 100;
 
 /// The job's name where a tool leaves it to the scrape job, unless the user gives another.
 const JOB_NAME: &str = "ecs";
@@ -97,7 +95,7 @@ impl fmt::Display for Printed<'_> {
         };
         let head = format!("{use_of_rules} {tool}.");
         let head: Vec<_> = std::iter::once(&*head).chain(remarks.iter().copied()).collect();
-        comment(f, "", &head.join(" "))?;
+        f.write_str(&comment("", &head.join(" ")))?;
         match rules.is_empty() {
             true => writeln!(f, "relabel_configs: []"),
             false => writeln!(f, "relabel_configs:"),
@@ -128,22 +126,9 @@ impl Printed<'_> {
                 // A `$` begins a reference to a group of the pattern.
                 writeln!(f, "    replacement: {}", quoted(&self.job_name.replace('$', "$$")))
             }
-            Rule::Remark(remark) => comment(f, "  ", remark),
+            Rule::Remark(remark) => f.write_str(&comment("  ", remark)),
         }
     }
-}
-
-/// Breaks the text into lines.
-fn comment(f: &mut fmt::Formatter<'_>, indent: &str, text: &str) -> fmt::Result {
-    let mut line = format!("{indent}#");
-    for word in text.split(' ') {
-        if line.len() + 1 + word.len() > WIDTH {
-            writeln!(f, "{line}")?;
-            line = format!("{indent}#");
-        }
-        line = format!("{line} {word}");
-    }
-    writeln!(f, "{line}")
 }
 
 /// Without a value, the label gets the text of the pattern's group.
@@ -175,16 +160,4 @@ impl fmt::Display for Source {
             Self::Label(name) => f.write_str(name),
         }
     }
-}
-
-/// A text of a table as a YAML scalar: quoted where its characters may mean something to YAML.
-fn scalar(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.()+*/$|".contains(c);
-    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || "_.($".contains(c));
-    if begins && text.chars().all(is_plain) { text.to_owned() } else { quoted(text) }
-}
-
-/// In single quotes, where YAML knows no escapes but the doubled quote.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

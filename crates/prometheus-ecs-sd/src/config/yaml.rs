@@ -1,7 +1,8 @@
 //! Reads YAML and records all errors, each with its line and path.
 //!
 //! The caller takes the [`Value`] of each key with the expected type; a key that is never taken is an error. Anchors,
-//! tags and several documents in one file are not supported: configuration does not need them.
+//! tags and several documents in one file are not supported: configuration does not need them. An alias is an error
+//! where its value is taken.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,9 @@ const DEPTH: usize = 16;
 
 /// The error for an empty value.
 pub(crate) const EMPTY: &str = "this is empty; remove it";
+
+/// The error for an alias.
+const ALIAS: &str = "anchors and aliases are not supported; write the value in full";
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub(crate) struct Value {
 #[derive(Clone, Debug)]
 enum Node {
     Null,
+    /// Refused when it is taken: a file of another program may have some that are not read.
+    Alias,
     Scalar(String),
     Sequence(Vec<Value>),
     Mapping(Vec<(String, Value)>),
@@ -100,10 +106,7 @@ impl<'t> Tree<'t, '_> {
             }
             Event::SequenceStart(..) => self.sequence(&place.path, depth)?,
             Event::MappingStart(..) => self.mapping(&place.path, depth)?,
-            _ => {
-                self.errors.add(&place, "anchors and aliases are not supported; write the value in full");
-                return None;
-            }
+            _ => Node::Alias,
         };
         Some(Value { place, node })
     }
@@ -181,6 +184,7 @@ impl Value {
             Node::Null => None,
             Node::Sequence(_) => self.refuse("this is a list; write one value", errors),
             Node::Mapping(_) => self.refuse("this is a mapping; write one value", errors),
+            Node::Alias => self.refuse(ALIAS, errors),
         }
     }
 
@@ -220,6 +224,7 @@ impl Value {
         match self.node {
             Node::Sequence(values) => values,
             Node::Null => Vec::new(),
+            Node::Alias => self.refuse(ALIAS, errors).unwrap_or_default(),
             _ => self.refuse("this must be a list, each item after a dash", errors).unwrap_or_default(),
         }
     }
@@ -229,6 +234,7 @@ impl Value {
         let entries = match self.node {
             Node::Mapping(entries) => entries,
             Node::Null => Vec::new(),
+            Node::Alias => return self.refuse(ALIAS, errors),
             _ => return self.refuse("this must be a mapping, such as key: value", errors),
         };
         Some(Mapping { place: self.place, entries, asked_for: Vec::new() })

@@ -2,6 +2,7 @@
 
 mod conventions;
 mod events;
+mod import;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
