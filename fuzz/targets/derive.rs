@@ -92,7 +92,7 @@ fn conventions(facts: &mut Facts<'_>) -> Conventions {
                 Vec::new()
             }
         }
-        _ => vec![Entry::Rule(rule(facts))],
+        _ => vec![Entry::rule(rule(facts))],
     });
     Conventions::new(entries.into_iter().flatten())
 }

@@ -471,6 +471,9 @@ pub struct Host {
 pub struct Settings(Vec<(Arc<str>, Box<str>)>);
 
 impl Settings {
+    /// No values.
+    pub(crate) const NONE: Self = Self(Vec::new());
+
     /// Keeps the pairs whose name is among `names`; of two with one name, the later.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, names: &Names) -> Self {
         let mut settings = Self::default();

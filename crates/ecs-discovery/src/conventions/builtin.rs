@@ -23,7 +23,7 @@ pub fn builtin(name: &str) -> Option<Vec<Entry>> {
         _ => {}
     }
     let rules = rules(name)?;
-    Some(rules.into_iter().map(Box::new).map(Entry::Rule).collect())
+    Some(rules.into_iter().map(Entry::rule).collect())
 }
 
 /// Without conditions.

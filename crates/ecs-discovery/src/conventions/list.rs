@@ -93,6 +93,13 @@ pub enum Entry {
     Rule(Box<Rule>),
 }
 
+impl Entry {
+    /// A rule.
+    pub fn rule(rule: Rule) -> Self {
+        Self::Rule(Box::new(rule))
+    }
+}
+
 impl Conventions {
     /// In the order of precedence. Rules of one name are one convention, which has the place of the first.
     pub fn new(entries: impl IntoIterator<Item = Entry>) -> Self {

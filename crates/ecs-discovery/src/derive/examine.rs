@@ -15,7 +15,7 @@ use crate::conventions::list::Convention;
 use crate::conventions::rule::reading::{Defined, Placed, scrape};
 use crate::conventions::rule::{Rule, Source};
 use crate::finding::{Problem, Reason};
-use crate::model::{Status, Task, TaskDefinition};
+use crate::model::{Settings, Status, Task, TaskDefinition};
 use crate::task_view::{Definition, TaskService, TaskView};
 use crate::text::brief;
 
@@ -49,6 +49,9 @@ pub(crate) enum Outcome {
     Endpoints(Vec<Made>),
 }
 
+/// The overrides of a container without any.
+static NONE: Settings = Settings::NONE;
+
 /// Looks at each container of a task's definition, in its order; or says why none can be looked at.
 pub(crate) fn examine<'a, 'r>(
     view: &TaskView<'a>,
@@ -64,9 +67,12 @@ pub(crate) fn examine<'a, 'r>(
         task: view.task,
         service_tags: view.service.known().map(|service| &service.tags),
     };
+    let are_overrides_unknown = !view.task.names.include(rules.names());
     let containers = definition.containers.iter().enumerate().map(|(position, container)| {
         let overrides = view.task.overrides.iter().find(|(name, _)| *name == container.name);
         let overrides = overrides.map(|(_, settings)| settings);
+        // An override of which nothing was kept is not there.
+        let overrides = overrides.or_else(|| are_overrides_unknown.then_some(&NONE));
         let with_names = overrides.map(|settings| (settings, &view.task.names));
         let defined = Defined { definition, container, overrides: with_names };
         let own = overrides.map(|_| Rc::new(wishes(&defined, rules)));

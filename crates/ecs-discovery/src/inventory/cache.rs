@@ -56,7 +56,7 @@ impl<K: Ord + Clone, V: PartialEq> Cache<K, V> {
         self.failed.get(key).is_some_and(refused)
     }
 
-    /// Whether a request for this failed a short while ago for a reason that does not pass by itself.
+    /// Whether a request for this failed a short while ago for a reason that a retry does not change.
     pub(super) fn is_given_up(&self, key: &K, now: Duration) -> bool {
         let given_up = |(failure, when): &(Failure, Duration)| {
             !failure.may_pass() && now.saturating_sub(*when) < DEFINITION_ASKED_AGAIN

@@ -65,7 +65,7 @@ fn table(entries: impl IntoIterator<Item = Entry>) -> Table {
 }
 
 fn of_rules(rules: impl IntoIterator<Item = Rule>) -> Table {
-    table(rules.into_iter().map(Entry::Rule))
+    table(rules.into_iter().map(Entry::rule))
 }
 
 impl Table {

@@ -66,7 +66,7 @@ pub(super) fn from_file(
             if number <= RULES {
                 let read = rule::read(item, file, intervals, errors);
                 rules.extend(read.name);
-                entries.extend(read.rule.map(Entry::Rule));
+                entries.extend(read.rule.map(Entry::rule));
             }
             continue;
         }

@@ -1,6 +1,6 @@
 //! What is wrong with a rule, found when it is read and not when a task appears.
 
-use super::{Ports, Rule, Subject, Value, ports};
+use super::{Ports, Rule, Source, Subject, Value, ports};
 use crate::conventions::path::Path;
 use crate::conventions::rule::reading::{interval, scheme};
 use crate::interval::Intervals;
@@ -49,6 +49,14 @@ impl Rule {
             if condition.subject == Subject::TaskDefinition && !text.contains([':', '.', '\\', '[']) {
                 let text = format!("{text:?} matches no ARN; use family, or a pattern such as .*/{text}:.*");
                 mistakes.push(("match.task_definition", text));
+            }
+        }
+        for source in self.sources() {
+            // It would keep the values of all variables that begin with it.
+            if let Source::Environment(name) = source
+                && name.ends_with('*')
+            {
+                mistakes.push(("environment", format!("{name:?} is not the name of a variable")));
             }
         }
         if self.conditions.is_empty() && self.ports.value().and_then(Value::source).is_none() {

@@ -1,4 +1,4 @@
-//! The requests for services in a refresh, and the effect of their answers: new services at once, and a part of the known
+//! The requests for services in a refresh, and the effect of their answers: all unknown services, and a part of the known
 //! ones again.
 
 use crate::arn::ClusterArn;

@@ -75,7 +75,7 @@ fn rules_of_one_name_are_one_convention() {
 
 #[test]
 fn a_no_of_the_variables_is_the_way_out() {
-    let rule = || Entry::Rule(everywhere("r", "80"));
+    let rule = || Entry::rule(everywhere("r", "80"));
     let with = |names: &[&str]| table(std::iter::once(rule()).chain(listed(names)));
     let no = || container("app").env("PROMETHEUS", "off");
     let other = || container("other");
@@ -95,7 +95,7 @@ fn a_container_has_one_problem_and_beside_a_target_warnings() {
     let both = || container("app").label("PROMETHEUS_EXPORTER_PORT", "x").label("PROMETHEUS_SCRAPES", "y");
     let conventions = || listed(&["sepich", "teralytics"]);
     assert_snapshot!(table(conventions()).of(fargate(), [both()]), @r#"app: invalid port: docker label PROMETHEUS_SCRAPES is "y"; a port is a number from 1 to 65535"#);
-    let and_a_target = conventions().into_iter().chain([Entry::Rule(everywhere("r", "80"))]);
+    let and_a_target = conventions().into_iter().chain([Entry::rule(everywhere("r", "80"))]);
     assert_snapshot!(table(and_a_target).of(fargate(), [both()]), @r#"
     r app 10.0.0.1:80 - -
     app: warning: sepich: invalid port: docker label PROMETHEUS_SCRAPES is "y"; a port is a number from 1 to 65535

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ecs_discovery::arn::TaskArn;
+use ecs_discovery::conventions::list::{Conventions, Dialect, Entry};
+use ecs_discovery::conventions::rule::{Condition, Pattern, Ports, Rule, Source as Place, Subject};
 use ecs_discovery::derive::Rules;
 use ecs_discovery::failure::{Failure, FailureKind};
 use ecs_discovery::inventory::question::{Answer, Question};
@@ -20,7 +22,24 @@ fn names(more: &[&str]) -> Names {
 
 /// Rules that need these variables, too.
 fn naming(more: &[&str]) -> Rules {
-    Rules { names: names(more), ..Rules::default() }
+    let condition = |name: &&str| Condition {
+        subject: Subject::Source(Place::Environment((*name).into())),
+        pattern: Pattern::new("no value").expect("a pattern"),
+    };
+    let rule = Rule {
+        name: "shop".into(),
+        place: None,
+        conditions: more.iter().map(condition).collect(),
+        ports: Ports::First,
+        path: None,
+        scheme: None,
+        interval: None,
+        job: None,
+        labels: None,
+    };
+    let environment = Entry::Variables(Dialect::Environment);
+    let entries = [environment].into_iter().chain((!more.is_empty()).then(|| Entry::rule(rule)));
+    Rules { conventions: Conventions::new(entries), ..Rules::default() }
 }
 
 fn environment() -> Settings {

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use ecs_discovery::conventions::list::{Conventions, Dialect, Entry};
+use ecs_discovery::conventions::rule::{Condition, Pattern, Ports, Rule, Source, Subject};
 use ecs_discovery::derive::Rules;
-use ecs_discovery::model::Names;
 use ecs_simulator::{ContainerOverride, Placement, Run, World};
 use prometheus_ecs_sd::config::Config;
 
@@ -11,7 +12,24 @@ use super::{REGION, Running, Stage, opted_in};
 
 /// Rules that need these variables beside those of `discoverecs.py`.
 fn naming(more: &[&str]) -> Rules {
-    Rules { names: Names::new(Names::default().iter().chain(more.iter().copied())), ..Rules::default() }
+    let condition = |name: &&str| Condition {
+        subject: Subject::Source(Source::Environment((*name).into())),
+        pattern: Pattern::new("no value").expect("a pattern"),
+    };
+    let rule = Rule {
+        name: "shop".into(),
+        place: None,
+        conditions: more.iter().map(condition).collect(),
+        ports: Ports::First,
+        path: None,
+        scheme: None,
+        interval: None,
+        job: None,
+        labels: None,
+    };
+    let environment = Entry::Variables(Dialect::Environment);
+    let entries = [environment].into_iter().chain((!more.is_empty()).then(|| Entry::rule(rule)));
+    Rules { conventions: Conventions::new(entries), ..Rules::default() }
 }
 
 /// Three definitions with a task each, of which one has overrides.
