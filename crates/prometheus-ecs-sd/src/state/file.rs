@@ -204,9 +204,13 @@ impl<W: Write> Summing<W> {
         publication: Publication,
         clock: Reading,
     ) -> io::Result<End> {
+        // A record is written as a whole: JSON is made of very short texts, and each write costs a checksum.
+        let mut line = Vec::new();
         let mut write = |record: Record<'_>| {
-            serde_json::to_writer(&mut self, &record)?;
-            self.write_all(b"\n")
+            line.clear();
+            serde_json::to_writer(&mut line, &record)?;
+            line.push(b'\n');
+            self.write_all(&line)
         };
         write(Record::Revision(publication))?;
         let has_surplus = changes(before, facts, clock, write)?;
