@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ecs_discovery::inventory::saved::Saved;
 use tracing::{debug, info, warn};
 
-use crate::atomic_file::{AtomicWriter, FileIdentity, WriteHealth, directory_of, make_directory};
+use crate::atomic_file::{AtomicWriter, BUFFER, FileIdentity, WriteHealth, directory_of, make_directory};
 use crate::clock::Reading;
 use crate::lock::Locks;
 use crate::telemetry::metrics::{Metrics, Writes, Written};
@@ -303,7 +303,7 @@ impl Left {
         clock: Reading,
     ) -> io::Result<()> {
         mark_as_outdated(Ok(file));
-        let mut out = BufWriter::new(file);
+        let mut out = BufWriter::with_capacity(BUFFER, file);
         let appended = file::append(&mut out, self.end.clone(), (&self.facts, facts), publication, clock)
             .and_then(|end| out.flush().map(|()| end));
         // Dropping the writer would try to write the rest once more.
