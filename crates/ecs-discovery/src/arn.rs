@@ -33,17 +33,21 @@ struct Parts<'a> {
 }
 
 fn parts(text: &str) -> Option<Parts<'_>> {
-    let mut fields = text.splitn(6, ':');
-    if fields.next()? != "arn" {
-        return None;
-    }
-    Some(Parts {
-        partition: fields.next()?,
-        service: fields.next()?,
-        region: fields.next()?,
-        account: fields.next()?,
-        resource: fields.next()?,
-    })
+    let mut rest = text.strip_prefix("arn:")?;
+    let mut field = || {
+        let (field, after) = cut(rest, b':')?;
+        rest = after;
+        Some(field)
+    };
+    let (partition, service, region, account) = (field()?, field()?, field()?, field()?);
+    Some(Parts { partition, service, region, account, resource: rest })
+}
+
+/// What precedes and what follows the first of that ASCII character. In texts as short as the fields of an ARN, looking
+/// at each byte takes a third of the instructions of [`str::split_once`].
+fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let position = text.bytes().position(|byte| byte == at)?;
+    Some((&text[..position], &text[position + 1..]))
 }
 
 /// Whether `text` is an ARN of `service` whose resource is `TYPE/…` with a non-empty last part.
@@ -51,9 +55,7 @@ fn is(text: &str, service: &str, types: &[&str]) -> bool {
     parts(text).is_some_and(|parts| {
         !parts.partition.is_empty()
             && parts.service == service
-            && parts
-                .resource
-                .split_once('/')
+            && cut(parts.resource, b'/')
                 .is_some_and(|(kind, rest)| types.contains(&kind) && !rest.is_empty() && !rest.ends_with('/'))
     })
 }
@@ -165,12 +167,13 @@ impl TaskArn {
 impl TaskDefinitionArn {
     /// The family, the name that all revisions share.
     pub fn family(&self) -> &str {
-        self.last_part().split(':').next().unwrap_or_default()
+        let name = self.last_part();
+        cut(name, b':').map_or(name, |(family, _)| family)
     }
 
     /// The revision number as text; empty in the rare ARN that names none.
     pub fn revision(&self) -> &str {
-        self.last_part().split_once(':').map_or("", |(_, revision)| revision)
+        cut(self.last_part(), b':').map_or("", |(_, revision)| revision)
     }
 
     /// Whether this is the definition of an ECS managed daemon, which DescribeTaskDefinition does not serve.
