@@ -58,10 +58,15 @@ fn write_group(group: &mut Vec<u8>, target: &Target, labels: &Labels<'_>) -> io:
     Ok(())
 }
 
-/// Appends a JSON string. Most texts have nothing to escape, which is found out many bytes at a time.
-fn push_text(group: &mut Vec<u8>, text: &str) -> io::Result<()> {
+/// Whether JSON escapes any of its characters. Most texts have none, which is found out many bytes at a time.
+fn has_escapes(text: &str) -> bool {
     let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    if text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+    text.bytes().fold(false, |any, byte| any | is_escaped(byte))
+}
+
+/// Appends a JSON string.
+fn push_text(group: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    if has_escapes(text) {
         return Ok(serde_json::to_writer(group, text)?);
     }
     group.push(b'"');
@@ -84,6 +89,9 @@ const GROUP: &str = "\n{\"targets\":[\"\"],\"labels\":{}}";
 
 /// The length in this module's JSON.
 fn escaped(value: &str) -> usize {
+    if !has_escapes(value) {
+        return value.len();
+    }
     let more = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
         0x00..0x20 => r"\u0000".len() - 1,
