@@ -34,7 +34,9 @@ const LINE: usize = 300;
 /// Text from a task definition must not be able to write to the terminal, or to turn a line around: everything that is not
 /// seen, and whatever acts on the text around it, is written out as `\u{…}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_seen) {
+    // Most texts are plain ASCII, which is found out many bytes at a time.
+    let is_plain = text.bytes().fold(true, |all, byte| all & (b' '..=b'~').contains(&byte));
+    if is_plain || text.chars().all(is_seen) {
         return text.into();
     }
     text.chars().flat_map(|c| if is_seen(c) { vec![c] } else { c.escape_default().collect() }).collect()
