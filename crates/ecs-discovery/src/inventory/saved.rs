@@ -80,22 +80,64 @@ impl Eq for SavedTask {}
 impl Inventory {
     /// What is worth saving, with what was last published of it: a scope that was never heard is not.
     pub fn saved(&self, scopes: &BTreeMap<ClusterArn, Scope>) -> Saved {
-        let scope = |(arn, facts): (&ClusterArn, &ScopeFacts)| {
-            let scope = scopes.get(arn).filter(|scope| scope.is_known())?;
-            Some(SavedScope {
-                cluster: facts.cluster.clone(),
-                described: facts.described,
-                stale_since: (scope.status != ScopeStatus::Fresh).then_some(scope.last_read),
-                failing_since: scope.failing,
-                services: facts.services.iter().map(SavedService::of).collect(),
-                tasks: facts.tasks.values().map(KnownTask::saved).collect(),
-            })
+        let scope = |(facts, scope): (&ScopeFacts, &Scope)| SavedScope {
+            services: facts.services.iter().map(SavedService::of).collect(),
+            tasks: facts.tasks.values().map(KnownTask::saved).collect(),
+            ..facts.saved_head(scope)
         };
         Saved {
-            scopes: self.scopes.iter().filter_map(scope).collect(),
+            scopes: self.saved_scopes(scopes).map(scope).collect(),
             definitions: self.definitions.values().cloned().collect(),
             container_instances: self.container_instances.values().cloned().collect(),
             hosts: self.hosts.values().cloned().collect(),
+        }
+    }
+
+    /// Whether [`Self::saved`] would return the same, both [held](Saved::hold) at `as_of` if that is given. Copies nothing:
+    /// most refreshes of many tasks find few changes, or none.
+    pub fn is_saved_in(
+        &self,
+        saved: &Saved,
+        scopes: &BTreeMap<ClusterArn, Scope>,
+        as_of: Option<Duration>,
+    ) -> bool {
+        let held = |scope: &SavedScope| {
+            (scope.described, scope.stale_since.or(as_of), scope.failing_since, scope.cluster.clone())
+        };
+        let is_same = |(facts, scope): (&ScopeFacts, &Scope), saved: &SavedScope| {
+            held(&facts.saved_head(scope)) == held(saved)
+                && facts.services.len() == saved.services.len()
+                && facts.services.iter().map(SavedService::of).eq(saved.services.iter().cloned())
+                && facts.tasks.len() == saved.tasks.len()
+                && facts.tasks.values().zip(&saved.tasks).all(|(known, saved)| known.is_saved_as(saved))
+        };
+        let are_as_many = self.saved_scopes(scopes).count() == saved.scopes.len();
+        are_as_many
+            && self.saved_scopes(scopes).zip(&saved.scopes).all(|(scope, saved)| is_same(scope, saved))
+            && self.definitions.values().eq(&saved.definitions)
+            && self.container_instances.values().eq(&saved.container_instances)
+            && self.hosts.values().eq(&saved.hosts)
+    }
+
+    fn saved_scopes<'a>(
+        &'a self,
+        scopes: &'a BTreeMap<ClusterArn, Scope>,
+    ) -> impl Iterator<Item = (&'a ScopeFacts, &'a Scope)> {
+        let is_known = |(arn, facts)| Some((facts, scopes.get(arn).filter(|scope| scope.is_known())?));
+        self.scopes.iter().filter_map(is_known)
+    }
+}
+
+impl ScopeFacts {
+    /// What is saved of it without services and tasks.
+    fn saved_head(&self, scope: &Scope) -> SavedScope {
+        SavedScope {
+            cluster: self.cluster.clone(),
+            described: self.described,
+            stale_since: (scope.status != ScopeStatus::Fresh).then_some(scope.last_read),
+            failing_since: scope.failing,
+            services: Vec::new(),
+            tasks: Vec::new(),
         }
     }
 }
@@ -228,6 +270,11 @@ impl SavedService {
 }
 
 impl KnownTask {
+    /// Whether [`Self::saved`] is equal to that.
+    fn is_saved_as(&self, saved: &SavedTask) -> bool {
+        self.task == saved.task && self.described == saved.described
+    }
+
     fn saved(&self) -> SavedTask {
         SavedTask {
             task: self.task.clone(),

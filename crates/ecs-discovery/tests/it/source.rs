@@ -13,6 +13,7 @@ use ecs_discovery::inventory::Inventory;
 use ecs_discovery::inventory::events::{EventResult, Wish};
 use ecs_discovery::inventory::plan::{Errand, Recheck, Refresh, Wishes};
 use ecs_discovery::inventory::question::{Answer, Question};
+use ecs_discovery::inventory::saved::Saved;
 use ecs_discovery::inventory::selection::{ClusterPattern, ClusterSelection};
 use ecs_discovery::snapshot::{Scope, Snapshot};
 
@@ -34,6 +35,8 @@ pub(crate) struct Source {
     /// Whether no refresh follows.
     pub(crate) is_last: bool,
     pub(crate) now: Duration,
+    /// The facts at the end of the last refresh.
+    pub(crate) saved: Saved,
 }
 
 impl Source {
@@ -62,7 +65,24 @@ impl Source {
         self.complete = conclusion.is_complete();
         self.snapshot = Snapshot { scopes: conclusion.scopes };
         self.failure = conclusion.failure;
+        self.save();
         self.now += Self::INTERVAL;
+    }
+
+    /// Whether there is anything to save is found out without a copy.
+    fn save(&mut self) {
+        let (inventory, scopes) = (&self.inventory, &self.snapshot.scopes);
+        let (before, saved) = (&self.saved, inventory.saved(scopes));
+        let held = |saved: &Saved| {
+            let mut saved = saved.clone();
+            saved.hold(self.now);
+            saved
+        };
+        assert!(inventory.is_saved_in(&saved, scopes, None));
+        assert_eq!(inventory.is_saved_in(before, scopes, None), *before == saved);
+        let is_held = inventory.is_saved_in(before, scopes, Some(self.now));
+        assert_eq!(is_held, held(before) == held(&saved));
+        self.saved = saved;
     }
 
     /// One refresh that a world answers in full; the questions in the order they were answered.

@@ -19,7 +19,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::actor::Actor;
+use super::actor::{Actor, Known};
 use super::answers::AnswerLimit;
 use super::errand::{Answered, Open};
 use super::waiting::Waiting;
@@ -289,6 +289,10 @@ impl Actor {
     fn save_in_between(&mut self) {
         let Some(run) = self.run.as_mut().filter(|run| run.saved.elapsed() >= SAVED_EVERY) else { return };
         run.saved = Instant::now();
+        let Known { inventory, saved, scopes, .. } = &self.known;
+        if inventory.is_saved_in(saved, scopes, Some(self.known.as_of())) {
+            return;
+        }
         let mut saved = self.known.held_facts();
         // A cluster that this refresh leaves out is published until it ends.
         saved.merge(Saved { scopes: self.known.saved.scopes.clone(), ..Saved::default() });
@@ -349,9 +353,8 @@ impl Actor {
         self.known.scopes = std::mem::take(&mut result.scopes);
         self.known.is_current = !run.is_outdated;
         result.scopes = self.settings.published(&self.known.scopes);
-        let saved = self.known.inventory.saved(&self.known.scopes);
-        if *self.known.saved != saved {
-            self.known.saved = Arc::new(saved);
+        if !self.known.inventory.is_saved_in(&self.known.saved, &self.known.scopes, None) {
+            self.known.saved = Arc::new(self.known.inventory.saved(&self.known.scopes));
         }
         result.facts = Some(self.known.saved.clone());
         self.known.concluded = self.known.saved.clone();
