@@ -3,7 +3,7 @@
 //!
 //! If such a request fails, or its answer is incomplete, the known facts stay and are requested again later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use crate::arn::{ClusterArn, TaskArn, TaskDefinitionArn};
@@ -157,7 +157,9 @@ impl Refresh {
             return;
         };
         let used = facts.tasks.values().filter_map(|known| known.task.container_instance.as_ref());
-        let used: BTreeSet<_> = used.collect();
+        // Many tasks share an ARN and its text: only texts that are stored once each are compared.
+        let mut texts = HashSet::new();
+        let used: BTreeSet<_> = used.filter(|arn| texts.insert(arn.as_str().as_ptr())).collect();
         let known = &index.container_instances;
         let known = used.into_iter().filter_map(|arn| Some((known.asked_before(arn, now)?, arn))).collect();
         let due = facts.instance_round.due(known, Question::CONTAINER_INSTANCES, usize::MAX, now, interval);
