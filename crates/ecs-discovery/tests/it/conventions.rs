@@ -79,7 +79,7 @@ impl Table {
     fn published(&self, task: TaskFixture) -> String {
         let mut source = source::Source::with_rules(self.rules.clone());
         source.refresh(&World::of([task]));
-        let targets = source.snapshot.targets().into_iter().map(|one| target(one));
+        let targets = source.snapshot.targets().into_iter().map(target);
         let findings = source.snapshot.findings().map(finding);
         targets.chain(findings).collect::<Vec<_>>().join("\n")
     }

@@ -300,7 +300,7 @@ mod tests {
             "arn:aws:sqs:eu-west-1:123456789012:a/b",
             "https://sqs.eu-west-1.amazonaws.com/events",
             "https://sqs-fips.us-east-1.amazonaws.com/events",
-            "https://x.y.queue.amazonaws.com/events",
+            "https://eu-west-1.queue.amazonaws.com/events",
             "https://sqs.eu-west-1.amazonaws.com/123456789012/events/",
             "https://localhost/",
             "https://",

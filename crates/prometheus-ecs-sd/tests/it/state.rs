@@ -71,7 +71,6 @@ fn half(all: &Sources, first: usize) -> Sources {
             definitions: every_other(&saved.definitions, first),
             container_instances: every_other(&saved.container_instances, first),
             hosts: every_other(&saved.hosts, first),
-            ..Saved::default()
         };
         (name.clone(), saved)
     };

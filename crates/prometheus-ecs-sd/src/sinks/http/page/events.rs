@@ -1,15 +1,17 @@
 //! Whether events are received, and which sources rely on them. There is no such section without queues.
 
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::time::Duration;
 
 use ecs_discovery::text::{clipped, number};
 use maud::{Markup, html};
 
 use super::format::{ago, period, seconds, until};
-use super::scopes::{badge, rest};
+use super::scopes::{badge, rest, source_name};
 use crate::clock::Reading;
 use crate::published::{EventStatus, QueueStatus, SourceStatus};
-use crate::telemetry::metrics::{LastEvent, MessageResult, Metrics};
+use crate::telemetry::metrics::{MessageResult, Metrics};
 
 /// Rows of a table.
 const SHOWN: usize = 50;
@@ -68,10 +70,11 @@ pub(super) fn shown(
     queues: &[QueueStatus],
     sources: &[SourceStatus],
     metrics: &Metrics,
-) -> (Vec<(String, [u64; 5])>, Vec<Option<LastEvent>>) {
-    let of_queues = queues.iter().map(|queue| (a_minute(queue, metrics), counts(queue, metrics))).collect();
+) -> impl Hash + PartialEq + Debug {
+    let of_queues = queues.iter().map(|queue| (a_minute(queue, metrics), counts(queue, metrics)));
     let of_sources = sources.iter().take(SHOWN).filter(|_| !queues.is_empty());
-    (of_queues, of_sources.map(|source| metrics.last_event(&source.name)).collect())
+    let of_sources = of_sources.map(|source| metrics.last_event(&source.name));
+    (of_queues.collect::<Vec<_>>(), of_sources.collect::<Vec<_>>())
 }
 
 /// The heading of a column.
@@ -84,6 +87,18 @@ fn name(result: MessageResult) -> &'static str {
 
 fn counts(queue: &QueueStatus, metrics: &Metrics) -> [u64; 5] {
     COUNTED.map(|result| metrics.messages(&queue.name, result))
+}
+
+/// The label of a queue, with its region in one line; that of a stand-in may begin with a host.
+fn queue_name(label: &str) -> Markup {
+    let is_region = |start: &str| start.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let parts = label.split_once('/').filter(|(start, _)| is_region(start));
+    html! {
+        @match parts {
+            Some((region, rest)) => { span.region { (region) } "/" wbr; (clipped(rest)) }
+            None => (clipped(label)),
+        }
+    }
 }
 
 /// The messages a minute, of all results.
@@ -104,7 +119,7 @@ fn queue(queue: &QueueStatus, metrics: &Metrics, now: Reading) -> Markup {
     let counts = counts(queue, metrics).map(|count| number(count as usize));
     html! {
         tr data-key={ "queue " (queue.name) } {
-            th scope="row" data-label="queue" { (clipped(&queue.name)) }
+            th scope="row" data-label="queue" { (queue_name(&queue.name)) }
             td data-label="state" { (state) }
             td data-label="since" { (ago(queue.since, now)) }
             td.number data-label="a minute" { (a_minute(queue, metrics)) }
@@ -134,7 +149,7 @@ fn source(source: &SourceStatus, metrics: &Metrics, now: Reading) -> Markup {
     let delay = last.and_then(|last| last.delay);
     html! {
         tr data-key={ "events of " (source.id()) } {
-            th scope="row" data-label="source" { (source.name) }
+            th scope="row" data-label="source" { (source_name(source)) }
             td data-label="events" { (state) }
             td data-label="last event" { @match last { Some(last) => (ago(last.at, now)), None => "never" } }
             td data-label="delay" { @match delay { Some(delay) => (seconds(delay)), None => "–" } }

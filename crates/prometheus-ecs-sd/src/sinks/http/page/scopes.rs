@@ -66,6 +66,16 @@ pub(super) fn badge(state: &str) -> Markup {
     html! { span.badge.(tone) { (state) } }
 }
 
+/// The name of a source, with its region in one line.
+pub(super) fn source_name(status: &SourceStatus) -> Markup {
+    html! {
+        @match status.name.strip_suffix(&*status.region) {
+            Some(start) => { (start) span.region { (status.region) } }
+            None => (status.name),
+        }
+    }
+}
+
 fn source(status: &SourceStatus, now: Reading) -> Markup {
     let (state, problem) = match (status.refreshed, &status.problem) {
         (None, _) => ("never read", None),
@@ -76,10 +86,7 @@ fn source(status: &SourceStatus, now: Reading) -> Markup {
     html! {
         tr {
             th scope="row" data-label="source" {
-                @match status.name.strip_suffix(&*status.region) {
-                    Some(start) => { (start) span.region { (status.region) } }
-                    None => (status.name),
-                }
+                (source_name(status))
                 @match &status.account {
                     Some(account) if !status.name.contains(&**account) => small { " " (account) },
                     _ => {},
