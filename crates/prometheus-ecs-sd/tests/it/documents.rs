@@ -5,6 +5,7 @@ mod dashboard;
 mod examples;
 mod map;
 mod metrics;
+mod migrating;
 mod sizes;
 mod tables;
 
@@ -36,7 +37,7 @@ fn files(directory: &str, extension: &str) -> Vec<String> {
 
 /// Every document, by its path.
 fn documents() -> BTreeMap<String, String> {
-    let paths = [files(".", ".md"), files("docs", ".md")].concat();
+    let paths = [files(".", ".md"), files("docs", ".md"), files("docs/migrating", ".md")].concat();
     paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
 }
 

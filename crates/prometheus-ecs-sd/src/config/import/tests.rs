@@ -235,10 +235,10 @@ fn patterns_match_anywhere_as_they_did() {
         assert_eq!(pattern(written), made, "{written:?}");
     }
     assert_snapshot!(pattern("*memcached.*"), @r#"
-    file:1: service_name_list_for_tasks[0].sd_service_name_pattern: "*memcached.*" is not a regular expression: uncounted repetition operator must be applied to a sub-expression; write .*memcached.*
+    file:1: service_name_list_for_tasks[0].sd_service_name_pattern: "*memcached.*" is not a regular expression: uncounted repetition operator must be applied to a sub-expression, at column 1; write .*memcached.*
     "#);
     assert_snapshot!(pattern("(web"), @r#"
-    file:1: service_name_list_for_tasks[0].sd_service_name_pattern: "(web" is not a regular expression: found open group without closing ')'
+    file:1: service_name_list_for_tasks[0].sd_service_name_pattern: "(web" is not a regular expression: found open group without closing ')', at column 1
     "#);
     assert_snapshot!(pattern(&"x".repeat(1020)), @r"
     file:1: service_name_list_for_tasks[0].sd_service_name_pattern: the pattern has 1028 bytes; it can have 1024
@@ -459,7 +459,7 @@ fn errors_of_a_collectors_file_have_their_place() {
     assert_snapshot!(collector(text), @r#"
     file:3: extensions.ecs_observer/x.cluster_name: the collector replaces ${…} here; write the value itself
     file:4: extensions.ecs_observer/x.cluster: there is no such key; did you mean cluster_name?
-    file:6: extensions.ecs_observer/x.services[0].name_pattern: "*memcached.*" is not a regular expression: uncounted repetition operator must be applied to a sub-expression; write .*memcached.*
+    file:6: extensions.ecs_observer/x.services[0].name_pattern: "*memcached.*" is not a regular expression: uncounted repetition operator must be applied to a sub-expression, at column 1; write .*memcached.*
     file:7: extensions.ecs_observer/x.services[0].metrics_ports[0]: "a" is not a port, a number from 1 to 65535
     file:8: extensions.ecs_observer/x.services[1]: there is no name_pattern
     file:11: extensions.ecs_observer/x.task_definitions[0].metrics_ports[1]: "70000" is not a port, a number from 1 to 65535

@@ -34,6 +34,24 @@ fn a_configuration_is_read_from_a_file_or_from_standard_input() {
 }
 
 #[test]
+fn check_config_accepts_the_configuration() {
+    for (option, path) in [
+        ("--from-cloudwatch-agent", "cloudwatch_agent/file.json"),
+        ("--from-ecs-observer", "ecs_observer/file.yaml"),
+    ] {
+        let made = generated(&[option, path], b"");
+        let made = made.split_once("warning: ").map_or(&*made, |(made, _)| made);
+        let checked = super::configured(made.strip_prefix("exit 0\n").unwrap()).runs(&["check-config"]);
+        assert!(checked.starts_with("exit 0\n"), "{checked}");
+    }
+    // Clusters of several regions are several sources.
+    let text = "extensions:\n  ecs_observer: {cluster_name: a, cluster_region: eu-west-1}\n  ecs_observer/b: {cluster_name: b}\n";
+    let made = generated(&["--from-ecs-observer", "-"], text.as_bytes());
+    let checked = super::configured(made.strip_prefix("exit 0\n").unwrap()).runs(&["check-config"]);
+    assert!(checked.starts_with("exit 0\n"), "{checked}");
+}
+
+#[test]
 fn an_entry_that_is_left_out_is_told_beside_the_configuration() {
     let text = b"extensions: {ecs_observer: {cluster_name: a, services: [{name_pattern: a}]}}";
     assert_snapshot!(generated(&["--from-ecs-observer", "-"], text), @r"
@@ -55,7 +73,7 @@ fn an_entry_that_is_left_out_is_told_beside_the_configuration() {
 fn a_file_that_cannot_be_read_is_told_with_its_place() {
     assert_snapshot!(generated(&["--from-cloudwatch-agent", "cloudwatch_agent/section.json"], b""), @r#"
     exit 2
-    error: cloudwatch_agent/section.json:1: task_definition_list[0].sd_task_definition_arn_pattern: "*nginx" is not a regular expression: uncounted repetition operator must be applied to a sub-expression; write .*nginx
+    error: cloudwatch_agent/section.json:1: task_definition_list[0].sd_task_definition_arn_pattern: "*nginx" is not a regular expression: uncounted repetition operator must be applied to a sub-expression, at column 1; write .*nginx
     "#);
     assert_snapshot!(generated(&["--from-cloudwatch-agent", "-"], b"[]"), @r"
     exit 2
