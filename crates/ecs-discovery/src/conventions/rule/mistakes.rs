@@ -1,5 +1,6 @@
 //! What is wrong with a rule, found when it is read and not when a task appears.
 
+use super::ports::ITEMS;
 use super::{Ports, Rule, Source, Subject, Value, ports};
 use crate::conventions::path::Path;
 use crate::conventions::rule::reading::{interval, scheme};
@@ -26,6 +27,9 @@ impl Rule {
         };
         if let Some(Value::Literal(text)) = self.ports.value() {
             let items = ports::items(text);
+            if items.len() > ITEMS {
+                mistakes.push((key, format!("there are {} ports; use up to {ITEMS}", items.len())));
+            }
             if items.is_empty() {
                 mistakes.push((key, "there is no port; write a number from 1 to 65535".to_owned()));
             }

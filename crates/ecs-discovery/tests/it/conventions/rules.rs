@@ -1,6 +1,7 @@
 //! The rule language: conditions, sources, and what a rule leaves to the scrape job.
 
-use ecs_discovery::conventions::rule::{Ports, Rule, Subject, Value};
+use ecs_discovery::conventions::rule::{Pattern, Ports, Rule, Subject, Value};
+use ecs_discovery::interval::Intervals;
 use ecs_discovery::model::Names;
 use insta::assert_snapshot;
 
@@ -158,4 +159,62 @@ fn the_variables_are_not_looked_at_unless_they_are_turned_on() {
     let no = container("app").env("PROMETHEUS", "false");
     assert_eq!(of_rules([all.clone()]).of(fargate(), [no]), "r app 10.0.0.1:80 - -");
     assert_eq!(of_rules([all]).of(fargate(), [app().endpoint("9000/x")]), "r app 10.0.0.1:80 - -");
+}
+
+#[test]
+fn what_could_never_be_used_is_a_mistake() {
+    let ports: Vec<_> = (1..=65).map(|port: u16| port.to_string()).collect();
+    let wrong = Rule {
+        conditions: vec![on(Subject::TaskDefinition, "web")],
+        path: Some(literal("http://x")),
+        scheme: Some(literal("ftp")),
+        interval: Some(literal("7s")),
+        ..rule("Name", Ports::Container(literal(&ports.join(","))))
+    };
+    let told = |rule: &Rule| {
+        let mistakes = rule.mistakes(&Intervals::default());
+        mistakes.into_iter().map(|(key, text)| format!("{key}: {text}")).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(told(&wrong), @r#"
+    name: "Name" is not a name; use lower-case letters, digits, _ and -, beginning with a letter or digit, at most 63
+    container_port: there are 65 ports; use up to 64
+    path: the path has "http://…", which looks like a URL; write a path, such as /metrics
+    scheme: the scheme is "ftp"; it can be http or https
+    interval: the interval asks for the interval 7s, which is not offered (15s, 30s, 1m, 5m)
+    match.task_definition: "web" matches no ARN; use family, or a pattern such as .*/web:.*
+    "#);
+    for pattern in [".*web", "arn:x", "[^x]+", "\\S+"] {
+        let rule = Rule { conditions: vec![on(Subject::TaskDefinition, pattern)], ..rule("a", Ports::First) };
+        assert_eq!(told(&rule), "", "{pattern}");
+    }
+    assert_snapshot!(told(&rule("a", Ports::Verbatim(literal("7s:80, x, 81:")))), @r#"
+    port: the port asks for the interval 7s, which is not offered (15s, 30s, 1m, 5m)
+    port: the port is "x"; a port is a number from 1 to 65535
+    port: the port has "81:", without a path; write 81, or 81:/metrics
+    match: the rule would scrape every container; write match: {container: .*} if that is meant
+    "#);
+    for name in ["a", "0-_", &"a".repeat(63)] {
+        assert_eq!(told(&rule(name, Ports::Verbatim(Value::Source(tag("PORT"))))), "", "{name}");
+    }
+    for name in ["", "_a", "-a", "A", "a b", "ä", &"a".repeat(64)] {
+        assert!(
+            told(&rule(name, Ports::Verbatim(Value::Source(tag("PORT"))))).starts_with("name: "),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_pattern_is_short_and_says_where_it_is_wrong() {
+    let refused = |text: &str| Pattern::new(text).unwrap_err();
+    assert_eq!(
+        refused("*a"),
+        "uncounted repetition operator must be applied to a sub-expression, at column 1"
+    );
+    assert_eq!(refused("(a"), "found open group without closing ')', at column 1");
+    assert_eq!(refused(&"a".repeat(1025)), "the pattern has 1025 bytes; it can have 1024");
+    assert!(refused("((a{100}){100}){100}").contains("size"));
+    assert!(Pattern::new(&"a".repeat(1024)).is_ok());
+    // Prometheus's patterns match line ends too.
+    assert!(Pattern::new("a.b").unwrap().matches("a\nb"));
 }

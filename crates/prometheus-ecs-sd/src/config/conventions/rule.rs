@@ -43,7 +43,8 @@ pub(super) fn read(item: yaml::Value, file: &Path, intervals: &Intervals, errors
         errors.add(&place, "the rule has no name; add one, such as name: nginx");
     }
     let has_match = item.has("match");
-    let conditions = taken("match", &mut item, errors).map(|value| conditions(value, errors));
+    let read_conditions = taken("match", &mut item, errors).map(|value| conditions(value, errors));
+    let (conditions, conditions_are_read) = read_conditions.unwrap_or((Vec::new(), !has_match));
     let has_port = item.has("container_port") || item.has("port");
     let container_port = taken("container_port", &mut item, errors);
     let port = taken("port", &mut item, errors);
@@ -73,12 +74,11 @@ pub(super) fn read(item: yaml::Value, file: &Path, intervals: &Intervals, errors
         None
     });
     item.finish(errors);
-    let conditions_are_read = !has_match || conditions.as_ref().is_some_and(Option::is_some);
     let has_name = name.is_some();
     let rule = Rule {
         name: name.as_ref().map_or("rule", |(name, _)| name).into(),
         place: Some(format!("{}:{}", file.display(), place.line()).into()),
-        conditions: conditions.flatten().unwrap_or_default(),
+        conditions,
         // As if there were one, so that the others are checked too.
         ports: ports.clone().unwrap_or(Ports::First),
         path,
@@ -104,10 +104,11 @@ pub(super) fn read(item: yaml::Value, file: &Path, intervals: &Intervals, errors
     Read { rule: is_whole.then_some(rule), name }
 }
 
-/// The conditions of `match`, in the order written; `None` if one cannot be read.
-fn conditions(value: yaml::Value, errors: &mut ConfigErrors) -> Option<Vec<Condition>> {
+/// The conditions of `match`, in the order written, and whether all of them can be read.
+fn conditions(value: yaml::Value, errors: &mut ConfigErrors) -> (Vec<Condition>, bool) {
     let (mut conditions, mut are_read) = (Vec::new(), true);
-    for (key, value) in value.mapping(errors)?.take_all() {
+    let Some(mut keys) = value.mapping(errors) else { return (conditions, false) };
+    for (key, value) in keys.take_all() {
         let read = match (SUBJECTS.contains(&&*key), source_kind(&key)) {
             (true, _) => pattern(&value, errors).map(|pattern| {
                 conditions.push(Condition { subject: subject(&key), pattern });
@@ -120,7 +121,7 @@ fn conditions(value: yaml::Value, errors: &mut ConfigErrors) -> Option<Vec<Condi
         };
         are_read &= read.is_some();
     }
-    are_read.then_some(conditions)
+    (conditions, are_read)
 }
 
 fn subject(key: &str) -> Subject {

@@ -103,10 +103,36 @@ fn every_mistake_in_a_rule_is_told_with_its_place() {
     container_port:
     match:
 ";
-    assert_snapshot!(mistakes(list), @"
+    assert_snapshot!(mistakes(list), @r#"
     exit 2
-    3: this is not YAML: mapping values are not allowed in this context
-    ");
+    2: conventions[0].name: "Bad Name" is not a name; use lower-case letters, digits, _ and -, beginning with a letter or digit, at most 63
+    4: conventions[0].port: a rule has either container_port or port; remove one
+    5: conventions[0].portt: there is no such key; did you mean port?
+    6: conventions[0].match.contaner: there is no such key; did you mean container?
+    7: conventions[1]: the rule has no name; add one, such as name: nginx
+    7: conventions[1].container_port: the port is "x"; a port is a number from 1 to 65535
+    7: conventions[1].container_port: the port asks for the interval 10s, which is not offered (15s, 30s, 1m, 5m)
+    7: conventions[1].container_port: the port is "70000"; a port is a number from 1 to 65535
+    7: conventions[1].container_port: the port has "80:", without a path; write 80, or 80:/metrics
+    8: conventions[1].path: the path has "http://…", which looks like a URL; write a path, such as /metrics
+    9: conventions[1].scheme: the scheme is "ftp"; it can be http or https
+    10: conventions[1].interval: the interval asks for the interval 7s, which is not offered (15s, 30s, 1m, 5m)
+    11: conventions[1].job: this is empty; remove it
+    14: conventions[2].container_port: a source is one of docker_label, environment, tag
+    15: conventions[2].path.docker_lable: there is no such key; did you mean docker_label?
+    16: conventions[2].scheme.environment: this is empty; remove it
+    17: conventions[2].job: a source is one of docker_label, environment, tag
+    18: conventions[2].labels: this must be a source: docker_label, environment, tag with a name
+    20: conventions[2].match.task_definition: "web" matches no ARN; use family, or a pattern such as .*/web:.*
+    21: conventions[2].match.family: this is empty; write "" for a text that is absent or empty
+    22: conventions[2].match.service: "(a": found open group without closing ')', at column 1
+    23: conventions[2].match.docker_label.x: "a{9": found incomplete and unclosed counted repetition operator, at column 3
+    23: conventions[2].match.docker_label.y: this is empty; write "" for a text that is absent or empty
+    24: conventions[2].match.environment.A*: "A*" is not the name of an environment variable
+    25: conventions[2].match.tag: this is empty; remove it
+    27: conventions[3].container_port: this is empty; remove it
+    28: conventions[3].match: this is empty; remove it
+    "#);
 }
 
 #[test]
