@@ -165,11 +165,6 @@ impl Place {
         Self { line: line_of.line, path: self.path.clone() }
     }
 
-    /// The place of a key below this one, on the same line.
-    pub(crate) fn inner(&self, key: &str) -> Self {
-        Self { line: self.line, path: format!("{}.{key}", self.path) }
-    }
-
     /// The line in the file.
     pub(crate) fn line(&self) -> usize {
         self.line

@@ -43,7 +43,9 @@ pub(super) fn read(item: yaml::Value, file: &Path, intervals: &Intervals, errors
         errors.add(&place, "the rule has no name; add one, such as name: nginx");
     }
     let has_match = item.has("match");
-    let read_conditions = taken("match", &mut item, errors).map(|value| conditions(value, errors));
+    let mut of_definition = None;
+    let read_conditions =
+        taken("match", &mut item, errors).map(|value| conditions(value, &mut of_definition, errors));
     let (conditions, conditions_are_read) = read_conditions.unwrap_or((Vec::new(), !has_match));
     let has_port = item.has("container_port") || item.has("port");
     let container_port = taken("container_port", &mut item, errors);
@@ -93,22 +95,27 @@ pub(super) fn read(item: yaml::Value, file: &Path, intervals: &Intervals, errors
         if is_match && (!conditions_are_read || ports.is_none()) {
             continue;
         }
-        let (head, inner) = key.split_once('.').unwrap_or((key, ""));
-        let found = places.iter().find(|(name, _)| *name == head).map_or(&place, |(_, place)| place);
-        match inner {
-            "" => errors.add(found, problem),
-            inner => errors.add(&found.inner(inner), problem),
-        }
+        let found = places.iter().find(|(name, _)| *name == key).map(|(_, place)| place);
+        let of_condition = of_definition.as_ref().filter(|_| key == "match.task_definition");
+        errors.add(found.or(of_condition).unwrap_or(&place), problem);
     }
     let is_whole = has_name && ports.is_some() && conditions_are_read;
     Read { rule: is_whole.then_some(rule), name }
 }
 
-/// The conditions of `match`, in the order written, and whether all of them can be read.
-fn conditions(value: yaml::Value, errors: &mut ConfigErrors) -> (Vec<Condition>, bool) {
+/// The conditions of `match`, in the order written, and whether all of them can be read. Sets the place of the condition on
+/// the task definition, about which the core can have a complaint.
+fn conditions(
+    value: yaml::Value,
+    of_definition: &mut Option<Place>,
+    errors: &mut ConfigErrors,
+) -> (Vec<Condition>, bool) {
     let (mut conditions, mut are_read) = (Vec::new(), true);
     let Some(mut keys) = value.mapping(errors) else { return (conditions, false) };
     for (key, value) in keys.take_all() {
+        if key == "task_definition" {
+            *of_definition = Some(value.place.clone());
+        }
         let read = match (SUBJECTS.contains(&&*key), source_kind(&key)) {
             (true, _) => pattern(&value, errors).map(|pattern| {
                 conditions.push(Condition { subject: subject(&key), pattern });
