@@ -34,6 +34,7 @@ model: ## Play other random cases of the reference model than `make test` does: 
 
 bench: ## Measure, with BASELINE=FILE beside that binary; nginx and wrk are unpacked into .tools if they are not there
 	scripts/setup bench
+	cargo bench --locked -p ecs-discovery --bench rules
 	BASELINE=$(BASELINE) cargo bench --locked -p prometheus-ecs-sd
 
 fuzz: $(TARGETS:%=fuzz-%) ## Feed each fuzz target a million inputs; or RUNS=1000 TARGETS="arn state"

@@ -4,6 +4,7 @@ mod builtins;
 mod ports;
 mod promed;
 mod rules;
+mod services;
 mod union;
 
 use ecs_discovery::conventions::builtin::builtin;

@@ -65,10 +65,11 @@ pub(crate) fn facts(text: &str) -> Vec<String> {
     let publications = text.split_inclusive('\n').filter(is_end).count();
     let mut facts = BTreeMap::new();
     let (mut source, mut cluster) = (String::new(), String::new());
-    let mut ended = 0;
+    let (mut ended, mut lists) = (0, Vec::<Value>::new());
     for line in text.lines().skip(1) {
         if line.starts_with("end ") {
             ended += 1;
+            lists.clear();
             continue;
         } else if ended == publications {
             break;
@@ -95,8 +96,19 @@ pub(crate) fn facts(text: &str) -> Vec<String> {
                 if kind == "Cluster" {
                     cluster.clone_from(&id);
                 }
+                // A list of names is written once in a publication, and then its position.
+                let names = match &value["names"] {
+                    list @ Value::Array(_) => {
+                        lists.push(list.clone());
+                        Some(list)
+                    }
+                    position => position.as_u64().map(|position| &lists[position as usize]),
+                };
+                let names = names.map(|names| format!("\"names\":{names}"));
                 let fact = line.split_once(",\"observed\":").map_or(line, |(fact, _)| fact);
-                facts.insert(key(kind, &id, &cluster), fact.to_owned());
+                let written = format!("\"names\":{}", value["names"]);
+                let fact = names.map_or(fact.to_owned(), |names| fact.replace(&written, &names));
+                facts.insert(key(kind, &id, &cluster), fact);
             }
         }
     }

@@ -106,6 +106,7 @@ impl Asking<'_> {
             self.visible(&mut labels, container, revision);
             labels.meta("ip_address", Some(ip.trim_matches(['[', ']'])));
             labels.meta("container_port", container_port.map(|port| port.to_string()).as_deref());
+            labels.meta("convention", Some("environment"));
             labels.meta("task_definition_family", Some(family));
             labels.meta("task_definition_revision", Some(revision));
             self.of_task(&mut labels);
