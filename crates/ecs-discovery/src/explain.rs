@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::address::{AddressSource, PortSource, Reached};
 use crate::conventions::environment::endpoints::{Parts, interval_length};
 use crate::conventions::environment::readings::{VariableReading, readings};
+use crate::conventions::rule::{Rule, Value};
 use crate::derive::Rules;
 use crate::derive::examine::{Examined, Outcome, examine};
 use crate::derive::prepared::Prepared;
@@ -141,7 +142,6 @@ fn container(
     let would_take = examined.would_take;
     for part in examined.parts {
         let name = part.convention.name();
-        let is_rule = part.rule.is_some();
         let prefix =
             if rules.conventions.is_environment_alone() { String::new() } else { format!("{name}: ") };
         warnings.extend(part.warnings.into_iter().map(|warning| format!("{prefix}{warning}")));
@@ -151,8 +151,10 @@ fn container(
             Outcome::Endpoints(made) => {
                 for (written, made) in part.written.into_iter().zip(made) {
                     let outcome = match made {
-                        Made::Target(target, reached) if is_rule => Ok(words.of_a_rule(*target, reached)),
-                        Made::Target(target, reached) => Ok(words.target(*target, reached, &written)),
+                        Made::Target(target, reached) => Ok(match part.rule {
+                            Some(rule) => words.of_a_rule(*target, reached, rule),
+                            None => words.target(*target, reached, &written),
+                        }),
                         Made::Problem(problem) => Err(problem),
                         Made::GivenUp(_) => {
                             is_given_up = true;
@@ -212,14 +214,18 @@ impl Words<'_> {
         }
     }
 
-    fn of_a_rule(&self, target: Target, reached: Reached) -> ExplainedTarget {
+    fn of_a_rule(&self, target: Target, reached: Reached, rule: &Rule) -> ExplainedTarget {
         let convention = target.convention();
         let interval = match target.asked.interval {
             true => format!("as {convention} asks"),
             false => format!("the scrape job's own, since {convention} names none"),
         };
         let address = self.address(reached.source);
-        let port = self.port(reached, convention, &format!("the port of {convention}"));
+        let named_by = match rule.ports.value().and_then(Value::source) {
+            Some(source) => format!("the {source}"),
+            None => convention.to_owned(),
+        };
+        let port = self.port(reached, &named_by, &format!("the port that {named_by} names"));
         ExplainedTarget { interval, address, port, target }
     }
 

@@ -1,5 +1,7 @@
 //! The conventions of other tools, made of rules.
 
+use std::sync::LazyLock;
+
 use super::list::{Dialect, Entry};
 use super::rule::{Condition, Pattern, Ports, Rule, Source, Subject, Value};
 
@@ -24,6 +26,13 @@ pub fn builtin(name: &str) -> Option<Vec<Entry>> {
     }
     let rules = rules(name)?;
     Some(rules.into_iter().map(Entry::rule).collect())
+}
+
+/// Every place that the rules of built-in conventions read.
+pub(crate) fn sources() -> impl Iterator<Item = &'static Source> {
+    static RULES: LazyLock<Vec<Rule>> =
+        LazyLock::new(|| NAMES.into_iter().filter_map(rules).flatten().collect());
+    RULES.iter().flat_map(Rule::sources)
 }
 
 /// Without conditions.

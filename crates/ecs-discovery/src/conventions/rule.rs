@@ -1,6 +1,6 @@
 //! A rule that the operator writes: which containers are scraped, and where.
 //!
-//! The built-in conventions of other tools are rules too. A rule is plain data; [`reading`] applies it to a container.
+//! The built-in conventions of other tools are rules too. A rule is plain data; `reading` applies it to a container.
 //! Its patterns are compiled when it is made, never from a text of a task definition.
 
 #[cfg(feature = "fuzzing")]
@@ -14,6 +14,7 @@ pub(crate) mod reading;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::conventions::environment::SettingSource;
 use regex_lite::{Regex, RegexBuilder};
 
 /// One rule of a convention.
@@ -91,6 +92,17 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether it is this name in this place.
+    pub(crate) fn is_named(&self, place: SettingSource, name: &str) -> bool {
+        match (self, place) {
+            (Self::DockerLabel(own), SettingSource::DockerLabels)
+            | (Self::Environment(own), SettingSource::Environment | SettingSource::Overrides) => {
+                **own == *name
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the container itself says it: whoever writes the definition knows of the rule.
     pub(crate) fn is_the_containers(&self) -> bool {
         matches!(self, Self::DockerLabel(_) | Self::Environment(_))

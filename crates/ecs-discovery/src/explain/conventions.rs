@@ -74,6 +74,7 @@ pub(super) fn explained(
                 all.push(ExplainedConvention { name, place: None, asked, why, seen: Vec::new() });
             }
             Convention::Rules(name, own) => {
+                let before = all.len();
                 for rule in own {
                     let part = examined
                         .parts
@@ -97,10 +98,21 @@ pub(super) fn explained(
                         seen,
                     });
                 }
+                summarise(&mut all, before);
             }
         }
     }
     all
+}
+
+/// Of the rules of a built-in convention from this position on, those that ask suffice, or the first.
+fn summarise(all: &mut Vec<ExplainedConvention>, from: usize) {
+    if all[from..].iter().all(|one| one.place.is_none()) {
+        let asks = all[from..].iter().any(|one| one.asked);
+        let own = all.split_off(from).into_iter().enumerate();
+        let kept = own.filter(|(number, one)| if asks { one.asked } else { *number == 0 });
+        all.extend(kept.map(|(_, one)| one));
+    }
 }
 
 fn variable_is_not_set(dialect: Dialect, environment: &str) -> String {

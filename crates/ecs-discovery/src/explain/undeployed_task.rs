@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use super::{Explanation, explain_as};
 use crate::arn::{ClusterArn, ContainerArn, ContainerInstanceArn, TaskArn};
+use crate::conventions::builtin;
 use crate::conventions::environment::SettingSource;
+use crate::conventions::rule::{Rule, Source};
 use crate::derive::Rules;
 use crate::model::{
     Cluster, Container, Host, InstanceId, LaunchType, NetworkBinding, NetworkInterface, PortRange, Status,
@@ -73,12 +75,14 @@ pub struct NearMiss {
 }
 
 impl Hints {
-    fn words(&self, opted_in: bool) -> Vec<String> {
+    /// Names that `is_read` by a convention are no mistakes.
+    fn words(&self, opted_in: bool, is_read: impl Fn(&NearMiss) -> bool) -> Vec<String> {
         let near_miss = |NearMiss { name, place, meant }: &NearMiss| {
             let (name, place, meant) = (brief(name), place.as_str(), meant.name());
             format!("{name:?} in {place} is not read; is {meant} meant?")
         };
-        let mut words = few(self.near_misses.iter().map(near_miss).collect(), "hint");
+        let mut words =
+            few(self.near_misses.iter().filter(|one| !is_read(one)).map(near_miss).collect(), "hint");
         if self.environment_files && !opted_in {
             let hint = "environmentFiles are not read; set PROMETHEUS in environment or as a docker label";
             words.push(hint.to_owned());
@@ -163,7 +167,14 @@ impl UndeployedTask {
             ..explain_as(&view, rules, true)
         };
         for (container, hints) in explanation.containers.iter_mut().flatten().zip(&self.hints) {
-            container.hints.extend(hints.words(container.opted_in()));
+            // Those of a built-in convention have a hint, if they were to opt in.
+            let has_hint = !container.hints.is_empty();
+            let is_read = |miss: &NearMiss| {
+                let is_it = |source: &Source| source.is_named(miss.place, &miss.name);
+                rules.conventions.rules().flat_map(Rule::sources).any(is_it)
+                    || (has_hint && builtin::sources().any(is_it))
+            };
+            container.hints.extend(hints.words(container.opted_in(), is_read));
         }
         Ok(explanation)
     }

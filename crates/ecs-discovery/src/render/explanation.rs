@@ -274,7 +274,8 @@ impl Colours {
         let labels = explanation.labels(target);
         let (passing, kept): (BTreeMap<_, _>, BTreeMap<_, _>) =
             labels.into_iter().partition(|(name, _)| name.starts_with("__"));
-        writeln!(f, "    labels")?;
+        let none = if kept.is_empty() { ": none, since Prometheus sets job and instance" } else { "" };
+        writeln!(f, "    labels{none}")?;
         for (name, value) in &kept {
             writeln!(f, "      {name}=\"{}\"", quoted(value))?;
         }

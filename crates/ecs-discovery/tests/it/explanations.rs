@@ -11,8 +11,14 @@ use insta::assert_snapshot;
 use crate::fixture::{PREFIX, TaskFixture, World, app, container, ec2, external, fargate};
 use crate::source::Source;
 
+mod conventions;
+
 fn explained(fixtures: impl IntoIterator<Item = TaskFixture>) -> Report {
-    let mut source = Source::default();
+    explained_by(Rules::default(), fixtures)
+}
+
+fn explained_by(rules: Rules, fixtures: impl IntoIterator<Item = TaskFixture>) -> Report {
+    let mut source = Source::with_rules(rules);
     source.refresh(&World::of(fixtures));
     let explanations = source.explanations();
     let subject = Subject::Service { name: "web".to_owned(), cluster: "prod".to_owned() };
@@ -21,7 +27,11 @@ fn explained(fixtures: impl IntoIterator<Item = TaskFixture>) -> Report {
 
 /// All there is to read about one task.
 fn whole(fixture: TaskFixture) -> String {
-    let report = explained([fixture]);
+    whole_by(Rules::default(), fixture)
+}
+
+fn whole_by(rules: Rules, fixture: TaskFixture) -> String {
+    let report = explained_by(rules, [fixture]);
     let report = Report { subject: Subject::Task(report.groups[0].explanation.task.arn.clone()), ..report };
     Text(&report, Colours::Off).to_string()
 }
