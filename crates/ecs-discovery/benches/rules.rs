@@ -142,15 +142,6 @@ fn rule(number: usize) -> Rule {
         2 => (vec![condition(Subject::Family, "api-.*|web")], Ports::First),
         _ => (vec![condition(Subject::Cluster, "prod-.*|test")], Ports::Container(literal("8080,9090"))),
     };
-    Rule {
-        name: format!("rule-{number}").into(),
-        place: None,
-        conditions,
-        ports,
-        path: Some(literal("/metrics")),
-        scheme: None,
-        interval: None,
-        job: None,
-        labels: None,
-    }
+    let path = Some(literal("/metrics"));
+    Rule { conditions, path, ..Rule::new(&format!("rule-{number}"), ports) }
 }

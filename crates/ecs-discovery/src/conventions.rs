@@ -1,5 +1,5 @@
-//! How a container comes to be scraped: the operator turns conventions on, and each of them says of a container whether it
-//! is scraped, and where.
+//! Which containers are scraped, and where. The operator turns conventions on, and each of them decides for each
+//! container.
 //!
 //! This file has the general types. A convention is the [environment variables](environment) of `discoverecs.py`, or
 //! [rules](rule), of which the [built-in](builtin) conventions of other tools are made.

@@ -35,21 +35,6 @@ pub(crate) fn sources() -> impl Iterator<Item = &'static Source> {
     RULES.iter().flat_map(Rule::sources)
 }
 
-/// Without conditions.
-fn rule(name: &str, ports: Ports) -> Rule {
-    Rule {
-        name: name.into(),
-        place: None,
-        conditions: Vec::new(),
-        ports,
-        path: None,
-        scheme: None,
-        interval: None,
-        job: None,
-        labels: None,
-    }
-}
-
 fn label(name: &str) -> Source {
     Source::DockerLabel(name.into())
 }
@@ -65,7 +50,7 @@ fn is(name: &str, pattern: &str) -> Condition {
 
 /// The rules of a built-in convention that is made of rules.
 fn rules(name: &str) -> Option<Vec<Rule>> {
-    let labelled = |port: &str| rule(name, Ports::Container(value(port)));
+    let labelled = |port: &str| Rule::new(name, Ports::Container(value(port)));
     Some(match name {
         "teralytics" => {
             let read = |rule| Rule {
@@ -77,7 +62,7 @@ fn rules(name: &str) -> Option<Vec<Rule>> {
             let dynamic = vec![is("PROMETHEUS_DYNAMIC_EXPORT", "1"), is("PROMETHEUS_EXPORTER_PORT", "")];
             vec![
                 read(labelled("PROMETHEUS_EXPORTER_PORT")),
-                read(Rule { conditions: dynamic, ..rule(name, Ports::First) }),
+                read(Rule { conditions: dynamic, ..Rule::new(name, Ports::First) }),
             ]
         }
         "prometheus_io" => {
@@ -91,7 +76,7 @@ fn rules(name: &str) -> Option<Vec<Rule>> {
                 read(Rule { conditions: vec![scrape()], ..labelled("prometheus.io/port") }),
                 read(Rule {
                     conditions: vec![scrape(), is("prometheus.io/port", "")],
-                    ..rule(name, Ports::First)
+                    ..Rule::new(name, Ports::First)
                 }),
             ]
         }

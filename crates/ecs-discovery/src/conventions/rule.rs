@@ -103,7 +103,7 @@ impl Source {
         }
     }
 
-    /// Whether the container itself says it: whoever writes the definition knows of the rule.
+    /// Whether the text is in the container definition, whose author then expects a target.
     pub(crate) fn is_the_containers(&self) -> bool {
         matches!(self, Self::DockerLabel(_) | Self::Environment(_))
     }
@@ -197,7 +197,7 @@ impl Pattern {
             ".*" => Kind::All,
             text if text.bytes().all(is_plain) => Kind::Is,
             text => {
-                // By itself first, so that its own parentheses are balanced and a message is about what was written.
+                // Alone first: its parentheses must be balanced, and the message is about the written text.
                 compiled(text).map_err(|error| with_column(text, &error))?;
                 Kind::Regex(compiled(&format!("^(?:{text})$")).map_err(|error| error.to_string())?)
             }
@@ -253,6 +253,21 @@ impl PartialEq for Pattern {
 impl Eq for Pattern {}
 
 impl Rule {
+    /// A rule without conditions, which leaves all else to the scrape job.
+    pub fn new(name: &str, ports: Ports) -> Self {
+        Self {
+            name: name.into(),
+            place: None,
+            conditions: Vec::new(),
+            ports,
+            path: None,
+            scheme: None,
+            interval: None,
+            job: None,
+            labels: None,
+        }
+    }
+
     /// Whether the container itself asks to be scraped, rather than the operator: then a container that cannot be
     /// scraped has a reason.
     pub(crate) fn is_asked_for(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What the conventions say of the containers of a definition, worked out once for all tasks of the definition.
 //!
-//! It lives as long as one derivation of some tasks, and so needs no limit of its own: there is one entry for each of their
-//! definitions, and one for each of their services.
+//! It is dropped after one derivation of some tasks, which bounds it: it has an entry for each of their definitions and
+//! services.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -134,7 +134,7 @@ fn asks(rule: &Rule, defined: &Defined<'_>, rules: &Rules) -> Option<Asks> {
     });
     match read {
         Ok(asks) => Some(asks),
-        // Whoever wrote it expects a target, unless the rule means other clusters or services.
+        // The definition's author expects a target, unless the rule means other clusters or services.
         Err(NotMeant::Secret(name)) if !rule.conditions.iter().any(|one| is_of_the_task(&one.subject)) => {
             Some(Asks::Warning(secret(&name)))
         }

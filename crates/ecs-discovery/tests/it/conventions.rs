@@ -23,17 +23,7 @@ fn listed(names: &[&str]) -> Vec<Entry> {
 }
 
 fn rule(name: &str, ports: Ports) -> Rule {
-    Rule {
-        name: name.into(),
-        place: None,
-        conditions: Vec::new(),
-        ports,
-        path: None,
-        scheme: None,
-        interval: None,
-        job: None,
-        labels: None,
-    }
+    Rule::new(name, ports)
 }
 
 fn literal(text: &str) -> Value {

@@ -155,7 +155,7 @@ impl Draft {
         self.checked(rule, place, &places, errors);
     }
 
-    /// Adds a rule that reads docker labels; without a job of its own, the job is read from a label too.
+    /// Adds a rule that reads docker labels; if it names no job, the job is read from a label too.
     fn add_labels(&mut self, labels: Labels, place: &Place, errors: &mut ConfigErrors) {
         let source = |name: String| RuleValue::Source(Source::DockerLabel(name.into()));
         let Some((_, port)) = labels.port else {
@@ -176,17 +176,7 @@ impl Draft {
     }
 
     fn rule(&self, kind: &str, ports: Ports) -> Rule {
-        Rule {
-            name: format!("{}-{kind}", self.prefix).into(),
-            place: None,
-            conditions: Vec::new(),
-            ports,
-            path: None,
-            scheme: None,
-            interval: None,
-            job: None,
-            labels: None,
-        }
+        Rule::new(&format!("{}-{kind}", self.prefix), ports)
     }
 
     /// Adds the rule if it could be used; the other tool may accept what could never match.

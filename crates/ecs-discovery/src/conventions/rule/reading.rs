@@ -74,7 +74,7 @@ impl<'a> Defined<'a> {
         })
     }
 
-    /// Whether the conditions on the definition hold; those on the task are passed over.
+    /// Whether the conditions on the definition hold; those on the task are not checked.
     pub(crate) fn meets(&self, rule: &Rule) -> Result<(), NotMeant> {
         if let Some(unread) = self.unread(rule) {
             return Err(unread);

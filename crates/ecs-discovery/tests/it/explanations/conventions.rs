@@ -11,15 +11,9 @@ use crate::fixture::{TaskFixture, container, ec2, fargate};
 
 fn chosen(name: &str, line: usize, subject: Subject, pattern: &str, port: &str) -> Entry {
     Entry::rule(Rule {
-        name: name.into(),
         place: Some(format!("config.yml:{line}").into()),
         conditions: vec![Condition { subject, pattern: Pattern::new(pattern).unwrap() }],
-        ports: Ports::Container(Value::Literal(port.into())),
-        path: None,
-        scheme: None,
-        interval: None,
-        job: None,
-        labels: None,
+        ..Rule::new(name, Ports::Container(Value::Literal(port.into())))
     })
 }
 

@@ -4,7 +4,7 @@ use ecs_discovery::conventions::rule::Pattern;
 
 /// The pattern of a whole text which contains a match; or why there is none.
 pub(super) fn whole(text: &str) -> Result<Pattern, String> {
-    // By itself first, so that the error is about what was written.
+    // Alone first, so that the error is about the written text.
     Pattern::new(text).map_err(|problem| {
         let suggestion = suggestion(text).map(|better| format!("; write {better}")).unwrap_or_default();
         format!("{text:?} is not a regular expression: {problem}{suggestion}")

@@ -16,17 +16,7 @@ fn naming(more: &[&str]) -> Rules {
         subject: Subject::Source(Source::Environment((*name).into())),
         pattern: Pattern::new("no value").expect("a pattern"),
     };
-    let rule = Rule {
-        name: "shop".into(),
-        place: None,
-        conditions: more.iter().map(condition).collect(),
-        ports: Ports::First,
-        path: None,
-        scheme: None,
-        interval: None,
-        job: None,
-        labels: None,
-    };
+    let rule = Rule { conditions: more.iter().map(condition).collect(), ..Rule::new("shop", Ports::First) };
     let environment = Entry::Variables(Dialect::Environment);
     let entries = [environment].into_iter().chain((!more.is_empty()).then(|| Entry::rule(rule)));
     Rules { conventions: Conventions::new(entries), ..Rules::default() }
