@@ -88,6 +88,47 @@ fn filters_leave_out_what_they_say() {
     assert!(page.contains("badge warn\">denied"), "{page}");
 }
 
+/// A world with two targets of the variables, and two containers that other tools scrape.
+fn of_several_tools() -> Aws {
+    let mut world = fleet(&[("production", 2)]);
+    let region = world.own(REGION);
+    for label in ["PROMETHEUS_EXPORTER_PORT", "PROMETHEUS_SCRAPES"] {
+        let app = ContainerDefinition::new("app", "shop/app:1").label(label, "8080");
+        let definition = region.register(TaskDefinition::new("other").network_mode("awsvpc").container(app));
+        region.run("production", &definition, Placement::Fargate);
+    }
+    Aws::new(world)
+}
+
+#[test]
+fn targets_are_shown_and_filtered_by_convention_if_there_are_several() {
+    let aws = of_several_tools();
+    let alone = Served::ready(&aws);
+    let page = alone.shows("/", "2 targets");
+    assert!(!page.contains("data-label=\"convention\""), "{page}");
+    for convention in ["teralytics", "sepich"] {
+        let hint = format!("the convention <code>{convention}</code>, which is not turned on");
+        assert!(page.contains(&hint), "{page}");
+    }
+    drop(alone);
+    let served = Served::with(&aws, &["--convention", "teralytics", "environment"]);
+    let page = served.shows("/", "3 targets");
+    assert_eq!(page.matches("data-label=\"convention\"").count(), 3);
+    assert!(!page.contains("<code>teralytics</code>, which") && page.contains("<code>sepich</code>, which"));
+    let count = |query: &str| rows(&served.page(&format!("/?{query}")));
+    assert_eq!((count("convention=teralytics"), count("convention=environment")), (1, 2));
+    let metrics = served.page("/metrics");
+    for line in [
+        "ecs_sd_convention_targets{convention=\"environment\"} 2",
+        "ecs_sd_convention_targets{convention=\"teralytics\"} 1",
+        "ecs_sd_hinted_containers{convention=\"sepich\"} 1",
+        "ecs_sd_hinted_containers{convention=\"promed\"} 0",
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line} in {metrics}");
+    }
+    assert_eq!(served.page("/sd?convention=tera*").matches("\"targets\"").count(), 1);
+}
+
 #[test]
 fn targets_that_match_come_before_containers_that_match_and_the_counts_lead_to_both() {
     let mut world = fleet(&[("production", 2)]);
