@@ -13,10 +13,14 @@ fn commands(page: &str) -> Vec<String> {
     lines.filter_map(|line| Some(line.strip_prefix("prometheus-ecs-sd ")?.to_owned())).collect()
 }
 
-/// The file that the page's tool reads, if it is imported.
+/// The file that the commands read.
 fn imported(page: &str) -> &'static str {
     match page {
         "docs/migrating/cloudwatch-agent.md" => "fuzz/seeds/cloudwatch_agent/file.json",
+        "docs/migrating/apptality.md" => "examples/conventions/apptality.yml",
+        "docs/migrating/connectedservices.md" => "examples/conventions/connectedservices.yml",
+        "docs/migrating/delegator.md" => "examples/conventions/delegator.yml",
+        "docs/migrating/litsea.md" => "examples/conventions/litsea.yml",
         _ => "fuzz/seeds/ecs_observer/file.yaml",
     }
 }
@@ -24,7 +28,7 @@ fn imported(page: &str) -> &'static str {
 #[test]
 fn the_commands_of_each_page_work() {
     let pages = files("docs/migrating", ".md");
-    assert_eq!(pages.len(), 7);
+    assert_eq!(pages.len(), 12);
     for page in pages {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("DIR")).unwrap();
