@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The offered intervals, each with a file and, in the example configuration, a job.
 pub(crate) const INTERVALS: [&str; 4] = ["15s", "30s", "1m", "5m"];
@@ -96,18 +96,17 @@ pub(crate) fn facts(text: &str) -> Vec<String> {
                 if kind == "Cluster" {
                     cluster.clone_from(&id);
                 }
+                let mut value = value.clone();
+                let fields = value.as_object_mut().unwrap();
+                fields.remove("observed");
                 // A list of names is written once in a publication, and then its position.
-                let names = match &value["names"] {
-                    list @ Value::Array(_) => {
-                        lists.push(list.clone());
-                        Some(list)
+                if let Some(names) = fields.get_mut("names") {
+                    match names.as_u64() {
+                        Some(position) => *names = lists[position as usize].clone(),
+                        None => lists.push(names.clone()),
                     }
-                    position => position.as_u64().map(|position| &lists[position as usize]),
-                };
-                let names = names.map(|names| format!("\"names\":{names}"));
-                let fact = line.split_once(",\"observed\":").map_or(line, |(fact, _)| fact);
-                let written = format!("\"names\":{}", value["names"]);
-                let fact = names.map_or(fact.to_owned(), |names| fact.replace(&written, &names));
+                }
+                let fact = json!({ kind: value }).to_string();
                 facts.insert(key(kind, &id, &cluster), fact);
             }
         }
