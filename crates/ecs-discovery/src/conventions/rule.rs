@@ -285,8 +285,13 @@ impl Rule {
             Subject::Source(source) => Some(source),
             _ => None,
         });
+        conditions.chain(self.sources_of_values())
+    }
+
+    /// Those of what it asks for, without those of its conditions.
+    pub(crate) fn sources_of_values(&self) -> impl Iterator<Item = &Source> {
         let values = [self.ports.value(), self.path.as_ref(), self.scheme.as_ref(), self.interval.as_ref()];
         let values = values.into_iter().chain([self.job.as_ref()]).flatten().filter_map(Value::source);
-        conditions.chain(values).chain(&self.labels)
+        values.chain(&self.labels)
     }
 }

@@ -88,7 +88,7 @@ pub(crate) fn examine<'a, 'r>(
                 view,
                 definition,
                 placed: &placed,
-                services: &services,
+                services: services.as_deref().unwrap_or_default(),
                 rules,
                 assumes: prepared.assumes,
             };

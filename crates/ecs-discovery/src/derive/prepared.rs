@@ -75,8 +75,9 @@ impl<'a> Prepared<'a> {
         wishes.clone()
     }
 
-    /// Whether the conditions of each rule on cluster and service hold.
-    pub(super) fn service(&mut self, cluster: &Arc<Cluster>, service: Option<&str>) -> Rc<[bool]> {
+    /// Whether the conditions of each rule on cluster and service hold; `None` without rules.
+    pub(super) fn service(&mut self, cluster: &Arc<Cluster>, service: Option<&str>) -> Option<Rc<[bool]>> {
+        self.rules.conventions.rules().next()?;
         let key = (Arc::as_ptr(cluster), service.map(Into::into));
         let rules = self.rules;
         let holds = |condition: &Condition| match condition.subject {
@@ -85,7 +86,7 @@ impl<'a> Prepared<'a> {
             _ => true,
         };
         let all = || rules.conventions.rules().map(|rule| rule.conditions.iter().all(holds)).collect();
-        self.services.entry(key).or_insert_with(all).clone()
+        Some(self.services.entry(key).or_insert_with(all).clone())
     }
 }
 
@@ -127,7 +128,7 @@ pub(super) fn wishes(defined: &Defined<'_>, rules: &Rules) -> Wishes {
 /// What a rule asks for, as far as the definition decides; `None` if the container is not meant.
 fn asks(rule: &Rule, defined: &Defined<'_>, rules: &Rules) -> Option<Asks> {
     let read = defined.meets(rule).and_then(|()| {
-        if reads_tags(rule) {
+        if rule.sources_of_values().any(|source| matches!(source, Source::Tag(_))) {
             return Ok(Asks::OfTheTask);
         }
         Ok(Asks::Scrape(Rc::new(scrape(rule, defined, None, &rules.intervals)?)))
@@ -140,18 +141,6 @@ fn asks(rule: &Rule, defined: &Defined<'_>, rules: &Rules) -> Option<Asks> {
         }
         Err(_) => None,
     }
-}
-
-/// Whether what a rule asks for depends on tags.
-fn reads_tags(rule: &Rule) -> bool {
-    let values = [rule.ports.value(), rule.path.as_ref(), rule.scheme.as_ref(), rule.interval.as_ref()];
-    let mut sources =
-        values.into_iter().chain([rule.job.as_ref()]).flatten().filter_map(|value| value.source());
-    sources.any(is_tag) || rule.labels.as_ref().is_some_and(is_tag)
-}
-
-fn is_tag(source: &Source) -> bool {
-    matches!(source, Source::Tag(_))
 }
 
 /// Whether the conditions of a rule on tags hold.
